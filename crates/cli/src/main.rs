@@ -1,0 +1,2 @@
+//! The feasible program.
+fn main() {}
