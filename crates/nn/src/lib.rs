@@ -1,1 +1,5 @@
-//! Stub.
+//! Backbones: networks that map inputs to raw predictions, before any constraint is enforced.
+
+mod mlp;
+
+pub use mlp::{Activation, Mlp, MlpConfig};

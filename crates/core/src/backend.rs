@@ -1,0 +1,128 @@
+//! The one place that names concrete backends.
+//!
+//! [`HostOps`] extends every enabled Burn backend with a single operation, [`HostOps::attach`]:
+//! it returns its first argument unchanged and, under autodiff, records its second argument as a
+//! parent whose gradient a host computation supplies. Attaching each input of a host computation
+//! to its output, one after the other, makes a differentiable operation with any number of inputs
+//! of any rank, without packing them into one tensor first.
+
+#![allow(deprecated)] // burn-ndarray is deprecated upstream and still supported here.
+#![allow(missing_docs)] // the macro writes items of its own
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::autodiff::{
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::tensor::{DType, Shape, TensorData};
+use burn_std::reader::try_read_sync;
+
+use crate::host::HostAdjoint;
+
+/// The backward pass shared by all inputs attached to one output.
+///
+/// The input attached last is the first whose backward step runs; it computes the gradients of
+/// all inputs at once and leaves the others' here.
+#[derive(Debug)]
+pub struct SharedAdjoint {
+    adjoint: Arc<dyn HostAdjoint>,
+    pending: Mutex<Vec<Option<Vec<f64>>>>,
+}
+
+impl SharedAdjoint {
+    /// Wraps a host adjoint for the inputs that will be attached.
+    pub fn new(adjoint: Arc<dyn HostAdjoint>) -> Arc<Self> {
+        Arc::new(Self { adjoint, pending: Mutex::new(Vec::new()) })
+    }
+
+    fn gradient(&self, link: &Link, cotangent: impl FnOnce() -> Vec<f64>) -> Vec<f64> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if link.outermost {
+            *pending = self.adjoint.vjp(&cotangent()).into_iter().map(Some).collect();
+        }
+        let gradient = pending
+            .get_mut(link.input)
+            .and_then(Option::take)
+            .expect("the outermost link runs first and fills one gradient per input");
+        assert_eq!(
+            gradient.len(),
+            link.shape.num_elements(),
+            "a host adjoint must return one number per entry of its input"
+        );
+        gradient
+    }
+}
+
+/// One input's place in a host operation.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub(crate) shared: Arc<SharedAdjoint>,
+    pub(crate) input: usize,
+    pub(crate) outermost: bool,
+    pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
+}
+
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube"),
+    Autodiff,
+)]
+pub trait HostOps: Backend {
+    /// `output` unchanged; under autodiff `input` becomes its parent through `link`.
+    #[fusion(default)]
+    fn attach(output: FloatTensor<Self>, input: FloatTensor<Self>, link: Link) -> FloatTensor<Self> {
+        let _ = (input, link);
+        output
+    }
+}
+
+#[cfg(feature = "flex")]
+impl HostOps for burn::backend::Flex {}
+#[cfg(feature = "ndarray")]
+impl HostOps for burn::backend::NdArray {}
+#[cfg(feature = "cube")]
+impl HostOps for burn_cubecl::CubeBackend {}
+
+#[derive(Debug)]
+struct AttachBackward;
+
+impl<B: HostOps> Backward<B, 2> for AttachBackward {
+    type State = Link;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let cotangent = grads.consume::<B>(&ops.node);
+        let [output, input] = ops.parents;
+        let link = ops.state;
+        if let Some(input) = input {
+            let device = cotangent.device();
+            let gradient = link.shared.gradient(&link, || {
+                let data = try_read_sync(B::float_into_data(cotangent.clone()))
+                    .expect("host operations need a backend that can be read synchronously")
+                    .expect("the cotangent can be read");
+                data.convert::<f64>().into_vec::<f64>().expect("converted to f64 above")
+            });
+            let data = TensorData::new(gradient, link.shape.clone()).convert_dtype(link.dtype);
+            grads.register::<B>(input.id, B::float_from_data(data, &device));
+        }
+        if let Some(output) = output {
+            grads.register::<B>(output.id, cotangent);
+        }
+    }
+}
+
+impl<B: HostOps, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
+    fn attach(output: FloatTensor<Self>, input: FloatTensor<Self>, link: Link) -> FloatTensor<Self> {
+        let (output, output_node) = output.into_parts();
+        let (_, input_node) = input.into_parts();
+        match AttachBackward.prepare::<C>([output_node, input_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(link, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::Tensor;
+
+use crate::{Error, host};
+
+/// The second-order part of a block of rows.
+#[derive(Debug, Clone)]
+pub enum Curvature {
+    /// The rows are affine.
+    None,
+    /// Diagonals of the matrices H_i, `[1 or batch, m, n]`.
+    Diagonal(Tensor<3>),
+    /// Symmetric matrices H_i, `[1 or batch, m, n, n]`.
+    Dense(Tensor<4>),
+}
+
+/// Rows g_i(y) = yᵀH_i y + a_iᵀy, without the ½, as quadratic constraints are published.
+///
+/// A leading 1 in a shape means that the batch shares the numbers.
+#[derive(Debug, Clone)]
+pub struct Block {
+    linear: Tensor<3>,
+    curvature: Curvature,
+    host: Arc<OnceLock<Arc<HostBlock>>>,
+}
+
+/// A block's numbers on the host, row-major, for layers that compute there.
+#[derive(Debug, PartialEq)]
+pub struct HostBlock {
+    /// Number of rows, m.
+    pub rows: usize,
+    /// Number of variables, n.
+    pub variables: usize,
+    /// The rows a_i, `[1 or batch, m, n]`.
+    pub linear: Vec<f64>,
+    /// Whether `linear` is one copy for the batch.
+    pub linear_shared: bool,
+    /// The second-order part.
+    pub curvature: HostCurvature,
+}
+
+/// [`Curvature`] on the host; each with whether the batch shares it.
+#[derive(Debug, PartialEq)]
+pub enum HostCurvature {
+    /// Affine rows.
+    None,
+    /// Diagonals, `[1 or batch, m, n]`.
+    Diagonal(Vec<f64>, bool),
+    /// Matrices, `[1 or batch, m, n, n]`.
+    Dense(Vec<f64>, bool),
+}
+
+impl Block {
+    /// A block from its parts.
+    ///
+    /// # Errors
+    /// If shapes disagree. Numbers are checked when they are first read ([`Block::on_host`]).
+    pub fn new(linear: Tensor<3>, curvature: Curvature) -> Result<Self, Error> {
+        let [b, m, n] = linear.dims();
+        let check = |argument, got: &[usize], tail: &[usize]| {
+            let batch_fits = got[0] == 1 || b == 1 || got[0] == b;
+            if batch_fits && got[1..] == *tail { Ok(()) } else { Err(Error::shape(argument, got, format!("[1 or {b}] followed by {tail:?}"))) }
+        };
+        match &curvature {
+            Curvature::None => {}
+            Curvature::Diagonal(h) => check("h", &h.dims(), &[m, n])?,
+            Curvature::Dense(h) => check("h", &h.dims(), &[m, n, n])?,
+        }
+        Ok(Self { linear, curvature, host: Arc::default() })
+    }
+
+    /// The rows a_i, `[1 or batch, m, n]`.
+    pub fn linear(&self) -> &Tensor<3> {
+        &self.linear
+    }
+
+    /// The second-order part.
+    pub fn curvature(&self) -> &Curvature {
+        &self.curvature
+    }
+
+    /// Number of rows, m.
+    pub fn rows(&self) -> usize {
+        self.linear.dims()[1]
+    }
+
+    /// Number of variables, n.
+    pub fn variables(&self) -> usize {
+        self.linear.dims()[2]
+    }
+
+    /// Whether a gradient of the block's own numbers will be asked for.
+    pub fn is_tracked(&self) -> bool {
+        self.linear.is_tracked()
+            || match &self.curvature {
+                Curvature::None => false,
+                Curvature::Diagonal(h) => h.is_tracked(),
+                Curvature::Dense(h) => h.is_tracked(),
+            }
+    }
+
+    /// The numbers on the host, read once however often the block is cloned.
+    ///
+    /// # Errors
+    /// If an entry is not finite or the device cannot be read.
+    pub fn on_host(&self) -> Result<Arc<HostBlock>, Error> {
+        if let Some(host) = self.host.get() {
+            return Ok(host.clone());
+        }
+        let shared = |batch: usize| batch == 1;
+        let curvature = match &self.curvature {
+            Curvature::None => HostCurvature::None,
+            Curvature::Diagonal(h) => HostCurvature::Diagonal(host::read_finite("h", h)?, shared(h.dims()[0])),
+            Curvature::Dense(h) => HostCurvature::Dense(host::read_finite("h", h)?, shared(h.dims()[0])),
+        };
+        let block = Arc::new(HostBlock {
+            rows: self.rows(),
+            variables: self.variables(),
+            linear: host::read_finite("a", &self.linear)?,
+            linear_shared: shared(self.linear.dims()[0]),
+            curvature,
+        });
+        Ok(self.host.get_or_init(|| block).clone())
+    }
+
+    /// H_i y for every row, `[batch, m, n]`; `None` for affine rows.
+    fn curvature_product(&self, y: &Tensor<2>) -> Option<Tensor<3>> {
+        let [batch, n] = y.dims();
+        let m = self.rows();
+        match &self.curvature {
+            Curvature::None => None,
+            Curvature::Diagonal(h) => Some(h.clone() * y.clone().unsqueeze_dim::<3>(1)),
+            Curvature::Dense(h) if h.dims()[0] == 1 => {
+                let stacked = h.clone().reshape([m * n, n]).transpose();
+                Some(y.clone().matmul(stacked).reshape([batch, m, n]))
+            }
+            Curvature::Dense(h) => {
+                let stacked = h.clone().reshape([h.dims()[0], m * n, n]);
+                Some(stacked.matmul(y.clone().unsqueeze_dim::<3>(2)).reshape([batch, m, n]))
+            }
+        }
+    }
+
+    /// g(y), `[batch, m]`.
+    pub fn values(&self, y: Tensor<2>) -> Tensor<2> {
+        let linear = match self.linear.dims() {
+            [1, m, n] => y.clone().matmul(self.linear.clone().reshape([m, n]).transpose()),
+            _ => self.linear.clone().matmul(y.clone().unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2),
+        };
+        match &self.curvature {
+            Curvature::None => linear,
+            // One matrix product instead of a [batch, m, n] intermediate.
+            Curvature::Diagonal(h) if h.dims()[0] == 1 => {
+                let h = h.clone().reshape([self.rows(), self.variables()]);
+                linear + y.clone().mul(y).matmul(h.transpose())
+            }
+            Curvature::Diagonal(_) | Curvature::Dense(_) => {
+                let product = self.curvature_product(&y).expect("the rows have curvature");
+                linear + product.matmul(y.unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2)
+            }
+        }
+    }
+
+    /// ∂g/∂y, `[batch, m, n]`.
+    pub fn jacobian(&self, y: Tensor<2>) -> Tensor<3> {
+        let [batch, _] = y.dims();
+        match self.curvature_product(&y) {
+            None => self.linear.clone().expand([batch, self.rows(), self.variables()]),
+            Some(product) => product * 2.0 + self.linear.clone(),
+        }
+    }
+}

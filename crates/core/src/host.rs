@@ -1,0 +1,195 @@
+//! Batched maps computed on the host in f64, differentiable on every backend.
+//!
+//! A layer reads its inputs with [`read`], computes, and hands the numbers back with [`record`]
+//! together with a [`HostAdjoint`]: the vector-Jacobian product that the backward pass will call
+//! once, whatever the number of inputs. Reading first means that errors are returned where the
+//! layer is called, also on backends that execute lazily.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, DispatchTensor, Shape, Tensor, TensorData};
+
+use crate::Error;
+use crate::backend::{HostOps, Link, SharedAdjoint};
+
+/// The vector-Jacobian product of a computation on the host.
+pub trait HostAdjoint: Send + Sync + Debug {
+    /// Given ∂L/∂output (row-major, the output's length), returns ∂L/∂input for every input given
+    /// to [`record`], in that order, each row-major with its input's length. It must not fail:
+    /// samples without a gradient get zeros and are reported by the layer.
+    fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>>;
+}
+
+/// An input of a host computation: the tensor with its rank forgotten.
+#[derive(Debug)]
+pub struct Input {
+    tensor: DispatchTensor,
+    shape: Shape,
+    dtype: DType,
+    tracked: bool,
+}
+
+impl Input {
+    /// Takes a tensor of any rank.
+    pub fn new<const D: usize>(tensor: Tensor<D>) -> Self {
+        Self {
+            shape: tensor.shape(),
+            dtype: tensor.dtype(),
+            tracked: tensor.is_tracked(),
+            tensor: tensor.into_dispatch(),
+        }
+    }
+
+    /// Whether a gradient of this input will be asked for.
+    pub fn is_tracked(&self) -> bool {
+        self.tracked
+    }
+}
+
+/// The numbers of a tensor, row-major, in f64.
+pub fn read<const D: usize>(argument: &'static str, tensor: &Tensor<D>) -> Result<Vec<f64>, Error> {
+    tensor
+        .try_to_vec_as::<f64>()
+        .map_err(|error| Error::Device { argument, reason: error.to_string() })
+}
+
+/// As [`read`], and every number must be finite.
+pub fn read_finite<const D: usize>(argument: &'static str, tensor: &Tensor<D>) -> Result<Vec<f64>, Error> {
+    let values = read(argument, tensor)?;
+    check_finite(argument, &values, &tensor.dims())?;
+    Ok(values)
+}
+
+/// Errors at the first number that is not finite, with its index in `dims`.
+pub fn check_finite(argument: &'static str, values: &[f64], dims: &[usize]) -> Result<(), Error> {
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(flat) => {
+            let mut rest = flat;
+            let mut index = vec![0; dims.len()];
+            for (axis, &length) in dims.iter().enumerate().rev() {
+                index[axis] = rest % length.max(1);
+                rest /= length.max(1);
+            }
+            Err(Error::NonFinite { argument, index, value: values[flat] })
+        }
+    }
+}
+
+/// A constant tensor from numbers on the host, with the given precision.
+pub fn write<const D: usize>(values: Vec<f64>, shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (device, dtype))
+}
+
+/// The output of a host computation as a tensor whose gradients `adjoint` supplies.
+///
+/// `output` is row-major with shape `shape`; it goes to `device` with precision `dtype`. Only
+/// tracked inputs cost anything; with none the output is a constant and `adjoint` is dropped.
+/// Second derivatives are not defined: a gradient of the returned gradient is zero.
+pub fn record<const D: usize>(
+    output: Vec<f64>,
+    shape: [usize; D],
+    device: &Device,
+    dtype: DType,
+    inputs: Vec<Input>,
+    adjoint: Arc<dyn HostAdjoint>,
+) -> Tensor<D> {
+    let tensor = write(output, shape, device, dtype);
+    let Some(last) = inputs.iter().rposition(Input::is_tracked) else {
+        return tensor;
+    };
+    let shared = SharedAdjoint::new(adjoint);
+    let mut output = tensor.into_dispatch();
+    for (index, input) in inputs.into_iter().enumerate() {
+        if input.tracked {
+            let link = Link {
+                shared: shared.clone(),
+                input: index,
+                outermost: index == last,
+                shape: input.shape,
+                dtype: input.dtype,
+            };
+            output = <Dispatch as HostOps>::attach(output, input.tensor, link);
+        }
+    }
+    Tensor::from_dispatch(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// out = s · x² row by row, with a scalar s shared by the batch.
+    #[derive(Debug)]
+    struct ScaledSquare {
+        scale: f64,
+        x: Vec<f64>,
+    }
+
+    impl HostAdjoint for ScaledSquare {
+        fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
+            let scale = self.x.iter().zip(cotangent).map(|(x, c)| c * x * x).sum();
+            let x = self.x.iter().zip(cotangent).map(|(x, c)| 2.0 * c * x * self.scale).collect();
+            vec![vec![scale], x]
+        }
+    }
+
+    fn scaled_square(scale: &Tensor<1>, x: &Tensor<2>) -> Tensor<2> {
+        let (s, v) = (read("scale", scale).unwrap()[0], read("x", x).unwrap());
+        let output = v.iter().map(|x| s * x * x).collect();
+        let inputs = vec![Input::new(scale.clone()), Input::new(x.clone())];
+        let adjoint = Arc::new(ScaledSquare { scale: s, x: v });
+        record(output, x.dims(), &x.device(), x.dtype(), inputs, adjoint)
+    }
+
+    #[test]
+    fn gradients_reach_every_tracked_input() {
+        let device = Device::flex().autodiff();
+        for (track_scale, track_x) in [(true, true), (true, false), (false, true)] {
+            let scale = Tensor::<1>::from_data([3.0], &device).set_require_grad(track_scale);
+            let x = Tensor::<2>::from_data([[1.0, 2.0], [4.0, 5.0]], &device).set_require_grad(track_x);
+            let y = scaled_square(&scale, &x);
+            let gradients = (y.clone() * y).sum().backward();
+            let expected_scale = 2.0 * 3.0 * (1.0 + 16.0 + 256.0 + 625.0);
+            if track_scale {
+                let got = read("g", &scale.grad(&gradients).unwrap()).unwrap();
+                assert_eq!(got, vec![expected_scale]);
+            }
+            if track_x {
+                let got = read("g", &x.grad(&gradients).unwrap()).unwrap();
+                assert_eq!(got, [1.0f64, 2.0, 4.0, 5.0].map(|x| 4.0 * 9.0 * x.powi(3)).to_vec());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_recorded_without_a_tracked_input() {
+        let device = Device::flex().autodiff();
+        let y = scaled_square(&Tensor::from_data([3.0], &device), &Tensor::from_data([[1.0]], &device));
+        assert!(!y.is_tracked());
+    }
+
+    #[test]
+    fn two_backward_passes_and_a_chain_agree_with_the_closed_form() {
+        let device = Device::flex().autodiff();
+        let scale = Tensor::<1>::from_data([0.5], &device).require_grad();
+        let x = Tensor::<2>::from_data([[1.5]], &device).require_grad();
+        // y = s (s x²)² = s³ x⁴
+        let y = scaled_square(&scale, &scaled_square(&scale, &x)).sum();
+        for _ in 0..2 {
+            let y = scaled_square(&scale, &scaled_square(&scale, &x)).sum();
+            let gradients = y.backward();
+            assert_eq!(read("g", &x.grad(&gradients).unwrap()).unwrap(), vec![4.0 * 0.125 * 1.5f64.powi(3)]);
+            assert_eq!(read("g", &scale.grad(&gradients).unwrap()).unwrap(), vec![3.0 * 0.25 * 1.5f64.powi(4)]);
+        }
+        drop(y);
+    }
+
+    #[test]
+    fn non_finite_numbers_are_named() {
+        let error = check_finite("q", &[0.0, 1.0, f64::NAN, 0.0], &[2, 2]).unwrap_err();
+        assert_eq!(error.to_string(), "`q` is NaN at index [1, 0], must be finite");
+    }
+}

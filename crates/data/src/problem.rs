@@ -1,0 +1,160 @@
+//! What a training run needs to know of a constrained problem, and the published ones as tensors.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{DType, Device, Tensor};
+use feasible_core::{Affine, Block, Bounds, Constraints, Curvature, Quadratic, Stacked, host};
+
+use crate::{Error, Instance, Split, optima_cached};
+
+/// Which part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Samples that train.
+    Train,
+    /// Samples that choose between trained models.
+    Validation,
+    /// Samples that only the reported figures see.
+    Test,
+}
+
+/// A family of constrained problems to learn: for an input x, minimise f(x, y) over y with
+/// l_x ≤ g_x(y) ≤ u_x.
+///
+/// Training needs no labels; [`Problem::reference`] gives the optimal values that optimality gaps
+/// are measured against. Tensors live on the device and in the precision that the problem was
+/// made with.
+pub trait Problem: Debug + Send + Sync {
+    /// A short name, for tables and file names.
+    fn name(&self) -> &str;
+
+    /// Number of inputs, the length of x.
+    fn inputs(&self) -> usize;
+
+    /// Number of variables, the length of y.
+    fn variables(&self) -> usize;
+
+    /// Number of samples of a part.
+    fn samples(&self, part: Part) -> usize;
+
+    /// The inputs of a part, row-major `[samples, inputs]`.
+    fn input(&self, part: Part) -> &[f64];
+
+    /// f(x, y), `[batch]`, for x `[batch, inputs]` and y `[batch, variables]`.
+    fn objective(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1>;
+
+    /// The constraints of a batch of inputs x, `[batch, inputs]`.
+    ///
+    /// # Errors
+    /// If x has the wrong shape or is not finite.
+    fn constraints(&self, x: Tensor<2>) -> Result<Arc<dyn Constraints>, feasible_core::Error>;
+
+    /// Optimal objective values of a part's samples; a sample that the reference solver could not
+    /// finish is NaN. With a `cache` folder they are computed once. `progress` is called with the
+    /// number of finished samples.
+    ///
+    /// # Errors
+    /// If the cache folder cannot be written, or the problem data are unsound.
+    fn reference(&self, part: Part, cache: Option<&Path>, progress: &mut dyn FnMut(usize)) -> Result<Vec<f64>, Error>;
+}
+
+/// A published [`Instance`] as tensors on a device.
+#[derive(Debug)]
+pub struct PublishedProblem {
+    instance: Instance,
+    split: Split,
+    q: Tensor<2>,
+    p: Tensor<2>,
+    upper: Tensor<2>,
+    inequalities: Block,
+    equalities: Block,
+}
+
+impl PublishedProblem {
+    /// Puts `instance` on `device` with precision `dtype` and the published split.
+    ///
+    /// # Errors
+    /// If the instance's arrays do not fit its size.
+    pub fn new(instance: Instance, device: &Device, dtype: DType) -> Result<Self, feasible_core::Error> {
+        let (n, m, eq) = (instance.size.n, instance.size.ineq, instance.size.eq);
+        let matrix = |values: &[f64], rows: usize, columns: usize| host::write(values.to_vec(), [rows, columns], device, dtype);
+        let rows = |values: &[f64], rows: usize| host::write(values.to_vec(), [1, rows, n], device, dtype);
+        let curvature = match &instance.ineq_diagonals {
+            Some(diagonals) => Curvature::Diagonal(rows(diagonals, m)),
+            None => Curvature::None,
+        };
+        Ok(Self {
+            q: matrix(&instance.q, 1, n),
+            p: matrix(&instance.p, 1, n),
+            upper: matrix(&instance.upper, 1, m),
+            inequalities: Block::new(rows(&instance.ineq, m), curvature)?,
+            equalities: Block::new(rows(&instance.equality, eq), Curvature::None)?,
+            split: Split::published(instance.size.samples),
+            instance,
+        })
+    }
+
+    /// The instance behind the tensors.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    fn range(&self, part: Part) -> Range<usize> {
+        match part {
+            Part::Train => self.split.train.clone(),
+            Part::Validation => self.split.valid.clone(),
+            Part::Test => self.split.test.clone(),
+        }
+    }
+}
+
+impl Problem for PublishedProblem {
+    fn name(&self) -> &str {
+        self.instance.recipe.name()
+    }
+
+    fn inputs(&self) -> usize {
+        self.instance.size.eq
+    }
+
+    fn variables(&self) -> usize {
+        self.instance.size.n
+    }
+
+    fn samples(&self, part: Part) -> usize {
+        self.range(part).len()
+    }
+
+    fn input(&self, part: Part) -> &[f64] {
+        let range = self.range(part);
+        &self.instance.x[range.start * self.inputs()..range.end * self.inputs()]
+    }
+
+    fn objective(&self, _x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
+        let carrier = if self.instance.recipe.is_convex() { y.clone() } else { y.clone().sin() };
+        let terms = y.square() * self.q.clone() * 0.5 + carrier * self.p.clone();
+        terms.sum_dim(1).squeeze_dim(1)
+    }
+
+    /// Inequality rows first, equality rows after, as published.
+    fn constraints(&self, x: Tensor<2>) -> Result<Arc<dyn Constraints>, feasible_core::Error> {
+        let [batch, inputs] = x.dims();
+        if inputs != self.inputs() {
+            return Err(feasible_core::Error::shape("x", &[batch, inputs], format!("[batch, {}]", self.inputs())));
+        }
+        let equalities = Arc::new(Affine::from_block(self.equalities.clone(), Bounds::equal(x)?)?);
+        if self.instance.size.ineq == 0 {
+            return Ok(equalities);
+        }
+        let inequalities = Quadratic::from_block(self.inequalities.clone(), Bounds::at_most(self.upper.clone())?)?;
+        Ok(Arc::new(Stacked::new(vec![Arc::new(inequalities), equalities])?))
+    }
+
+    fn reference(&self, part: Part, cache: Option<&Path>, progress: &mut dyn FnMut(usize)) -> Result<Vec<f64>, Error> {
+        let optima = optima_cached(&self.instance, self.range(part), cache, progress)?;
+        Ok(optima.into_iter().map(|optimum| if optimum.is_solved() { optimum.objective } else { f64::NAN }).collect())
+    }
+}

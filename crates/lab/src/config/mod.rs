@@ -1,0 +1,269 @@
+//! The study file: which problems, methods, backbones and seeds, and how they are trained.
+
+mod backbone;
+mod method;
+mod one_or_many;
+mod parse;
+mod problem;
+mod training;
+
+pub use backbone::{BackboneConfig, BackboneKind};
+pub use method::{MethodConfig, MethodKind, RelaxationConfig, RowsConfig, ScheduleConfig, SnareNetConfig, StoppingConfig};
+pub use problem::ProblemConfig;
+pub use training::{DeviceKind, OptimizerConfig, OptimizerKind, PenaltyConfig, Precision, TrainingConfig};
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use one_or_many::one_or_many;
+
+/// A whole study: every problem with every method, backbone and seed is one run.
+///
+/// ```
+/// let study = feasible_lab::StudyConfig::from_toml(r#"
+///     name = "quickstart"
+///     seeds = [456, 789]
+///
+///     [problem]
+///     recipe = "snare-qcqp"
+///     inequalities = 10
+///
+///     [training]
+///     epochs = 4
+///     batch = 100
+///
+///     [[method]]
+///     kind = "soft"
+///
+///     [[method]]
+///     kind = "snarenet"
+///     relaxation = { schedule = "linear", decay_epochs = 2 }
+/// "#)?;
+/// assert_eq!(study.combinations().len(), 4);
+/// # Ok::<(), feasible_lab::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyConfig {
+    /// The study's name, which is also its folder's: `A-Z a-z 0-9 . _ -`.
+    pub name: String,
+    /// Seeds of the runs, each at most 2³² − 1; every combination is trained once per seed.
+    pub seeds: Vec<u64>,
+    /// One `[problem]` or several `[[problem]]`.
+    #[serde(deserialize_with = "one_or_many")]
+    pub problem: Vec<ProblemConfig>,
+    /// How every run is trained.
+    pub training: TrainingConfig,
+    /// One `[[method]]` table each.
+    #[serde(deserialize_with = "one_or_many")]
+    pub method: Vec<MethodConfig>,
+    /// One `[[backbone]]` table each; the published network when there is none.
+    #[serde(deserialize_with = "one_or_many", default = "published_backbone")]
+    pub backbone: Vec<BackboneConfig>,
+}
+
+fn published_backbone() -> Vec<BackboneConfig> {
+    vec![BackboneConfig::default()]
+}
+
+/// One run of a study: everything that decides its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The study's name.
+    pub study: String,
+    /// The problem.
+    pub problem: ProblemConfig,
+    /// The method.
+    pub method: MethodConfig,
+    /// The backbone.
+    pub backbone: BackboneConfig,
+    /// The seed.
+    pub seed: u64,
+    /// How it is trained.
+    pub training: TrainingConfig,
+}
+
+impl RunConfig {
+    /// The run's folder name, made of problem, method, backbone and seed.
+    pub fn run_name(&self) -> String {
+        let parts = [self.problem.label(), self.method.label().to_owned(), self.backbone.label()];
+        let parts: Vec<String> = parts.iter().map(|part| slug(part)).collect();
+        format!("{}_s{}", parts.join("_"), self.seed)
+    }
+}
+
+impl StudyConfig {
+    /// Reads and checks a study.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] for text that is not a study, with its line; [`Error::Value`] for a value
+    /// out of range.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        parse::study(text, "study")
+    }
+
+    /// Reads and checks a study file.
+    ///
+    /// # Errors
+    /// As [`StudyConfig::from_toml`], and [`Error::Io`] when the file cannot be read.
+    pub fn from_file(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        parse::study(&text, &path.display().to_string())
+    }
+
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the key, its value and what it must be.
+    pub fn validate(&self) -> Result<(), Error> {
+        feasible_record::validate_name("study", &self.name)?;
+        if self.seeds.is_empty() {
+            return Err(Error::value("seeds", "empty", "at least one seed"));
+        }
+        if let Some(seed) = self.seeds.iter().find(|&&seed| seed > u64::from(u32::MAX)) {
+            return Err(Error::value("seeds", seed, "at most 4294967295 each"));
+        }
+        if let Some(seed) = first_repeated(self.seeds.iter()) {
+            return Err(Error::value("seeds", format!("{seed} twice"), "different numbers"));
+        }
+        for (key, count) in [("problem", self.problem.len()), ("method", self.method.len()), ("backbone", self.backbone.len())] {
+            if count == 0 {
+                return Err(Error::value(key, "empty", format!("at least one [[{key}]] table")));
+            }
+        }
+        self.training.validate()?;
+        for problem in &self.problem {
+            problem.validate()?;
+        }
+        for method in &self.method {
+            method.validate(self.training.epochs)?;
+        }
+        for backbone in &self.backbone {
+            backbone.to_mlp()?.validate()?;
+        }
+        let distinct = |key: &str, labels: Vec<String>| match first_repeated(labels.iter()) {
+            Some(label) => Err(Error::value(key, format!("two tables called {label:?}"), "told apart by a `name` each")),
+            None => Ok(()),
+        };
+        distinct("problem", self.problem.iter().map(|p| slug(&p.label())).collect())?;
+        distinct("method", self.method.iter().map(|m| slug(m.label())).collect())?;
+        distinct("backbone", self.backbone.iter().map(|b| slug(&b.label())).collect())?;
+        for run in self.combinations() {
+            feasible_record::validate_name("run", &run.run_name())?;
+        }
+        Ok(())
+    }
+
+    /// Every run, one problem after the other; all methods of a seed come before the next seed, so
+    /// that methods can be compared early.
+    pub fn combinations(&self) -> Vec<RunConfig> {
+        let mut runs = Vec::new();
+        for problem in &self.problem {
+            for &seed in &self.seeds {
+                for backbone in &self.backbone {
+                    for method in &self.method {
+                        runs.push(RunConfig {
+                            study: self.name.clone(),
+                            problem: problem.clone(),
+                            method: method.clone(),
+                            backbone: backbone.clone(),
+                            seed,
+                            training: self.training.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        runs
+    }
+}
+
+fn first_repeated<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = BTreeSet::new();
+    for item in items {
+        if seen.contains(&item) {
+            return Some(item);
+        }
+        seen.insert(item);
+    }
+    None
+}
+
+/// A label as part of a folder name: what is not a letter, a digit or a dot between them becomes one dash.
+fn slug(label: &str) -> String {
+    let mut slug = String::new();
+    for c in label.chars() {
+        if c.is_ascii_alphanumeric() || (c == '.' && slug.ends_with(|last: char| last.is_ascii_alphanumeric())) {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with(['-', '.']) {
+            slug.push('-');
+        }
+    }
+    slug.trim_end_matches(['-', '.']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "name = 'a'\nseeds = [1]\n[problem]\nrecipe = 'dc3-simple'\n[training]\nepochs = 2\nbatch = 10\n[[method]]\nkind = 'soft'\n";
+
+    fn refusal(text: &str) -> String {
+        StudyConfig::from_toml(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_the_published_ones() {
+        let study = StudyConfig::from_toml(SMALL).unwrap();
+        let run = &study.combinations()[0];
+        assert_eq!(run.backbone.to_mlp().unwrap(), feasible_nn::MlpConfig::default());
+        assert_eq!(run.problem.size(), feasible_data::Size::default());
+        assert_eq!(run.problem.published_seed(), 17);
+        assert_eq!((run.training.optimizer.learning_rate, run.training.optimizer.epsilon), (1e-4, 1e-8));
+        assert_eq!(run.run_name(), "dc3-simple-100-50-50_soft_mlp-200-200_s1");
+    }
+
+    #[test]
+    fn every_combination_is_one_run_with_its_own_name() {
+        let text = SMALL.replace("seeds = [1]", "seeds = [1, 2, 3]")
+            + "[[method]]\nkind = 'projection'\n[[backbone]]\nkind = 'mlp'\n[[backbone]]\nkind = 'mlp'\nhidden = [8]\n";
+        let runs = StudyConfig::from_toml(&text).unwrap().combinations();
+        let names: BTreeSet<String> = runs.iter().map(RunConfig::run_name).collect();
+        assert_eq!((runs.len(), names.len()), (12, 12));
+    }
+
+    #[test]
+    fn bad_values_name_key_value_and_need() {
+        for (from, to, expected) in [
+            ("epochs = 2", "epochs = 0", "`training.epochs` is 0, must be at least 1"),
+            ("seeds = [1]", "seeds = []", "`seeds` is empty, must be at least one seed"),
+            ("seeds = [1]", "seeds = [1, 1]", "`seeds` is 1 twice, must be different numbers"),
+            ("kind = 'soft'", "kind = 'soft'\n[[method]]\nkind = 'soft'", "two tables called \"soft\""),
+            ("kind = 'soft'", "kind = 'soft'\nsoft_epochs = 1", "`soft_epochs` does not apply to method kind \"soft\""),
+            ("kind = 'soft'", "kind = 'soft'\ndamping = 1.0", "`damping` does not apply to method kind \"soft\""),
+            ("kind = 'soft'", "kind = 'snarenet'\ndamping = -1.0", "`method.damping` is -1, must be"),
+            ("recipe = 'dc3-simple'", "recipe = 'dc3-simple'\nequalities = 100", "`problem` is size: eq is 100, must be less than n = 100"),
+            ("batch = 10", "batch = 10\noptimizer = { kind = 'adam', momentum = 0.5 }", "`momentum` does not apply to optimizer kind \"adam\""),
+        ] {
+            let message = refusal(&SMALL.replace(from, to));
+            assert!(message.contains(expected), "{message}\nshould contain {expected}");
+        }
+    }
+
+    #[test]
+    fn a_study_round_trips_through_json() {
+        let text = SMALL.replace("kind = 'soft'", "kind = 'snarenet'\nrelaxation = { schedule = 'harmonic' }");
+        let study = StudyConfig::from_toml(&text).unwrap();
+        let json = serde_json::to_string(&study).unwrap();
+        assert_eq!(serde_json::from_str::<StudyConfig>(&json).unwrap(), study);
+    }
+
+    #[test]
+    fn slugs_are_plain_folder_names() {
+        assert_eq!(slug("SnareNet + relaxation (1e-6)"), "snarenet-relaxation-1e-6");
+        assert_eq!(slug("../a..b/"), "a.b");
+    }
+}

@@ -1,0 +1,241 @@
+use feasible_core::{PenaltyForm, SoftPenalty};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// How every run of a study is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Passes over the training samples, at least 1.
+    pub epochs: usize,
+    /// Samples a step, at least 2. A last batch of one sample joins the one before it, because
+    /// batch normalisation needs two.
+    pub batch: usize,
+    /// Use only the first so many training samples. Default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_samples: Option<usize>,
+    /// Floating-point type of network and problem: `f64` (default, as published) or `f32`. The
+    /// layers compute in f64 in either case.
+    #[serde(default)]
+    pub dtype: Precision,
+    /// Where tensors live: `flex` (default), `ndarray`, `wgpu`, `vulkan` or `cuda`.
+    #[serde(default)]
+    pub device: DeviceKind,
+    /// Default Adam as published.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// The penalty that every method's loss has. Default as published.
+    #[serde(default)]
+    pub penalty: PenaltyConfig,
+    /// Epochs between checkpoints. Default 1. The last epoch always has one.
+    #[serde(default = "one")]
+    pub checkpoint_every: usize,
+    /// Epochs between validations. Default 1. The last epoch always has one.
+    #[serde(default = "one")]
+    pub validate_every: usize,
+    /// Steps between recorded steps. Default 1. Epoch means are over recorded steps.
+    #[serde(default = "one")]
+    pub record_steps_every: usize,
+}
+
+/// Floating-point type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 64 bits.
+    #[default]
+    F64,
+    /// 32 bits.
+    F32,
+}
+
+/// Where tensors live. Each needs the cargo feature of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// Burn's own CPU backend.
+    #[default]
+    #[serde(rename = "flex")]
+    FlexCpu,
+    /// The older CPU backend.
+    #[serde(rename = "ndarray")]
+    NdarrayCpu,
+    /// A GPU through WebGPU.
+    Wgpu,
+    /// A GPU through Vulkan.
+    Vulkan,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+impl DeviceKind {
+    /// Its name in study files, which is also the cargo feature's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FlexCpu => "flex",
+            Self::NdarrayCpu => "ndarray",
+            Self::Wgpu => "wgpu",
+            Self::Vulkan => "vulkan",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// Which optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam (Kingma and Ba 2015).
+    #[default]
+    Adam,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adamw,
+    /// Stochastic gradient descent with heavy-ball momentum.
+    Sgd,
+}
+
+/// The optimiser and its settings; the default is Adam with the published learning rate and the
+/// constants of the framework it was published with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Which optimiser. Default Adam.
+    pub kind: OptimizerKind,
+    /// Step length, greater than 0. Default 1e-4.
+    pub learning_rate: f64,
+    /// Adam and AdamW: decay of the first moment, in [0, 1). Default 0.9.
+    pub beta1: f64,
+    /// Adam and AdamW: decay of the second moment, in [0, 1). Default 0.999.
+    pub beta2: f64,
+    /// Adam and AdamW: added to the root of the second moment, greater than 0. Default 1e-8.
+    pub epsilon: f64,
+    /// AdamW: decoupled decay, at least 0. Default 0.01.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// SGD: momentum in [0, 1). Default 0.9.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adam,
+            learning_rate: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: None,
+            momentum: None,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    fn validate(&self) -> Result<(), Error> {
+        let inapplicable = |key: &str, kind: &str| {
+            Err(Error::value("training.optimizer", format!("set with `{key}`: `{key}` does not apply to optimizer kind {kind:?}"), format!("without `{key}`")))
+        };
+        let kind = match self.kind {
+            OptimizerKind::Adam => "adam",
+            OptimizerKind::Adamw => "adamw",
+            OptimizerKind::Sgd => "sgd",
+        };
+        if self.weight_decay.is_some() && self.kind != OptimizerKind::Adamw {
+            return inapplicable("weight_decay", kind);
+        }
+        if self.momentum.is_some() && self.kind != OptimizerKind::Sgd {
+            return inapplicable("momentum", kind);
+        }
+        let fraction = "at least 0 and less than 1";
+        let positive = "finite and greater than 0";
+        for (key, value, ok, expected) in [
+            ("learning_rate", self.learning_rate, self.learning_rate > 0.0, positive),
+            ("epsilon", self.epsilon, self.epsilon > 0.0, positive),
+            ("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), fraction),
+            ("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), fraction),
+            ("momentum", self.momentum.unwrap_or(0.0), (0.0..1.0).contains(&self.momentum.unwrap_or(0.0)), fraction),
+            ("weight_decay", self.weight_decay.unwrap_or(0.0), self.weight_decay.unwrap_or(0.0) >= 0.0, "finite and at least 0"),
+        ] {
+            if !ok || !value.is_finite() {
+                return Err(Error::value(format!("training.optimizer.{key}"), value, expected));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Weights and form of the penalty for leaving the true, unrelaxed box.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PenaltyConfig {
+    /// Weight of exceeding the upper bound, at least 0. Default 10.
+    pub upper: f64,
+    /// Weight of falling below the lower bound, at least 0. Default 10.
+    pub lower: f64,
+    /// `squared` (default, as published) or `norm`.
+    pub form: PenaltyForm,
+}
+
+impl Default for PenaltyConfig {
+    fn default() -> Self {
+        Self { upper: 10.0, lower: 10.0, form: PenaltyForm::Squared }
+    }
+}
+
+impl PenaltyConfig {
+    /// The penalty it describes.
+    pub fn to_penalty(self) -> SoftPenalty {
+        SoftPenalty { upper_weight: self.upper, lower_weight: self.lower, form: self.form }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+impl TrainingConfig {
+    /// Settings with the published optimiser and penalty.
+    pub fn new(epochs: usize, batch: usize) -> Self {
+        Self {
+            epochs,
+            batch,
+            train_samples: None,
+            dtype: Precision::default(),
+            device: DeviceKind::default(),
+            optimizer: OptimizerConfig::default(),
+            penalty: PenaltyConfig::default(),
+            checkpoint_every: 1,
+            validate_every: 1,
+            record_steps_every: 1,
+        }
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Value`] with the key, its value and what it must be.
+    pub fn validate(&self) -> Result<(), Error> {
+        for (key, value, least) in [
+            ("epochs", self.epochs, 1),
+            ("batch", self.batch, 2),
+            ("train_samples", self.train_samples.unwrap_or(2), 2),
+            ("checkpoint_every", self.checkpoint_every, 1),
+            ("validate_every", self.validate_every, 1),
+            ("record_steps_every", self.record_steps_every, 1),
+        ] {
+            if value < least {
+                return Err(Error::value(format!("training.{key}"), value, format!("at least {least}")));
+            }
+        }
+        self.optimizer.validate()?;
+        let penalty = self.penalty;
+        for (key, weight) in [("upper", penalty.upper), ("lower", penalty.lower)] {
+            if !(weight >= 0.0 && weight.is_finite()) {
+                return Err(Error::value(format!("training.penalty.{key}"), weight, "finite and at least 0"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{DType, Device, Tensor};
+use feasible_core::host;
+use feasible_data::{Part, Problem, PublishedProblem, generate};
+
+use crate::config::{ProblemConfig, TrainingConfig};
+use crate::{Error, device};
+
+/// A problem on a device, twice: with automatic differentiation, to train on, and without, to
+/// evaluate on.
+#[derive(Debug, Clone)]
+pub struct Task {
+    training: Arc<dyn Problem>,
+    evaluation: Arc<dyn Problem>,
+    device: Device,
+    dtype: DType,
+    train_samples: usize,
+}
+
+/// Optimal objective values, one per sample; NaN where the reference solver did not finish.
+#[derive(Debug, Clone, Default)]
+pub struct References {
+    /// Of the validation samples.
+    pub validation: Vec<f64>,
+    /// Of the test samples.
+    pub test: Vec<f64>,
+}
+
+impl Task {
+    /// Puts a published problem on the device that `training` names.
+    ///
+    /// # Errors
+    /// If the device is not there or the instance cannot be drawn.
+    pub fn published(problem: &ProblemConfig, training: &TrainingConfig) -> Result<Self, Error> {
+        let (device, dtype) = device(training.device, training.dtype)?;
+        let instance = generate(problem.recipe, &problem.size(), problem.published_seed())?;
+        Self::new(&device, dtype, training.train_samples, |device| {
+            Ok(Arc::new(PublishedProblem::new(instance.clone(), device, dtype)?))
+        })
+    }
+
+    /// A problem of your own: `make` puts it on the device it is given. Only the first
+    /// `train_samples` training samples are used, where that is given.
+    ///
+    /// # Errors
+    /// Those of `make`; [`Error::Value`] if there are fewer than two training samples, fewer than
+    /// `train_samples`, or no test sample.
+    pub fn new(
+        device: &Device,
+        dtype: DType,
+        train_samples: Option<usize>,
+        make: impl Fn(&Device) -> Result<Arc<dyn Problem>, Error>,
+    ) -> Result<Self, Error> {
+        let training = make(&device.clone().autodiff())?;
+        let evaluation = make(device)?;
+        let there = training.samples(Part::Train);
+        let train_samples = train_samples.unwrap_or(there);
+        if train_samples > there {
+            return Err(Error::value("training.train_samples", train_samples, format!("at most {there}, the training samples of {}", training.name())));
+        }
+        for (part, samples, least) in [("training", train_samples, 2), ("validation", evaluation.samples(Part::Validation), 1), ("test", evaluation.samples(Part::Test), 1)] {
+            if samples < least {
+                return Err(Error::value("problem.samples", format!("so small that {samples} are left for {part}"), format!("large enough for {least}")));
+            }
+        }
+        Ok(Self { training, evaluation, device: device.clone(), dtype, train_samples })
+    }
+
+    /// The problem with automatic differentiation.
+    pub fn training(&self) -> &dyn Problem {
+        self.training.as_ref()
+    }
+
+    /// The problem without automatic differentiation.
+    pub fn evaluation(&self) -> &dyn Problem {
+        self.evaluation.as_ref()
+    }
+
+    /// The device, without automatic differentiation.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The floating-point type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Training samples in use.
+    pub fn train_samples(&self) -> usize {
+        self.train_samples
+    }
+
+    /// Inputs of some training samples, `[samples.len(), inputs]`, with automatic differentiation.
+    pub fn training_inputs(&self, samples: &[usize]) -> Tensor<2> {
+        let width = self.training.inputs();
+        let all = self.training.input(Part::Train);
+        let rows = samples.iter().flat_map(|&i| &all[i * width..(i + 1) * width]).copied().collect();
+        host::write(rows, [samples.len(), width], &self.device.clone().autodiff(), self.dtype)
+    }
+
+    /// All inputs of a part, `[samples, inputs]`, without automatic differentiation.
+    pub fn inputs(&self, part: Part) -> Tensor<2> {
+        let rows = self.evaluation.input(part).to_vec();
+        host::write(rows, [self.evaluation.samples(part), self.evaluation.inputs()], &self.device, self.dtype)
+    }
+
+    /// Optimal values of validation and test samples, computed once where there is a `cache`
+    /// folder. `progress` is given samples done and samples in all.
+    ///
+    /// # Errors
+    /// Those of [`Problem::reference`].
+    pub fn references(&self, cache: Option<&Path>, progress: &mut dyn FnMut(usize, usize)) -> Result<References, Error> {
+        let (validation, test) = (self.evaluation.samples(Part::Validation), self.evaluation.samples(Part::Test));
+        let total = validation + test;
+        Ok(References {
+            validation: self.evaluation.reference(Part::Validation, cache, &mut |done| progress(done, total))?,
+            test: self.evaluation.reference(Part::Test, cache, &mut |done| progress(validation + done, total))?,
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! Evaluating a residual: shapes, weights, and the numbers on the host.
+
+use burn::tensor::Tensor;
+use feasible_core::{Error, host};
+
+use crate::step::Linear;
+use crate::{Residual, Weights};
+
+/// A residual linearised at a point.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    /// W J, `[batch, m, n]`.
+    pub(crate) jacobian: Tensor<3>,
+    /// W r, `[batch, m]`.
+    pub(crate) residual: Tensor<2>,
+    /// Both on the host.
+    pub(crate) linear: Linear,
+    /// max|r| per sample, without weights.
+    pub(crate) norms: Vec<f64>,
+    /// Whether r and J are finite, per sample.
+    pub(crate) finite: Vec<bool>,
+}
+
+/// The row weights of a solve, known once the Jacobian at the start is.
+#[derive(Debug, Clone)]
+pub(crate) struct RowWeights(pub(crate) Option<Tensor<2>>);
+
+impl RowWeights {
+    pub(crate) fn new<R: Residual + ?Sized>(weights: &Weights, residual: &R, start: &Tensor<2>) -> Result<Self, Error> {
+        let shape = [start.dims()[0], residual.rows()];
+        weights.resolve(shape, || Ok(linearise(residual, start)?.1)).map(Self)
+    }
+
+    pub(crate) fn detach(&self) -> Self {
+        Self(self.0.clone().map(Tensor::detach))
+    }
+
+    pub(crate) fn apply(&self, residual: Tensor<2>) -> Tensor<2> {
+        match &self.0 {
+            None => residual,
+            Some(w) => residual * w.clone(),
+        }
+    }
+
+    pub(crate) fn apply_rows(&self, jacobian: Tensor<3>) -> Tensor<3> {
+        match &self.0 {
+            None => jacobian,
+            Some(w) => jacobian * w.clone().unsqueeze_dim::<3>(2),
+        }
+    }
+}
+
+/// r(y) and J(y) with their shapes checked.
+pub(crate) fn linearise<R: Residual + ?Sized>(residual: &R, y: &Tensor<2>) -> Result<(Tensor<2>, Tensor<3>), Error> {
+    let ([batch, n], m) = (y.dims(), residual.rows());
+    let (values, jacobian) = residual.linearise(y.clone());
+    check("residual(y)", &values.dims(), &[batch, m])?;
+    check("jacobian(y)", &jacobian.dims(), &[batch, m, n])?;
+    // A residual that ignores y comes back once for the batch.
+    Ok((values.expand([batch, m]), jacobian.expand([batch, m, n])))
+}
+
+fn check(argument: &'static str, got: &[usize], expected: &[usize]) -> Result<(), Error> {
+    if (got[0] == expected[0] || got[0] == 1) && got[1..] == expected[1..] {
+        Ok(())
+    } else {
+        Err(Error::shape(argument, got, format!("{expected:?}")))
+    }
+}
+
+impl Evaluation {
+    /// Linearises at `y`; constants where `y` is one because the solve is not recorded.
+    pub(crate) fn new<R: Residual + ?Sized>(
+        residual: &R,
+        y: &Tensor<2>,
+        weights: &RowWeights,
+        recorded: bool,
+    ) -> Result<Self, Error> {
+        let ([batch, n], m) = (y.dims(), residual.rows());
+        let (mut values, mut jacobian) = linearise(residual, y)?;
+        if !recorded {
+            (values, jacobian) = (values.detach(), jacobian.detach());
+        }
+        let plain = host::read("residual(y)", &values)?;
+        let weighted = weights.apply(values);
+        let jacobian = weights.apply_rows(jacobian);
+        let linear = Linear {
+            rows: m,
+            variables: n,
+            jacobian: host::read("jacobian(y)", &jacobian)?,
+            residual: host::read("residual(y)", &weighted)?,
+        };
+        let finite = (0..batch)
+            .map(|b| {
+                let numbers = linear.residual_of(b).iter().chain(linear.jacobian_of(b));
+                numbers.chain(&plain[b * m..][..m]).all(|v| v.is_finite())
+            })
+            .collect();
+        Ok(Self { jacobian, residual: weighted, linear, norms: max_abs_rows(&plain, m, batch), finite })
+    }
+
+    /// ½‖W r‖² per sample.
+    pub(crate) fn costs(&self) -> Vec<f64> {
+        costs(&self.linear.residual, self.linear.rows)
+    }
+}
+
+/// r(y) as numbers, without and with weights.
+pub(crate) fn values<R: Residual + ?Sized>(
+    residual: &R,
+    y: &Tensor<2>,
+    weights: &RowWeights,
+) -> Result<(Vec<f64>, Vec<f64>), Error> {
+    let (batch, m) = (y.dims()[0], residual.rows());
+    let values = residual.values(y.clone().detach()).detach();
+    check("residual(y)", &values.dims(), &[batch, m])?;
+    let values = values.expand([batch, m]);
+    let plain = host::read("residual(y)", &values)?;
+    let weighted = match weights.0 {
+        None => plain.clone(),
+        Some(_) => host::read("residual(y)", &weights.apply(values))?,
+    };
+    Ok((plain, weighted))
+}
+
+/// Half the squared norm of every row of `[batch, m]`.
+pub(crate) fn costs(residual: &[f64], m: usize) -> Vec<f64> {
+    residual.chunks_exact(m).map(|r| 0.5 * r.iter().map(|v| v * v).sum::<f64>()).collect()
+}
+
+/// The largest absolute value of every row of `[batch, m]`; NaN if one is.
+pub(crate) fn max_abs_rows(values: &[f64], m: usize, batch: usize) -> Vec<f64> {
+    (0..batch).map(|b| max_abs(&values[b * m..][..m])).collect()
+}
+
+pub(crate) fn max_abs(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest: f64, v| if v.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(v.abs()) })
+}

@@ -1,0 +1,210 @@
+//! The damped step of a batch, on the host in f64, and its vector-Jacobian product.
+//!
+//! Δ minimises ½‖s − BΔ‖² + ½λ‖Δ‖² for a weighted Jacobian B, `[m, n]`, and residual s:
+//!
+//! - by variables, (BᵀB + λI) Δ = Bᵀs, where there are at least as many rows as variables;
+//! - by rows, Δ = Bᵀt with (BBᵀ + λI) t = s, where there are fewer. The two agree for λ > 0
+//!   (push-through identity); at λ = 0 the second is the shortest solution of BΔ = s.
+//!
+//! Rows of zeros with residual zero are left out: they change nothing but the size of the matrix.
+
+use std::sync::Arc;
+
+use faer::linalg::solvers::{Llt, Solve};
+use faer::{Accum, Col, Mat, Par, Side};
+use feasible_core::host::HostAdjoint;
+use rayon::prelude::*;
+
+/// The numbers of one linearisation, all row-major.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    pub(crate) rows: usize,
+    pub(crate) variables: usize,
+    /// B, `[batch, m, n]`.
+    pub(crate) jacobian: Vec<f64>,
+    /// s, `[batch, m]`.
+    pub(crate) residual: Vec<f64>,
+}
+
+/// The steps of a batch.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    /// Δ, `[batch, n]`; zero for samples without a step.
+    pub(crate) delta: Vec<f64>,
+    /// Per sample; `None` where no step was asked for or its matrix was singular.
+    samples: Vec<Option<Sample>>,
+}
+
+/// One sample's step with what its adjoint needs.
+#[derive(Debug)]
+struct Sample {
+    /// The rows that took part.
+    rows: Vec<usize>,
+    /// Their B.
+    jacobian: Mat<f64>,
+    /// By rows t, by variables s − BΔ: what multiplies the rows in the adjoint.
+    multiplier: Col<f64>,
+    delta: Col<f64>,
+    factor: Option<Llt<f64>>,
+    by_rows: bool,
+}
+
+impl Linear {
+    pub(crate) fn batch(&self) -> usize {
+        if self.rows == 0 { 0 } else { self.residual.len() / self.rows }
+    }
+
+    pub(crate) fn jacobian_of(&self, sample: usize) -> &[f64] {
+        let size = self.rows * self.variables;
+        &self.jacobian[sample * size..][..size]
+    }
+
+    pub(crate) fn residual_of(&self, sample: usize) -> &[f64] {
+        &self.residual[sample * self.rows..][..self.rows]
+    }
+
+    /// Computes the steps of the samples in `live` with damping `damping`, both one a sample.
+    pub(crate) fn steps(&self, damping: &[f64], live: &[bool]) -> Steps {
+        let samples: Vec<_> = (0..self.batch())
+            .into_par_iter()
+            .map(|sample| {
+                if !live[sample] {
+                    return None;
+                }
+                Sample::solve(self.jacobian_of(sample), self.residual_of(sample), self.variables, damping[sample])
+            })
+            .collect();
+        let mut delta = vec![0.0; self.batch() * self.variables];
+        for (sample, delta) in samples.iter().zip(delta.chunks_exact_mut(self.variables)) {
+            if let Some(sample) = sample {
+                delta.copy_from_slice(sample.delta.try_as_col_major().expect("one column").as_slice());
+            }
+        }
+        Steps { delta, samples }
+    }
+
+    /// ½ Δᵀ(λΔ + Bᵀs): by how much the damped linearisation says that the cost falls.
+    pub(crate) fn predicted_decrease(&self, sample: usize, delta: &[f64], damping: f64) -> f64 {
+        let mut total: f64 = delta.iter().map(|d| damping * d * d).sum();
+        for (row, s) in self.jacobian_of(sample).chunks_exact(self.variables).zip(self.residual_of(sample)) {
+            total += s * row.iter().zip(delta).map(|(b, d)| b * d).sum::<f64>();
+        }
+        0.5 * total
+    }
+}
+
+impl Steps {
+    /// Whether a step was found for a sample.
+    pub(crate) fn solved(&self, sample: usize) -> bool {
+        self.samples[sample].is_some()
+    }
+
+    /// Takes a sample's step back: zero, without a gradient.
+    pub(crate) fn reject(&mut self, sample: usize, variables: usize) {
+        self.delta[sample * variables..][..variables].fill(0.0);
+        self.samples[sample] = None;
+    }
+
+    /// The adjoint with respect to B and s, in that order.
+    pub(crate) fn into_adjoint(self, rows: usize, variables: usize) -> Arc<dyn HostAdjoint> {
+        Arc::new(StepAdjoint { rows, variables, samples: self.samples })
+    }
+}
+
+impl Sample {
+    /// `None` where the matrix is singular or a number overflowed.
+    fn solve(jacobian: &[f64], residual: &[f64], n: usize, damping: f64) -> Option<Self> {
+        let rows: Vec<usize> = (0..residual.len())
+            .filter(|&i| residual[i] != 0.0 || jacobian[i * n..][..n].iter().any(|&b| b != 0.0))
+            .collect();
+        let b = Mat::from_fn(rows.len(), n, |i, j| jacobian[rows[i] * n + j]);
+        let s = Col::from_fn(rows.len(), |i| residual[rows[i]]);
+        let by_rows = rows.len() < n;
+        if rows.is_empty() {
+            let (multiplier, delta) = (Col::zeros(0), Col::zeros(n));
+            return Some(Self { rows, jacobian: b, multiplier, delta, factor: None, by_rows });
+        }
+        let size = if by_rows { rows.len() } else { n };
+        let mut matrix = Mat::<f64>::zeros(size, size);
+        let (lhs, rhs) = if by_rows { (b.as_ref(), b.transpose()) } else { (b.transpose(), b.as_ref()) };
+        faer::linalg::matmul::matmul(matrix.as_mut(), Accum::Replace, lhs, rhs, 1.0, Par::Seq);
+        for i in 0..size {
+            matrix[(i, i)] += damping;
+        }
+        if !(0..size).all(|i| matrix[(i, i)].is_finite()) {
+            return None;
+        }
+        let factor = Llt::new(matrix.as_ref(), Side::Lower).ok()?;
+        if damping == 0.0 {
+            // A pivot that cancelled down to rounding is zero for all that can be known about it.
+            let rounding = size as f64 * f64::EPSILON;
+            let lost = |i: usize| factor.L()[(i, i)].powi(2) <= rounding * matrix[(i, i)];
+            if (0..size).any(lost) {
+                return None;
+            }
+        }
+        let (multiplier, delta) = if by_rows {
+            let mut t = s;
+            factor.solve_in_place(t.as_mat_mut());
+            let delta = b.transpose() * &t;
+            (t, delta)
+        } else {
+            let mut delta = b.transpose() * &s;
+            factor.solve_in_place(delta.as_mat_mut());
+            (s - &b * &delta, delta)
+        };
+        if !delta.iter().all(|d| d.is_finite()) {
+            return None;
+        }
+        Some(Self { rows, jacobian: b, multiplier, delta, factor: Some(factor), by_rows })
+    }
+
+    /// Writes ∂L/∂B and ∂L/∂s of this sample for ∂L/∂Δ = `cotangent`.
+    ///
+    /// By variables, with q = (BᵀB + λI)⁻¹ Δ̄: s̄ = Bq, B̄ = (s − BΔ) qᵀ − s̄ Δᵀ.
+    /// By rows, with s̄ = (BBᵀ + λI)⁻¹ B Δ̄: B̄ = t (Δ̄ − Bᵀs̄)ᵀ − s̄ Δᵀ.
+    fn vjp(&self, cotangent: &[f64], jacobian: &mut [f64], residual: &mut [f64]) {
+        let Some(factor) = &self.factor else { return };
+        let n = cotangent.len();
+        let cotangent = Col::from_fn(n, |j| cotangent[j]);
+        let (residual_bar, q) = if self.by_rows {
+            let mut p = &self.jacobian * &cotangent;
+            factor.solve_in_place(p.as_mat_mut());
+            let q = &cotangent - self.jacobian.transpose() * &p;
+            (p, q)
+        } else {
+            let mut q = cotangent;
+            factor.solve_in_place(q.as_mat_mut());
+            (&self.jacobian * &q, q)
+        };
+        for (i, &row) in self.rows.iter().enumerate() {
+            residual[row] = residual_bar[i];
+            for (j, out) in jacobian[row * n..][..n].iter_mut().enumerate() {
+                *out = self.multiplier[i] * q[j] - residual_bar[i] * self.delta[j];
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct StepAdjoint {
+    rows: usize,
+    variables: usize,
+    samples: Vec<Option<Sample>>,
+}
+
+impl HostAdjoint for StepAdjoint {
+    fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
+        let (m, n) = (self.rows, self.variables);
+        let mut jacobian = vec![0.0; self.samples.len() * m * n];
+        let mut residual = vec![0.0; self.samples.len() * m];
+        (&self.samples, cotangent.par_chunks_exact(n), jacobian.par_chunks_exact_mut(m * n), residual.par_chunks_exact_mut(m))
+            .into_par_iter()
+            .for_each(|(sample, cotangent, jacobian, residual)| {
+                if let Some(sample) = sample {
+                    sample.vjp(cotangent, jacobian, residual);
+                }
+            });
+        vec![jacobian, residual]
+    }
+}

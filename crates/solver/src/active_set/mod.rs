@@ -1,0 +1,5 @@
+//! Dual active-set method for strictly convex QPs (Goldfarb & Idnani 1983).
+
+pub(crate) mod pivot;
+pub(crate) mod reduced;
+pub(crate) mod shared;

@@ -1,0 +1,417 @@
+//! The pivots of one sample: Goldfarb & Idnani's dual method on scaled rows.
+//!
+//! Finds multipliers `λ` and the working set with `lower ≤ v₀ − K λ ≤ upper`, `λ_i ≥ 0` where the
+//! upper bound holds and `≤ 0` where the lower does (Goldfarb & Idnani 1983, algorithm of §3, in
+//! the form of Arnström, Bemporad & Axehill 2022 where only `K` is needed). Two-sided rows carry
+//! one signed multiplier. Rows with equal bounds enter first and never leave.
+
+use crate::dense::{axpy, dot};
+
+/// `1 − yᵀy` below this means that the entering row depends on the working ones. Rows have unit
+/// diagonal, so this is a squared sine; rounding alone leaves about `1e-15`.
+const DEPENDENT: f64 = 1e-10;
+
+/// A bound counts as violated beyond this times `1 + |bound| + |value|`.
+const FEASIBLE: f64 = 1e-12;
+
+/// How often converged multipliers are recomputed and checked before giving up. Each round removes
+/// drift of the updates; more than one is rare.
+const ROUNDS: usize = 4;
+
+/// How the pivots ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Optimal working set found.
+    Optimal,
+    /// A bound is violated by far and no multiplier can move it.
+    Infeasible,
+    /// Too many pivots, or too ill-conditioned to tell; another method must decide.
+    Stalled,
+}
+
+/// Bounds and start of one sample, on scaled rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// `K`, `[m, m]`, unit diagonal.
+    pub(crate) k: &'a [f64],
+    /// Row values without any multiplier, `[m]`.
+    pub(crate) start: &'a [f64],
+    /// Lower bounds, `[m]`.
+    pub(crate) lower: &'a [f64],
+    /// Upper bounds, `[m]`.
+    pub(crate) upper: &'a [f64],
+}
+
+/// Working memory, reused from sample to sample.
+#[derive(Debug)]
+pub(crate) struct Pivots {
+    /// Cholesky factor of `K` on the working rows, row-major with row length `stride`.
+    factor: Vec<f64>,
+    stride: usize,
+    /// Rows of the working set.
+    pub(crate) working: Vec<usize>,
+    /// `+1` upper, `−1` lower, `0` equal bounds; parallel to `working`.
+    side: Vec<f64>,
+    /// Multipliers, `[m]`.
+    pub(crate) lambda: Vec<f64>,
+    /// Current row values, `[m]`.
+    value: Vec<f64>,
+    step: Vec<f64>,
+    /// Row values of the current direction, `[m]`.
+    direction: Vec<f64>,
+    /// Rows that must not enter: in the working set, or equal-bounds rows that depend on it.
+    closed: Vec<bool>,
+}
+
+impl Pivots {
+    /// Memory for `m` rows.
+    pub(crate) fn new(m: usize) -> Pivots {
+        Pivots {
+            factor: vec![0.0; (m + 1) * (m + 1)],
+            stride: m + 1,
+            working: Vec::with_capacity(m + 1),
+            side: Vec::with_capacity(m + 1),
+            lambda: vec![0.0; m],
+            value: vec![0.0; m],
+            step: vec![0.0; m + 1],
+            direction: vec![0.0; m],
+            closed: vec![false; m],
+        }
+    }
+
+    /// Packed rows of the working set's Cholesky factor.
+    pub(crate) fn packed_factor(&self) -> Vec<f64> {
+        let count = self.working.len();
+        let mut packed = Vec::with_capacity(count * (count + 1) / 2);
+        for i in 0..count {
+            packed.extend_from_slice(&self.factor[i * self.stride..i * self.stride + i + 1]);
+        }
+        packed
+    }
+
+    /// Runs the pivots; returns the outcome and how many were made.
+    #[inline(always)]
+    pub(crate) fn run(&mut self, rows: Rows<'_>) -> (Outcome, usize) {
+        let m = rows.start.len();
+        self.working.clear();
+        self.side.clear();
+        self.lambda.fill(0.0);
+        self.closed.fill(false);
+        self.value.copy_from_slice(rows.start);
+        let limit = 20 * m + 50;
+        let mut count = 0;
+        for _ in 0..ROUNDS {
+            loop {
+                let Some((row, sign, fixed)) = self.entering(rows) else {
+                    break;
+                };
+                let outcome = self.enter(rows, row, sign, fixed, limit, &mut count);
+                if outcome != Outcome::Optimal {
+                    return (outcome, count);
+                }
+            }
+            if self.working.is_empty() {
+                return (Outcome::Optimal, count);
+            }
+            if !self.refresh(rows) {
+                return (Outcome::Stalled, count);
+            }
+            if self.entering(rows).is_none() {
+                return (Outcome::Optimal, count);
+            }
+        }
+        (Outcome::Stalled, count)
+    }
+
+    /// The next row, the side it is violated on, and whether its bounds are equal.
+    #[inline(always)]
+    fn entering(&self, rows: Rows<'_>) -> Option<(usize, f64, bool)> {
+        let mut best = None;
+        let mut worst = 0.0;
+        for i in 0..rows.start.len() {
+            let (value, lower, upper) = (self.value[i], rows.lower[i], rows.upper[i]);
+            let (above, below) = (value - upper, lower - value);
+            if self.closed[i] {
+                continue;
+            }
+            if lower == upper {
+                return Some((i, if above >= 0.0 { 1.0 } else { -1.0 }, true));
+            }
+            let (violation, sign, bound) =
+                if above > below { (above, 1.0, upper) } else { (below, -1.0, lower) };
+            if violation > worst && violation > FEASIBLE * (1.0 + bound.abs() + value.abs()) {
+                worst = violation;
+                best = Some((i, sign, false));
+            }
+        }
+        best
+    }
+
+    /// Brings `row` into the working set, removing blocking rows on the way.
+    #[inline(always)]
+    fn enter(
+        &mut self,
+        rows: Rows<'_>,
+        row: usize,
+        sign: f64,
+        fixed: bool,
+        limit: usize,
+        count: &mut usize,
+    ) -> Outcome {
+        let m = rows.start.len();
+        let bound = if sign > 0.0 { rows.upper[row] } else { rows.lower[row] };
+        let k_row = &rows.k[row * m..(row + 1) * m];
+        loop {
+            *count += 1;
+            if *count > limit {
+                return Outcome::Stalled;
+            }
+            let violation = (sign * (self.value[row] - bound)).max(0.0);
+            let remainder = self.solve_column(rows.k, m, k_row, row);
+            let full = if remainder > DEPENDENT { violation / remainder } else { f64::INFINITY };
+            let (partial, blocking) = self.blocking(sign);
+            let length = full.min(partial);
+            if !length.is_finite() {
+                let scale = 1.0 + bound.abs() + self.value[row].abs();
+                if fixed && violation <= 1e-9 * scale {
+                    self.closed[row] = true;
+                    return Outcome::Optimal;
+                }
+                return self.certify(rows, row, violation / scale);
+            }
+            self.direction.copy_from_slice(k_row);
+            for (i, &w) in self.working.iter().enumerate() {
+                axpy(-self.step[i], &rows.k[w * m..(w + 1) * m], &mut self.direction);
+            }
+            axpy(-sign * length, &self.direction, &mut self.value);
+            for (i, &w) in self.working.iter().enumerate() {
+                self.lambda[w] -= sign * length * self.step[i];
+            }
+            self.lambda[row] += sign * length;
+            if full <= partial {
+                let size = self.working.len();
+                self.factor[size * self.stride + size] = remainder.sqrt();
+                self.working.push(row);
+                self.side.push(if fixed { 0.0 } else { sign });
+                self.closed[row] = true;
+                self.value[row] = bound;
+                return Outcome::Optimal;
+            }
+            self.remove(blocking);
+        }
+    }
+
+    /// Solves `K_WW step = K_W,row`; leaves `L⁻¹K_W,row` as the next row of the factor and
+    /// returns the Schur complement of `row`.
+    #[inline(always)]
+    fn solve_column(&mut self, k: &[f64], m: usize, k_row: &[f64], row: usize) -> f64 {
+        let size = self.working.len();
+        let (done, next) = self.factor.split_at_mut(size * self.stride);
+        let next = &mut next[..size];
+        let mut squares = 0.0;
+        for i in 0..size {
+            let line = &done[i * self.stride..i * self.stride + i + 1];
+            let v = (k_row[self.working[i]] - dot(&line[..i], &next[..i])) / line[i];
+            next[i] = v;
+            squares += v * v;
+        }
+        let step = &mut self.step[..size];
+        step.copy_from_slice(next);
+        back_substitute(done, self.stride, step);
+        k[row * m + row] - squares
+    }
+
+    /// The longest step before a working multiplier changes sign, and which one does.
+    #[inline(always)]
+    fn blocking(&self, sign: f64) -> (f64, usize) {
+        let (mut shortest, mut blocking) = (f64::INFINITY, usize::MAX);
+        for (i, &w) in self.working.iter().enumerate() {
+            let rate = sign * self.step[i];
+            if rate * self.side[i] > 0.0 {
+                // A multiplier that rounding pushed past zero blocks at once.
+                let length = (self.lambda[w] / rate).max(0.0);
+                if length < shortest {
+                    shortest = length;
+                    blocking = i;
+                }
+            }
+        }
+        (shortest, blocking)
+    }
+
+    /// Takes one row out of the working set and restores the factor by Givens rotations.
+    #[inline(always)]
+    fn remove(&mut self, position: usize) {
+        let row = self.working.remove(position);
+        self.side.remove(position);
+        self.lambda[row] = 0.0;
+        self.closed[row] = false;
+        let (size, c) = (self.working.len(), self.stride);
+        for i in position..size {
+            self.factor.copy_within((i + 1) * c..(i + 1) * c + i + 2, i * c);
+        }
+        for i in position..size {
+            let (a, b) = (self.factor[i * c + i], self.factor[i * c + i + 1]);
+            let h = a.hypot(b);
+            let (cos, sin) = (a / h, b / h);
+            for q in i..size {
+                let (u, v) = (self.factor[q * c + i], self.factor[q * c + i + 1]);
+                self.factor[q * c + i] = cos * u + sin * v;
+                self.factor[q * c + i + 1] = cos * v - sin * u;
+            }
+        }
+    }
+
+    /// Recomputes multipliers and row values from the factor, free of the updates' drift.
+    /// False when a multiplier has clearly the wrong sign.
+    #[inline(always)]
+    fn refresh(&mut self, rows: Rows<'_>) -> bool {
+        let m = rows.start.len();
+        let size = self.working.len();
+        for i in 0..size {
+            let w = self.working[i];
+            let upper = self.side[i] >= 0.0;
+            let bound = if upper { rows.upper[w] } else { rows.lower[w] };
+            self.step[i] = rows.start[w] - bound;
+        }
+        let step = &mut self.step[..size];
+        for i in 0..size {
+            let line = &self.factor[i * self.stride..i * self.stride + i + 1];
+            step[i] = (step[i] - dot(&line[..i], &step[..i])) / line[i];
+        }
+        back_substitute(&self.factor, self.stride, step);
+        let largest = crate::dense::max_abs(step);
+        self.value.copy_from_slice(rows.start);
+        for (i, &w) in self.working.iter().enumerate() {
+            if step[i] * self.side[i] < -1e-9 * (1.0 + largest) || !step[i].is_finite() {
+                return false;
+            }
+            self.lambda[w] = step[i];
+            axpy(-step[i], &rows.k[w * m..(w + 1) * m], &mut self.value);
+        }
+        true
+    }
+
+    /// No multiplier can reduce the violation of `row`. Infeasible when the ray that shows this
+    /// leaves all rows still and the violation is far above rounding; otherwise undecided.
+    #[inline(always)]
+    fn certify(&mut self, rows: Rows<'_>, row: usize, relative_violation: f64) -> Outcome {
+        let m = rows.start.len();
+        self.direction.copy_from_slice(&rows.k[row * m..(row + 1) * m]);
+        let mut size = 1.0;
+        for (i, &w) in self.working.iter().enumerate() {
+            size += self.step[i].abs();
+            axpy(-self.step[i], &rows.k[w * m..(w + 1) * m], &mut self.direction);
+        }
+        let moved = crate::dense::max_abs(&self.direction);
+        if moved <= 1e-10 * size && relative_violation > 1e-6 * size {
+            Outcome::Infeasible
+        } else {
+            Outcome::Stalled
+        }
+    }
+}
+
+/// `step ← L⁻ᵀ step` for a row-major lower triangle.
+#[inline(always)]
+fn back_substitute(factor: &[f64], stride: usize, step: &mut [f64]) {
+    for i in (0..step.len()).rev() {
+        let line = &factor[i * stride..i * stride + i + 1];
+        let v = step[i] / line[i];
+        step[i] = v;
+        axpy(-v, &line[..i], &mut step[..i]);
+    }
+}
+
+/// Solves with a packed lower Cholesky factor, in place.
+#[inline(always)]
+pub(crate) fn solve_packed(factor: &[f64], rhs: &mut [f64]) {
+    let size = rhs.len();
+    let mut start = 0;
+    for i in 0..size {
+        let line = &factor[start..start + i + 1];
+        rhs[i] = (rhs[i] - dot(&line[..i], &rhs[..i])) / line[i];
+        start += i + 1;
+    }
+    for i in (0..size).rev() {
+        start -= i + 1;
+        let line = &factor[start..start + i + 1];
+        let v = rhs[i] / line[i];
+        rhs[i] = v;
+        axpy(-v, &line[..i], &mut rhs[..i]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INF: f64 = f64::INFINITY;
+
+    fn solve(k: &[f64], start: &[f64], lower: &[f64], upper: &[f64]) -> (Outcome, Pivots) {
+        let mut pivots = Pivots::new(start.len());
+        let (outcome, _) = pivots.run(Rows { k, start, lower, upper });
+        (outcome, pivots)
+    }
+
+    #[test]
+    fn independent_rows_clip() {
+        let k = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let (outcome, pivots) =
+            solve(&k, &[2.0, -3.0, 0.5], &[-1.0, -1.0, -INF], &[1.0, 1.0, INF]);
+        assert_eq!(outcome, Outcome::Optimal);
+        assert_eq!(pivots.lambda, [1.0, -2.0, 0.0]);
+    }
+
+    #[test]
+    fn a_row_can_leave_again() {
+        // Row 0 is violated most and enters first; row 1 then implies it.
+        let c = 0.9;
+        let k = [1.0, c, c, 1.0];
+        let (outcome, pivots) = solve(&k, &[1.0, 1.0 - 1e-3], &[-INF; 2], &[0.0, -0.5]);
+        assert_eq!(outcome, Outcome::Optimal);
+        let row0 = 1.0 - c * pivots.lambda[1];
+        assert!(pivots.lambda[0] == 0.0 && row0 <= 1e-12 || pivots.lambda[0] > 0.0);
+        assert!((pivots.working.len() == 1) == (row0 <= 0.0));
+    }
+
+    #[test]
+    fn duplicate_rows_use_one() {
+        let k = [1.0, 1.0, 1.0, 1.0];
+        let (outcome, pivots) = solve(&k, &[2.0, 2.0], &[-INF; 2], &[1.0, 1.0]);
+        assert_eq!(outcome, Outcome::Optimal);
+        assert_eq!(pivots.working.len(), 1);
+        assert_eq!(pivots.lambda.iter().sum::<f64>(), 1.0);
+    }
+
+    #[test]
+    fn opposite_rows_are_infeasible() {
+        let k = [1.0, -1.0, -1.0, 1.0];
+        let (outcome, _) = solve(&k, &[0.0, 0.0], &[-INF; 2], &[-1.0, -1.0]);
+        assert_eq!(outcome, Outcome::Infeasible);
+    }
+
+    #[test]
+    fn equal_bounds_stay_even_without_violation() {
+        let k = [1.0, 0.5, 0.5, 1.0];
+        let (outcome, pivots) = solve(&k, &[0.0, 2.0], &[0.0, -INF], &[0.0, 1.0]);
+        assert_eq!(outcome, Outcome::Optimal);
+        assert_eq!(pivots.working, [0, 1]);
+        // 1 = (K λ)_1 with row 0 held at 0: λ1 = 1/(1 − ¼).
+        assert!((pivots.lambda[1] - 1.0 / 0.75).abs() < 1e-14);
+        assert!((pivots.lambda[0] + 0.5 / 0.75).abs() < 1e-14);
+    }
+
+    #[test]
+    fn packed_solve_inverts() {
+        let factor = [2.0, 1.0, 3.0, 0.5, -1.0, 1.5];
+        let x = [1.0, -2.0, 0.25];
+        // L Lᵀ x by hand.
+        let lt = [2.0 * x[0] + x[1] + 0.5 * x[2], 3.0 * x[1] - x[2], 1.5 * x[2]];
+        let mut rhs = [2.0 * lt[0], lt[0] + 3.0 * lt[1], 0.5 * lt[0] - lt[1] + 1.5 * lt[2]];
+        solve_packed(&factor, &mut rhs);
+        for i in 0..3 {
+            assert!((rhs[i] - x[i]).abs() < 1e-14);
+        }
+    }
+}

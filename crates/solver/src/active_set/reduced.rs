@@ -1,0 +1,172 @@
+//! Everything of a strictly convex QP that does not depend on `q`, `b`, `l`, `u`.
+//!
+//! With the equalities eliminated, the multipliers of the inequality rows solve a problem in
+//! `K = G·R·Gᵀ` alone, `R` being the upper left block of the inverse of `[P Aᵀ; A 0]`
+//! (Goldfarb & Idnani 1983, §3; Arnström, Bemporad & Axehill 2022, eq. 7). Rows are scaled so that
+//! `K` has a unit diagonal: violations are then distances in the metric of the objective.
+
+use faer::Mat;
+
+use crate::dense::{add_multiply, multiply, view, view_mut};
+use crate::nullspace::{Nullspace, spread};
+use crate::problem::{Matrix, Sample};
+
+/// Cholesky pivots of the reduced Hessian may spread this far. Beyond it the multipliers' matrix
+/// `K` would carry relative errors near `1e-16 · 1e9` and the interior point is the safer method.
+const PIVOT_SPREAD: f64 = 1e9;
+
+/// Factors shared by every sample with the same `P`, `A`, `G`.
+#[derive(Clone, Debug)]
+pub(crate) struct Reduced {
+    /// Variables.
+    pub(crate) n: usize,
+    /// Equality rows.
+    pub(crate) p: usize,
+    /// Inequality rows.
+    pub(crate) m: usize,
+    /// Inverse of `[P Aᵀ; A 0]`, `[(n+p), (n+p)]`, zero in the rows and columns of dropped
+    /// equalities. `(x, ν) = inverse · (−q − Gᵀλ, b)`.
+    pub(crate) inverse: Vec<f64>,
+    /// `−∂(x, ν)/∂λ̃` with scaled multipliers: `[m, n+p]`.
+    pub(crate) response: Vec<f64>,
+    /// `K` of the scaled rows, `[m, m]`, unit diagonal (0 where the row cannot move).
+    pub(crate) k: Vec<f64>,
+    /// Row scales: `λ = scale · λ̃`. 0 for rows whose value the equalities fix.
+    pub(crate) scale: Vec<f64>,
+    /// 2-norms of the rows of `G`.
+    pub(crate) norms: Vec<f64>,
+    /// The split that removed the equalities.
+    pub(crate) split: Nullspace,
+    /// Squared diagonal spread of the reduced Hessian's Cholesky factor times that of `A`'s.
+    pub(crate) condition: f64,
+}
+
+impl Reduced {
+    /// Builds the factors, or `None` when `P` is not safely positive definite on the null space
+    /// of `A`.
+    pub(crate) fn new(sample: &Sample<'_>) -> Option<Reduced> {
+        let n = sample.n;
+        let (p, m) = (sample.a.len() / n, sample.g.len() / n);
+        let split = Nullspace::new(sample.a, p, n);
+        let (rank, free) = (split.rank(), n - split.rank());
+
+        // Reduced Hessian ZᵀPZ and its Cholesky factor.
+        let mut pz = Mat::zeros(n, free);
+        apply(sample.p, &split.null, &mut pz);
+        let mut reduced = Mat::zeros(free, free);
+        multiply(reduced.as_mut(), 1.0, split.null.transpose(), pz.as_ref());
+        let mut pivots = 1.0;
+        // Z·L⁻ᵀ, transposed: rows of length n.
+        let mut root = split.null.transpose().to_owned();
+        if free > 0 {
+            let lower = reduced.llt(faer::Side::Lower).ok()?;
+            let lower = lower.L();
+            pivots = spread((0..free).map(|j| lower[(j, j)] * lower[(j, j)]));
+            // A NaN spread must not pass either.
+            if pivots.is_nan() || pivots > PIVOT_SPREAD {
+                return None;
+            }
+            lower.solve_lower_triangular_in_place(root.as_mut());
+        }
+
+        let size = n + p;
+        let mut inverse = vec![0.0; size * size];
+        {
+            let mut block = view_mut(&mut inverse, size, size);
+            multiply(
+                block.as_mut().submatrix_mut(0, 0, n, n),
+                1.0,
+                root.transpose(),
+                root.as_ref(),
+            );
+        }
+        if rank > 0 {
+            // Hat = (I − R·P)·Y with Y a right inverse of A; S = Hatᵀ·P·Hat.
+            let y = split.particular();
+            let mut py = Mat::zeros(n, rank);
+            apply(sample.p, &y, &mut py);
+            let mut hat = y;
+            let projected = {
+                let mut t = Mat::zeros(free, rank);
+                multiply(t.as_mut(), 1.0, root.as_ref(), py.as_ref());
+                t
+            };
+            add_multiply(hat.as_mut(), -1.0, root.transpose(), projected.as_ref());
+            let mut ph = Mat::zeros(n, rank);
+            apply(sample.p, &hat, &mut ph);
+            let mut schur = Mat::zeros(rank, rank);
+            multiply(schur.as_mut(), -1.0, hat.transpose(), ph.as_ref());
+            for (j, &row) in split.kept.iter().enumerate() {
+                for i in 0..n {
+                    inverse[i * size + n + row] = hat[(i, j)];
+                    inverse[(n + row) * size + i] = hat[(i, j)];
+                }
+                for (l, &other) in split.kept.iter().enumerate() {
+                    inverse[(n + row) * size + n + other] = 0.5 * (schur[(j, l)] + schur[(l, j)]);
+                }
+            }
+        }
+
+        // K from the half factor, so that it is a Gram matrix and its diagonal is accurate.
+        let rows = view(sample.g, m, n);
+        let mut half = Mat::zeros(free, m);
+        multiply(half.as_mut(), 1.0, root.as_ref(), rows.transpose());
+        let norms: Vec<f64> = (0..m).map(|i| rows.row(i).norm_l2()).collect();
+        let widest = (0..n)
+            .map(|i| inverse[i * size + i])
+            .fold(0.0f64, f64::max)
+            .sqrt();
+        let scale: Vec<f64> = (0..m)
+            .map(|i| {
+                let length = half.col(i).norm_l2();
+                // What rounding leaves of a row inside the row space of A is about 1e-15 of it.
+                if length > 1e-11 * norms[i] * widest { 1.0 / length } else { 0.0 }
+            })
+            .collect();
+        for i in 0..m {
+            half.col_mut(i).iter_mut().for_each(|v| *v *= scale[i]);
+        }
+        let mut k = vec![0.0; m * m];
+        multiply(view_mut(&mut k, m, m), 1.0, half.transpose(), half.as_ref());
+        let mut response = vec![0.0; m * size];
+        {
+            let mut target = view_mut(&mut response, m, size);
+            multiply(
+                target.as_mut().subcols_mut(0, n),
+                1.0,
+                half.transpose(),
+                root.as_ref(),
+            );
+            if p > 0 {
+                multiply(
+                    target.as_mut().subcols_mut(n, p),
+                    1.0,
+                    rows,
+                    view(&inverse, size, size).submatrix(0, n, n, p),
+                );
+                for i in 0..m {
+                    response[i * size + n..(i + 1) * size]
+                        .iter_mut()
+                        .for_each(|v| *v *= scale[i]);
+                }
+            }
+        }
+        let condition = pivots * split.spread().powi(2);
+        Some(Reduced { n, p, m, inverse, response, k, scale, norms, split, condition })
+    }
+}
+
+/// `out = P · columns`.
+fn apply(p: Matrix<'_>, columns: &Mat<f64>, out: &mut Mat<f64>) {
+    let n = columns.nrows();
+    match p {
+        Matrix::Dense(data) => multiply(out.as_mut(), 1.0, view(data, n, n), columns.as_ref()),
+        Matrix::Diagonal(d) => {
+            for j in 0..columns.ncols() {
+                for i in 0..n {
+                    out[(i, j)] = d[i] * columns[(i, j)];
+                }
+            }
+        }
+    }
+}

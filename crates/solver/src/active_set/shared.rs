@@ -1,0 +1,412 @@
+//! Solves a run of samples that share `P`, `A`, `G`: everything of size `n` is a matrix product
+//! over the run, each sample only pivots on its own few rows.
+
+use crate::active_set::pivot::{Outcome, Pivots, Rows, solve_packed};
+use crate::active_set::reduced::Reduced;
+use crate::dense::{add_multiply, multiply, vectorised, view, view_mut};
+use crate::problem::{Matrix, Problem, Sample};
+use crate::residual::{Evaluated, Measured, Point, margin, measure};
+use crate::settings::Settings;
+use crate::solution::ActiveRows;
+use crate::status::Status;
+
+/// Residuals above this, relative, are worth a refinement step: it is some tens of rounding errors
+/// for the sizes this crate is for.
+const REFINE_ABOVE: f64 = 1e-14;
+
+/// A redundant equality that misses its combination by more than this, relative, contradicts it.
+const CONTRADICTION: f64 = 1e-8;
+
+/// Result of one sample.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// `None` hands the sample to the interior point.
+    pub(crate) status: Option<Status>,
+    pub(crate) iterations: usize,
+    pub(crate) measured: Measured,
+    /// Strict-complementarity margin, see [`crate::GradientReport`].
+    pub(crate) margin: f64,
+    pub(crate) active: ActiveRows,
+}
+
+/// Output slices of a run.
+pub(crate) struct Slots<'s> {
+    /// `[count, n]`
+    pub(crate) x: &'s mut [f64],
+    /// `[count, p]`
+    pub(crate) nu: &'s mut [f64],
+    /// `[count, m]`
+    pub(crate) lambda: &'s mut [f64],
+}
+
+/// Solves samples `first .. first + count`.
+pub(crate) fn solve_run(
+    problem: &Problem<'_>,
+    reduced: &Reduced,
+    first: usize,
+    count: usize,
+    slots: &mut Slots<'_>,
+    settings: &Settings,
+) -> Vec<Found> {
+    let (n, p, m) = (reduced.n, reduced.p, reduced.m);
+    let size = n + p;
+    let mut point = vec![0.0; count * size];
+    let mut rhs = vec![0.0; count * size];
+    for i in 0..count {
+        let sample = problem.sample(first + i);
+        let line = &mut rhs[i * size..(i + 1) * size];
+        for (r, q) in line.iter_mut().zip(sample.q) {
+            *r = -q;
+        }
+        line[n..].copy_from_slice(sample.b);
+    }
+    let inverse = view(&reduced.inverse, size, size);
+    multiply(view_mut(&mut point, count, size), 1.0, view(&rhs, count, size), inverse);
+    let g = view(problem.sample(first).g, m, n);
+    let mut rows = vec![0.0; count * m];
+    row_values(&point, size, g, count, &mut rows);
+
+    let mut multipliers = vec![0.0; count * m];
+    let mut found = vectorised(|| pivot_all(problem, reduced, first, count, &rows, &mut multipliers));
+    add_multiply(
+        view_mut(&mut point, count, size),
+        -1.0,
+        view(&multipliers, count, m),
+        view(&reduced.response, m, size),
+    );
+
+    let mut products = Products::new(count, reduced);
+    products.apply(&problem.sample(first), reduced, &point, &multipliers);
+    vectorised(|| record(problem, reduced, first, &point, &mut products, &mut found, slots));
+    let worst = found
+        .iter()
+        .filter(|f| f.status == Some(Status::Solved))
+        .map(|f| f.measured.relative())
+        .fold(0.0, |a: f64, b| if b > a || b.is_nan() { b } else { a });
+    if !(worst <= REFINE_ABOVE) {
+        refine(problem, reduced, first, &mut point, &mut multipliers, &mut products, &mut found, slots);
+    }
+    for one in &mut found {
+        let relative = one.measured.relative();
+        // A NaN hands over as well.
+        if one.status == Some(Status::Solved) && !(relative <= settings.tolerance) {
+            one.status = None;
+        }
+    }
+    found
+}
+
+/// `rows = x · Gᵀ` for points stored as `(x, ν)`.
+pub(crate) fn row_values(
+    point: &[f64],
+    size: usize,
+    g: faer::MatRef<'_, f64>,
+    count: usize,
+    rows: &mut [f64],
+) {
+    let (m, n) = (g.nrows(), g.ncols());
+    multiply(
+        view_mut(rows, count, m),
+        1.0,
+        view(point, count, size).subcols(0, n),
+        g.transpose(),
+    );
+}
+
+#[inline(always)]
+fn pivot_all(
+    problem: &Problem<'_>,
+    reduced: &Reduced,
+    first: usize,
+    count: usize,
+    rows: &[f64],
+    multipliers: &mut [f64],
+) -> Vec<Found> {
+    let m = reduced.m;
+    let mut pivots = Pivots::new(m);
+    let (mut start, mut lower, mut upper) = (vec![0.0; m], vec![0.0; m], vec![0.0; m]);
+    let mut found = Vec::with_capacity(count);
+    for i in 0..count {
+        let sample = problem.sample(first + i);
+        let values = &rows[i * m..(i + 1) * m];
+        let mut feasible = consistent(reduced, sample.b);
+        for j in 0..m {
+            let scale = reduced.scale[j];
+            if scale > 0.0 {
+                start[j] = scale * values[j];
+                lower[j] = scale * sample.l[j];
+                upper[j] = scale * sample.u[j];
+            } else {
+                // The equalities fix this row: it is satisfied or nothing can be done.
+                let v = values[j];
+                let slack = CONTRADICTION * (1.0 + v.abs());
+                feasible &= v >= sample.l[j] - slack && v <= sample.u[j] + slack;
+                (start[j], lower[j], upper[j]) = (0.0, f64::NEG_INFINITY, f64::INFINITY);
+            }
+        }
+        if !feasible {
+            found.push(Found::plain(Some(Status::PrimalInfeasible), 0));
+            continue;
+        }
+        let (outcome, iterations) = pivots.run(Rows {
+            k: &reduced.k,
+            start: &start,
+            lower: &lower,
+            upper: &upper,
+        });
+        let mut one = Found::plain(None, iterations);
+        match outcome {
+            Outcome::Optimal => {
+                one.status = Some(Status::Solved);
+                multipliers[i * m..(i + 1) * m].copy_from_slice(&pivots.lambda);
+                one.active = ActiveRows {
+                    linear: pivots.working.iter().map(|&w| w as u32).collect(),
+                    quadratic: Vec::new(),
+                    factor: pivots.packed_factor(),
+                };
+            }
+            Outcome::Infeasible => one.status = Some(Status::PrimalInfeasible),
+            Outcome::Stalled => {}
+        }
+        found.push(one);
+    }
+    found
+}
+
+fn consistent(reduced: &Reduced, b: &[f64]) -> bool {
+    if reduced.split.dropped.is_empty() {
+        return true;
+    }
+    let (miss, size) = reduced.split.inconsistency(b);
+    miss <= CONTRADICTION * (1.0 + size)
+}
+
+impl Found {
+    /// A sample that the method cannot start on.
+    pub(crate) fn handed_over() -> Found {
+        Found::plain(None, 0)
+    }
+
+    fn plain(status: Option<Status>, iterations: usize) -> Found {
+        Found {
+            status,
+            iterations,
+            measured: Measured::default(),
+            margin: 0.0,
+            active: ActiveRows::default(),
+        }
+    }
+}
+
+/// Products of the optimality system with a run of points.
+pub(crate) struct Products {
+    /// `P x + Aᵀν + Gᵀλ`, `[count, n]`.
+    pub(crate) gradient: Vec<f64>,
+    /// `P x`, `[count, n]`.
+    pub(crate) px: Vec<f64>,
+    /// `A x`, `[count, p]`.
+    pub(crate) ax: Vec<f64>,
+    /// `G x`, `[count, m]`.
+    pub(crate) gx: Vec<f64>,
+    /// Multipliers of the unscaled rows, `[count, m]`.
+    pub(crate) lambda: Vec<f64>,
+}
+
+impl Products {
+    /// Memory for a run.
+    pub(crate) fn new(count: usize, reduced: &Reduced) -> Products {
+        Products {
+            gradient: vec![0.0; count * reduced.n],
+            px: vec![0.0; count * reduced.n],
+            ax: vec![0.0; count * reduced.p],
+            gx: vec![0.0; count * reduced.m],
+            lambda: vec![0.0; count * reduced.m],
+        }
+    }
+
+    /// Evaluates at `point` (`(x, ν)` lines) and scaled multipliers.
+    pub(crate) fn apply(
+        &mut self,
+        sample: &Sample<'_>,
+        reduced: &Reduced,
+        point: &[f64],
+        multipliers: &[f64],
+    ) {
+        let (n, p, m) = (reduced.n, reduced.p, reduced.m);
+        let size = n + p;
+        let count = point.len() / size;
+        let points = view(point, count, size);
+        for (lambda, scaled) in self.lambda.chunks_exact_mut(m.max(1)).zip(multipliers.chunks_exact(m.max(1))) {
+            for ((lambda, scaled), scale) in lambda.iter_mut().zip(scaled).zip(&reduced.scale) {
+                *lambda = scale * scaled;
+            }
+        }
+        match sample.p {
+            Matrix::Dense(data) => multiply(
+                view_mut(&mut self.px, count, n),
+                1.0,
+                points.subcols(0, n),
+                view(data, n, n),
+            ),
+            Matrix::Diagonal(d) => {
+                for (px, line) in self.px.chunks_exact_mut(n).zip(point.chunks_exact(size)) {
+                    for ((px, d), x) in px.iter_mut().zip(d).zip(line) {
+                        *px = d * x;
+                    }
+                }
+            }
+        }
+        self.gradient.copy_from_slice(&self.px);
+        if p > 0 {
+            let a = view(sample.a, p, n);
+            add_multiply(view_mut(&mut self.gradient, count, n), 1.0, points.subcols(n, p), a);
+            row_values(point, size, a, count, &mut self.ax);
+        }
+        if m > 0 {
+            let g = view(sample.g, m, n);
+            let lambda = view(&self.lambda, count, m);
+            add_multiply(view_mut(&mut self.gradient, count, n), 1.0, lambda, g);
+            row_values(point, size, g, count, &mut self.gx);
+        }
+    }
+}
+
+/// Evaluates the run's points, records residuals and margins, and copies every point that is at
+/// least as good as the one recorded before into the slots.
+fn record(
+    problem: &Problem<'_>,
+    reduced: &Reduced,
+    first: usize,
+    point: &[f64],
+    products: &mut Products,
+    found: &mut [Found],
+    slots: &mut Slots<'_>,
+) {
+    let (n, p, m) = (reduced.n, reduced.p, reduced.m);
+    let size = n + p;
+    for i in 0..found.len() {
+        let line = &point[i * size..(i + 1) * size];
+        let sample = problem.sample(first + i);
+        let at = Point {
+            x: &line[..n],
+            nu: &line[n..],
+            lambda: &products.lambda[i * m..(i + 1) * m],
+            mu: &[],
+        };
+        let stationarity = &mut products.gradient[i * n..(i + 1) * n];
+        crate::dense::axpy(1.0, sample.q, stationarity);
+        let terms = Evaluated {
+            stationarity,
+            px: &products.px[i * n..(i + 1) * n],
+            ax: &products.ax[i * p..(i + 1) * p],
+            gx: &products.gx[i * m..(i + 1) * m],
+            quadratic: &[],
+        };
+        let measured = measure(&sample, terms, at);
+        let before = found[i].measured;
+        let is_first = before.scale.dual == 0.0;
+        if is_first || measured.relative() <= before.relative() {
+            found[i].measured = measured;
+            found[i].margin = margin(&sample, terms, at, &reduced.norms, &[]);
+            slots.x[i * n..(i + 1) * n].copy_from_slice(at.x);
+            slots.nu[i * p..(i + 1) * p].copy_from_slice(at.nu);
+            slots.lambda[i * m..(i + 1) * m].copy_from_slice(at.lambda);
+        }
+    }
+}
+
+/// One step of iterative refinement on the active rows of every sample.
+#[allow(clippy::too_many_arguments)]
+fn refine(
+    problem: &Problem<'_>,
+    reduced: &Reduced,
+    first: usize,
+    point: &mut [f64],
+    multipliers: &mut [f64],
+    products: &mut Products,
+    found: &mut [Found],
+    slots: &mut Slots<'_>,
+) {
+    let (n, p, m) = (reduced.n, reduced.p, reduced.m);
+    let (size, count) = (n + p, found.len());
+    let mut rhs = vec![0.0; count * size];
+    for i in 0..count {
+        for j in 0..n {
+            rhs[i * size + j] = -products.gradient[i * n + j];
+        }
+        let b = problem.sample(first + i).b;
+        for j in 0..p {
+            rhs[i * size + n + j] = b[j] - products.ax[i * p + j];
+        }
+    }
+    let active: Vec<&ActiveRows> = found.iter().map(|f| &f.active).collect();
+    let (gx, lambda) = (&products.gx, &products.lambda);
+    let target = |i: usize, row: usize| {
+        let sample = problem.sample(first + i);
+        let bound = if lambda[i * m + row] > 0.0 { sample.u[row] } else { sample.l[row] };
+        let miss = bound - gx[i * m + row];
+        // An equal-bounds row with a zero multiplier has both bounds; any other working row has
+        // the bound its multiplier points to.
+        if miss.is_finite() { reduced.scale[row] * miss } else { 0.0 }
+    };
+    let (step, step_multipliers) =
+        solve_on_active(reduced, problem.sample(first).g, &rhs, &active, target);
+    for (v, d) in point.iter_mut().zip(&step) {
+        *v += d;
+    }
+    for (v, d) in multipliers.iter_mut().zip(&step_multipliers) {
+        *v += d;
+    }
+    products.apply(&problem.sample(first), reduced, point, multipliers);
+    record(problem, reduced, first, point, products, found, slots);
+}
+
+/// Solves `[P Aᵀ Eᵀ; A 0 0; E 0 0] (x, ν, λ̃) = (rhs, target)` for every sample of a run, `E` its
+/// scaled active rows. Returns `(x, ν)` as `[count, n+p]` and `λ̃` as `[count, m]`.
+///
+/// Cost: two products of `count × (n+p)` by `(n+p) × (n+p)` and `m` rows, and two triangular
+/// solves per sample on its active rows.
+pub(crate) fn solve_on_active(
+    reduced: &Reduced,
+    g: &[f64],
+    rhs: &[f64],
+    active: &[&ActiveRows],
+    target: impl Fn(usize, usize) -> f64,
+) -> (Vec<f64>, Vec<f64>) {
+    let (n, p, m) = (reduced.n, reduced.p, reduced.m);
+    let (size, count) = (n + p, active.len());
+    let mut point = vec![0.0; count * size];
+    multiply(
+        view_mut(&mut point, count, size),
+        1.0,
+        view(rhs, count, size),
+        view(&reduced.inverse, size, size),
+    );
+    let mut multipliers = vec![0.0; count * m];
+    if m == 0 {
+        return (point, multipliers);
+    }
+    let mut rows = vec![0.0; count * m];
+    row_values(&point, size, view(g, m, n), count, &mut rows);
+    vectorised(|| {
+        let mut small = vec![0.0; m];
+        for (i, active) in active.iter().enumerate() {
+            let small = &mut small[..active.linear.len()];
+            for (slot, &row) in small.iter_mut().zip(&active.linear) {
+                let row = row as usize;
+                *slot = reduced.scale[row] * rows[i * m + row] - target(i, row);
+            }
+            solve_packed(&active.factor, small);
+            for (value, &row) in small.iter().zip(&active.linear) {
+                multipliers[i * m + row as usize] = *value;
+            }
+        }
+    });
+    add_multiply(
+        view_mut(&mut point, count, size),
+        -1.0,
+        view(&multipliers, count, m),
+        view(&reduced.response, m, size),
+    );
+    (point, multipliers)
+}

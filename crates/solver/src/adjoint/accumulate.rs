@@ -1,0 +1,343 @@
+//! Turns directions `w` into parameter gradients: sums over the batch as matrix products where a
+//! parameter is shared, one write per sample where it is not.
+
+use crate::adjoint::direction::Directions;
+use crate::adjoint::types::Wanted;
+use crate::dense::{add_multiply, axpy, multiply, vectorised, view, view_mut};
+use crate::problem::Problem;
+use crate::solution::Solution;
+
+/// The parameters, in the order of [`PARAMETERS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parameter {
+    P,
+    Q,
+    A,
+    B,
+    G,
+    L,
+    U,
+    QuadraticH,
+    QuadraticG,
+    QuadraticC,
+}
+
+/// Number of parameters.
+pub(crate) const COUNT: usize = 10;
+
+/// All parameters.
+pub(crate) const PARAMETERS: [Parameter; COUNT] = [
+    Parameter::P,
+    Parameter::Q,
+    Parameter::A,
+    Parameter::B,
+    Parameter::G,
+    Parameter::L,
+    Parameter::U,
+    Parameter::QuadraticH,
+    Parameter::QuadraticG,
+    Parameter::QuadraticC,
+];
+
+/// Where and how large a parameter's gradient is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) shared: bool,
+    /// Numbers of one copy.
+    pub(crate) len: usize,
+}
+
+/// The layout of a parameter, or `None` when it is not wanted or the problem lacks it.
+pub(crate) fn layout(
+    parameter: Parameter,
+    problem: &Problem<'_>,
+    wanted: &Wanted,
+) -> Option<Layout> {
+    let n = problem.n;
+    let eq = problem.equalities;
+    let ineq = problem.inequalities;
+    let quad = problem.quadratics;
+    let (wanted, found) = match parameter {
+        Parameter::P => (wanted.p, Some((problem.p.values(), problem.p.entries(n)))),
+        Parameter::Q => (wanted.q, Some((problem.q, n))),
+        Parameter::A => (wanted.a, eq.map(|part| (part.a, part.rows * n))),
+        Parameter::B => (wanted.b, eq.map(|part| (part.b, part.rows))),
+        Parameter::G => (wanted.g, ineq.map(|part| (part.g, part.rows * n))),
+        Parameter::L => (wanted.l, ineq.map(|part| (part.l, part.rows))),
+        Parameter::U => (wanted.u, ineq.map(|part| (part.u, part.rows))),
+        Parameter::QuadraticH => (
+            wanted.quadratic_h,
+            quad.map(|part| (part.h.values(), part.rows * part.h.entries(n))),
+        ),
+        Parameter::QuadraticG => (wanted.quadratic_g, quad.map(|part| (part.g, part.rows * n))),
+        Parameter::QuadraticC => (wanted.quadratic_c, quad.map(|part| (part.c, part.rows))),
+    };
+    let (values, len) = found?;
+    wanted.then_some(Layout { shared: values.is_shared(), len })
+}
+
+/// Where one run puts one parameter's gradient.
+pub(crate) enum Sink<'s> {
+    /// Not wanted.
+    Skip,
+    /// This run's share of a sum over the batch.
+    Sum(Vec<f64>),
+    /// The run's own samples, `[count, len]`.
+    Slot(&'s mut [f64]),
+}
+
+/// A run of samples with everything their gradients are made of.
+pub(crate) struct Run<'a> {
+    pub(crate) problem: &'a Problem<'a>,
+    pub(crate) directions: &'a Directions,
+    pub(crate) count: usize,
+    /// Solutions of the run, `[count, ·]` each.
+    pub(crate) x: &'a [f64],
+    pub(crate) nu: &'a [f64],
+    pub(crate) lambda: &'a [f64],
+    pub(crate) mu: &'a [f64],
+    first: usize,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        problem: &'a Problem<'a>,
+        solution: &'a Solution,
+        directions: &'a Directions,
+        first: usize,
+        count: usize,
+    ) -> Run<'a> {
+        fn cut(data: &[f64], len: usize, first: usize, count: usize) -> &[f64] {
+            &data[first * len..(first + count) * len]
+        }
+        Run {
+            problem,
+            directions,
+            count,
+            x: cut(&solution.x, problem.n, first, count),
+            nu: cut(&solution.equality_dual, problem.equality_rows(), first, count),
+            lambda: cut(&solution.inequality_dual, problem.inequality_rows(), first, count),
+            mu: cut(&solution.quadratic_dual, problem.quadratic_rows(), first, count),
+            first,
+        }
+    }
+
+    /// Fills one parameter's sink.
+    pub(crate) fn fill(&self, parameter: Parameter, sink: &mut Sink<'_>) {
+        let w = self.directions;
+        let (p, m, k) = (
+            self.problem.equality_rows(),
+            self.problem.inequality_rows(),
+            self.problem.quadratic_rows(),
+        );
+        match parameter {
+            Parameter::P => self.hessian(sink),
+            Parameter::Q => self.vectors(sink, &w.x, 1.0),
+            Parameter::A => self.outer(sink, p, self.nu, &w.nu),
+            Parameter::B => self.vectors(sink, &w.nu, -1.0),
+            Parameter::G => self.outer(sink, m, self.lambda, &w.lambda),
+            Parameter::L => self.vectors(sink, &self.bound_part(false), -1.0),
+            Parameter::U => self.vectors(sink, &self.bound_part(true), -1.0),
+            Parameter::QuadraticH => self.quadratic_hessian(sink),
+            Parameter::QuadraticG => self.outer(sink, k, self.mu, &w.mu),
+            Parameter::QuadraticC => self.vectors(sink, &w.mu, -1.0),
+        }
+    }
+
+    /// `factor · rows`, summed over the run when shared.
+    fn vectors(&self, sink: &mut Sink<'_>, rows: &[f64], factor: f64) {
+        match sink {
+            Sink::Skip => {}
+            Sink::Sum(sum) => {
+                if sum.is_empty() {
+                    return;
+                }
+                for row in rows.chunks_exact(sum.len()) {
+                    axpy(factor, row, sum);
+                }
+            }
+            Sink::Slot(slot) => {
+                for (out, v) in slot.iter_mut().zip(rows) {
+                    *out = factor * v;
+                }
+            }
+        }
+    }
+
+    /// `dual · w_xᵀ + w_dual · xᵀ`.
+    fn outer(&self, sink: &mut Sink<'_>, rows: usize, dual: &[f64], w_dual: &[f64]) {
+        let (n, count) = (self.problem.n, self.count);
+        match sink {
+            Sink::Skip => {}
+            Sink::Sum(sum) => {
+                let (dual, w_dual) = (view(dual, count, rows), view(w_dual, count, rows));
+                let w = view(&self.directions.x, count, n);
+                multiply(view_mut(sum, rows, n), 1.0, dual.transpose(), w);
+                add_multiply(
+                    view_mut(sum, rows, n),
+                    1.0,
+                    w_dual.transpose(),
+                    view(self.x, count, n),
+                );
+            }
+            Sink::Slot(slot) => {
+                for i in 0..count {
+                    let (x, w) = self.lines(i);
+                    for j in 0..rows {
+                        let out = &mut slot[(i * rows + j) * n..(i * rows + j + 1) * n];
+                        let (dual, w_dual) = (dual[i * rows + j], w_dual[i * rows + j]);
+                        for ((out, w), x) in out.iter_mut().zip(w).zip(x) {
+                            *out = dual * w + w_dual * x;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn lines(&self, i: usize) -> (&[f64], &[f64]) {
+        let n = self.problem.n;
+        (&self.x[i * n..(i + 1) * n], &self.directions.x[i * n..(i + 1) * n])
+    }
+
+    /// `½(w xᵀ + x wᵀ)`, or `w ∘ x` for a diagonal.
+    fn hessian(&self, sink: &mut Sink<'_>) {
+        let (n, count) = (self.problem.n, self.count);
+        let diagonal = self.problem.p.is_diagonal();
+        match sink {
+            Sink::Skip => {}
+            Sink::Sum(sum) if diagonal => {
+                for (x, w) in self.x.chunks_exact(n).zip(self.directions.x.chunks_exact(n)) {
+                    for ((sum, x), w) in sum.iter_mut().zip(x).zip(w) {
+                        *sum += x * w;
+                    }
+                }
+            }
+            Sink::Sum(sum) => {
+                let w = view(&self.directions.x, count, n);
+                multiply(view_mut(sum, n, n), 0.5, w.transpose(), view(self.x, count, n));
+                add_transpose(sum, n);
+            }
+            Sink::Slot(slot) if diagonal => {
+                for ((out, x), w) in slot.iter_mut().zip(self.x).zip(&self.directions.x) {
+                    *out = x * w;
+                }
+            }
+            Sink::Slot(slot) => {
+                for i in 0..count {
+                    let (x, w) = self.lines(i);
+                    let out = &mut slot[i * n * n..(i + 1) * n * n];
+                    vectorised(|| symmetric_outer(out, x, w, 0.5, 0.0));
+                }
+            }
+        }
+    }
+
+    /// `μ(w xᵀ + x wᵀ) + w_μ x xᵀ` for every quadratic row.
+    fn quadratic_hessian(&self, sink: &mut Sink<'_>) {
+        let (n, count, k) = (self.problem.n, self.count, self.problem.quadratic_rows());
+        let diagonal = self.problem.quadratics.is_some_and(|part| part.h.is_diagonal());
+        let w_mu = &self.directions.mu;
+        match sink {
+            Sink::Skip => {}
+            Sink::Sum(sum) if diagonal => {
+                let pair = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
+                    self.x.iter().zip(&self.directions.x).map(|(x, w)| f(*x, *w)).collect()
+                };
+                let (cross, square) = (pair(&|x, w| 2.0 * x * w), pair(&|x, _| x * x));
+                let target = view(self.mu, count, k);
+                multiply(view_mut(sum, k, n), 1.0, target.transpose(), view(&cross, count, n));
+                let target = view(w_mu, count, k);
+                add_multiply(view_mut(sum, k, n), 1.0, target.transpose(), view(&square, count, n));
+            }
+            Sink::Sum(sum) => {
+                let mut weighted = vec![0.0; count * n];
+                for (row, sum) in sum.chunks_exact_mut(n * n).enumerate() {
+                    for i in 0..count {
+                        let (x, w) = self.lines(i);
+                        let (mu, w_mu) = (self.mu[i * k + row], 0.5 * w_mu[i * k + row]);
+                        for j in 0..n {
+                            weighted[i * n + j] = mu * w[j] + w_mu * x[j];
+                        }
+                    }
+                    let left = view(&weighted, count, n);
+                    multiply(view_mut(sum, n, n), 1.0, left.transpose(), view(self.x, count, n));
+                    add_transpose(sum, n);
+                }
+            }
+            Sink::Slot(slot) => {
+                let entries = if diagonal { n } else { n * n };
+                for i in 0..count {
+                    let (x, w) = self.lines(i);
+                    for row in 0..k {
+                        let out = &mut slot[(i * k + row) * entries..(i * k + row + 1) * entries];
+                        let (mu, w_mu) = (self.mu[i * k + row], w_mu[i * k + row]);
+                        if diagonal {
+                            for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
+                                *out = (2.0 * mu * w + w_mu * x) * x;
+                            }
+                        } else {
+                            vectorised(|| symmetric_outer(out, x, w, mu, w_mu));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The part of `w_λ` that belongs to the upper (or lower) bounds: the side the multiplier
+    /// points to. An equal-bounds row with a zero multiplier is split evenly, which is right for
+    /// every change that keeps the bounds equal.
+    fn bound_part(&self, upper: bool) -> Vec<f64> {
+        let m = self.problem.inequality_rows();
+        let w = &self.directions.lambda;
+        let mut part = vec![0.0; w.len()];
+        for i in 0..self.count {
+            let sample = self.problem.sample(self.first + i);
+            for j in 0..m {
+                let at = i * m + j;
+                if w[at] == 0.0 {
+                    continue;
+                }
+                let (lambda, l, u) = (self.lambda[at], sample.l[j], sample.u[j]);
+                let share = if lambda != 0.0 {
+                    f64::from(u8::from((lambda > 0.0) == upper))
+                } else if l == u {
+                    0.5
+                } else {
+                    let value = crate::dense::dot(
+                        &sample.g[j * self.problem.n..(j + 1) * self.problem.n],
+                        self.lines(i).0,
+                    );
+                    f64::from(u8::from(((u - value) < (value - l)) == upper))
+                };
+                part[at] = share * w[at];
+            }
+        }
+        part
+    }
+}
+
+/// `out = cross (w xᵀ + x wᵀ) + square · x xᵀ`.
+#[inline(always)]
+fn symmetric_outer(out: &mut [f64], x: &[f64], w: &[f64], cross: f64, square: f64) {
+    let n = x.len();
+    for (i, line) in out.chunks_exact_mut(n).enumerate() {
+        let (a, b) = (cross * x[i], cross * w[i] + square * x[i]);
+        for ((out, w), x) in line.iter_mut().zip(w).zip(x) {
+            *out = a * w + b * x;
+        }
+    }
+}
+
+/// `square += squareᵀ`.
+fn add_transpose(square: &mut [f64], n: usize) {
+    for i in 0..n {
+        for j in 0..i {
+            let sum = square[i * n + j] + square[j * n + i];
+            square[i * n + j] = sum;
+            square[j * n + i] = sum;
+        }
+        square[i * n + i] *= 2.0;
+    }
+}

@@ -1,0 +1,186 @@
+//! Derivatives of the solution with respect to every parameter.
+
+pub(crate) mod accumulate;
+pub(crate) mod direction;
+mod types;
+
+use rayon::prelude::*;
+
+pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
+
+use crate::error::Error;
+use crate::problem::Problem;
+use crate::settings::AdjointSettings;
+use crate::solution::Solution;
+use accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
+use direction::directions;
+
+/// Samples one task differentiates together, as in the solve.
+const RUN: usize = 64;
+
+/// Gradients of a scalar loss with respect to the problem's parameters, given its gradient with
+/// respect to the solution.
+///
+/// # Optimality conditions
+/// On the rows that are active at the solution,
+/// `Px + q + Aᵀν + Gᵀλ + Σμ_i(2H_ix + g_i) = 0` together with the active rows as equalities
+/// defines `(x, ν, λ, μ)` as a smooth function of every parameter as long as each active row has a
+/// positive multiplier and active gradients are independent.
+///
+/// # Adjoint
+/// One symmetric linear system per sample, `[H Eᵀ; E 0] w = −cotangent`; then each gradient is a
+/// product of `w` with the solution (Amos & Kolter 2017). With factors shared by the batch it costs
+/// triangular solves on the active rows and matrix products over the batch.
+///
+/// Where the conditions fail the answer is data, not an error: see [`GradientQuality`].
+/// Multipliers of inactive rows are constant, so their cotangents have no effect.
+///
+/// # Shapes
+/// As [`Cotangent`] and [`Gradients`] say.
+///
+/// # Errors
+/// [`Error::Shape`] and [`Error::NotFinite`] for the cotangent, [`Error::ForeignSolution`] when
+/// the solution has other sizes than the problem, [`Error::Setting`]. The problem must be the one
+/// that was solved; only its sizes are checked again.
+///
+/// # Cost
+/// Shared matrices: `O((n + p)(n + p + m))` per sample in matrix products. Otherwise one `O(n³)`
+/// factorisation per sample.
+pub fn adjoint(
+    problem: &Problem<'_>,
+    solution: &Solution,
+    cotangent: &Cotangent<'_>,
+    wanted: &Wanted,
+    settings: &AdjointSettings,
+) -> Result<Gradients, Error> {
+    settings.validate()?;
+    check(problem, solution, cotangent)?;
+    let batch = problem.batch;
+    let layouts = PARAMETERS.map(|parameter| layout(parameter, problem, wanted));
+    let mut gradients: [Option<Vec<f64>>; COUNT] = layouts.map(|layout| {
+        layout.map(|layout| vec![0.0; if layout.shared { layout.len } else { batch * layout.len }])
+    });
+    let run = batch.div_ceil(rayon::current_num_threads()).clamp(1, RUN);
+    let runs = batch.div_ceil(run);
+
+    // Cut the per-sample gradients into one slice per run.
+    let mut tasks: Vec<[Sink<'_>; COUNT]> =
+        (0..runs).map(|_| std::array::from_fn(|_| Sink::Skip)).collect();
+    for (at, gradient) in gradients.iter_mut().enumerate() {
+        let (Some(layout), Some(gradient)) = (layouts[at], gradient.as_mut()) else {
+            continue;
+        };
+        let mut rest = &mut gradient[..];
+        for (r, task) in tasks.iter_mut().enumerate() {
+            task[at] = if layout.shared {
+                Sink::Sum(Vec::new())
+            } else {
+                let count = run.min(batch - r * run);
+                let (head, tail) = rest.split_at_mut(count * layout.len);
+                rest = tail;
+                Sink::Slot(head)
+            };
+        }
+    }
+    let (reports, sums) = tasks
+        .into_par_iter()
+        .enumerate()
+        .map(|(r, mut sinks)| {
+            let first = r * run;
+            let count = run.min(batch - first);
+            let directions = directions(problem, solution, cotangent, settings, first, count);
+            let task = Run::new(problem, solution, &directions, first, count);
+            let mut sums: [Vec<f64>; COUNT] = Default::default();
+            for (at, sink) in sinks.iter_mut().enumerate() {
+                if let (Sink::Sum(sum), Some(layout)) = (&mut *sink, layouts[at]) {
+                    *sum = vec![0.0; layout.len];
+                }
+                task.fill(PARAMETERS[at], sink);
+                if let Sink::Sum(sum) = sink {
+                    sums[at] = std::mem::take(sum);
+                }
+            }
+            (vec![(first, directions.reports)], sums)
+        })
+        .reduce(
+            || (Vec::new(), Default::default()),
+            |(mut reports, mut sums), (more, other)| {
+                reports.extend(more);
+                for (sum, other) in sums.iter_mut().zip(other) {
+                    if sum.is_empty() {
+                        *sum = other;
+                    } else {
+                        crate::dense::axpy(1.0, &other, sum);
+                    }
+                }
+                (reports, sums)
+            },
+        );
+    for ((gradient, layout), sum) in gradients.iter_mut().zip(&layouts).zip(sums) {
+        if layout.is_some_and(|layout| layout.shared) && !sum.is_empty() {
+            *gradient = Some(sum);
+        }
+    }
+    let mut reports = reports;
+    reports.sort_unstable_by_key(|(first, _)| *first);
+    let [p, q, a, b, g, l, u, quadratic_h, quadratic_g, quadratic_c] = gradients;
+    Ok(Gradients {
+        p,
+        q,
+        a,
+        b,
+        g,
+        l,
+        u,
+        quadratic_h,
+        quadratic_g,
+        quadratic_c,
+        reports: reports.into_iter().flat_map(|(_, reports)| reports).collect(),
+    })
+}
+
+fn check(
+    problem: &Problem<'_>,
+    solution: &Solution,
+    cotangent: &Cotangent<'_>,
+) -> Result<(), Error> {
+    let batch = problem.batch;
+    let sizes = [
+        ("batch", solution.status.len(), batch),
+        ("x", solution.x.len(), batch * problem.n),
+        ("equality_dual", solution.equality_dual.len(), batch * problem.equality_rows()),
+        ("inequality_dual", solution.inequality_dual.len(), batch * problem.inequality_rows()),
+        ("quadratic_dual", solution.quadratic_dual.len(), batch * problem.quadratic_rows()),
+    ];
+    for (what, got, expected) in sizes {
+        if got != expected {
+            return Err(Error::ForeignSolution { what, got, expected });
+        }
+    }
+    let parts = [
+        ("cotangent.x", Some(cotangent.x), problem.n, "[batch, n]"),
+        ("cotangent.equality_dual", cotangent.equality_dual, problem.equality_rows(), "[batch, p]"),
+        (
+            "cotangent.inequality_dual",
+            cotangent.inequality_dual,
+            problem.inequality_rows(),
+            "[batch, m]",
+        ),
+        ("cotangent.quadratic_dual", cotangent.quadratic_dual, problem.quadratic_rows(), "[batch, k]"),
+    ];
+    for (argument, part, len, layout) in parts {
+        let Some(part) = part else { continue };
+        if part.len() != batch * len {
+            return Err(Error::Shape { argument, got: part.len(), expected: batch * len, layout });
+        }
+        if let Some(at) = part.iter().position(|v| !v.is_finite()) {
+            return Err(Error::NotFinite {
+                argument,
+                sample: Some(at / len),
+                entry: at % len,
+                value: part[at],
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! The repair's steps in reverse.
+//!
+//! With v the cotangent of y_{k+1} = y_k − Δ, over the rows (K = JJᵀ + λI, Δ = Jᵀμ, μ = K⁻¹r):
+//! w = −K⁻¹Jv is the cotangent of r, and that of row i of J is −μ_i(v + Jᵀw) − w_iΔ. Over the
+//! variables (M = JᵀJ + λI, Δ = M⁻¹Jᵀr): z = −M⁻¹v, the cotangent of r is Jz, and that of row i is
+//! (r − JΔ)_i z − (Jz)_i Δ. A row's cotangent returns to y through 2H_i, that of r through J where
+//! the row was outside its box.
+
+use rayon::prelude::*;
+
+use super::factor::{Factor, Fixed, Scratch, load_moving};
+use super::rows::add_curvature;
+use super::sample::{Coefficients, Step, Tape};
+use super::{DampedGradients, DampedProblem, DampedStatus};
+use crate::dense::vectorised;
+
+pub(super) fn vjp(problem: &DampedProblem<'_>, tapes: &[Tape], fixed: Option<&Fixed>, status: &[DampedStatus], cotangent: &[f64]) -> DampedGradients {
+    let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
+    let mut gradients = DampedGradients { start: cotangent.to_vec(), lower: vec![0.0; batch * m], upper: vec![0.0; batch * m] };
+    gradients
+        .start
+        .par_chunks_mut(n)
+        .zip(gradients.lower.par_chunks_mut(m))
+        .zip(gradients.upper.par_chunks_mut(m))
+        .enumerate()
+        .for_each_init(
+            || Reverse::new(problem, fixed),
+            |reverse, (sample, ((v, lower), upper))| {
+                if !status[sample].has_gradient() {
+                    v.fill(0.0);
+                    return;
+                }
+                for step in tapes[sample].iter().rev() {
+                    vectorised(|| reverse.step(sample, step, v, lower, upper));
+                }
+            },
+        );
+    gradients
+}
+
+struct Reverse<'a> {
+    problem: &'a DampedProblem<'a>,
+    fixed: Option<&'a Fixed>,
+    scratch: Scratch,
+    /// The cotangent of r, over the rows.
+    w: Vec<f64>,
+    p: Vec<f64>,
+    back: Vec<f64>,
+}
+
+impl<'a> Reverse<'a> {
+    fn new(problem: &'a DampedProblem<'a>, fixed: Option<&'a Fixed>) -> Self {
+        let (n, m) = (problem.n, problem.rows());
+        Self { problem, fixed, scratch: Scratch::new(m, n), w: Vec::with_capacity(m), p: vec![0.0; n], back: vec![0.0; n] }
+    }
+
+    /// Replaces v, the cotangent after the step, by the one before it.
+    fn step(&mut self, sample: usize, step: &Step, v: &mut [f64], lower: &mut [f64], upper: &mut [f64]) {
+        let n = self.problem.n;
+        let q = step.moving.len();
+        load_moving(self.problem, sample, &step.moving, &step.y, &mut self.scratch.moving);
+        let coefficients = Coefficients { fixed: self.fixed, moving: &self.scratch.moving[..q * n], n };
+        let (w, p, back) = (&mut self.w, &mut self.p, &mut self.back);
+        w.clear();
+        w.resize(step.sides.len(), 0.0);
+        let first_moving = step.sides.len() - q;
+        back.fill(0.0);
+        p.copy_from_slice(v);
+        match &step.factor {
+            Factor::Rows { coupling, schur } => {
+                coefficients.subtract_product(v, w);
+                Factor::solve_rows(coupling, schur, self.fixed, w);
+                coefficients.add_transposed(w, p);
+            }
+            Factor::Variables(factor) => {
+                // p is −z, so the product that is subtracted is Jz.
+                Factor::solve_variables(factor, p);
+                coefficients.subtract_product(p, w);
+            }
+        }
+        for (slot, &row) in step.moving.iter().enumerate() {
+            let at = first_moving + slot;
+            add_curvature(self.problem, sample, row as usize, -2.0 * step.multipliers[at], p, back);
+            add_curvature(self.problem, sample, row as usize, -2.0 * w[at], &step.delta, back);
+        }
+        let fixed_rows = self.fixed.map_or(&[][..], |fixed| &fixed.rows);
+        let all_rows = fixed_rows.iter().copied().chain(step.moving.iter().map(|&row| row as usize));
+        for ((row, side), w) in all_rows.zip(&step.sides).zip(w.iter_mut()) {
+            match side {
+                1 => upper[row] -= *w,
+                -1 => lower[row] -= *w,
+                _ => *w = 0.0,
+            }
+        }
+        coefficients.add_transposed(w, back);
+        for (v, back) in v.iter_mut().zip(back.iter()) {
+            *v += back;
+        }
+    }
+}

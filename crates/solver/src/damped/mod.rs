@@ -1,0 +1,266 @@
+//! Damped repair: move a point into a box of functions by regularised Gauss-Newton steps whose
+//! target is the nearest point of the box, refreshed at every step.
+//!
+//! For rows g_i(y) = yᵀH_i y + a_iᵀy and a box [l, u], starting from y₀:
+//!
+//! ```text
+//! r_k = g(y_k) − clip(g(y_k), l, u)
+//! Δ_k = Jᵀ(JJᵀ + λI)⁻¹ r_k = (JᵀJ + λI)⁻¹Jᵀ r_k,      y_{k+1} = y_k − Δ_k
+//! ```
+//!
+//! until max|r_k| or max|Δ_k| falls below a tolerance (Chu, Boukas & Udell, arXiv 2602.09317,
+//! the repair layer of SnareNet; the same step as HardNet++, arXiv 2604.19669). The gradient is
+//! that of the steps taken, in reverse, with the factors of the forward pass.
+//!
+//! Cost: where every row is affine and shared, a step of the whole batch is two matrix products
+//! with constant matrices (`constant`). Otherwise a sample's step (`sample`) factors only the
+//! rows that change, q of them: about 4·q·n·(f + q) floating-point operations with f rows fixed.
+
+mod adjoint;
+mod constant;
+mod factor;
+mod rows;
+mod sample;
+#[cfg(test)]
+mod tests;
+
+use rayon::prelude::*;
+
+use crate::batch::Values;
+use crate::error::Error;
+pub use rows::{RowCurvature, Rows};
+
+/// The rows and their box.
+#[derive(Clone, Debug)]
+pub struct DampedProblem<'a> {
+    /// Number of samples.
+    pub batch: usize,
+    /// Number of variables, n.
+    pub n: usize,
+    /// The rows, in blocks; m in all.
+    pub blocks: Vec<Rows<'a>>,
+    /// l, `[m]`; −∞ allowed.
+    pub lower: Values<'a>,
+    /// u, `[m]`; +∞ allowed.
+    pub upper: Values<'a>,
+    /// Which rows stay in J whatever their residual under [`RowPolicy::Violated`], `[m]`.
+    pub equality: &'a [bool],
+}
+
+/// Which rows enter J.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowPolicy {
+    /// All rows, as published: satisfied rows resist being moved. A continuous map.
+    #[default]
+    All,
+    /// Equalities and violated rows: far fewer steps; the map has kinks where a row enters.
+    Violated,
+}
+
+/// When a sample's steps end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopping {
+    /// Each sample by its own residual and step.
+    #[default]
+    PerSample,
+    /// All samples together, when the largest residual or step of the batch is small, as
+    /// published.
+    WholeBatch,
+}
+
+/// How to repair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DampedSettings {
+    /// λ ≥ 0; 0 gives least-norm steps.
+    pub damping: f64,
+    /// Absolute bound on max|r| and max|Δ|.
+    pub tolerance: f64,
+    /// Steps at most.
+    pub max_iterations: usize,
+    /// Which rows enter J.
+    pub rows: RowPolicy,
+    /// When steps end.
+    pub stopping: Stopping,
+}
+
+/// How a sample's steps ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DampedStatus {
+    /// max|r| is below the tolerance.
+    Residual,
+    /// max|Δ| is below the tolerance: the residual may not be.
+    Step,
+    /// The iterations ran out.
+    MaxIterations,
+    /// The step's matrix was not positive definite; y is the last iterate.
+    Singular,
+    /// A number overflowed; y is the last finite iterate.
+    NonFinite,
+}
+
+/// Whether a reverse pass will follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Keep what [`Damped::vjp`] needs: per step, the iterate and the factors.
+    Steps,
+    /// Keep the result only.
+    Nothing,
+}
+
+/// The result of [`repair`].
+#[derive(Debug)]
+pub struct Damped {
+    /// Repaired points, `[batch, n]`.
+    pub y: Vec<f64>,
+    /// Steps taken by each sample.
+    pub iterations: Vec<usize>,
+    /// How each sample ended.
+    pub status: Vec<DampedStatus>,
+    /// max|g(y) − clip(g(y), l, u)| of each sample at the returned point.
+    pub residual: Vec<f64>,
+    tape: Tape,
+}
+
+#[derive(Debug)]
+enum Tape {
+    None,
+    Unmoved,
+    Constant(constant::Tape),
+    Samples(Vec<sample::Tape>, Option<factor::Fixed>),
+}
+
+/// Gradients of the steps taken.
+#[derive(Debug, Default)]
+pub struct DampedGradients {
+    /// With respect to y₀, `[batch, n]`.
+    pub start: Vec<f64>,
+    /// With respect to l, `[batch, m]`.
+    pub lower: Vec<f64>,
+    /// With respect to u, `[batch, m]`.
+    pub upper: Vec<f64>,
+}
+
+impl DampedProblem<'_> {
+    /// Number of rows, m.
+    pub fn rows(&self) -> usize {
+        self.blocks.iter().map(|block| block.rows).sum()
+    }
+
+    fn validate(&self, start: &[f64]) -> Result<(), Error> {
+        let m = self.rows();
+        let check = |argument, got: usize, expected: usize, layout| {
+            if got == expected { Ok(()) } else { Err(Error::Shape { argument, got, expected, layout }) }
+        };
+        if self.n == 0 {
+            return Err(Error::Shape { argument: "n", got: 0, expected: 1, layout: "at least one variable" });
+        }
+        check("start", start.len(), self.batch * self.n, "[batch, n]")?;
+        check("lower", self.lower.data().len(), self.lower.expected(self.batch, m), "[m] or [batch, m]")?;
+        check("upper", self.upper.data().len(), self.upper.expected(self.batch, m), "[m] or [batch, m]")?;
+        check("equality", self.equality.len(), m, "[m]")?;
+        for block in &self.blocks {
+            block.validate(self.batch, self.n)?;
+        }
+        finite("start", start, self.n)
+    }
+}
+
+fn finite(argument: &'static str, values: &[f64], len: usize) -> Result<(), Error> {
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(Error::NotFinite { argument, sample: Some(at / len.max(1)), entry: at % len.max(1), value: values[at] }),
+    }
+}
+
+impl DampedSettings {
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first field out of range.
+    pub fn validate(&self) -> Result<(), Error> {
+        if !(self.damping >= 0.0 && self.damping.is_finite()) {
+            return Err(Error::Setting { setting: "damping", value: self.damping, must: "finite and at least 0" });
+        }
+        if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
+            return Err(Error::Setting { setting: "tolerance", value: self.tolerance, must: "finite and at least 0" });
+        }
+        Ok(())
+    }
+}
+
+/// Repairs every sample of `start`, `[batch, n]`.
+///
+/// # Errors
+/// If shapes disagree, a number of `start` is not finite, or a setting is out of range. What
+/// happens to one sample is its status, never an error.
+pub fn repair(problem: &DampedProblem<'_>, start: &[f64], settings: &DampedSettings, record: Record) -> Result<Damped, Error> {
+    settings.validate()?;
+    problem.validate(start)?;
+    if problem.batch == 0 || problem.rows() == 0 {
+        let none = Damped {
+            y: start.to_vec(),
+            iterations: vec![0; problem.batch],
+            status: vec![DampedStatus::Residual; problem.batch],
+            residual: vec![0.0; problem.batch],
+            tape: Tape::Unmoved,
+        };
+        return Ok(none);
+    }
+    if settings.rows == RowPolicy::All
+        && let Some(jacobian) = rows::constant_jacobian(problem)
+        && let Some(damped) = constant::repair(problem, &jacobian, start, settings, record)
+    {
+        return Ok(damped);
+    }
+    Ok(sample::repair(problem, start, settings, record))
+}
+
+impl Damped {
+    /// The vector-Jacobian product of the steps taken: `cotangent` is ∂L/∂y, `[batch, n]`, and
+    /// `problem` the one that was repaired. Samples that ended [`DampedStatus::Singular`] or
+    /// [`DampedStatus::NonFinite`] contribute zeros.
+    ///
+    /// # Panics
+    /// If the steps were not recorded, or `cotangent` has another length than y.
+    pub fn vjp(&self, problem: &DampedProblem<'_>, cotangent: &[f64]) -> DampedGradients {
+        assert_eq!(cotangent.len(), self.y.len(), "one cotangent an entry of y");
+        match &self.tape {
+            Tape::None => panic!("the steps were not recorded"),
+            Tape::Unmoved => DampedGradients { start: cotangent.to_vec(), ..Default::default() },
+            Tape::Constant(tape) => tape.vjp(problem, &self.status, cotangent),
+            Tape::Samples(tapes, fixed) => adjoint::vjp(problem, tapes, fixed.as_ref(), &self.status, cotangent),
+        }
+    }
+}
+
+impl DampedStatus {
+    /// Whether the gradient of this sample means something.
+    pub fn has_gradient(self) -> bool {
+        !matches!(self, Self::Singular | Self::NonFinite)
+    }
+}
+
+/// max|g − clip(g, l, u)| of every sample at `y`.
+fn residuals(problem: &DampedProblem<'_>, y: &[f64]) -> Vec<f64> {
+    let (n, m) = (problem.n, problem.rows());
+    (0..problem.batch)
+        .into_par_iter()
+        .map_init(
+            || (vec![0.0; m], vec![0.0; n]),
+            |(g, scratch), i| {
+                rows::values(problem, i, &y[i * n..(i + 1) * n], g, scratch);
+                let (l, u) = (problem.lower.sample(i, m), problem.upper.sample(i, m));
+                let mut worst = 0.0;
+                for row in 0..m {
+                    let r = rows::residual(g[row], l[row], u[row]).abs();
+                    if r > worst || r.is_nan() {
+                        worst = r;
+                    }
+                }
+                worst
+            },
+        )
+        .collect()
+}

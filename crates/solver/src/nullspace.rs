@@ -1,0 +1,189 @@
+//! Splits `Rⁿ` into the row space of `A` and its null space, dropping redundant rows.
+//!
+//! Rows are normalised first, so the rank decision does not depend on how they were scaled.
+//! Full-rank matrices take a plain Householder QR of `Aᵀ`; only when that shows a small diagonal
+//! is the column-pivoted QR computed (Golub & Van Loan, *Matrix Computations*, §5.4).
+
+use faer::{Mat, MatRef};
+
+use crate::dense::view;
+
+/// A normalised row whose part outside the span of the others is below this counts as redundant.
+/// Rounding of the factorisation itself is about `n · 1e-16`.
+const RANK_TOLERANCE: f64 = 1e-10;
+
+/// Range and null space of a row-major `A: [p, n]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Nullspace {
+    /// Orthonormal basis of the row space, `[n, rank]`.
+    pub(crate) range: Mat<f64>,
+    /// Orthonormal basis of the null space, `[n, n − rank]`.
+    pub(crate) null: Mat<f64>,
+    /// Upper triangle with `Ãᵀ = range · upper`, `Ã` the kept normalised rows: `[rank, rank]`.
+    upper: Mat<f64>,
+    /// Rows kept, in the order of `upper`'s columns.
+    pub(crate) kept: Vec<usize>,
+    /// Rows that are combinations of the kept ones.
+    pub(crate) dropped: Vec<usize>,
+    /// Those combinations on normalised rows, `[dropped, rank]`.
+    combination: Mat<f64>,
+    /// 2-norms of all rows (1 for a zero row, so that dividing by it is harmless).
+    norms: Vec<f64>,
+}
+
+impl Nullspace {
+    /// Factors `a`, which holds `p` rows of length `n`.
+    pub(crate) fn new(a: &[f64], p: usize, n: usize) -> Nullspace {
+        let norms: Vec<f64> = a
+            .chunks_exact(n)
+            .map(|row| {
+                // Scaled by the largest entry so that squaring neither over- nor underflows.
+                let top = crate::dense::max_abs(row);
+                if top == 0.0 {
+                    return 1.0;
+                }
+                top * row.iter().map(|v| (v / top).powi(2)).sum::<f64>().sqrt()
+            })
+            .collect();
+        let source = view(a, p, n);
+        let scaled = Mat::from_fn(n, p, |i, j| source[(j, i)] / norms[j]);
+        if p <= n {
+            let qr = scaled.qr();
+            let upper = qr.thin_R();
+            if (0..p).all(|j| upper[(j, j)].abs() > 1e-4) {
+                // A diagonal this large rules out a dependent row: its part outside the span of
+                // the rows before it is the diagonal entry itself.
+                let q = qr.compute_Q();
+                return Nullspace::assemble(&q, upper, (0..p).collect(), norms, p);
+            }
+        }
+        let qr = scaled.col_piv_qr();
+        let upper = qr.thin_R();
+        let rank = (0..p.min(n))
+            .take_while(|&j| upper[(j, j)].abs() > RANK_TOLERANCE)
+            .count();
+        let order = qr.P().arrays().0.to_vec();
+        Nullspace::assemble(&qr.compute_Q(), upper, order, norms, rank)
+    }
+
+    fn assemble(
+        q: &Mat<f64>,
+        upper: MatRef<'_, f64>,
+        order: Vec<usize>,
+        norms: Vec<f64>,
+        rank: usize,
+    ) -> Nullspace {
+        let (n, p) = (q.nrows(), order.len());
+        let square = upper.submatrix(0, 0, rank, rank).to_owned();
+        let mut rest = upper.submatrix(0, rank, rank, p - rank).to_owned();
+        if rank > 0 && p > rank {
+            square.solve_upper_triangular_in_place(rest.as_mut());
+        }
+        Nullspace {
+            range: q.subcols(0, rank).to_owned(),
+            null: q.subcols(rank, n - rank).to_owned(),
+            upper: square,
+            kept: order[..rank].to_vec(),
+            dropped: order[rank..].to_vec(),
+            combination: rest.transpose().to_owned(),
+            norms,
+        }
+    }
+
+    /// Number of independent rows.
+    pub(crate) fn rank(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// `[n, rank]`: column `j` is the least-norm `x` with `A x = e_kept[j]` on the kept rows.
+    pub(crate) fn particular(&self) -> Mat<f64> {
+        let rank = self.rank();
+        // x = range · upper⁻ᵀ · b̃, so the matrix is (upper⁻¹ · rangeᵀ)ᵀ with scaled columns.
+        let mut t = self.range.transpose().to_owned();
+        if rank > 0 {
+            self.upper.solve_upper_triangular_in_place(t.as_mut());
+        }
+        Mat::from_fn(self.range.nrows(), rank, |i, j| {
+            t[(j, i)] / self.norms[self.kept[j]]
+        })
+    }
+
+    /// Largest violation of the redundant rows when the kept ones hold, on normalised rows, and
+    /// the size of the right-hand sides it has to be compared with.
+    pub(crate) fn inconsistency(&self, b: &[f64]) -> (f64, f64) {
+        let scaled = |row: usize| b[row] / self.norms[row];
+        let mut worst = 0.0f64;
+        let mut size = 0.0f64;
+        for (d, &row) in self.dropped.iter().enumerate() {
+            let mut value = scaled(row);
+            size = size.max(value.abs());
+            for (j, &kept) in self.kept.iter().enumerate() {
+                let term = self.combination[(d, j)] * scaled(kept);
+                value -= term;
+                size = size.max(term.abs());
+            }
+            worst = worst.max(value.abs());
+        }
+        (worst, size)
+    }
+
+    /// Ratio of the largest to the smallest diagonal entry of the triangle.
+    pub(crate) fn spread(&self) -> f64 {
+        spread((0..self.rank()).map(|j| self.upper[(j, j)].abs()))
+    }
+}
+
+/// Largest over smallest of positive numbers; 1 for none.
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut low, mut high) = (f64::INFINITY, 0.0f64);
+    for v in values {
+        low = low.min(v);
+        high = high.max(v);
+    }
+    if high == 0.0 && low.is_infinite() { 1.0 } else { high / low }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(a: &[f64], p: usize, n: usize, rank: usize) -> Nullspace {
+        let split = Nullspace::new(a, p, n);
+        assert_eq!(split.rank(), rank);
+        assert_eq!(split.null.ncols(), n - rank);
+        let product = view(a, p, n) * &split.null;
+        // Orthogonality up to rounding of a Householder QR.
+        assert!(product.norm_max() < 1e-13 * (1.0 + view(a, p, n).norm_max()));
+        let identity = view(a, p, n) * split.particular();
+        for (j, &row) in split.kept.iter().enumerate() {
+            for l in 0..rank {
+                let expected = if l == j { 1.0 } else { 0.0 };
+                assert!((identity[(row, l)] - expected).abs() < 1e-9);
+            }
+        }
+        split
+    }
+
+    #[test]
+    fn full_rank_and_redundant_rows() {
+        check(&[1.0, 1.0, 0.0, 0.0, 1.0, -1e6], 2, 3, 2);
+        let a = [1.0, 1.0, 0.0, 2.0, 2.0, 0.0, 0.0, 1.0, -1.0, 1.0, 2.0, -1.0, 0.0, 0.0, 0.0];
+        let split = check(&a, 5, 3, 2);
+        assert_eq!(split.dropped.len(), 3);
+        let consistent = [1.0, 2.0, 3.0, 4.0, 0.0];
+        assert!(split.inconsistency(&consistent).0 < 1e-14);
+        assert!(split.inconsistency(&[1.0, 2.5, 3.0, 4.0, 0.0]).0 > 0.1);
+    }
+
+    #[test]
+    fn no_rows_and_square() {
+        let split = Nullspace::new(&[], 0, 3);
+        assert_eq!((split.rank(), split.null.ncols()), (0, 3));
+        check(&[2.0, 0.0, 1.0, 1.0], 2, 2, 2);
+    }
+
+    #[test]
+    fn tiny_rows_are_not_redundant() {
+        check(&[1e-200, 0.0, 0.0, 1e200], 2, 2, 2);
+    }
+}

@@ -1,0 +1,60 @@
+//! What [`crate::solve`] returns.
+
+use std::sync::Arc;
+
+use crate::active_set::reduced::Reduced;
+use crate::status::{Residuals, Status};
+
+/// Solutions of a batch, with what the adjoint reuses.
+///
+/// Samples whose status is not [`Status::Solved`] hold the last finite iterate.
+#[derive(Clone, Debug)]
+pub struct Solution {
+    /// Minimisers, `[batch, n]`.
+    pub x: Vec<f64>,
+    /// `ν`, `[batch, p]`. Zero on equality rows dropped as redundant.
+    pub equality_dual: Vec<f64>,
+    /// `λ_u − λ_l`, `[batch, m]`: positive where the upper bound holds the point, negative where
+    /// the lower bound does.
+    pub inequality_dual: Vec<f64>,
+    /// `μ ≥ 0`, `[batch, k]`.
+    pub quadratic_dual: Vec<f64>,
+    /// `½xᵀPx + qᵀx`, `[batch]`.
+    pub objective: Vec<f64>,
+    /// Outcome of each sample.
+    pub status: Vec<Status>,
+    /// Pivots (active set) plus Newton steps (interior point, polish) of each sample.
+    pub iterations: Vec<usize>,
+    /// Residuals of each sample on the original data.
+    pub residuals: Vec<Residuals>,
+    /// Factors shared by the batch, when the active-set method made them.
+    pub(crate) reduced: Option<Arc<Reduced>>,
+    /// Strict-complementarity margin of each sample.
+    pub(crate) margin: Vec<f64>,
+    /// Active rows of each sample.
+    pub(crate) active: Vec<ActiveRows>,
+}
+
+impl Solution {
+    /// Number of samples.
+    pub fn batch(&self) -> usize {
+        self.status.len()
+    }
+
+    /// Whether every sample was solved.
+    pub fn all_solved(&self) -> bool {
+        self.status.iter().all(|status| status.is_solved())
+    }
+}
+
+/// The rows that hold a sample's solution.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ActiveRows {
+    /// Inequality rows, in the order the factor takes them.
+    pub(crate) linear: Vec<u32>,
+    /// Quadratic rows, ascending.
+    pub(crate) quadratic: Vec<u32>,
+    /// Packed lower Cholesky factor of the scaled `K` on `linear`; empty when the sample was not
+    /// solved with shared factors.
+    pub(crate) factor: Vec<f64>,
+}

@@ -1,0 +1,192 @@
+//! Chooses the method, spreads the batch over threads, gathers the answers.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::active_set::reduced::Reduced;
+use crate::active_set::shared::{Found, Slots, solve_run};
+use crate::error::Error;
+use crate::interior_point::{Answer, Prepared, solve_sample};
+use crate::problem::Problem;
+use crate::settings::{Method, Settings};
+use crate::solution::{ActiveRows, Solution};
+use crate::status::{Residuals, Status};
+use crate::validate::validate;
+
+/// Samples one task solves together: enough rows to fill a matrix product, few enough that their
+/// points stay in the second-level cache.
+const RUN: usize = 64;
+
+/// Solves a batch of convex QPs or QCQPs.
+///
+/// # Problem
+/// See [`Problem`]. Strictly convex QPs go to a dual active-set method (Goldfarb & Idnani 1983;
+/// Arnström, Bemporad & Axehill 2022), everything else to a primal-dual interior point followed by
+/// Newton steps on the active set. Both end with residuals near rounding where the problem allows.
+///
+/// # Shapes
+/// As [`Problem`] and [`Solution`] say. A batch of 0 gives an empty solution.
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`], [`Error::Asymmetric`],
+/// [`Error::NotConvex`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
+/// samples are not errors: they have a [`Status`], and never change the other samples' answers.
+///
+/// # Cost
+/// With `P`, `A`, `G` shared: one factorisation, `O(n³)`, for the batch, then
+/// `O((n + p)(n + p + m))` per sample in matrix products plus `O(m·a)` per pivot with `a` active
+/// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration.
+pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
+    settings.validate()?;
+    validate(problem)?;
+    let mut solution = empty(problem);
+    if problem.batch == 0 {
+        return Ok(solution);
+    }
+    let mut left: Vec<usize> = (0..problem.batch).collect();
+    if problem.quadratic_rows() == 0 && settings.method == Method::Auto {
+        left = active_set(problem, settings, &mut solution);
+    }
+    interior_point(problem, settings, &left, &mut solution);
+    for i in 0..problem.batch {
+        let sample = problem.sample(i);
+        let x = &solution.x[i * problem.n..(i + 1) * problem.n];
+        let mut px = vec![0.0; problem.n];
+        sample.p.add_product(0.5, x, &mut px);
+        solution.objective[i] = crate::dense::dot(&px, x) + crate::dense::dot(sample.q, x);
+    }
+    Ok(solution)
+}
+
+fn empty(problem: &Problem<'_>) -> Solution {
+    let batch = problem.batch;
+    Solution {
+        x: vec![0.0; batch * problem.n],
+        equality_dual: vec![0.0; batch * problem.equality_rows()],
+        inequality_dual: vec![0.0; batch * problem.inequality_rows()],
+        quadratic_dual: vec![0.0; batch * problem.quadratic_rows()],
+        objective: vec![0.0; batch],
+        status: vec![Status::NumericalError; batch],
+        iterations: vec![0; batch],
+        residuals: vec![Residuals::default(); batch],
+        reduced: None,
+        margin: vec![0.0; batch],
+        active: vec![ActiveRows::default(); batch],
+    }
+}
+
+/// Runs the active-set method; returns the samples it leaves to the interior point.
+fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solution) -> Vec<usize> {
+    let shared = problem.matrices_shared();
+    let reduced = if shared {
+        match Reduced::new(&problem.sample(0)) {
+            Some(reduced) => Some(Arc::new(reduced)),
+            None => return (0..problem.batch).collect(),
+        }
+    } else {
+        None
+    };
+    let run = if shared {
+        let threads = rayon::current_num_threads();
+        problem.batch.div_ceil(threads).clamp(1, RUN)
+    } else {
+        1
+    };
+    let (n, p, m) = (problem.n, problem.equality_rows(), problem.inequality_rows());
+    // `chunks_mut` of an absent part must still yield one empty slice per run.
+    let runs = problem.batch.div_ceil(run);
+    let mut slots: Vec<Slots<'_>> = Vec::with_capacity(runs);
+    {
+        let (mut x, mut nu, mut lambda) = (
+            &mut solution.x[..],
+            &mut solution.equality_dual[..],
+            &mut solution.inequality_dual[..],
+        );
+        for r in 0..runs {
+            let count = run.min(problem.batch - r * run);
+            let (head_x, tail_x) = x.split_at_mut(count * n);
+            let (head_nu, tail_nu) = nu.split_at_mut(count * p);
+            let (head_lambda, tail_lambda) = lambda.split_at_mut(count * m);
+            slots.push(Slots { x: head_x, nu: head_nu, lambda: head_lambda });
+            (x, nu, lambda) = (tail_x, tail_nu, tail_lambda);
+        }
+    }
+    let found: Vec<Vec<Found>> = slots
+        .into_par_iter()
+        .enumerate()
+        .map(|(r, mut slots)| {
+            let first = r * run;
+            let count = run.min(problem.batch - first);
+            match &reduced {
+                Some(reduced) => solve_run(problem, reduced, first, count, &mut slots, settings),
+                None => match Reduced::new(&problem.sample(first)) {
+                    Some(own) => {
+                        let mut found = solve_run(problem, &own, first, 1, &mut slots, settings);
+                        // The factor belongs to matrices that are not kept.
+                        found[0].active.factor = Vec::new();
+                        found
+                    }
+                    None => vec![Found::handed_over()],
+                },
+            }
+        })
+        .collect();
+    let mut left = Vec::new();
+    for (i, one) in found.into_iter().flatten().enumerate() {
+        solution.iterations[i] = one.iterations;
+        match one.status {
+            Some(status) => {
+                solution.status[i] = status;
+                solution.residuals[i] = one.measured.absolute;
+                solution.margin[i] = one.margin;
+                solution.active[i] = one.active;
+            }
+            None => left.push(i),
+        }
+    }
+    solution.reduced = reduced;
+    left
+}
+
+/// Runs the interior point on some samples.
+fn interior_point(
+    problem: &Problem<'_>,
+    settings: &Settings,
+    samples: &[usize],
+    solution: &mut Solution,
+) {
+    if samples.is_empty() {
+        return;
+    }
+    let all_shared = problem.matrices_shared()
+        && problem
+            .quadratics
+            .is_none_or(|part| part.h.values().is_shared() && part.g.is_shared());
+    let prepared = all_shared.then(|| Prepared::new(&problem.sample(0)));
+    let answers: Vec<Answer> = samples
+        .par_iter()
+        .map(|&i| {
+            let sample = problem.sample(i);
+            match &prepared {
+                Some(prepared) => solve_sample(&sample, prepared, settings),
+                None => solve_sample(&sample, &Prepared::new(&sample), settings),
+            }
+        })
+        .collect();
+    let put = |target: &mut Vec<f64>, i: usize, values: &[f64]| {
+        let len = values.len();
+        target[i * len..(i + 1) * len].copy_from_slice(values);
+    };
+    for (&i, answer) in samples.iter().zip(answers) {
+        put(&mut solution.x, i, &answer.x);
+        put(&mut solution.equality_dual, i, &answer.nu);
+        put(&mut solution.inequality_dual, i, &answer.lambda);
+        put(&mut solution.quadratic_dual, i, &answer.mu);
+        solution.status[i] = answer.status;
+        solution.iterations[i] += answer.iterations;
+        solution.residuals[i] = answer.residuals;
+        solution.margin[i] = answer.margin;
+        solution.active[i] = answer.active;
+    }
+}

@@ -1,0 +1,447 @@
+//! The crate rules of `ARCHITECTURE.md`, checked against the manifests and the sources.
+//!
+//! Development dependencies are exempt: a test may compare with anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+
+/// What each package may depend on.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("feasible-core", &[]),
+    ("feasible-solver", &[]),
+    ("feasible-record", &[]),
+    ("feasible-nn", &[]),
+    ("feasible-convex", &["feasible-core", "feasible-solver"]),
+    ("feasible-nls", &["feasible-core", "feasible-solver"]),
+    ("feasible-data", &["feasible-core", "feasible-solver"]),
+    (
+        "feasible-repair",
+        &["feasible-convex", "feasible-nls", "feasible-core"],
+    ),
+    (
+        "feasible-lab",
+        &[
+            "feasible-repair",
+            "feasible-convex",
+            "feasible-nls",
+            "feasible-nn",
+            "feasible-data",
+            "feasible-record",
+        ],
+    ),
+    ("feasible-cli", &["feasible-lab", "feasible-solver"]),
+];
+
+/// Edges that skip a step of the arrows, each with its reason.
+const SHORTCUTS: &[(&str, &str, &str)] = &[
+    (
+        "feasible-repair",
+        "feasible-solver",
+        "solver settings and statuses are part of the methods' interface",
+    ),
+    (
+        "feasible-lab",
+        "feasible-core",
+        "constraints and penalties are part of every training step; backend features",
+    ),
+    (
+        "feasible-cli",
+        "feasible-data",
+        "`feasible data` writes a problem without training",
+    ),
+    (
+        "feasible-cli",
+        "feasible-record",
+        "`feasible table` reads runs without training",
+    ),
+];
+
+/// The facade may re-export any library, but not the experiments built on them.
+const FACADE: &str = "feasible";
+const NOT_IN_FACADE: &[&str] = &["feasible-lab", "feasible-cli"];
+
+/// Nothing depends on these, and they may depend on every library.
+const LEAVES: &[&str] = &["feasible-examples", "feasible-benches", "feasible-tests"];
+
+/// These must stay usable, and quick to build, without a tensor library.
+const WITHOUT_BURN: &[&str] = &["feasible-solver", "feasible-record"];
+const BURN_FAMILY: &[&str] = &["burn", "cubecl", "cubek"];
+
+/// The one package, and in it the one module, that names concrete backends.
+const BACKEND_PACKAGE: &str = "feasible-core";
+const BACKEND_MODULE: &str = "crates/core/src/backend";
+const BACKEND_FEATURES: &[&str] = &[
+    "flex", "ndarray", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm", "tch",
+];
+const BACKEND_PACKAGES: &[&str] = &[
+    "burn-flex",
+    "burn-ndarray",
+    "burn-cubecl",
+    "burn-wgpu",
+    "burn-cuda",
+    "burn-rocm",
+    "burn-tch",
+    "burn-candle",
+];
+const BACKEND_TYPES: &[&str] = &[
+    "Flex",
+    "NdArray",
+    "Cube",
+    "CubeBackend",
+    "Wgpu",
+    "Vulkan",
+    "Cuda",
+    "Rocm",
+    "LibTorch",
+];
+
+/// A source file is one idea; above this many lines it holds several.
+const LONGEST_FILE: usize = 700;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the workspace folder")
+}
+
+/// The manifests alone need no network; `resolved` adds the whole graph for this platform.
+fn metadata(resolved: bool) -> Metadata {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml"));
+    if resolved {
+        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let filter = if cfg!(target_os = "linux") {
+            vec!["--filter-platform".to_owned(), host]
+        } else {
+            vec![]
+        };
+        command.other_options(filter);
+    } else {
+        command.no_deps();
+    }
+    command
+        .exec()
+        .unwrap_or_else(|error| panic!("cargo metadata: {error}"))
+}
+
+fn members(metadata: &Metadata) -> BTreeMap<&str, &Package> {
+    metadata
+        .workspace_packages()
+        .into_iter()
+        .map(|package| (package.name.as_str(), package))
+        .collect()
+}
+
+/// Names of the dependencies that a user of the package gets.
+fn dependencies(package: &Package) -> impl Iterator<Item = &str> {
+    let shipped = |kind| matches!(kind, DependencyKind::Normal | DependencyKind::Build);
+    package
+        .dependencies
+        .iter()
+        .filter(move |d| shipped(d.kind))
+        .map(|d| d.name.as_str())
+}
+
+fn arrows(from: &str) -> &'static [&'static str] {
+    ARROWS
+        .iter()
+        .find(|(name, _)| *name == from)
+        .map_or(&[], |(_, to)| to)
+}
+
+/// Whether a path of arrows, of any length, leads from one package to the other.
+fn leads(from: &str, to: &str) -> bool {
+    arrows(from)
+        .iter()
+        .any(|next| *next == to || leads(next, to))
+}
+
+fn may_depend(from: &str, to: &str) -> bool {
+    let is_library = ARROWS.iter().any(|(name, _)| *name == to) && !NOT_IN_FACADE.contains(&to);
+    if from == FACADE {
+        is_library
+    } else if LEAVES.contains(&from) {
+        is_library || to == FACADE || to == "feasible-lab"
+    } else {
+        arrows(from).contains(&to) || SHORTCUTS.iter().any(|(f, t, _)| (*f, *t) == (from, to))
+    }
+}
+
+#[test]
+fn packages_depend_along_the_arrows_only() {
+    let metadata = metadata(false);
+    let members = members(&metadata);
+    let mut wrong = Vec::new();
+    for (from, package) in &members {
+        for to in dependencies(package).filter(|to| members.contains_key(to)) {
+            if !may_depend(from, to) {
+                wrong.push(format!("{from} -> {to}"));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "dependencies against the arrows of ARCHITECTURE.md: {wrong:?}"
+    );
+}
+
+#[test]
+fn every_package_has_its_rule_and_every_rule_its_package() {
+    let metadata = metadata(false);
+    let found: BTreeSet<&str> = members(&metadata).into_keys().collect();
+    let ruled = ARROWS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(LEAVES.iter().copied())
+        .chain([FACADE]);
+    assert_eq!(found, ruled.collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn shortcuts_follow_the_arrows_and_are_used() {
+    let metadata = metadata(false);
+    let members = members(&metadata);
+    for (from, to, reason) in SHORTCUTS {
+        assert!(
+            leads(from, to),
+            "{from} -> {to} ({reason}) is not a path of arrows"
+        );
+        assert!(
+            dependencies(members[from]).any(|d| d == *to),
+            "{from} -> {to} is no longer needed: remove it from SHORTCUTS"
+        );
+    }
+}
+
+#[test]
+fn the_arrows_keep_the_layers_apart() {
+    for (from, to) in [
+        ("feasible-convex", "feasible-nls"),
+        ("feasible-nls", "feasible-convex"),
+        ("feasible-solver", "feasible-core"),
+        ("feasible-core", "feasible-solver"),
+    ] {
+        assert!(!leads(from, to), "{from} must not see {to}");
+    }
+    for below in ["feasible-nn", "feasible-data"] {
+        for layer in ["feasible-convex", "feasible-nls", "feasible-repair"] {
+            assert!(!leads(below, layer), "{below} must not see {layer}");
+        }
+    }
+    for (name, _) in ARROWS {
+        assert!(!leads(name, name), "the arrows have a cycle through {name}");
+    }
+}
+
+#[test]
+fn solver_and_record_never_reach_burn() {
+    let metadata = metadata(true);
+    let members = members(&metadata);
+    let resolve = metadata.resolve.as_ref().expect("asked for");
+    let shipped: BTreeMap<&PackageId, Vec<&PackageId>> = resolve
+        .nodes
+        .iter()
+        .map(|node| {
+            let kept = node.deps.iter().filter(|d| {
+                d.dep_kinds
+                    .iter()
+                    .any(|k| k.kind != DependencyKind::Development)
+            });
+            (&node.id, kept.map(|d| &d.pkg).collect())
+        })
+        .collect();
+    let reached_from = |name: &str| {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![&members[name].id];
+        while let Some(id) = open.pop() {
+            if reached.insert(id) {
+                open.extend(&shipped[id]);
+            }
+        }
+        reached
+            .into_iter()
+            .map(|id| metadata[id].name.as_str())
+            .collect::<BTreeSet<_>>()
+    };
+    let is_burn = |name: &&str| {
+        BURN_FAMILY
+            .iter()
+            .any(|f| name == f || name.starts_with(&format!("{f}-")))
+    };
+    // The walk itself must be able to find it.
+    assert!(
+        reached_from("feasible-core")
+            .iter()
+            .any(|name| is_burn(name))
+    );
+    for name in WITHOUT_BURN {
+        let burn: Vec<&str> = reached_from(name).into_iter().filter(is_burn).collect();
+        assert!(
+            burn.is_empty(),
+            "{name} must not see Burn, and reaches {burn:?}"
+        );
+    }
+}
+
+#[test]
+fn only_core_selects_backends_in_its_manifest() {
+    let metadata = metadata(false);
+    for (name, package) in members(&metadata) {
+        if name == BACKEND_PACKAGE {
+            continue;
+        }
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind != DependencyKind::Development)
+        {
+            assert!(
+                !BACKEND_PACKAGES.contains(&dependency.name.as_str()),
+                "{name} depends on {}",
+                dependency.name
+            );
+            let selected = dependency
+                .features
+                .iter()
+                .find(|f| BACKEND_FEATURES.contains(&f.as_str()));
+            let through_burn = dependency.name == "burn" || dependency.name.starts_with("burn-");
+            assert!(
+                !through_burn || selected.is_none(),
+                "{name} selects {selected:?} of {}",
+                dependency.name
+            );
+        }
+        for (feature, enables) in &package.features {
+            let burn = enables.iter().find(|f| f.starts_with("burn"));
+            assert!(
+                burn.is_none(),
+                "feature {feature} of {name} enables {burn:?}; forward to {BACKEND_PACKAGE} instead"
+            );
+        }
+    }
+}
+
+/// The Rust files of the crates, as (path from the workspace folder, text).
+fn sources() -> Vec<(String, String)> {
+    let root = root();
+    let mut files = Vec::new();
+    let mut open: Vec<PathBuf> = fs::read_dir(root.join("crates"))
+        .expect("crates")
+        .map(|e| e.expect("readable").path().join("src"))
+        .collect();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let short = path
+                    .strip_prefix(&root)
+                    .expect("below the root")
+                    .to_string_lossy()
+                    .replace('\\', "/");
+                files.push((short, fs::read_to_string(&path).expect("UTF-8")));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The concrete backends that a source text names, comments apart: a backend crate anywhere, or a
+/// backend type in a path through a `backend` module (an enum may well have a variant `Flex`).
+fn backends_named(text: &str) -> Vec<String> {
+    let code: String = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .map(str::to_owned)
+            .collect()
+    };
+    let crates: Vec<String> = BACKEND_PACKAGES
+        .iter()
+        .map(|name| name.replace('-', "_"))
+        .collect();
+    let mut named: Vec<String> = words(&code)
+        .into_iter()
+        .filter(|word| crates.contains(word))
+        .collect();
+    for (at, module) in code.match_indices("backend::") {
+        let rest = &code[at + module.len()..];
+        // `backend::{...};` or `backend::Name`.
+        let end = if rest.starts_with('{') {
+            rest.find(';')
+        } else {
+            rest.find(|c: char| !c.is_alphanumeric() && c != '_')
+        };
+        named.extend(
+            words(&rest[..end.unwrap_or(rest.len())])
+                .into_iter()
+                .filter(|w| BACKEND_TYPES.contains(&w.as_str())),
+        );
+    }
+    named
+}
+
+#[test]
+fn only_the_backend_module_names_backends() {
+    let sources = sources();
+    let in_module = |path: &str| path.starts_with(BACKEND_MODULE);
+    let all: Vec<_> = sources
+        .iter()
+        .filter(|(path, _)| in_module(path))
+        .flat_map(|(_, t)| backends_named(t))
+        .collect();
+    for backend in ["Flex", "NdArray", "burn_cubecl"] {
+        assert!(
+            all.iter().any(|name| name == backend),
+            "the scan misses {backend} where it is"
+        );
+    }
+    for (path, text) in sources.iter().filter(|(path, _)| !in_module(path)) {
+        let named = backends_named(text);
+        assert!(
+            named.is_empty(),
+            "{path} names {named:?}; only {BACKEND_MODULE} may"
+        );
+    }
+}
+
+#[test]
+fn the_scan_sees_types_and_not_prose() {
+    assert_eq!(
+        backends_named("use burn::backend::{\n    Autodiff, Flex,\n};"),
+        ["Flex"]
+    );
+    assert_eq!(
+        backends_named("type B = burn::backend::NdArray<f32>;"),
+        ["NdArray"]
+    );
+    assert_eq!(backends_named("use burn_cubecl as c;"), ["burn_cubecl"]);
+    assert!(
+        backends_named(
+            "// burn::backend::Flex\nenum Choice { Flex, NdArray }\nlet d = Device::flex();"
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn no_source_file_is_too_long() {
+    let long: Vec<(String, usize)> = sources()
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, n)| *n > LONGEST_FILE)
+        .collect();
+    assert!(
+        long.is_empty(),
+        "longer than {LONGEST_FILE} lines, split by idea: {long:?}"
+    );
+}
