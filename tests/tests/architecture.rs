@@ -273,11 +273,7 @@ fn solver_and_record_never_reach_burn() {
             .any(|f| name == f || name.starts_with(&format!("{f}-")))
     };
     // The walk itself must be able to find it.
-    assert!(
-        reached_from("feasible-core")
-            .iter()
-            .any(|name| is_burn(name))
-    );
+    assert!(reached_from("feasible-core").iter().any(is_burn));
     for name in WITHOUT_BURN {
         let burn: Vec<&str> = reached_from(name).into_iter().filter(is_burn).collect();
         assert!(

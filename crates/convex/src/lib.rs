@@ -1,1 +1,67 @@
-//! Stub.
+//! Differentiable convex optimisation layers for Burn.
+//!
+//! - [`QpLayer`] and [`QcqpLayer`] solve batches of quadratic programs given as tensors
+//!   ([`QpTensors`], [`QcqpTensors`]); every tensor is a parameter that gradients can reach.
+//! - [`Projection`] moves a network's outputs to the closest points that meet a set of
+//!   [`Constraints`](feasible_core::Constraints).
+//!
+//! What the solver found is said per sample ([`Status`], [`Residuals`]), and so is how far each
+//! sample's gradient can be trusted ([`GradientReports`]). [`OnFailure`] chooses what a sample
+//! without a solution does; it never changes the other samples.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use feasible_convex::{GradientQuality, Projection};
+//! use feasible_core::{Affine, Bounds};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::flex().autodiff();
+//! // y₁ + y₂ = 1, y₁ ≥ 0, y₂ ≥ 0.
+//! let a = Tensor::<2>::from_data([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]], &device);
+//! let lower = Tensor::<1>::from_data([1.0, 0.0, 0.0], &device);
+//! let upper = Tensor::<1>::from_data([1.0, f32::INFINITY, f32::INFINITY], &device);
+//! let constraints = Affine::shared(a, Bounds::shared(lower, upper)?)?;
+//!
+//! let y_hat = Tensor::<2>::from_data([[0.9, 0.5], [3.0, 0.0]], &device).require_grad();
+//! let projected = Projection::default().forward(y_hat.clone(), &constraints)?;
+//! let reports = projected.gradient_reports();
+//! let y = projected.y.clone().into_data().into_vec::<f32>().unwrap();
+//! for (y, expected) in y.iter().zip([0.7, 0.3, 1.0, 0.0]) {
+//!     assert!((y - expected).abs() < 1e-6);
+//! }
+//!
+//! let gradients = projected.y.narrow(1, 0, 1).sum().backward();
+//! let gradient = y_hat.grad(&gradients).unwrap().into_data().into_vec::<f32>().unwrap();
+//! // Along the line in the first sample, none at the corner in the second.
+//! for (g, expected) in gradient.iter().zip([0.5, -0.5, 0.0, 0.0]) {
+//!     assert!((g - expected).abs() < 1e-6);
+//! }
+//! assert_eq!(reports.count(GradientQuality::Exact), Some(2));
+//! # Ok(()) }
+//! ```
+
+mod adjoint;
+mod error;
+mod host_problem;
+mod layer;
+mod parameter;
+mod problem;
+mod projection;
+mod qcqp;
+mod qp;
+mod settings;
+mod solution;
+
+pub use adjoint::GradientReports;
+pub use error::Error;
+pub use feasible_solver::{
+    AdjointSettings, GradientQuality, GradientReport, Method, Residuals,
+    Settings as SolverSettings, Status,
+};
+pub use parameter::Parameter;
+pub use problem::{Hessian, QcqpTensors, QpTensors, RowHessians};
+pub use projection::{Projected, Projection};
+pub use qcqp::QcqpLayer;
+pub use qp::QpLayer;
+pub use settings::{ConvexSettings, OnFailure};
+pub use solution::ConvexSolution;

@@ -9,12 +9,15 @@
 //! All are `f64` in C order; `Q` and `H` are full matrices with zeros beside the diagonal. Two more arrays say
 //! where they come from: `recipe` (text) and `seed` (`uint32`), both of no dimension. `numpy.load` reads them all.
 
+mod archive;
+
 use crate::atomic_file::write_atomically;
 use crate::recipes::{Error, Instance, Parts, Recipe, Size};
-use npyz::npz::{NpzArchive, NpzWriter};
-use npyz::{DType, Deserialize, NpyFile, Order, WriterBuilder};
+pub(crate) use archive::Archive;
+use npyz::npz::NpzWriter;
+use npyz::{DType, WriterBuilder};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read};
+use std::io::{self, BufWriter};
 use std::path::Path;
 
 /// Names of a recipe's arrays.
@@ -125,11 +128,11 @@ fn full(diagonals: &[f64], n: usize) -> impl Iterator<Item = f64> + '_ {
 /// missing, of another shape or type, or with a value that [`Instance::new`] refuses.
 pub fn read(path: &Path) -> Result<Instance, Error> {
     let mut archive = Archive::open(path)?;
-    let text: String = archive.scalar("recipe", "text")?;
+    let text: String = archive.scalar("recipe")?;
     let recipe = Recipe::from_name(&text)
         .ok_or_else(|| archive.problem(format!("unknown recipe {text:?}")))?;
-    let seed = archive.scalar("seed", "uint32")?;
-    archive.instance(recipe, seed)
+    let seed = archive.scalar("seed")?;
+    instance(&mut archive, recipe, seed)
 }
 
 /// Reads a file that has the recipe's arrays but says neither recipe nor seed, such as `numpy.savez` of a
@@ -138,180 +141,61 @@ pub fn read(path: &Path) -> Result<Instance, Error> {
 /// # Errors
 /// As [`read`].
 pub fn read_as(path: &Path, recipe: Recipe, seed: u32) -> Result<Instance, Error> {
-    Archive::open(path)?.instance(recipe, seed)
+    instance(&mut Archive::open(path)?, recipe, seed)
 }
 
-struct Archive<'a> {
-    path: &'a Path,
-    npz: NpzArchive<BufReader<File>>,
+fn instance(archive: &mut Archive<'_>, recipe: Recipe, seed: u32) -> Result<Instance, Error> {
+    let names = names(recipe);
+    let [n, _] = archive.shape("Q")?;
+    let [eq, _] = archive.shape(names.equality)?;
+    let [ineq, _] = archive.shape(names.ineq)?;
+    let [samples, _] = archive.shape("X")?;
+    let size = Size {
+        n,
+        eq,
+        ineq,
+        samples,
+    };
+    // Before anything is allocated: a damaged header may claim any shape.
+    size.validate()
+        .map_err(|e| archive.problem(e.to_string()))?;
+    let parts = Parts {
+        q: diagonals(archive, "Q", &[n, n])?,
+        p: archive.array("p", &[n])?,
+        equality: archive.array(names.equality, &[eq, n])?,
+        x: archive.array("X", &[samples, eq])?,
+        ineq: archive.array(names.ineq, &[ineq, n])?,
+        ineq_diagonals: match recipe {
+            Recipe::SnareQcqp => Some(diagonals(archive, "H", &[ineq, n, n])?),
+            _ => None,
+        },
+        upper: archive.array(names.upper, &[ineq])?,
+    };
+    Instance::new(recipe, size, seed, parts).map_err(|e| archive.problem(e.to_string()))
 }
 
-impl<'a> Archive<'a> {
-    fn open(path: &'a Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        let npz = NpzArchive::new(BufReader::new(file)).map_err(|e| Error::File {
-            path: path.to_owned(),
-            problem: format!("not a whole npz file ({e})"),
-        })?;
-        Ok(Self { path, npz })
-    }
-
-    fn problem(&self, problem: String) -> Error {
-        problem_in(self.path, problem)
-    }
-
-    fn instance(&mut self, recipe: Recipe, seed: u32) -> Result<Instance, Error> {
-        let names = names(recipe);
-        let [n, _] = self.shape("Q")?;
-        let [eq, _] = self.shape(names.equality)?;
-        let [ineq, _] = self.shape(names.ineq)?;
-        let [samples, _] = self.shape("X")?;
-        let size = Size {
-            n,
-            eq,
-            ineq,
-            samples,
-        };
-        // Before anything is allocated: a damaged header may claim any shape.
-        size.validate().map_err(|e| self.problem(e.to_string()))?;
-        let parts = Parts {
-            q: self.diagonals("Q", &[n, n])?,
-            p: self.array("p", &[n])?,
-            equality: self.array(names.equality, &[eq, n])?,
-            x: self.array("X", &[samples, eq])?,
-            ineq: self.array(names.ineq, &[ineq, n])?,
-            ineq_diagonals: match recipe {
-                Recipe::SnareQcqp => Some(self.diagonals("H", &[ineq, n, n])?),
-                _ => None,
-            },
-            upper: self.array(names.upper, &[ineq])?,
-        };
-        Instance::new(recipe, size, seed, parts).map_err(|e| self.problem(e.to_string()))
-    }
-
-    fn entry(&mut self, name: &str) -> Result<NpyFile<impl Read + '_>, Error> {
-        let path = self.path;
-        let present: Vec<String> = self.npz.array_names().map(str::to_owned).collect();
-        if !present.iter().any(|p| p == name) {
-            let mut present = present;
-            present.sort_unstable();
-            return Err(problem_in(
-                path,
-                format!("array {name} is missing; there are {}", present.join(", ")),
-            ));
-        }
-        match self.npz.by_name(name) {
-            Ok(Some(entry)) => Ok(entry),
-            Ok(None) => Err(problem_in(path, format!("array {name} is missing"))),
-            Err(e) => Err(problem_in(path, format!("array {name}: {e}"))),
+/// Diagonals of square matrices, which must be zero beside them.
+fn diagonals(
+    archive: &mut Archive<'_>,
+    name: &'static str,
+    shape: &[usize],
+) -> Result<Vec<f64>, Error> {
+    let n = shape[shape.len() - 1];
+    let mut diagonals = Vec::new();
+    let mut beside = None;
+    for (k, value) in archive.entries::<f64>(name, shape)?.enumerate() {
+        let value = value?;
+        let (row, column) = (k / n % n, k % n);
+        if row == column {
+            diagonals.push(value);
+        } else if value != 0.0 {
+            beside = beside.or(Some((value, row, column)));
         }
     }
-
-    fn shape<const D: usize>(&mut self, name: &str) -> Result<[usize; D], Error> {
-        let entry = self.entry(name)?;
-        let shape: Vec<usize> = entry
-            .shape()
-            .iter()
-            .map(|&d| usize::try_from(d).unwrap_or(usize::MAX))
-            .collect();
-        drop(entry);
-        <[usize; D]>::try_from(shape).map_err(|shape| {
-            self.problem(format!(
-                "array {name} has shape {shape:?}, must have {D} dimensions"
-            ))
-        })
-    }
-
-    /// The entries in C order, one after the other.
-    fn entries(
-        &mut self,
-        name: &'static str,
-        shape: &[usize],
-    ) -> Result<impl Iterator<Item = Result<f64, Error>> + '_, Error> {
-        let path = self.path;
-        let entry = self.entry(name)?;
-        let same = entry
-            .shape()
-            .iter()
-            .copied()
-            .eq(shape.iter().map(|&d| d as u64));
-        if !same {
-            let problem = format!(
-                "array {name} has shape {:?}, must have {shape:?}",
-                entry.shape()
-            );
-            return Err(problem_in(path, problem));
-        }
-        if entry.order() == Order::Fortran && shape.len() > 1 {
-            let problem = format!("array {name} is in Fortran order, must be in C order");
-            return Err(problem_in(path, problem));
-        }
-        let values = typed::<f64, _>(path, name, "float64", entry)?;
-        Ok(values
-            .map(move |value| value.map_err(|e| problem_in(path, format!("array {name}: {e}")))))
-    }
-
-    fn array(&mut self, name: &'static str, shape: &[usize]) -> Result<Vec<f64>, Error> {
-        self.entries(name, shape)?.collect()
-    }
-
-    /// Diagonals of square matrices, which must be zero beside them.
-    fn diagonals(&mut self, name: &'static str, shape: &[usize]) -> Result<Vec<f64>, Error> {
-        let path = self.path;
-        let n = shape[shape.len() - 1];
-        let mut diagonals = Vec::new();
-        for (k, value) in self.entries(name, shape)?.enumerate() {
-            let (row, column) = (k / n % n, k % n);
-            let value = value?;
-            if row == column {
-                diagonals.push(value);
-            } else if value != 0.0 {
-                let problem = format!(
-                    "array {name} has {value} at row {row}, column {column}, must be diagonal"
-                );
-                return Err(problem_in(path, problem));
-            }
-        }
-        Ok(diagonals)
-    }
-
-    fn scalar<T: Deserialize>(&mut self, name: &'static str, kind: &str) -> Result<T, Error> {
-        let path = self.path;
-        let entry = self.entry(name)?;
-        let shape = entry.shape().to_vec();
-        let mut values = typed::<T, _>(path, name, kind, entry)?;
-        match (values.next(), values.next()) {
-            (Some(Ok(value)), None) => Ok(value),
-            (Some(Err(e)), _) => Err(problem_in(path, format!("array {name}: {e}"))),
-            _ => Err(problem_in(
-                path,
-                format!("array {name} has shape {shape:?}, must be a scalar"),
-            )),
-        }
-    }
-}
-
-fn typed<'r, T: Deserialize, R: Read + 'r>(
-    path: &Path,
-    name: &str,
-    kind: &str,
-    entry: NpyFile<R>,
-) -> Result<npyz::NpyReader<T, R>, Error> {
-    entry.try_data::<T>().map_err(|entry| {
-        let problem = format!(
-            "array {name} has type {}, must be {kind}",
-            entry.dtype().descr()
-        );
-        problem_in(path, problem)
-    })
-}
-
-fn problem_in(path: &Path, problem: String) -> Error {
-    Error::File {
-        path: path.to_owned(),
-        problem,
+    match beside {
+        None => Ok(diagonals),
+        Some((value, row, column)) => Err(archive.problem(format!(
+            "array {name} has {value} at row {row}, column {column}, must be diagonal"
+        ))),
     }
 }

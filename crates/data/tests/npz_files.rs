@@ -56,7 +56,11 @@ fn what_is_written_is_what_numpy_was_shown() {
         for ((name, bytes), (committed_name, committed_bytes)) in now.iter().zip(&then) {
             assert_eq!(name, committed_name);
             if name == "h.npy" || name == "b.npy" {
-                assert_eq!(bytes[..128], committed_bytes[..128], "{recipe} {name}: header");
+                assert_eq!(
+                    bytes[..128],
+                    committed_bytes[..128],
+                    "{recipe} {name}: header"
+                );
                 assert_eq!(bytes.len(), committed_bytes.len());
             } else {
                 assert_eq!(bytes, committed_bytes, "{recipe} {name}");
@@ -99,12 +103,24 @@ fn numpys_own_files_are_read() {
 #[test]
 fn wrong_files_are_refused_with_their_reason() {
     for (file, reason) in [
-        ("bad-missing.npz", "array G is missing; there are A, Q, X, h, p"),
+        (
+            "bad-missing.npz",
+            "array G is missing; there are A, Q, X, h, p",
+        ),
         ("bad-shape.npz", "array h has shape [6], must have [7]"),
-        ("bad-dimensions.npz", "array Q has shape [11], must have 2 dimensions"),
+        (
+            "bad-dimensions.npz",
+            "array Q has shape [11], must have 2 dimensions",
+        ),
         ("bad-type.npz", "array X has type '<f4', must be float64"),
-        ("bad-order.npz", "array A is in Fortran order, must be in C order"),
-        ("bad-diagonal.npz", "array Q has 0.5 at row 2, column 3, must be diagonal"),
+        (
+            "bad-order.npz",
+            "array A is in Fortran order, must be in C order",
+        ),
+        (
+            "bad-diagonal.npz",
+            "array Q has 0.5 at row 2, column 3, must be diagonal",
+        ),
         ("bad-value.npz", "entry 4 is NaN"),
         ("bad-size.npz", "size: eq is 11, must be less than n = 11"),
     ] {
@@ -114,7 +130,10 @@ fn wrong_files_are_refused_with_their_reason() {
     // Recipes are told apart by their arrays, not guessed.
     let dc3 = fixtures().join("numpy-dc3.npz");
     assert!(problem(npz::read_as(&dc3, Recipe::SnareQcqp, 0)).contains("array H is missing"));
-    assert!(matches!(npz::read(Path::new("/no/such/file.npz")), Err(Error::Io { .. })));
+    assert!(matches!(
+        npz::read(Path::new("/no/such/file.npz")),
+        Err(Error::Io { .. })
+    ));
 }
 
 #[test]

@@ -50,10 +50,9 @@ fn close(got: &[f64], want: &[f64], what: &str) {
 
 /// The generator's script documents this sum; it sees every bit and the order.
 fn checksum(values: &[f64]) -> u64 {
-    values
-        .iter()
-        .enumerate()
-        .fold(0, |sum: u64, (k, v)| sum.wrapping_add(v.to_bits().wrapping_mul(2 * k as u64 + 1)))
+    values.iter().enumerate().fold(0, |sum: u64, (k, v)| {
+        sum.wrapping_add(v.to_bits().wrapping_mul(2 * k as u64 + 1))
+    })
 }
 
 #[test]
@@ -66,10 +65,22 @@ fn every_kind_of_draw_is_numpys() {
         let mut random = fresh();
         let words: Vec<u32> = (0..700).map(|_| random.word()).collect();
         assert_eq!(words, fixture.get::<u32>(&format!("words_{seed}")));
-        same_bits(&fresh().rand_vec(20), &fixture.get(&format!("rand_{seed}")), "rand");
-        same_bits(&fresh().randn_vec(21), &fixture.get(&format!("randn_{seed}")), "randn");
+        same_bits(
+            &fresh().rand_vec(20),
+            &fixture.get(&format!("rand_{seed}")),
+            "rand",
+        );
+        same_bits(
+            &fresh().randn_vec(21),
+            &fixture.get(&format!("randn_{seed}")),
+            "randn",
+        );
         let uniform = fresh().uniform_vec(-0.3, 1.7, 20);
-        same_bits(&uniform, &fixture.get(&format!("uniform_{seed}")), "uniform");
+        same_bits(
+            &uniform,
+            &fixture.get(&format!("uniform_{seed}")),
+            "uniform",
+        );
         let mut random = fresh();
         let normal: Vec<f64> = (0..21).map(|_| random.normal(1.5, 0.3)).collect();
         same_bits(&normal, &fixture.get(&format!("normal_{seed}")), "normal");
@@ -97,7 +108,11 @@ fn long_runs_are_numpys() {
             checksum(&fresh().randn_vec(200_000)),
             checksum(&fresh().uniform_vec(-1.0, 1.0, 200_000)),
         ];
-        assert_eq!(sums.to_vec(), fixture.get::<u64>(&format!("long_{seed}")), "seed {seed}");
+        assert_eq!(
+            sums.to_vec(),
+            fixture.get::<u64>(&format!("long_{seed}")),
+            "seed {seed}"
+        );
     }
 }
 
@@ -179,10 +194,18 @@ fn published_instances_are_numpys() {
         let quadratic = instance.ineq_diagonals.iter().map(|rows| ("H", rows));
         for (name, values) in arrays.into_iter().chain(quadratic) {
             let key = format!("{prefix}.{name}");
-            same_bits(&values[values.len() - 1..], &fixture.get(&format!("{key}.last")), &key);
+            same_bits(
+                &values[values.len() - 1..],
+                &fixture.get(&format!("{key}.last")),
+                &key,
+            );
             assert_eq!(vec![checksum(values)], fixture.get::<u64>(&key), "{key}");
         }
-        close(&instance.upper, &fixture.get(&format!("{prefix}.{upper}")), upper);
+        close(
+            &instance.upper,
+            &fixture.get(&format!("{prefix}.{upper}")),
+            upper,
+        );
     }
     let partial = dc3_partial_variables(&Size::default(), 17).unwrap();
     let partial: Vec<i64> = partial.into_iter().map(|k| k as i64).collect();

@@ -1,1 +1,48 @@
-//! Stub.
+//! From a study file to trained networks, run folders and tables.
+//!
+//! - [`StudyConfig`]: what a study file says; [`Study`] runs it: problem × method × backbone × seed.
+//! - [`Trainer`]: one network's training, step by step, for any [`feasible_data::Problem`].
+//! - [`Checkpoint`]: a run's state in a safetensors file; a killed study goes on bit for bit.
+//! - [`Observer`]: follows a study while it runs.
+//! - [`Table`]: mean ± standard deviation over seeds, the best marked.
+//!
+//! ```no_run
+//! use feasible_lab::{Format, Options, Silent, Study, Table};
+//!
+//! let study = Study::from_file("studies/quickstart.toml")?;
+//! let report = study.run(&Options::default(), &mut Silent)?;
+//! println!("{}", Table::read(&report.folder)?.render(Format::Text { width: 100 }));
+//! # Ok::<(), feasible_lab::Error>(())
+//! ```
+
+mod checkpoint;
+mod config;
+mod device;
+mod error;
+mod evaluate;
+mod method;
+mod observer;
+mod optimizer;
+mod random;
+mod runner;
+mod study;
+mod table;
+mod task;
+mod trainer;
+
+pub use checkpoint::{Best, Checkpoint, Progress};
+pub use config::{
+    BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind, OptimizerConfig, OptimizerKind, PenaltyConfig,
+    Precision, ProblemConfig, RelaxationConfig, RowsConfig, RunConfig, ScheduleConfig, SnareNetConfig, StoppingConfig,
+    StudyConfig, TrainingConfig,
+};
+pub use device::device;
+pub use error::Error;
+pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
+pub use method::{Method, Repaired};
+pub use observer::{Beginning, EpochSummary, Event, Observer, Silent};
+pub use optimizer::{Optimizer, ParameterState};
+pub use study::{Existing, Options, RunReport, Study, StudyReport};
+pub use table::{Cell, Column, Format, Row, Table, Unfinished};
+pub use task::{References, Task};
+pub use trainer::{Diverged, StepDetails, StepFigures, Trainer};

@@ -1,5 +1,6 @@
 //! Reading a run, also while it is being written.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,26 +89,28 @@ impl RunReader {
         Records::open(self.folder.join(EVENTS))
     }
 
-    /// The checkpoints that count, in file order.
+    /// The checkpoints that count, each once, by step. One whose file was deleted does not count.
     ///
     /// # Errors
     /// As [`RunReader::metrics`] and its items.
     pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, Error> {
-        let mut checkpoints = Vec::new();
+        let mut steps = BTreeSet::new();
         for event in self.events()? {
             let event = event?;
             if event.kind == EventKind::Checkpoint {
-                // From the step, not from the payload: a file's text must not choose a path.
-                let path = self.folder.join(checkpoint_file(event.step));
-                if path.is_file() {
-                    checkpoints.push(Checkpoint {
-                        step: event.step,
-                        path,
-                    });
-                }
+                steps.insert(event.step);
             }
         }
-        Ok(checkpoints)
+        // From the step, not from the payload: a file's text must not choose a path.
+        let file = |step| Checkpoint {
+            step,
+            path: self.folder.join(checkpoint_file(step)),
+        };
+        Ok(steps
+            .into_iter()
+            .map(file)
+            .filter(|checkpoint| checkpoint.path.is_file())
+            .collect())
     }
 
     /// The checkpoint of the highest step, which [`RunWriter::resume`](crate::RunWriter::resume)

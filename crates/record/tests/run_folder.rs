@@ -288,6 +288,25 @@ fn resuming_says_what_it_dropped_and_restarting_drops_all() -> Outcome {
 }
 
 #[test]
+fn a_checkpoint_counts_once_and_while_its_file_is_there() -> Outcome {
+    let root = tempfile::tempdir()?;
+    let mut writer = RunWriter::create(root.path(), "s", "r", &info(0))?;
+    let reader = RunReader::open(writer.path())?;
+    assert_eq!(reader.last_checkpoint()?, None);
+    for step in [20, 30, 10, 30] {
+        writer.checkpoint(step, b"parameters")?;
+    }
+    let found = reader.checkpoints()?;
+    assert_eq!(
+        found.iter().map(|c| c.step).collect::<Vec<_>>(),
+        [10, 20, 30]
+    );
+    fs::remove_file(&found[2].path)?;
+    assert_eq!(reader.last_checkpoint()?.map(|c| c.step), Some(20));
+    Ok(())
+}
+
+#[test]
 fn a_damaged_line_stops_a_resumption_before_anything_is_dropped() -> Outcome {
     let root = tempfile::tempdir()?;
     let mut writer = RunWriter::create(root.path(), "s", "r", &info(0))?;

@@ -9,6 +9,7 @@ mod error;
 mod interior_point;
 mod kkt;
 mod nullspace;
+mod polish;
 mod problem;
 mod residual;
 mod settings;

@@ -78,12 +78,7 @@ pub(crate) fn solve_run(
     let mut products = Products::new(count, reduced);
     products.apply(&problem.sample(first), reduced, &point, &multipliers);
     vectorised(|| record(problem, reduced, first, &point, &mut products, &mut found, slots));
-    let worst = found
-        .iter()
-        .filter(|f| f.status == Some(Status::Solved))
-        .map(|f| f.measured.relative())
-        .fold(0.0, |a: f64, b| if b > a || b.is_nan() { b } else { a });
-    if !(worst <= REFINE_ABOVE) {
+    if found.iter().any(needs_refinement) {
         refine(problem, reduced, first, &mut point, &mut multipliers, &mut products, &mut found, slots);
     }
     for one in &mut found {
@@ -94,6 +89,11 @@ pub(crate) fn solve_run(
         }
     }
     found
+}
+
+/// Whether a solved sample's residual is above rounding. NaN counts.
+fn needs_refinement(found: &Found) -> bool {
+    found.status == Some(Status::Solved) && !(found.measured.relative() <= REFINE_ABOVE)
 }
 
 /// `rows = x · Gᵀ` for points stored as `(x, ν)`.
@@ -271,8 +271,9 @@ impl Products {
     }
 }
 
-/// Evaluates the run's points, records residuals and margins, and copies every point that is at
-/// least as good as the one recorded before into the slots.
+/// Measures the run's points, records residuals and margins, and copies into the slots every first
+/// point and every refined point that is better.
+#[inline(always)]
 fn record(
     problem: &Problem<'_>,
     reduced: &Reduced,
@@ -305,7 +306,9 @@ fn record(
         let measured = measure(&sample, terms, at);
         let before = found[i].measured;
         let is_first = before.scale.dual == 0.0;
-        if is_first || measured.relative() <= before.relative() {
+        // Each sample's own residual decides, so that no sample's answer depends on another's.
+        let improved = needs_refinement(&found[i]) && measured.relative() < before.relative();
+        if is_first || improved {
             found[i].measured = measured;
             found[i].margin = margin(&sample, terms, at, &reduced.norms, &[]);
             slots.x[i * n..(i + 1) * n].copy_from_slice(at.x);

@@ -15,8 +15,10 @@ use crate::solution::Solution;
 use accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
 use direction::directions;
 
-/// Samples one task differentiates together, as in the solve.
+/// Samples one task differentiates together, as in the solve; more for large batches, because each
+/// run holds its own copy of every shared gradient until all are added.
 const RUN: usize = 64;
+const MOST_RUNS: usize = 32;
 
 /// Gradients of a scalar loss with respect to the problem's parameters, given its gradient with
 /// respect to the solution.
@@ -60,7 +62,8 @@ pub fn adjoint(
     let mut gradients: [Option<Vec<f64>>; COUNT] = layouts.map(|layout| {
         layout.map(|layout| vec![0.0; if layout.shared { layout.len } else { batch * layout.len }])
     });
-    let run = batch.div_ceil(rayon::current_num_threads()).clamp(1, RUN);
+    let longest = RUN.max(batch.div_ceil(MOST_RUNS));
+    let run = batch.div_ceil(rayon::current_num_threads()).clamp(1, longest);
     let runs = batch.div_ceil(run);
 
     // Cut the per-sample gradients into one slice per run.
@@ -82,7 +85,7 @@ pub fn adjoint(
             };
         }
     }
-    let (reports, sums) = tasks
+    let done: Vec<(Vec<GradientReport>, [Vec<f64>; COUNT])> = tasks
         .into_par_iter()
         .enumerate()
         .map(|(r, mut sinks)| {
@@ -100,29 +103,19 @@ pub fn adjoint(
                     sums[at] = std::mem::take(sum);
                 }
             }
-            (vec![(first, directions.reports)], sums)
+            (directions.reports, sums)
         })
-        .reduce(
-            || (Vec::new(), Default::default()),
-            |(mut reports, mut sums), (more, other)| {
-                reports.extend(more);
-                for (sum, other) in sums.iter_mut().zip(other) {
-                    if sum.is_empty() {
-                        *sum = other;
-                    } else {
-                        crate::dense::axpy(1.0, &other, sum);
-                    }
-                }
-                (reports, sums)
-            },
-        );
-    for ((gradient, layout), sum) in gradients.iter_mut().zip(&layouts).zip(sums) {
-        if layout.is_some_and(|layout| layout.shared) && !sum.is_empty() {
-            *gradient = Some(sum);
+        .collect();
+    // Added in the runs' order, so that the result does not depend on which thread was first.
+    let mut reports = Vec::with_capacity(batch);
+    for (more, sums) in done {
+        reports.extend(more);
+        for (gradient, sum) in gradients.iter_mut().zip(sums) {
+            if let Some(gradient) = gradient.as_mut().filter(|_| !sum.is_empty()) {
+                crate::dense::axpy(1.0, &sum, gradient);
+            }
         }
     }
-    let mut reports = reports;
-    reports.sort_unstable_by_key(|(first, _)| *first);
     let [p, q, a, b, g, l, u, quadratic_h, quadratic_g, quadratic_c] = gradients;
     Ok(Gradients {
         p,
@@ -135,7 +128,7 @@ pub fn adjoint(
         quadratic_h,
         quadratic_g,
         quadratic_c,
-        reports: reports.into_iter().flat_map(|(_, reports)| reports).collect(),
+        reports,
     })
 }
 

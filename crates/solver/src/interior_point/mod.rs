@@ -1,20 +1,26 @@
-//! Interior point (being written).
+//! Interior point for one sample: QCQPs, and QPs that are not strictly convex.
 
+mod certificate;
+mod iterate;
+mod model;
+mod newton;
+mod prepared;
+mod recast;
+
+pub(crate) use prepared::Prepared;
+
+use crate::dense::{max_abs, vectorised};
+use crate::interior_point::iterate::{Iterations, Pause};
+use crate::interior_point::model::Model;
+use crate::polish::{Guess, polish};
 use crate::problem::Sample;
+use crate::residual::{Measured, Point, Terms, margin, measure};
 use crate::settings::Settings;
 use crate::solution::ActiveRows;
 use crate::status::{Residuals, Status};
 
-/// What depends on the matrices only.
-pub(crate) struct Prepared {}
-
-impl Prepared {
-    pub(crate) fn new(_sample: &Sample<'_>) -> Prepared {
-        Prepared {}
-    }
-}
-
 /// One sample's answer.
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) x: Vec<f64>,
     pub(crate) nu: Vec<f64>,
@@ -27,16 +33,197 @@ pub(crate) struct Answer {
     pub(crate) active: ActiveRows,
 }
 
-pub(crate) fn solve_sample(sample: &Sample<'_>, _prepared: &Prepared, _settings: &Settings) -> Answer {
-    Answer {
-        x: vec![0.0; sample.n],
+impl Answer {
+    fn empty(sample: &Sample<'_>, status: Status) -> Answer {
+        Answer {
+            x: vec![0.0; sample.n],
+            nu: vec![0.0; sample.b.len()],
+            lambda: vec![0.0; sample.l.len()],
+            mu: vec![0.0; sample.c.len()],
+            status,
+            iterations: 0,
+            residuals: Residuals::default(),
+            margin: 0.0,
+            active: ActiveRows::default(),
+        }
+    }
+
+    pub(crate) fn point(&self) -> Point<'_> {
+        Point { x: &self.x, nu: &self.nu, lambda: &self.lambda, mu: &self.mu }
+    }
+}
+
+/// Solves one sample.
+pub(crate) fn solve_sample(
+    sample: &Sample<'_>,
+    prepared: &Prepared,
+    settings: &Settings,
+) -> Answer {
+    if let Some(recast) = recast::EqualRows::of(sample) {
+        let inner = recast.sample();
+        let mut answer = run(&inner, &Prepared::new(&inner), settings);
+        recast.restore(sample, &mut answer);
+        return finish(sample, answer);
+    }
+    let answer = run(sample, prepared, settings);
+    finish(sample, answer)
+}
+
+/// Iterates; where the iterations cannot tell, asks the two auxiliary problems.
+fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
+    let mut answer = iterate(sample, prepared, settings);
+    if !matches!(answer.status, Status::MaxIterations | Status::NumericalError) {
+        return answer;
+    }
+    let phase_one = recast::PhaseOne::of(sample);
+    let inner = phase_one.sample();
+    let found = iterate(&inner, &Prepared::new(&inner), settings);
+    answer.iterations += found.iterations;
+    if found.status.is_solved() && found.x[sample.n] > 1e-7 * (1.0 + bound_size(sample)) {
+        answer.status = Status::PrimalInfeasible;
+        return answer;
+    }
+    if found.status == Status::PrimalInfeasible {
+        answer.status = Status::PrimalInfeasible;
+        return answer;
+    }
+    let ray = recast::Recession::of(sample);
+    let inner = ray.sample();
+    let found = iterate(&inner, &Prepared::new(&inner), settings);
+    answer.iterations += found.iterations;
+    if found.status.is_solved() {
+        let slope = crate::dense::dot(sample.q, &found.x);
+        if slope < -1e-7 * max_abs(sample.q) {
+            answer.status = Status::DualInfeasible;
+        }
+    }
+    answer
+}
+
+fn bound_size(sample: &Sample<'_>) -> f64 {
+    [sample.b, sample.l, sample.u, sample.c]
+        .iter()
+        .flat_map(|part| part.iter())
+        .filter(|v| v.is_finite())
+        .fold(0.0, |largest: f64, v| largest.max(v.abs()))
+}
+
+fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
+    let Ok(model) = Model::new(sample, prepared) else {
+        return Answer::empty(sample, Status::PrimalInfeasible);
+    };
+    // One digit below what is asked for, so that unscaling does not eat the tolerance.
+    let tolerance = 0.1 * settings.tolerance;
+    let started = Iterations::start(
+        &model,
+        settings.max_iterations,
+        tolerance,
+        settings.infeasibility_tolerance,
+    );
+    let Some(mut iterations) = started else {
+        return Answer::empty(sample, Status::NumericalError);
+    };
+    let mut polishing = 0;
+    loop {
+        let pause = vectorised(|| iterations.run());
+        let guess = unscale(&model, &iterations);
+        let finite = max_abs(&guess.x).is_finite()
+            && max_abs(&guess.lambda).is_finite()
+            && max_abs(&guess.mu).is_finite();
+        let status = match pause {
+            Pause::Close | Pause::Converged | Pause::Limit | Pause::Stalled if finite => {
+                let (polished, steps) = polish(sample, &guess, settings.tolerance);
+                polishing += steps;
+                if let Some(mut answer) = polished {
+                    answer.iterations = iterations.count + polishing;
+                    return answer;
+                }
+                match pause {
+                    Pause::Close => continue,
+                    Pause::Converged => Status::Solved,
+                    Pause::Limit => Status::MaxIterations,
+                    _ => Status::NumericalError,
+                }
+            }
+            Pause::PrimalInfeasible => Status::PrimalInfeasible,
+            Pause::Unbounded => Status::DualInfeasible,
+            Pause::Limit => Status::MaxIterations,
+            Pause::Close | Pause::Converged | Pause::Stalled => Status::NumericalError,
+        };
+        let mut answer = Answer::empty(sample, status);
+        if finite {
+            answer.active = guess.active();
+            (answer.x, answer.nu) = (guess.x, guess.nu);
+            (answer.lambda, answer.mu) = (guess.lambda, guess.mu);
+        }
+        answer.iterations = iterations.count + polishing;
+        if pause != Pause::Converged
+            && matches!(status, Status::MaxIterations | Status::NumericalError)
+            && finite
+        {
+            // Stopped early but good enough all the same.
+            let measured = measured(sample, answer.point());
+            if measured.relative() <= settings.tolerance {
+                answer.status = Status::Solved;
+            }
+        }
+        return answer;
+    }
+}
+
+/// The iterate in the original scaling, with the active rows it suggests.
+fn unscale(model: &Model<'_>, iterations: &Iterations<'_>) -> Guess {
+    let sample = model.sample;
+    let at = &iterations.at;
+    let mut guess = Guess {
+        x: at.values.x.clone(),
         nu: vec![0.0; sample.b.len()],
         lambda: vec![0.0; sample.l.len()],
         mu: vec![0.0; sample.c.len()],
-        status: Status::NumericalError,
-        iterations: 0,
-        residuals: Residuals::default(),
-        margin: 0.0,
-        active: ActiveRows::default(),
+        linear: vec![0.0; sample.l.len()],
+        quadratic: vec![false; sample.c.len()],
+    };
+    for (j, side) in model.sides.iter().enumerate() {
+        let row = model.linear[side.position];
+        let scale = model.prepared.row_scale[row] / model.cost_scale;
+        guess.lambda[row] += side.sign * scale * at.dual[j];
+        if at.dual[j] > at.slack[j] {
+            guess.linear[row] = side.sign;
+        }
     }
+    let first = model.sides.len();
+    for (position, &row) in model.quadratic.iter().enumerate() {
+        let scale = model.quadratic_scale(position) / model.cost_scale;
+        guess.mu[row] = scale * at.dual[first + position];
+        guess.quadratic[row] = at.dual[first + position] > at.slack[first + position];
+    }
+    if let Some(split) = &model.prepared.split {
+        for (j, &row) in split.nullspace.kept.iter().enumerate() {
+            let column = split.particular.col(j);
+            let force: f64 = column.iter().zip(&at.gradient).map(|(a, b)| a * b).sum();
+            guess.nu[row] = -force / model.cost_scale;
+        }
+    }
+    guess
+}
+
+fn measured(sample: &Sample<'_>, at: Point<'_>) -> Measured {
+    let mut terms = Terms::default();
+    terms.evaluate(sample, at);
+    measure(sample, terms.evaluated(), at)
+}
+
+/// Residuals and margin on the data as it was given.
+fn finish(sample: &Sample<'_>, mut answer: Answer) -> Answer {
+    let n = sample.n;
+    let mut terms = Terms::default();
+    let at = answer.point();
+    vectorised(|| terms.evaluate(sample, at));
+    let residuals = measure(sample, terms.evaluated(), at).absolute;
+    let norms: Vec<f64> =
+        sample.g.chunks_exact(n).map(|row| crate::dense::dot(row, row).sqrt()).collect();
+    let margin = margin(sample, terms.evaluated(), at, &norms, &terms.jacobian);
+    answer.residuals = residuals;
+    answer.margin = margin;
+    answer
 }

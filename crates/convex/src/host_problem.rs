@@ -1,0 +1,238 @@
+//! The problem's numbers on the host, and which of its tensors want a gradient.
+
+use burn::tensor::{DType, Device};
+use feasible_core::host::{self, Input};
+use feasible_solver::{
+    Equalities, Gradients, Inequalities, Problem, Quadratics, Symmetric, Values, Wanted,
+};
+
+use crate::Error;
+use crate::parameter::Parameter;
+use crate::problem::{Hessian, QpTensors, QuadraticTensors, RowHessians, Sizes};
+
+/// A parameter's place in the problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    P,
+    Q,
+    A,
+    B,
+    G,
+    L,
+    U,
+    RowH,
+    RowG,
+    RowC,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::P => "p",
+            Self::Q => "q",
+            Self::A => "a",
+            Self::B => "b",
+            Self::G => "g",
+            Self::L => "l",
+            Self::U => "u",
+            Self::RowH => "quadratics.h",
+            Self::RowG => "quadratics.g",
+            Self::RowC => "quadratics.c",
+        }
+    }
+
+    /// Infinite bounds mean something; the solver refuses NaN and the wrong infinity in them.
+    fn may_be_infinite(self) -> bool {
+        matches!(self, Self::L | Self::U | Self::RowC)
+    }
+
+    /// Takes this parameter's gradient out of the solver's answer.
+    pub(crate) fn take(self, gradients: &mut Gradients) -> Option<Vec<f64>> {
+        match self {
+            Self::P => &mut gradients.p,
+            Self::Q => &mut gradients.q,
+            Self::A => &mut gradients.a,
+            Self::B => &mut gradients.b,
+            Self::G => &mut gradients.g,
+            Self::L => &mut gradients.l,
+            Self::U => &mut gradients.u,
+            Self::RowH => &mut gradients.quadratic_h,
+            Self::RowG => &mut gradients.quadratic_g,
+            Self::RowC => &mut gradients.quadratic_c,
+        }
+        .take()
+    }
+
+    /// The gradients to ask the solver for.
+    pub(crate) fn wanted(roles: &[Role]) -> Wanted {
+        let has = |role| roles.contains(&role);
+        Wanted {
+            p: has(Self::P),
+            q: has(Self::Q),
+            a: has(Self::A),
+            b: has(Self::B),
+            g: has(Self::G),
+            l: has(Self::L),
+            u: has(Self::U),
+            quadratic_h: has(Self::RowH),
+            quadratic_g: has(Self::RowG),
+            quadratic_c: has(Self::RowC),
+        }
+    }
+}
+
+/// A parameter's numbers, row-major.
+#[derive(Debug)]
+struct Numbers {
+    data: Vec<f64>,
+    shared: bool,
+}
+
+impl Numbers {
+    fn values(&self) -> Values<'_> {
+        if self.shared { Values::Shared(&self.data) } else { Values::PerSample(&self.data) }
+    }
+}
+
+/// Symmetric matrices, full or as diagonals.
+#[derive(Debug)]
+struct SymmetricNumbers {
+    numbers: Numbers,
+    diagonal: bool,
+}
+
+impl SymmetricNumbers {
+    fn symmetric(&self) -> Symmetric<'_> {
+        let values = self.numbers.values();
+        if self.diagonal { Symmetric::Diagonal(values) } else { Symmetric::Dense(values) }
+    }
+}
+
+/// A batch of problems on the host. Parts without rows are absent.
+#[derive(Debug)]
+pub(crate) struct HostProblem {
+    pub(crate) sizes: Sizes,
+    p: SymmetricNumbers,
+    q: Numbers,
+    equalities: Option<[Numbers; 2]>,
+    inequalities: Option<[Numbers; 3]>,
+    quadratics: Option<(SymmetricNumbers, [Numbers; 2])>,
+}
+
+impl HostProblem {
+    /// The problem as the solver takes it.
+    pub(crate) fn as_problem(&self) -> Problem<'_> {
+        let Sizes { batch, n, .. } = self.sizes;
+        Problem {
+            batch,
+            n,
+            p: self.p.symmetric(),
+            q: self.q.values(),
+            equalities: self.equalities.as_ref().map(|[a, b]| Equalities {
+                rows: self.sizes.equalities,
+                a: a.values(),
+                b: b.values(),
+            }),
+            inequalities: self.inequalities.as_ref().map(|[g, l, u]| Inequalities {
+                rows: self.sizes.inequalities,
+                g: g.values(),
+                l: l.values(),
+                u: u.values(),
+            }),
+            quadratics: self.quadratics.as_ref().map(|(h, [g, c])| Quadratics {
+                rows: self.sizes.quadratics,
+                h: h.symmetric(),
+                g: g.values(),
+                c: c.values(),
+            }),
+        }
+    }
+}
+
+/// The tensors that want a gradient, in the order they are recorded.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    pub(crate) roles: Vec<Role>,
+    /// Number of entries of each.
+    pub(crate) lengths: Vec<usize>,
+    pub(crate) inputs: Vec<Input>,
+    /// Where the output goes: with the first tracked tensor, since constants may live on a device
+    /// without autodiff.
+    pub(crate) device: Device,
+    /// Precision of the output: that of `q`.
+    pub(crate) dtype: DType,
+}
+
+impl Tracked {
+    fn read<const D: usize>(&mut self, role: Role, tensor: &Parameter<D>) -> Result<Numbers, Error> {
+        let (shared, tensor) = (tensor.is_shared(), tensor.tensor());
+        let data = if role.may_be_infinite() {
+            host::read(role.name(), tensor)?
+        } else {
+            host::read_finite(role.name(), tensor)?
+        };
+        if tensor.is_tracked() {
+            if self.inputs.is_empty() {
+                self.device = tensor.device();
+            }
+            self.roles.push(role);
+            self.lengths.push(data.len());
+            self.inputs.push(Input::new(tensor.clone()));
+        }
+        Ok(Numbers { data, shared })
+    }
+}
+
+/// Checks all shapes, then reads all tensors; refuses NaN, and infinities outside bounds.
+pub(crate) fn read(
+    qp: &QpTensors,
+    quadratics: Option<&QuadraticTensors>,
+) -> Result<(HostProblem, Tracked), Error> {
+    let sizes = Sizes::of(qp, quadratics)?;
+    let q = qp.q.tensor();
+    let mut tracked = Tracked {
+        roles: vec![],
+        lengths: vec![],
+        inputs: vec![],
+        device: q.device(),
+        dtype: q.dtype(),
+    };
+    let p = match &qp.p {
+        Hessian::Dense(p) => {
+            SymmetricNumbers { numbers: tracked.read(Role::P, p)?, diagonal: false }
+        }
+        Hessian::Diagonal(p) => {
+            SymmetricNumbers { numbers: tracked.read(Role::P, p)?, diagonal: true }
+        }
+    };
+    let q = tracked.read(Role::Q, &qp.q)?;
+    let equalities = match &qp.equalities {
+        Some(part) if sizes.equalities > 0 => {
+            Some([tracked.read(Role::A, &part.a)?, tracked.read(Role::B, &part.b)?])
+        }
+        _ => None,
+    };
+    let inequalities = match &qp.inequalities {
+        Some(part) if sizes.inequalities > 0 => Some([
+            tracked.read(Role::G, &part.g)?,
+            tracked.read(Role::L, &part.l)?,
+            tracked.read(Role::U, &part.u)?,
+        ]),
+        _ => None,
+    };
+    let quadratics = match quadratics {
+        Some(part) if sizes.quadratics > 0 => {
+            let h = match &part.h {
+                RowHessians::Dense(h) => {
+                    SymmetricNumbers { numbers: tracked.read(Role::RowH, h)?, diagonal: false }
+                }
+                RowHessians::Diagonal(h) => {
+                    SymmetricNumbers { numbers: tracked.read(Role::RowH, h)?, diagonal: true }
+                }
+            };
+            Some((h, [tracked.read(Role::RowG, &part.g)?, tracked.read(Role::RowC, &part.c)?]))
+        }
+        _ => None,
+    };
+    Ok((HostProblem { sizes, p, q, equalities, inequalities, quadratics }, tracked))
+}

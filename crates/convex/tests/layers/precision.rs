@@ -1,0 +1,58 @@
+//! f32 tensors in and out.
+
+use burn::tensor::{DType, Tensor};
+use feasible_convex::{Hessian, QpLayer, QpTensors};
+use feasible_core::host;
+
+use crate::support::{assert_close, device, numbers, random};
+
+const BATCH: usize = 4;
+const N: usize = 5;
+
+/// x, λ, ∂q and ∂G of random problems whose numbers f32 holds exactly.
+fn solve(dtype: DType) -> [Vec<f64>; 4] {
+    let mut random = random(11);
+    let mut exact = |count: usize| -> Vec<f64> {
+        random(count).into_iter().map(|v| f64::from(v as f32)).collect()
+    };
+    let (q, g, weights) = (exact(BATCH * N), exact(3 * N), exact(BATCH * N));
+    let leaf = |values: &[f64], rows: usize| -> Tensor<2> {
+        host::write(values.to_vec(), [rows, N], &device(), dtype).require_grad()
+    };
+    let bound = |value: f64| host::write(vec![value; 3], [3], &device(), dtype);
+    let (q, g) = (leaf(&q, BATCH), leaf(&g, 3));
+    let p = host::write(vec![1.0, 0.5, 2.0, 0.25, 1.0], [N], &device(), dtype);
+    let problem = QpTensors::new(Hessian::diagonal(p), q.clone())
+        .inequalities(g.clone(), bound(-0.25), bound(0.125));
+    let solution = QpLayer::default().forward(&problem).unwrap();
+    assert_eq!(solution.x.dtype(), dtype);
+    let weights = host::write(weights, [BATCH, N], &device(), dtype);
+    let gradients = (solution.x.clone() * weights).sum().backward();
+    let (of_q, of_g) = (q.grad(&gradients).unwrap(), g.grad(&gradients).unwrap());
+    assert_eq!((of_q.dtype(), of_g.dtype()), (dtype, dtype));
+    [numbers(&solution.x), numbers(&solution.inequality_dual), numbers(&of_q), numbers(&of_g)]
+}
+
+#[test]
+fn f32_costs_one_rounding() {
+    let (single, double) = (solve(DType::F32), solve(DType::F64));
+    for ((what, got), expected) in ["x", "λ", "∂q", "∂G"].iter().zip(single).zip(double) {
+        // Half an ulp of f32: the arithmetic in between is the same.
+        assert_close(what, &got, &expected, f64::from(f32::EPSILON) / 2.0);
+    }
+}
+
+#[test]
+fn precisions_mix_and_the_output_follows_q() {
+    let q: Tensor<2> = host::write(vec![-1.0, 4.0], [1, 2], &device(), DType::F32).require_grad();
+    let p: Tensor<2> = host::write(vec![2.0, 4.0], [1, 2], &device(), DType::F64).require_grad();
+    let problem = QpTensors::new(Hessian::diagonal(p.clone()), q.clone());
+    let x = QpLayer::default().forward(&problem).unwrap().x;
+    assert_eq!(x.dtype(), DType::F32);
+    let gradients = x.sum().backward();
+    // x = −q/p.
+    let (of_p, of_q) = (p.grad(&gradients).unwrap(), q.grad(&gradients).unwrap());
+    assert_eq!((of_p.dtype(), of_q.dtype()), (DType::F64, DType::F32));
+    assert_close("∂p", &numbers(&of_p), &[-0.25, 0.25], 1e-14);
+    assert_close("∂q", &numbers(&of_q), &[-0.5, -0.25], 1e-14);
+}

@@ -1,0 +1,89 @@
+use burn::tensor::Tensor;
+use feasible_convex::{ConvexSettings, OnFailure, Projection, Status};
+use feasible_core::Constraints;
+use feasible_repair::{RowPolicy, SnareNet, SnareNetSettings, Stopping};
+
+use crate::Error;
+use crate::config::{MethodConfig, MethodKind, RowsConfig, SnareNetConfig, StoppingConfig};
+
+/// A differentiable map from a raw prediction to one that satisfies the constraints, as far as the
+/// method goes.
+#[derive(Debug)]
+pub enum Method {
+    /// The identity: the loss's penalty does the rest.
+    Soft,
+    /// The Euclidean projection.
+    Projection(Projection),
+    /// SnareNet's repair.
+    SnareNet(SnareNet),
+}
+
+/// What a method made of a batch.
+#[derive(Debug)]
+pub struct Repaired {
+    /// The prediction, `[batch, n]`, differentiable in the raw one.
+    pub y: Tensor<2>,
+    /// The layer's iterations, one per sample; empty for the identity.
+    pub iterations: Vec<usize>,
+    /// Samples whose layer did not converge. Their prediction is the layer's last iterate.
+    pub failed: usize,
+}
+
+impl Method {
+    /// The method that a table describes.
+    ///
+    /// # Errors
+    /// If the layer refuses its settings.
+    pub fn new(config: &MethodConfig) -> Result<Self, Error> {
+        Ok(match &config.kind {
+            MethodKind::Soft => Self::Soft,
+            MethodKind::Projection => {
+                // A failed sample must not end a run: it is counted instead.
+                let settings = ConvexSettings { on_failure: OnFailure::Keep, ..ConvexSettings::default() };
+                Self::Projection(Projection::new(settings)?)
+            }
+            MethodKind::SnareNet(settings) => Self::SnareNet(SnareNet::new(snarenet(settings))?),
+        })
+    }
+
+    /// Applies the method to `raw`, `[batch, n]`; `epsilon`, `[m]`, widens the box where given.
+    ///
+    /// # Errors
+    /// If the layer refuses its input: a projection onto a set that is not convex, or numbers that
+    /// are not finite.
+    pub fn apply(&self, raw: Tensor<2>, constraints: &dyn Constraints, epsilon: Option<Tensor<1>>) -> Result<Repaired, Error> {
+        match self {
+            Self::Soft => Ok(Repaired { y: raw, iterations: Vec::new(), failed: 0 }),
+            Self::Projection(layer) => {
+                let projected = match epsilon {
+                    Some(epsilon) => layer.forward_relaxed(raw, constraints, epsilon)?,
+                    None => layer.forward(raw, constraints)?,
+                };
+                let failed = projected.status.iter().filter(|&&status| status != Status::Solved).count();
+                Ok(Repaired { y: projected.y, iterations: projected.iterations, failed })
+            }
+            Self::SnareNet(layer) => {
+                let repaired = layer.forward(raw, constraints, epsilon)?;
+                let failed = repaired.status.iter().filter(|status| !status.is_converged()).count();
+                Ok(Repaired { y: repaired.y, iterations: repaired.iterations, failed })
+            }
+        }
+    }
+}
+
+fn snarenet(config: &SnareNetConfig) -> SnareNetSettings {
+    SnareNetSettings {
+        max_iterations: config.max_iterations,
+        tolerance: config.tolerance,
+        damping: config.damping,
+        rows: match config.rows {
+            RowsConfig::All => RowPolicy::All,
+            RowsConfig::Violated => RowPolicy::Violated,
+        },
+        stopping: match config.stopping {
+            StoppingConfig::PerSample => Stopping::PerSample,
+            StoppingConfig::WholeBatch => Stopping::WholeBatch,
+        },
+        ..SnareNetSettings::default()
+    }
+}

@@ -1,0 +1,421 @@
+use std::time::Instant;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Tensor};
+use feasible_core::{Bounds, Constraints, SoftPenalty, Violations, host};
+use feasible_data::Part;
+use feasible_nn::Mlp;
+use feasible_repair::AdaptiveRelaxation;
+
+use crate::checkpoint::{Best, Checkpoint, Progress};
+use crate::config::{RunConfig, ScheduleConfig};
+use crate::evaluate::{self, Evaluation, FEASIBILITY_TOLERANCE, evaluate, mean};
+use crate::random::{Purpose, derive, permutation};
+use crate::task::References;
+use crate::{Error, Method, Optimizer, Task};
+
+/// One network being trained: the published recipe, epoch by epoch.
+///
+/// The loss of a sample is f(x, y) plus the penalty for leaving the true box, at the repaired y; a
+/// step follows the gradient of the batch's SUM. Everything random is derived from seed and epoch,
+/// so that a trainer restored from a [`Checkpoint`] goes on bit for bit (on a backend whose sums do
+/// not depend on thread timing; flex is one for the sizes here).
+///
+/// Burn's random numbers belong to the whole process: two trainers at work in one process draw from
+/// each other's stream and are not reproducible.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    config: &'a RunConfig,
+    task: &'a Task,
+    references: &'a References,
+    network: Mlp,
+    optimizer: Optimizer,
+    method: Method,
+    penalty: SoftPenalty,
+    relaxation: Option<AdaptiveRelaxation>,
+    relaxation_begun: bool,
+    epochs: usize,
+    steps: u64,
+    best: Option<Best>,
+    wall_before: f64,
+    started: Instant,
+}
+
+/// What one step measured; losses are means over the batch's samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepFigures {
+    /// Objective plus penalties.
+    pub loss: f64,
+    /// Objective.
+    pub objective: f64,
+    /// Weighted penalty for exceeding upper bounds.
+    pub penalty_upper: f64,
+    /// Weighted penalty for falling below lower bounds.
+    pub penalty_lower: f64,
+    /// What only a recorded step measures.
+    pub details: Option<StepDetails>,
+}
+
+/// What takes time to measure. Violations are those of the true box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepDetails {
+    /// Largest violation of the raw prediction.
+    pub raw_violation_max: f64,
+    /// Mean violation of the raw prediction over rows and samples.
+    pub raw_violation_mean: f64,
+    /// Largest violation of the repaired prediction.
+    pub violation_max: f64,
+    /// Mean violation of the repaired prediction over rows and samples.
+    pub violation_mean: f64,
+    /// Mean number of the layer's iterations.
+    pub iterations_mean: f64,
+    /// Largest number of the layer's iterations.
+    pub iterations_max: usize,
+    /// Samples whose layer did not converge.
+    pub failed: usize,
+}
+
+impl StepFigures {
+    /// The figures under their names in `metrics.jsonl`.
+    pub fn values(&self) -> Vec<(&'static str, f64)> {
+        let mut values = vec![
+            ("train.loss", self.loss),
+            ("train.objective", self.objective),
+            ("train.penalty_upper", self.penalty_upper),
+            ("train.penalty_lower", self.penalty_lower),
+        ];
+        if let Some(details) = &self.details {
+            values.extend([
+                ("train.raw_violation_max", details.raw_violation_max),
+                ("train.raw_violation_mean", details.raw_violation_mean),
+                ("train.violation_max", details.violation_max),
+                ("train.violation_mean", details.violation_mean),
+                ("train.iterations_mean", details.iterations_mean),
+                ("train.iterations_max", details.iterations_max as f64),
+                ("train.failed", details.failed as f64),
+            ]);
+        }
+        values
+    }
+}
+
+/// The loss or the prediction stopped being finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Diverged;
+
+impl<'a> Trainer<'a> {
+    /// A run before its first step.
+    ///
+    /// # Errors
+    /// If the settings or the network are refused.
+    pub fn new(config: &'a RunConfig, task: &'a Task, references: &'a References) -> Result<Self, Error> {
+        let device = task.device().clone().autodiff();
+        device.seed(derive(config.seed, Purpose::Parameters));
+        let problem = task.training();
+        let network = config.backbone.to_mlp()?.init(problem.inputs(), problem.variables(), &device)?;
+        // Drawn in the device's default precision and cast: setting the default instead would be
+        // for the whole process and must come before its first tensor. Casting also draws lazy
+        // parameters here, in the module's order.
+        let network = network.map(&mut Cast(task.dtype()));
+        let relaxation = relaxation(config)?;
+        Ok(Self {
+            config,
+            task,
+            references,
+            network,
+            optimizer: Optimizer::new(&config.training.optimizer),
+            method: Method::new(&config.method)?,
+            penalty: config.training.penalty.to_penalty(),
+            relaxation,
+            relaxation_begun: false,
+            epochs: 0,
+            steps: 0,
+            best: None,
+            wall_before: 0.0,
+            started: Instant::now(),
+        })
+    }
+
+    /// The run as `checkpoint` has it.
+    ///
+    /// # Errors
+    /// In words, if the checkpoint is of another network.
+    pub fn restore(mut self, checkpoint: &Checkpoint) -> Result<Self, String> {
+        self.network = checkpoint.load_module(self.network)?;
+        self.optimizer.restore(checkpoint.optimizer(), self.task.device());
+        let progress = checkpoint.progress.clone();
+        self.epochs = progress.epochs;
+        self.steps = progress.steps;
+        self.best = progress.best;
+        self.wall_before = progress.wall_seconds;
+        if let Some(relaxation) = progress.relaxation {
+            self.relaxation = Some(relaxation);
+            self.relaxation_begun = true;
+        }
+        self.started = Instant::now();
+        Ok(self)
+    }
+
+    /// The state to go on from.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let progress = Progress {
+            epochs: self.epochs,
+            steps: self.steps,
+            wall_seconds: self.wall_seconds(),
+            relaxation: self.relaxation.clone().filter(|_| self.relaxation_begun),
+            best: self.best,
+        };
+        Checkpoint::of(&self.network, &self.optimizer, progress)
+    }
+
+    /// Whole epochs done.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The validated state with the lowest loss so far.
+    pub fn best(&self) -> Option<Best> {
+        self.best
+    }
+
+    /// Seconds of training so far, over all parts of the run.
+    pub fn wall_seconds(&self) -> f64 {
+        self.wall_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// The network as it is.
+    pub fn network(&self) -> &Mlp {
+        &self.network
+    }
+
+    /// ε of the current epoch, `[m]`; `None` without relaxation.
+    pub fn epsilon(&self) -> Option<Vec<f64>> {
+        let relaxation = self.relaxation.as_ref().filter(|_| self.relaxation_begun)?;
+        Some(relaxation.epsilon(self.epochs))
+    }
+
+    /// The batches of the next epoch, each a list of training samples.
+    pub fn begin_epoch(&mut self) -> Result<Vec<Vec<usize>>, Error> {
+        let (seed, epoch) = (self.config.seed, self.epochs);
+        let order = permutation(seed, epoch, self.task.train_samples());
+        let batches = batches(&order, self.config.training.batch);
+        if self.relaxation.is_some() && !self.relaxation_begun && epoch >= self.config.method.soft_epochs {
+            self.task.device().seed(derive(seed, Purpose::Relaxation(epoch)));
+            self.begin_relaxation(&batches)?;
+        }
+        self.task.device().seed(derive(seed, Purpose::Dropout(epoch)));
+        Ok(batches)
+    }
+
+    /// One no-gradient pass in training mode, as published: dropout is active and batch
+    /// normalisation's statistics move.
+    fn begin_relaxation(&mut self, batches: &[Vec<usize>]) -> Result<(), Error> {
+        let Some(relaxation) = &mut self.relaxation else { return Ok(()) };
+        for samples in batches {
+            let x = self.task.training_inputs(samples);
+            let raw = self.network.forward(x.clone()).detach();
+            let constraints = self.task.training().constraints(x)?;
+            relaxation.observe(&Violations::of(constraints.as_ref(), raw))?;
+        }
+        self.relaxation_begun = true;
+        Ok(())
+    }
+
+    /// One optimiser step on some training samples.
+    ///
+    /// # Errors
+    /// If the layer or the device fails. Numbers that are not finite are no error but `Err(Diverged)`
+    /// inside.
+    pub fn step(&mut self, samples: &[usize]) -> Result<Result<StepFigures, Diverged>, Error> {
+        let problem = self.task.training();
+        let x = self.task.training_inputs(samples);
+        let raw = self.network.forward(x.clone());
+        if !all_finite(&raw)? {
+            return Ok(Err(Diverged));
+        }
+        let constraints = problem.constraints(x.clone())?;
+        let epsilon = self.epsilon_tensor(&raw);
+        let method = if self.is_soft() { &Method::Soft } else { &self.method };
+        let repaired = method.apply(raw.clone(), constraints.as_ref(), epsilon)?;
+
+        let values = constraints.values(repaired.y.clone());
+        let penalty = self.penalty.of_values(values.clone(), constraints.bounds());
+        let objective = problem.objective(x, repaired.y);
+        let parts = [("objective", &objective), ("penalty", &penalty.upper), ("penalty", &penalty.lower)];
+        let [objective_mean, penalty_upper, penalty_lower] = parts.map(|(name, part)| host::read(name, part).map(|v| mean(&v)));
+        let (objective_mean, penalty_upper, penalty_lower) = (objective_mean?, penalty_upper?, penalty_lower?);
+        let loss = objective_mean + penalty_upper + penalty_lower;
+        if !loss.is_finite() {
+            return Ok(Err(Diverged));
+        }
+
+        let mut gradients = (objective + penalty.total()).sum().backward();
+        self.network = self.optimizer.step(self.network.clone(), &mut gradients);
+        self.steps += 1;
+
+        let recorded = self.steps.is_multiple_of(self.config.training.record_steps_every as u64);
+        let details = if recorded {
+            let bounds = constraints.bounds();
+            Some(details(raw, values, constraints.as_ref(), bounds, &repaired.iterations, repaired.failed)?)
+        } else {
+            None
+        };
+        Ok(Ok(StepFigures { loss, objective: objective_mean, penalty_upper, penalty_lower, details }))
+    }
+
+    /// Counts the epoch as done.
+    pub fn end_epoch(&mut self) {
+        self.epochs += 1;
+    }
+
+    /// Figures of the validation samples, with the relaxation of the epoch at work, as published.
+    /// Call it before [`Trainer::end_epoch`].
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn validate(&mut self) -> Result<Result<Evaluation, Diverged>, Error> {
+        let found = self.evaluate(Part::Validation, self.epsilon())?;
+        if let Ok((evaluation, _)) = &found
+            && self.best.is_none_or(|best| evaluation.loss < best.loss)
+        {
+            self.best = Some(Best { step: self.steps, loss: evaluation.loss });
+        }
+        Ok(found.map(|(evaluation, _)| evaluation))
+    }
+
+    /// Figures of the test samples on the true box, and the seconds of one forward pass (network
+    /// and layer) over all of them in one batch, after a warm-up.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn test(&self) -> Result<Result<(Evaluation, f64), Diverged>, Error> {
+        self.evaluate(Part::Test, None)
+    }
+
+    fn evaluate(&self, part: Part, epsilon: Option<Vec<f64>>) -> Result<Result<(Evaluation, f64), Diverged>, Error> {
+        let network = self.network.valid();
+        let problem = self.task.evaluation();
+        let x = self.task.inputs(part);
+        let raw = network.forward(x.clone());
+        if !all_finite(&raw)? {
+            return Ok(Err(Diverged));
+        }
+        let epsilon = epsilon.map(|epsilon| self.vector(epsilon, &raw));
+        let soft = part == Part::Validation && self.is_soft();
+        let method = if soft { &Method::Soft } else { &self.method };
+        let references = match part {
+            Part::Test => &self.references.test,
+            _ => &self.references.validation,
+        };
+        let evaluation = evaluate(problem, x.clone(), raw, method, epsilon, &self.penalty, references)?;
+        let seconds = if part == Part::Test {
+            // The evaluation was the warm-up.
+            let start = Instant::now();
+            let constraints = problem.constraints(x.clone())?;
+            let repaired = method.apply(network.forward(x), constraints.as_ref(), None)?;
+            // Devices work lazily: the numbers are there once they are read.
+            host::read("y", &repaired.y)?;
+            start.elapsed().as_secs_f64()
+        } else {
+            0.0
+        };
+        Ok(Ok((evaluation, seconds)))
+    }
+
+    fn is_soft(&self) -> bool {
+        self.epochs < self.config.method.soft_epochs
+    }
+
+    fn epsilon_tensor(&self, like: &Tensor<2>) -> Option<Tensor<1>> {
+        self.epsilon().map(|epsilon| self.vector(epsilon, like))
+    }
+
+    fn vector(&self, values: Vec<f64>, like: &Tensor<2>) -> Tensor<1> {
+        let rows = values.len();
+        host::write(values, [rows], &like.device(), self.task.dtype())
+    }
+}
+
+fn relaxation(config: &RunConfig) -> Result<Option<AdaptiveRelaxation>, Error> {
+    use feasible_repair::Schedule;
+    let Some(settings) = config.method.relaxation else { return Ok(None) };
+    let schedule = match settings.schedule {
+        ScheduleConfig::Linear => Schedule::Linear,
+        ScheduleConfig::Harmonic => Schedule::Harmonic,
+        ScheduleConfig::LinearHarmonic => Schedule::LinearHarmonic,
+    };
+    let decay = config.method.decay_epochs(config.training.epochs).unwrap_or(1);
+    Ok(Some(AdaptiveRelaxation::new(schedule, decay, config.method.soft_epochs)?))
+}
+
+fn details(
+    raw: Tensor<2>,
+    values: Tensor<2>,
+    constraints: &dyn Constraints,
+    bounds: &Bounds,
+    iterations: &[usize],
+    failed: usize,
+) -> Result<StepDetails, Error> {
+    let raw = Violations::of(constraints, raw.detach()).summary(FEASIBILITY_TOLERANCE)?;
+    let repaired = Violations::of_values(values.detach(), bounds).summary(FEASIBILITY_TOLERANCE)?;
+    let (iterations_mean, iterations_max) = evaluate::iterations(iterations);
+    Ok(StepDetails {
+        raw_violation_max: raw.max,
+        raw_violation_mean: raw.mean,
+        violation_max: repaired.max,
+        violation_mean: repaired.mean,
+        iterations_mean,
+        iterations_max,
+        failed,
+    })
+}
+
+fn all_finite(tensor: &Tensor<2>) -> Result<bool, Error> {
+    Ok(host::read("prediction", tensor)?.iter().all(|v| v.is_finite()))
+}
+
+/// Consecutive batches; a last one of a single sample joins the one before it.
+fn batches(order: &[usize], size: usize) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = order.chunks(size).map(<[usize]>::to_vec).collect();
+    if batches.len() > 1 && batches.last().is_some_and(|last| last.len() == 1) {
+        let last = batches.pop().unwrap_or_default();
+        if let Some(previous) = batches.last_mut() {
+            previous.extend(last);
+        }
+    }
+    batches
+}
+
+/// Casts every parameter and statistic.
+struct Cast(DType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let tracked = tensor.is_require_grad();
+        let tensor = tensor.detach().cast(self.0).set_require_grad(tracked);
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_cover_every_sample_once_and_never_end_in_a_single_one() {
+        for samples in 2..40 {
+            let order: Vec<usize> = (0..samples).rev().collect();
+            for size in 2..12 {
+                let batches = batches(&order, size);
+                assert_eq!(batches.concat(), order);
+                assert!(batches.iter().all(|batch| batch.len() >= 2 && batch.len() <= size + 1));
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Gradients of both backward modes against central differences, on every sample.
+
+mod support;
+
+use burn::tensor::Tensor;
+use feasible_core::{Dual, Quadratic, Bounds};
+use feasible_nls::{
+    Backward, ConstraintResidual, Damping, Error, FunctionResidual, GradientQuality, LevenbergMarquardt, Residual, Settings,
+    Status, Weights,
+};
+use support::{check_gradients, normal, numbers, rng, tensor};
+
+const BATCH: usize = 6;
+
+/// A nonlinear residual of m rows in n variables with per-sample parameters p `[batch, n]` and
+/// q `[batch, m]`, shared s `[1, n]`:  r = A(y + 0.2 sin(y + s)) + 0.1 (y·p)² − q.
+fn nonlinear(m: usize, n: usize, parameters: &[Tensor<2>]) -> FunctionResidual<impl Fn(Dual, &[Tensor<2>]) -> Dual + use<>> {
+    let matrix = tensor(normal(&mut rng(100 + (m * 17 + n) as u64), m * n), [m, n]);
+    FunctionResidual::with_parameters(n, m, parameters.to_vec(), move |y, p| {
+        let bent = y.clone() + (y.clone() + p[2].clone()).sin() * 0.2;
+        let square = (y * p[0].clone()).sum().square() * 0.1;
+        bent.left_multiply(matrix.clone()) + square - p[1].clone()
+    })
+}
+
+fn inputs(seed: u64, m: usize, n: usize) -> Vec<Tensor<2>> {
+    let mut rng = rng(seed);
+    let mut draw = |rows: usize, columns: usize| tensor(normal(&mut rng, rows * columns), [rows, columns]);
+    vec![draw(BATCH, n), draw(BATCH, m), draw(1, n), draw(BATCH, n)]
+}
+
+fn tight(damping: Damping, backward: Backward) -> Settings {
+    Settings { damping, backward, residual_tolerance: 1e-13, step_tolerance: 1e-13, ..Settings::default() }
+}
+
+/// Few iterations, so that the start matters: unrolled gradients must be exact anyway.
+#[test]
+fn unrolled_gradients_are_those_of_the_iterations_that_were_run() {
+    for (m, n) in [(2, 5), (4, 4), (6, 3), (1, 1)] {
+        for damping in [Damping::Fixed(0.0), Damping::Fixed(0.3), Damping::default()] {
+            for weights in [Weights::None, Weights::RowScales] {
+                let settings = Settings { max_iterations: 3, ..tight(damping, Backward::Unrolled) };
+                let solver = LevenbergMarquardt::new(settings).unwrap().with_weights(weights.clone());
+                let solve = |i: &[Tensor<2>]| solver.solve(&nonlinear(m, n, &i[..3]), i[3].clone()).unwrap();
+                let name = format!("{m} rows, {n} variables, {damping:?}, {weights:?}");
+                let worst = check_gradients(&name, &inputs(1, m, n), |i| solve(i).y, 2e-6);
+                println!("{name}: {worst:.1e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn unrolled_gradients_reach_given_weights() {
+    for (m, n) in [(2, 4), (6, 3)] {
+        let mut all = inputs(4, m, n);
+        all.push(tensor(normal(&mut rng(5), BATCH * m).iter().map(|w| 0.5 + w.abs()).collect(), [BATCH, m]));
+        for backward in [Backward::Unrolled, Backward::Implicit] {
+            // With fewer rows than variables the weights decide the way, not a stationary point.
+            if m < n && backward == Backward::Implicit {
+                continue;
+            }
+            let settings = Settings { max_iterations: 100, ..tight(Damping::Fixed(0.05), backward) };
+            let solve = |i: &[Tensor<2>]| {
+                let solver = LevenbergMarquardt::new(settings).unwrap().with_weights(Weights::Given(i[4].clone()));
+                solver.solve(&nonlinear(m, n, &i[..3]), i[3].clone()).unwrap().y
+            };
+            let worst = check_gradients(&format!("{backward:?} {m}×{n}"), &all, solve, 2e-6);
+            println!("weights, {backward:?}, {m}×{n}: {worst:.1e}");
+        }
+    }
+}
+
+#[test]
+fn implicit_gradients_are_exact_with_a_residual_left() {
+    let mut checked = 0;
+    for seed in 0..6 {
+        for (m, n) in [(5, 3), (8, 2), (4, 4), (2, 1)] {
+            for weights in [Weights::None, Weights::RowScales] {
+                let solver = LevenbergMarquardt::new(Settings {
+                    max_iterations: 300,
+                    ..tight(Damping::default(), Backward::Implicit)
+                });
+                let solver = solver.unwrap().with_weights(weights.clone());
+                let solve = |i: &[Tensor<2>]| solver.solve(&nonlinear(m, n, &i[..3]), i[3].clone()).unwrap();
+                let all = inputs(seed, m, n);
+                let tracked: Vec<_> = all.iter().map(|t| t.clone().require_grad()).collect();
+                let solution = solve(&tracked);
+                let quality = solution.gradient.unwrap();
+                assert!(quality.iter().all(|q| *q == GradientQuality::Exact), "{quality:?} {:?}", solution.status);
+                let worst = check_gradients(&format!("seed {seed}, {m}×{n}"), &all, |i| solve(i).y, 1e-5);
+                println!("implicit, seed {seed}, {m}×{n}: {worst:.1e}");
+                checked += BATCH;
+            }
+        }
+    }
+    assert_eq!(checked, 6 * 4 * 2 * BATCH);
+}
+
+#[test]
+fn both_modes_agree_with_the_closed_form_on_linear_problems() {
+    // r = A y − b: dy/db = (AᵀA)⁻¹Aᵀ for m ≥ n; AᵀAAᵀ⁻¹ for m < n from any start.
+    for (m, n) in [(6, 3), (3, 3), (2, 5)] {
+        let a = normal(&mut rng(9), m * n);
+        let matrix = faer::Mat::from_fn(m, n, |i, j| a[i * n + j]);
+        let pinv = matrix.thin_svd().unwrap().pseudoinverse();
+        let start = tensor(normal(&mut rng(10), BATCH * n), [BATCH, n]);
+        for backward in [Backward::Unrolled, Backward::Implicit] {
+            let b = tensor(normal(&mut rng(8), BATCH * m), [BATCH, m]).require_grad();
+            let linear = tensor(a.clone(), [m, n]);
+            let residual = FunctionResidual::with_parameters(n, m, vec![b.clone()], move |y, p| {
+                y.left_multiply(linear.clone()) - p[0].clone()
+            });
+            let solver = LevenbergMarquardt::new(tight(Damping::Fixed(0.0), backward)).unwrap();
+            let solution = solver.solve(&residual, start.clone()).unwrap();
+            let expected_quality = if m < n { GradientQuality::Degenerate } else { GradientQuality::Exact };
+            if let Some(quality) = &solution.gradient {
+                assert_eq!(*quality, vec![expected_quality; BATCH]);
+            }
+            let c = normal(&mut rng(12), BATCH * n);
+            let gradients = (solution.y * tensor(c.clone(), [BATCH, n])).sum().backward();
+            let got = numbers(&b.grad(&gradients).unwrap());
+            for sample in 0..BATCH {
+                for i in 0..m {
+                    let expected: f64 = (0..n).map(|j| pinv[(j, i)] * c[sample * n + j]).sum();
+                    // Condition numbers below 100 here.
+                    let error = (got[sample * m + i] - expected).abs();
+                    assert!(error < 1e-11, "{backward:?} {m}×{n}, sample {sample}: error {error:e}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn implicit_gradients_of_quadratic_constraints_use_their_closed_curvature() {
+    // A target out of reach: three quadratic rows in two variables, so second derivatives count.
+    let h = tensor(vec![1.0, 0.5, 0.2, 2.0, 1.0, 1.0], [3, 2]);
+    let a = tensor(vec![1.0, 0.0, 0.0, 1.0, -1.0, 1.0], [3, 2]);
+    let constraints = Quadratic::diagonal(h, a, Bounds::at_most(tensor(vec![0.0; 3], [1, 3])).unwrap()).unwrap();
+    let targets = tensor(normal(&mut rng(20), BATCH * 3).iter().map(|v| 2.0 + 0.5 * v).collect(), [BATCH, 3]);
+    let settings = Settings { max_iterations: 300, ..tight(Damping::default(), Backward::Implicit) };
+    let solver = LevenbergMarquardt::new(settings).unwrap();
+    let solve = |i: &[Tensor<2>]| {
+        let residual = ConstraintResidual::new(&constraints, i[0].clone()).unwrap();
+        let start = tensor([0.8, 0.6].repeat(BATCH), [BATCH, 2]);
+        let solution = solver.solve(&residual, start).unwrap();
+        assert!(solution.residual_norm.iter().all(|r| *r > 1e-3), "second derivatives must matter");
+        solution.y
+    };
+    let worst = check_gradients("targets", &[targets], solve, 1e-6);
+    println!("quadratic constraints: {worst:.1e}");
+}
+
+#[test]
+fn implicit_differentiation_leaves_the_network_behind_usable() {
+    // The parameter is not a leaf: the backward passes for second derivatives must not consume its
+    // graph.
+    let x = tensor(vec![2.0, 3.0], [2, 1]).require_grad();
+    let p = x.clone().square();
+    let solve = |backward| {
+        let residual = FunctionResidual::with_parameters(1, 2, vec![x.clone().square()], |y, p| {
+            Dual::cat(vec![y.clone().square() - p[0].clone(), y * 0.1])
+        });
+        let solver = LevenbergMarquardt::new(Settings { max_iterations: 300, ..tight(Damping::default(), backward) });
+        let solution = solver.unwrap().solve(&residual, tensor(vec![1.0, 1.0], [2, 1])).unwrap();
+        numbers(&x.grad(&(solution.y + x.clone().square()).sum().backward()).unwrap())
+    };
+    let (implicit, unrolled) = (solve(Backward::Implicit), solve(Backward::Unrolled));
+    for (a, b) in implicit.iter().zip(&unrolled) {
+        // Both at a point stationary to about 1e-13.
+        assert!((a - b).abs() < 1e-9, "{implicit:?} {unrolled:?}");
+    }
+    // Captured instead of given, it is refused.
+    let residual = FunctionResidual::new(1, 1, move |y| y.square() * p.clone());
+    let solver = LevenbergMarquardt::new(tight(Damping::default(), Backward::Implicit)).unwrap();
+    assert_eq!(solver.solve(&residual, tensor(vec![1.0, 1.0], [2, 1])).unwrap_err(), Error::TrackedCapture);
+}
+
+#[test]
+fn samples_without_an_implicit_gradient_say_so() {
+    // Sample 0 converges, 1 runs out of iterations, 2 breaks down, 3 is not isolated.
+    let p = tensor(vec![1.0, 1e12, 1.0, 0.0], [4, 1]).require_grad();
+    let residual = FunctionResidual::with_parameters(1, 1, vec![p.clone()], |y, p| y.square() - p[0].clone());
+    let settings = Settings { max_iterations: 12, ..tight(Damping::Fixed(0.0), Backward::Implicit) };
+    let solver = LevenbergMarquardt::new(settings).unwrap();
+    let solution = solver.solve(&residual, tensor(vec![0.7, 1.0, 0.0, 0.0], [4, 1])).unwrap();
+    assert_eq!(
+        solution.status,
+        [Status::ConvergedByResidual, Status::MaxIterations, Status::Singular, Status::ConvergedByResidual]
+    );
+    use GradientQuality::{Degenerate, Exact, Inexact, Unavailable};
+    assert_eq!(solution.gradient.clone().unwrap(), [Exact, Inexact, Unavailable, Degenerate]);
+    let gradient = numbers(&p.grad(&solution.y.sum().backward()).unwrap());
+    assert!((gradient[0] - 0.5).abs() < 1e-12, "{gradient:?}");
+    assert_eq!((gradient[2], gradient[3]), (0.0, 0.0));
+}
+
+#[test]
+fn nothing_is_recorded_without_tracked_tensors() {
+    let parameters = inputs(1, 3, 3);
+    let residual = nonlinear(3, 3, &parameters[..3]);
+    assert_eq!(residual.rows(), 3);
+    for backward in [Backward::Unrolled, Backward::Implicit] {
+        let solver = LevenbergMarquardt::new(tight(Damping::default(), backward)).unwrap();
+        let solution = solver.solve(&residual, parameters[3].clone()).unwrap();
+        assert!(!solution.y.is_tracked() && solution.gradient.is_none());
+    }
+}

@@ -1,0 +1,239 @@
+//! Newton's method on the optimality conditions of a guessed active set.
+//!
+//! With the active rows as equalities the conditions are smooth, and Newton ends at rounding
+//! (for QPs in one step). Rows whose multiplier comes out negative leave the set, violated rows
+//! enter it, a few times; a guess that does not settle is given up.
+
+use crate::adjoint::direction::lagrangian_hessian;
+use crate::dense::{dot, vectorised};
+use crate::interior_point::Answer;
+use crate::kkt::ActiveKkt;
+use crate::problem::Sample;
+use crate::residual::{Measured, Point, Terms, measure};
+use crate::solution::ActiveRows;
+use crate::status::{Residuals, Status};
+
+/// Changes of the active set before giving up.
+const CHANGES: usize = 6;
+
+/// Newton steps on one active set; quadratic convergence needs three or four from an
+/// interior-point iterate.
+const STEPS: usize = 8;
+
+/// What a polished point must reach, relative. A right active set ends near 1e-15, a wrong one or
+/// a hopeless system stays orders above.
+const ACCEPT: f64 = 1e-11;
+
+/// Singular values below this times the largest are taken as zero.
+const RANK_TOLERANCE: f64 = 1e-10;
+
+/// Where to start.
+#[derive(Clone, Debug)]
+pub(crate) struct Guess {
+    pub(crate) x: Vec<f64>,
+    pub(crate) nu: Vec<f64>,
+    pub(crate) lambda: Vec<f64>,
+    pub(crate) mu: Vec<f64>,
+    /// `+1` upper bound active, `−1` lower, `0` neither: `[m]`.
+    pub(crate) linear: Vec<f64>,
+    /// `[k]`
+    pub(crate) quadratic: Vec<bool>,
+}
+
+impl Guess {
+    /// The guessed active rows.
+    pub(crate) fn active(&self) -> ActiveRows {
+        ActiveRows {
+            linear: (0u32..).zip(&self.linear).filter(|(_, s)| **s != 0.0).map(|(i, _)| i).collect(),
+            quadratic: (0u32..).zip(&self.quadratic).filter(|(_, on)| **on).map(|(i, _)| i).collect(),
+            factor: Vec::new(),
+        }
+    }
+}
+
+/// Polishes; `None` when the result is not clearly a solution. Also returns the steps taken.
+pub(crate) fn polish(
+    sample: &Sample<'_>,
+    guess: &Guess,
+    tolerance: f64,
+) -> (Option<Answer>, usize) {
+    let mut at = guess.clone();
+    let mut steps = 0;
+    let accept = ACCEPT.min(tolerance);
+    for _ in 0..=CHANGES {
+        let Some(measured) = newton(sample, &mut at, &mut steps, accept) else {
+            return (None, steps);
+        };
+        let mut terms = Terms::default();
+        vectorised(|| terms.evaluate(sample, point(&at)));
+        if !change_active_set(sample, &terms, &mut at, accept) {
+            let solved = measured.relative() <= accept;
+            return (solved.then(|| answer(at, measured.absolute)), steps);
+        }
+    }
+    (None, steps)
+}
+
+fn point(guess: &Guess) -> Point<'_> {
+    Point { x: &guess.x, nu: &guess.nu, lambda: &guess.lambda, mu: &guess.mu }
+}
+
+fn answer(at: Guess, residuals: Residuals) -> Answer {
+    let active = at.active();
+    Answer {
+        x: at.x,
+        nu: at.nu,
+        lambda: at.lambda,
+        mu: at.mu,
+        status: Status::Solved,
+        iterations: 0,
+        residuals,
+        margin: 0.0,
+        active,
+    }
+}
+
+/// Newton steps on the current active set; multipliers of the other rows are set to zero.
+/// `None` when the system cannot be solved or the iterates leave the finite numbers.
+fn newton(
+    sample: &Sample<'_>,
+    at: &mut Guess,
+    steps: &mut usize,
+    accept: f64,
+) -> Option<Measured> {
+    let n = sample.n;
+    let active = at.active();
+    for (lambda, side) in at.lambda.iter_mut().zip(&at.linear) {
+        if *side == 0.0 {
+            *lambda = 0.0;
+        }
+    }
+    for (mu, on) in at.mu.iter_mut().zip(&at.quadratic) {
+        if !on {
+            *mu = 0.0;
+        }
+    }
+    let mut terms = Terms::default();
+    let mut best: Option<(f64, Guess, Measured)> = None;
+    for step in 0..=STEPS {
+        vectorised(|| terms.evaluate(sample, point(at)));
+        let measured = measure(sample, terms.evaluated(), point(at));
+        let error = defect(sample, &terms, at);
+        if !error.is_finite() {
+            break;
+        }
+        if let Some((least, _, _)) = &best
+            && error > 0.5 * least
+        {
+            if error < *least {
+                best = Some((error, at.clone(), measured));
+            }
+            break;
+        }
+        best = Some((error, at.clone(), measured));
+        if step == STEPS || error < 1e-3 * accept * measured.scale.primal.min(measured.scale.dual) {
+            break;
+        }
+        *steps += 1;
+        let mut rows = sample.a.to_vec();
+        let mut rest = Vec::with_capacity(sample.b.len() + n);
+        rest.extend(terms.ax.iter().zip(sample.b).map(|(ax, b)| b - ax));
+        for &row in &active.linear {
+            let row = row as usize;
+            rows.extend_from_slice(&sample.g[row * n..(row + 1) * n]);
+            rest.push(bound(sample, at, row) - terms.gx[row]);
+        }
+        for &row in &active.quadratic {
+            let row = row as usize;
+            rows.extend_from_slice(&terms.jacobian[row * n..(row + 1) * n]);
+            rest.push(sample.c[row] - terms.quadratic[row]);
+        }
+        let r: Vec<f64> = terms.stationarity.iter().map(|v| -v).collect();
+        let hessian = lagrangian_hessian(sample, &at.mu);
+        let kkt = ActiveKkt::new(n, hessian.as_matrix(), &rows, RANK_TOLERANCE)?;
+        let (dx, eta, _) = vectorised(|| kkt.solve(&r, &rest));
+        for (x, d) in at.x.iter_mut().zip(&dx) {
+            *x += d;
+        }
+        let p = sample.b.len();
+        for (nu, d) in at.nu.iter_mut().zip(&eta) {
+            *nu += d;
+        }
+        for (&row, d) in active.linear.iter().zip(&eta[p..]) {
+            at.lambda[row as usize] += d;
+        }
+        for (&row, d) in active.quadratic.iter().zip(&eta[p + active.linear.len()..]) {
+            at.mu[row as usize] += d;
+        }
+    }
+    let (_, guess, measured) = best?;
+    *at = guess;
+    Some(measured)
+}
+
+fn bound(sample: &Sample<'_>, at: &Guess, row: usize) -> f64 {
+    if at.linear[row] > 0.0 { sample.u[row] } else { sample.l[row] }
+}
+
+/// Largest residual of the active rows as equalities and of stationarity.
+fn defect(sample: &Sample<'_>, terms: &Terms, at: &Guess) -> f64 {
+    let mut worst = crate::dense::max_abs(&terms.stationarity);
+    let mut include = |v: f64| {
+        if v.abs() > worst || v.is_nan() {
+            worst = v.abs();
+        }
+    };
+    for (ax, b) in terms.ax.iter().zip(sample.b) {
+        include(ax - b);
+    }
+    for row in 0..at.linear.len() {
+        if at.linear[row] != 0.0 {
+            include(terms.gx[row] - bound(sample, at, row));
+        }
+    }
+    for row in 0..at.quadratic.len() {
+        if at.quadratic[row] {
+            include(terms.quadratic[row] - sample.c[row]);
+        }
+    }
+    worst
+}
+
+/// Drops rows with a multiplier of the wrong sign, adds violated rows. True when anything changed.
+fn change_active_set(sample: &Sample<'_>, terms: &Terms, at: &mut Guess, accept: f64) -> bool {
+    let n = sample.n;
+    let mut changed = false;
+    let force = 1.0 + crate::dense::max_abs(sample.q);
+    for row in 0..at.linear.len() {
+        let (l, u) = (sample.l[row], sample.u[row]);
+        if at.linear[row] != 0.0 {
+            let norm = dot(&sample.g[row * n..(row + 1) * n], &sample.g[row * n..(row + 1) * n]);
+            if at.lambda[row] * at.linear[row] * norm.sqrt() < -accept * force {
+                at.linear[row] = 0.0;
+                changed = true;
+            }
+            continue;
+        }
+        let value = terms.gx[row];
+        if value > u + accept * (1.0 + u.abs()) {
+            at.linear[row] = 1.0;
+            changed = true;
+        } else if value < l - accept * (1.0 + l.abs()) {
+            at.linear[row] = -1.0;
+            changed = true;
+        }
+    }
+    for row in 0..at.quadratic.len() {
+        let c = sample.c[row];
+        if at.quadratic[row] {
+            if at.mu[row] < 0.0 {
+                at.quadratic[row] = false;
+                changed = true;
+            }
+        } else if terms.quadratic[row] > c + accept * (1.0 + c.abs()) {
+            at.quadratic[row] = true;
+            changed = true;
+        }
+    }
+    changed
+}
