@@ -17,12 +17,20 @@ pub struct GradientReports(Arc<Mutex<Option<Vec<GradientReport>>>>);
 impl GradientReports {
     /// One report per sample, or `None` while no backward pass has reached the layer.
     pub fn get(&self) -> Option<Vec<GradientReport>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How many samples' gradients have this quality, or `None` before the backward pass.
     pub fn count(&self, quality: GradientQuality) -> Option<usize> {
-        Some(self.get()?.iter().filter(|report| report.quality == quality).count())
+        Some(
+            self.get()?
+                .iter()
+                .filter(|report| report.quality == quality)
+                .count(),
+        )
     }
 
     fn fill(&self, reports: Vec<GradientReport>) {
@@ -72,7 +80,10 @@ impl HostAdjoint for LayerAdjoint {
         self.reports.fill(std::mem::take(&mut gradients.reports));
         let lengths = self.lengths.iter();
         (self.roles.iter().zip(lengths))
-            .map(|(role, &length)| role.take(&mut gradients).unwrap_or_else(|| vec![0.0; length]))
+            .map(|(role, &length)| {
+                role.take(&mut gradients)
+                    .unwrap_or_else(|| vec![0.0; length])
+            })
             .collect()
     }
 }
@@ -114,7 +125,13 @@ impl Unpacked {
         let (p, m, k) = (sizes.equalities, sizes.inequalities, sizes.quadratics);
         let n = sizes.n;
         let duals = [dual(n, p), dual(n + p, m), dual(n + p + m, k)];
-        (Self { x: part(0, n), duals }, dropped)
+        (
+            Self {
+                x: part(0, n),
+                duals,
+            },
+            dropped,
+        )
     }
 
     fn as_cotangent(&self) -> Cotangent<'_> {

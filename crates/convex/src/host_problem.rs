@@ -90,7 +90,11 @@ struct Numbers {
 
 impl Numbers {
     fn values(&self) -> Values<'_> {
-        if self.shared { Values::Shared(&self.data) } else { Values::PerSample(&self.data) }
+        if self.shared {
+            Values::Shared(&self.data)
+        } else {
+            Values::PerSample(&self.data)
+        }
     }
 }
 
@@ -104,7 +108,11 @@ struct SymmetricNumbers {
 impl SymmetricNumbers {
     fn symmetric(&self) -> Symmetric<'_> {
         let values = self.numbers.values();
-        if self.diagonal { Symmetric::Diagonal(values) } else { Symmetric::Dense(values) }
+        if self.diagonal {
+            Symmetric::Diagonal(values)
+        } else {
+            Symmetric::Dense(values)
+        }
     }
 }
 
@@ -164,7 +172,11 @@ pub(crate) struct Tracked {
 }
 
 impl Tracked {
-    fn read<const D: usize>(&mut self, role: Role, tensor: &Parameter<D>) -> Result<Numbers, Error> {
+    fn read<const D: usize>(
+        &mut self,
+        role: Role,
+        tensor: &Parameter<D>,
+    ) -> Result<Numbers, Error> {
         let (shared, tensor) = (tensor.is_shared(), tensor.tensor());
         let data = if role.may_be_infinite() {
             host::read(role.name(), tensor)?
@@ -198,18 +210,21 @@ pub(crate) fn read(
         dtype: q.dtype(),
     };
     let p = match &qp.p {
-        Hessian::Dense(p) => {
-            SymmetricNumbers { numbers: tracked.read(Role::P, p)?, diagonal: false }
-        }
-        Hessian::Diagonal(p) => {
-            SymmetricNumbers { numbers: tracked.read(Role::P, p)?, diagonal: true }
-        }
+        Hessian::Dense(p) => SymmetricNumbers {
+            numbers: tracked.read(Role::P, p)?,
+            diagonal: false,
+        },
+        Hessian::Diagonal(p) => SymmetricNumbers {
+            numbers: tracked.read(Role::P, p)?,
+            diagonal: true,
+        },
     };
     let q = tracked.read(Role::Q, &qp.q)?;
     let equalities = match &qp.equalities {
-        Some(part) if sizes.equalities > 0 => {
-            Some([tracked.read(Role::A, &part.a)?, tracked.read(Role::B, &part.b)?])
-        }
+        Some(part) if sizes.equalities > 0 => Some([
+            tracked.read(Role::A, &part.a)?,
+            tracked.read(Role::B, &part.b)?,
+        ]),
         _ => None,
     };
     let inequalities = match &qp.inequalities {
@@ -223,16 +238,34 @@ pub(crate) fn read(
     let quadratics = match quadratics {
         Some(part) if sizes.quadratics > 0 => {
             let h = match &part.h {
-                RowHessians::Dense(h) => {
-                    SymmetricNumbers { numbers: tracked.read(Role::RowH, h)?, diagonal: false }
-                }
-                RowHessians::Diagonal(h) => {
-                    SymmetricNumbers { numbers: tracked.read(Role::RowH, h)?, diagonal: true }
-                }
+                RowHessians::Dense(h) => SymmetricNumbers {
+                    numbers: tracked.read(Role::RowH, h)?,
+                    diagonal: false,
+                },
+                RowHessians::Diagonal(h) => SymmetricNumbers {
+                    numbers: tracked.read(Role::RowH, h)?,
+                    diagonal: true,
+                },
             };
-            Some((h, [tracked.read(Role::RowG, &part.g)?, tracked.read(Role::RowC, &part.c)?]))
+            Some((
+                h,
+                [
+                    tracked.read(Role::RowG, &part.g)?,
+                    tracked.read(Role::RowC, &part.c)?,
+                ],
+            ))
         }
         _ => None,
     };
-    Ok((HostProblem { sizes, p, q, equalities, inequalities, quadratics }, tracked))
+    Ok((
+        HostProblem {
+            sizes,
+            p,
+            q,
+            equalities,
+            inequalities,
+            quadratics,
+        },
+        tracked,
+    ))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
 use feasible_solver::{Solution, solve};
 
@@ -24,8 +24,11 @@ pub(crate) fn forward(
     }
     let sizes = problem.sizes;
     let packed = pack(&solution, &sizes, settings.on_failure);
-    let (status, iterations, residuals) =
-        (solution.status.clone(), solution.iterations.clone(), solution.residuals.clone());
+    let (status, iterations, residuals) = (
+        solution.status.clone(),
+        solution.iterations.clone(),
+        solution.residuals.clone(),
+    );
     let reports = GradientReports::default();
     let adjoint = LayerAdjoint {
         problem,
@@ -37,7 +40,14 @@ pub(crate) fn forward(
     };
     let (device, dtype) = (tracked.device, tracked.dtype);
     let shape = [sizes.batch, sizes.packed()];
-    let packed = host::record(packed, shape, &device, dtype, tracked.inputs, Arc::new(adjoint));
+    let packed = host::record(
+        packed,
+        shape,
+        &device,
+        dtype,
+        tracked.inputs,
+        Arc::new(adjoint),
+    );
 
     let mut start = 0;
     let mut next = |length| {
@@ -57,7 +67,11 @@ pub(crate) fn forward(
 }
 
 fn refuse_failures(solution: &Solution) -> Result<(), Error> {
-    let mut failures = solution.status.iter().enumerate().filter(|(_, s)| !s.is_solved());
+    let mut failures = solution
+        .status
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| !s.is_solved());
     match failures.next() {
         None => Ok(()),
         Some((sample, &status)) => Err(Error::Unsolved {

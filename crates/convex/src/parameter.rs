@@ -37,7 +37,11 @@ impl<const D: usize> Parameter<D> {
         if (got[0] == 1 || got[0] == batch) && got[1..] == *tail {
             return Ok(());
         }
-        let leading = if batch == 1 { "[1]".into() } else { format!("[1 or {batch}]") };
+        let leading = if batch == 1 {
+            "[1]".into()
+        } else {
+            format!("[1 or {batch}]")
+        };
         let expected = format!("{leading} followed by {tail:?} ({layout})");
         Err(feasible_core::Error::shape(argument, &got, expected).into())
     }
@@ -53,7 +57,14 @@ macro_rules! shared {
     ($($from:literal => $to:literal),*) => {$(
         impl From<Tensor<$from>> for Parameter<$to> {
             fn from(tensor: Tensor<$from>) -> Self {
-                Self(tensor.unsqueeze_dim(0))
+                if tensor.shape().num_elements() > 0 {
+                    return Self(tensor.unsqueeze_dim(0));
+                }
+                // Burn reads a 0 in a new shape as "this axis as it was", so that an empty tensor
+                // cannot be reshaped; there is nothing in it to keep or to differentiate.
+                let mut shape = [1; $to];
+                shape[1..].copy_from_slice(&tensor.dims());
+                Self(Tensor::zeros(shape, (&tensor.device(), tensor.dtype())))
             }
         }
     )*};
@@ -70,6 +81,19 @@ pub(crate) fn batch_size(leading: &[usize]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn a_tensor_without_a_batch_axis_is_shared() {
+        let device = Device::flex();
+        let full = Parameter::<3>::from(Tensor::<2>::ones([2, 3], &device));
+        assert_eq!(full.tensor().dims(), [1, 2, 3]);
+        assert!(full.is_shared());
+        let empty = Parameter::<3>::from(Tensor::<2>::ones([0, 3], &device));
+        assert_eq!(empty.tensor().dims(), [1, 0, 3]);
+        let own = Parameter::<3>::from(Tensor::<3>::ones([2, 2, 3], &device));
+        assert!(!own.is_shared());
+    }
 
     #[test]
     fn one_gives_way_to_any_batch() {

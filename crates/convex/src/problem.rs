@@ -1,5 +1,3 @@
-use burn::tensor::Tensor;
-
 use crate::Error;
 use crate::parameter::{Parameter, batch_size};
 
@@ -122,13 +120,21 @@ pub struct QcqpTensors {
 impl QpTensors {
     /// The objective ½xᵀPx + qᵀx without constraints; `q` is `[n]` or `[1 or batch, n]`.
     pub fn new(p: Hessian, q: impl Into<Parameter<2>>) -> Self {
-        Self { p, q: q.into(), equalities: None, inequalities: None }
+        Self {
+            p,
+            q: q.into(),
+            equalities: None,
+            inequalities: None,
+        }
     }
 
     /// With Ax = b, in place of any given before: `a` is `[p, n]` or `[1 or batch, p, n]`, `b` is
     /// `[p]` or `[1 or batch, p]`.
     pub fn equalities(mut self, a: impl Into<Parameter<3>>, b: impl Into<Parameter<2>>) -> Self {
-        self.equalities = Some(EqualityTensors { a: a.into(), b: b.into() });
+        self.equalities = Some(EqualityTensors {
+            a: a.into(),
+            b: b.into(),
+        });
         self
     }
 
@@ -140,7 +146,11 @@ impl QpTensors {
         l: impl Into<Parameter<2>>,
         u: impl Into<Parameter<2>>,
     ) -> Self {
-        self.inequalities = Some(InequalityTensors { g: g.into(), l: l.into(), u: u.into() });
+        self.inequalities = Some(InequalityTensors {
+            g: g.into(),
+            l: l.into(),
+            u: u.into(),
+        });
         self
     }
 
@@ -152,8 +162,15 @@ impl QpTensors {
         g: impl Into<Parameter<3>>,
         c: impl Into<Parameter<2>>,
     ) -> QcqpTensors {
-        let quadratics = QuadraticTensors { h, g: g.into(), c: c.into() };
-        QcqpTensors { qp: self, quadratics }
+        let quadratics = QuadraticTensors {
+            h,
+            g: g.into(),
+            c: c.into(),
+        };
+        QcqpTensors {
+            qp: self,
+            quadratics,
+        }
     }
 
     fn leading(&self) -> Vec<usize> {
@@ -199,7 +216,12 @@ impl Sizes {
     /// the H_i.
     pub(crate) fn of(qp: &QpTensors, quadratics: Option<&QuadraticTensors>) -> Result<Self, Error> {
         let mut leading = qp.leading();
-        leading.extend(quadratics.map(QuadraticTensors::leading).into_iter().flatten());
+        leading.extend(
+            quadratics
+                .map(QuadraticTensors::leading)
+                .into_iter()
+                .flatten(),
+        );
         let batch = batch_size(&leading);
         let n = qp.q.length(1);
 
@@ -208,30 +230,42 @@ impl Sizes {
             Hessian::Dense(p) => p.check("p", batch, &[n, n], "n, n")?,
             Hessian::Diagonal(p) => p.check("p", batch, &[n], "n: a diagonal")?,
         }
-        let mut sizes = Self { batch, n, equalities: 0, inequalities: 0, quadratics: 0 };
+        let mut sizes = Self {
+            batch,
+            n,
+            equalities: 0,
+            inequalities: 0,
+            quadratics: 0,
+        };
         if let Some(part) = &qp.equalities {
             let rows = part.a.length(1);
             part.a.check("a", batch, &[rows, n], "p, n")?;
-            part.b.check("b", batch, &[rows], "p: one entry a row of `a`")?;
+            part.b
+                .check("b", batch, &[rows], "p: one entry a row of `a`")?;
             sizes.equalities = rows;
         }
         if let Some(part) = &qp.inequalities {
             let rows = part.g.length(1);
             part.g.check("g", batch, &[rows, n], "m, n")?;
-            part.l.check("l", batch, &[rows], "m: one entry a row of `g`")?;
-            part.u.check("u", batch, &[rows], "m: one entry a row of `g`")?;
+            part.l
+                .check("l", batch, &[rows], "m: one entry a row of `g`")?;
+            part.u
+                .check("u", batch, &[rows], "m: one entry a row of `g`")?;
             sizes.inequalities = rows;
         }
         if let Some(part) = quadratics {
             let rows = part.h.rows();
             match &part.h {
-                RowHessians::Dense(h) => h.check("quadratics.h", batch, &[rows, n, n], "k, n, n")?,
+                RowHessians::Dense(h) => {
+                    h.check("quadratics.h", batch, &[rows, n, n], "k, n, n")?
+                }
                 RowHessians::Diagonal(h) => {
                     h.check("quadratics.h", batch, &[rows, n], "k, n: diagonals")?;
                 }
             }
             part.g.check("quadratics.g", batch, &[rows, n], "k, n")?;
-            part.c.check("quadratics.c", batch, &[rows], "k: one entry a row")?;
+            part.c
+                .check("quadratics.c", batch, &[rows], "k: one entry a row")?;
             sizes.quadratics = rows;
         }
         Ok(sizes)
@@ -246,7 +280,7 @@ impl Sizes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor};
 
     fn zeros<const D: usize>(shape: [usize; D]) -> Tensor<D> {
         Tensor::zeros(shape, &Device::flex())
@@ -261,7 +295,13 @@ mod tests {
     #[test]
     fn shared_and_per_sample_parts_mix() {
         let sizes = Sizes::of(&problem(), None).unwrap();
-        let expected = Sizes { batch: 4, n: 3, equalities: 2, inequalities: 5, quadratics: 0 };
+        let expected = Sizes {
+            batch: 4,
+            n: 3,
+            equalities: 2,
+            inequalities: 5,
+            quadratics: 0,
+        };
         assert_eq!(sizes, expected);
         assert_eq!(sizes.packed(), 10);
 
@@ -274,7 +314,13 @@ mod tests {
         ] {
             let problem = quadratic(h);
             let sizes = Sizes::of(&problem.qp, Some(&problem.quadratics)).unwrap();
-            assert_eq!(sizes, Sizes { quadratics: 6, ..expected });
+            assert_eq!(
+                sizes,
+                Sizes {
+                    quadratics: 6,
+                    ..expected
+                }
+            );
         }
     }
 
@@ -283,37 +329,87 @@ mod tests {
         let (g, l, u) = (zeros([5, 3]), zeros([5]), zeros([5]));
         let diagonal = || Hessian::diagonal(zeros([3]));
         let cases: Vec<(&str, QpTensors)> = vec![
-            ("p", QpTensors::new(Hessian::dense(zeros([3, 2])), zeros([3]))),
-            ("p", QpTensors::new(Hessian::diagonal(zeros([4])), zeros([3]))),
-            ("p", QpTensors::new(Hessian::diagonal(zeros([2, 3])), zeros([4, 3]))),
-            ("q", QpTensors::new(Hessian::diagonal(zeros([4, 3])), zeros([2, 3]))),
-            ("a", QpTensors::new(diagonal(), zeros([3])).equalities(zeros([2, 4]), zeros([2]))),
-            ("b", QpTensors::new(diagonal(), zeros([3])).equalities(zeros([2, 3]), zeros([3]))),
+            (
+                "p",
+                QpTensors::new(Hessian::dense(zeros([3, 2])), zeros([3])),
+            ),
+            (
+                "p",
+                QpTensors::new(Hessian::diagonal(zeros([4])), zeros([3])),
+            ),
+            (
+                "p",
+                QpTensors::new(Hessian::diagonal(zeros([2, 3])), zeros([4, 3])),
+            ),
+            (
+                "q",
+                QpTensors::new(Hessian::diagonal(zeros([4, 3])), zeros([2, 3])),
+            ),
+            (
+                "a",
+                QpTensors::new(diagonal(), zeros([3])).equalities(zeros([2, 4]), zeros([2])),
+            ),
+            (
+                "b",
+                QpTensors::new(diagonal(), zeros([3])).equalities(zeros([2, 3]), zeros([3])),
+            ),
             ("b", problem().equalities(zeros([2, 3]), zeros([3, 2]))),
-            ("g", problem().inequalities(zeros([5, 2]), l.clone(), u.clone())),
-            ("l", problem().inequalities(g.clone(), zeros([4]), u.clone())),
-            ("u", problem().inequalities(g.clone(), l, zeros([5, 5]))),
+            (
+                "g",
+                problem().inequalities(zeros([5, 2]), l.clone(), u.clone()),
+            ),
+            (
+                "l",
+                problem().inequalities(g.clone(), zeros([4]), u.clone()),
+            ),
+            ("u", problem().inequalities(g.clone(), l, zeros([3, 5]))),
             // The largest leading axis sets the batch, so the 4 of q is what does not fit.
             ("q", problem().inequalities(g, zeros([5]), zeros([9, 5]))),
         ];
         for (name, problem) in cases {
             let message = Sizes::of(&problem, None).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("`{name}` has shape")), "{name}: {message}");
+            assert!(
+                message.starts_with(&format!("`{name}` has shape")),
+                "{name}: {message}"
+            );
         }
     }
 
     #[test]
     fn every_wrong_shape_of_a_quadratic_row_is_named() {
         let cases = [
-            ("h", RowHessians::dense(zeros([6, 3, 2])), zeros([6, 3]), zeros([6])),
-            ("h", RowHessians::diagonal(zeros([6, 2])), zeros([6, 3]), zeros([6])),
-            ("g", RowHessians::diagonal(zeros([6, 3])), zeros([5, 3]), zeros([6])),
-            ("c", RowHessians::diagonal(zeros([6, 3])), zeros([6, 3]), zeros([5])),
+            (
+                "h",
+                RowHessians::dense(zeros([6, 3, 2])),
+                zeros([6, 3]),
+                zeros([6]),
+            ),
+            (
+                "h",
+                RowHessians::diagonal(zeros([6, 2])),
+                zeros([6, 3]),
+                zeros([6]),
+            ),
+            (
+                "g",
+                RowHessians::diagonal(zeros([6, 3])),
+                zeros([5, 3]),
+                zeros([6]),
+            ),
+            (
+                "c",
+                RowHessians::diagonal(zeros([6, 3])),
+                zeros([6, 3]),
+                zeros([5]),
+            ),
         ];
         for (name, h, g, c) in cases {
             let QcqpTensors { qp, quadratics } = problem().quadratics(h, g, c);
             let message = Sizes::of(&qp, Some(&quadratics)).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("`quadratics.{name}` has shape")), "{message}");
+            assert!(
+                message.starts_with(&format!("`quadratics.{name}` has shape")),
+                "{message}"
+            );
         }
     }
 }

@@ -68,7 +68,11 @@ impl Optimum {
 /// refuses the problem. A sample without an optimum is not an error but an [`OptimumStatus`].
 ///
 /// # Cost
-/// On two cores at the published size: MEASURE.
+/// 833 samples at the published size on two cores, tests' profile: 0.1 s for [`Recipe::Dc3Simple`], 2 s for
+/// [`Recipe::SnareQcqp`] (3 s with 100 quadratic rows) and 4 s for the non-convex ones.
+///
+/// [`Recipe::Dc3Simple`]: crate::Recipe::Dc3Simple
+/// [`Recipe::SnareQcqp`]: crate::Recipe::SnareQcqp
 ///
 /// ```
 /// use feasible_data::{OptimumStatus, Recipe, Size, generate, optima};

@@ -121,7 +121,7 @@ fn full(diagonals: &[f64], n: usize) -> impl Iterator<Item = f64> + '_ {
     })
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// [`Error::Io`] where the file cannot be opened, [`Error::File`] where it is not an instance: torn, an array

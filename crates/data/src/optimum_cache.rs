@@ -58,7 +58,7 @@ pub enum Origin {
 /// [`Error::Io`] where the folder cannot be made; whatever [`optima`](crate::optima) returns.
 ///
 /// # Cost
-/// Reading 833 published optima takes 5 ms, against seconds to solve for them.
+/// Reading 833 published optima takes 15 ms, against seconds to solve for them.
 pub fn optima_cached(
     instance: &Instance,
     samples: Range<usize>,

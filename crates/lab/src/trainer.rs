@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use feasible_core::{Bounds, Constraints, SoftPenalty, Violations, host};
 use feasible_data::Part;
 use feasible_nn::Mlp;
-use feasible_repair::AdaptiveRelaxation;
+use feasible_repair::{AdaptiveRelaxation, RelaxationSettings, Schedule};
 
 use crate::checkpoint::{Best, Checkpoint, Progress};
 use crate::config::{RunConfig, ScheduleConfig};
@@ -33,7 +33,6 @@ pub struct Trainer<'a> {
     method: Method,
     penalty: SoftPenalty,
     relaxation: Option<AdaptiveRelaxation>,
-    relaxation_begun: bool,
     epochs: usize,
     steps: u64,
     best: Option<Best>,
@@ -117,7 +116,7 @@ impl<'a> Trainer<'a> {
         // for the whole process and must come before its first tensor. Casting also draws lazy
         // parameters here, in the module's order.
         let network = network.map(&mut Cast(task.dtype()));
-        let relaxation = relaxation(config)?;
+        let relaxation = relaxation(config, task)?;
         Ok(Self {
             config,
             task,
@@ -127,7 +126,6 @@ impl<'a> Trainer<'a> {
             method: Method::new(&config.method)?,
             penalty: config.training.penalty.to_penalty(),
             relaxation,
-            relaxation_begun: false,
             epochs: 0,
             steps: 0,
             best: None,
@@ -148,10 +146,7 @@ impl<'a> Trainer<'a> {
         self.steps = progress.steps;
         self.best = progress.best;
         self.wall_before = progress.wall_seconds;
-        if let Some(relaxation) = progress.relaxation {
-            self.relaxation = Some(relaxation);
-            self.relaxation_begun = true;
-        }
+        self.relaxation = progress.relaxation;
         self.started = Instant::now();
         Ok(self)
     }
@@ -162,7 +157,7 @@ impl<'a> Trainer<'a> {
             epochs: self.epochs,
             steps: self.steps,
             wall_seconds: self.wall_seconds(),
-            relaxation: self.relaxation.clone().filter(|_| self.relaxation_begun),
+            relaxation: self.relaxation.clone(),
             best: self.best,
         };
         Checkpoint::of(&self.network, &self.optimizer, progress)
@@ -193,10 +188,12 @@ impl<'a> Trainer<'a> {
         &self.network
     }
 
-    /// ε of the current epoch, `[m]`; `None` without relaxation.
+    /// ε of the current epoch, `[m]`; `None` without relaxation and in soft epochs.
     pub fn epsilon(&self) -> Option<Vec<f64>> {
-        let relaxation = self.relaxation.as_ref().filter(|_| self.relaxation_begun)?;
-        Some(relaxation.epsilon(self.epochs))
+        if self.is_soft() {
+            return None;
+        }
+        self.relaxation.as_ref().map(|relaxation| relaxation.epsilon(self.epochs))
     }
 
     /// The batches of the next epoch, each a list of training samples.
@@ -204,7 +201,7 @@ impl<'a> Trainer<'a> {
         let (seed, epoch) = (self.config.seed, self.epochs);
         let order = permutation(seed, epoch, self.task.train_samples());
         let batches = batches(&order, self.config.training.batch);
-        if self.relaxation.is_some() && !self.relaxation_begun && epoch >= self.config.method.soft_epochs {
+        if self.relaxation.as_ref().is_some_and(|relaxation| relaxation.is_due(epoch)) {
             self.task.device().seed(derive(seed, Purpose::Relaxation(epoch)));
             self.begin_relaxation(&batches)?;
         }
@@ -222,7 +219,6 @@ impl<'a> Trainer<'a> {
             let constraints = self.task.training().constraints(x)?;
             relaxation.observe(&Violations::of(constraints.as_ref(), raw))?;
         }
-        self.relaxation_begun = true;
         Ok(())
     }
 
@@ -341,16 +337,20 @@ impl<'a> Trainer<'a> {
     }
 }
 
-fn relaxation(config: &RunConfig) -> Result<Option<AdaptiveRelaxation>, Error> {
-    use feasible_repair::Schedule;
-    let Some(settings) = config.method.relaxation else { return Ok(None) };
-    let schedule = match settings.schedule {
+fn relaxation(config: &RunConfig, task: &Task) -> Result<Option<AdaptiveRelaxation>, Error> {
+    let Some(relaxation) = config.method.relaxation else { return Ok(None) };
+    let schedule = match relaxation.schedule {
         ScheduleConfig::Linear => Schedule::Linear,
         ScheduleConfig::Harmonic => Schedule::Harmonic,
         ScheduleConfig::LinearHarmonic => Schedule::LinearHarmonic,
     };
-    let decay = config.method.decay_epochs(config.training.epochs).unwrap_or(1);
-    Ok(Some(AdaptiveRelaxation::new(schedule, decay, config.method.soft_epochs)?))
+    let settings = RelaxationSettings {
+        schedule,
+        decay_epochs: config.method.decay_epochs(config.training.epochs).unwrap_or(1),
+        start_epoch: config.method.soft_epochs,
+    };
+    let rows = task.training().constraints(task.training_inputs(&[0]))?.rows();
+    Ok(Some(AdaptiveRelaxation::new(settings, rows)?))
 }
 
 fn details(

@@ -1,6 +1,7 @@
 use burn::tensor::Tensor;
 use feasible_core::{Block, Constraints, Curvature};
 
+use crate::evaluation::fixed;
 use crate::{Error, Residual, curvature};
 
 /// r(y) = g(y) − target, with g and its Jacobian from [`Constraints`].
@@ -40,6 +41,21 @@ impl<'a> ConstraintResidual<'a> {
     }
 }
 
+/// The batch size that the affine and quadratic blocks of constraints fix; `None` where they fit
+/// any, or where there are no blocks to tell. Bounds are not looked at.
+pub fn batch_of_rows(constraints: &dyn Constraints) -> Option<usize> {
+    let leading = |block: &Block| {
+        let curvature = match block.curvature() {
+            Curvature::None => 1,
+            Curvature::Diagonal(h) => h.dims()[0],
+            Curvature::Dense(h) => h.dims()[0],
+        };
+        [block.linear().dims()[0], curvature]
+    };
+    let blocks = constraints.blocks()?;
+    blocks.iter().flat_map(leading).find(|&batch| batch != 1)
+}
+
 fn check_target(constraints: &dyn Constraints, target: &Tensor<2>) -> Result<(), Error> {
     let m = constraints.rows();
     if target.dims()[1] == m {
@@ -59,16 +75,10 @@ impl Residual for ConstraintResidual<'_> {
     }
 
     fn batch(&self) -> Option<usize> {
-        let blocks = self.constraints.blocks().unwrap_or_default();
-        let blocks = blocks.iter().flat_map(|block| {
-            let curvature = match block.curvature() {
-                Curvature::None => 1,
-                Curvature::Diagonal(h) => h.dims()[0],
-                Curvature::Dense(h) => h.dims()[0],
-            };
-            [block.linear().dims()[0], curvature]
-        });
-        blocks.chain([self.target.dims()[0]]).find(|&batch| batch != 1)
+        match self.target.dims()[0] {
+            1 => batch_of_rows(self.constraints),
+            batch => Some(batch),
+        }
     }
 
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
@@ -83,7 +93,7 @@ impl Residual for ConstraintResidual<'_> {
     /// In closed form for affine and quadratic rows, by backward passes for others.
     fn curvature(&self, y: Tensor<2>, multipliers: Tensor<2>) -> Result<Tensor<3>, Error> {
         match self.constraints.blocks() {
-            Some(blocks) => Ok(of_blocks(&blocks, &y, &multipliers.detach())),
+            Some(blocks) => Ok(of_blocks(&blocks, &y, &fixed(multipliers))),
             None => curvature::by_autodiff(|y| self.constraints.jacobian(y), y, multipliers),
         }
     }
@@ -105,12 +115,12 @@ fn of_blocks(blocks: &[Block], y: &Tensor<2>, multipliers: &Tensor<2>) -> Tensor
         match block.curvature() {
             Curvature::None => {}
             Curvature::Diagonal(h) => {
-                let diagonal = v.matmul(h.clone().detach()).swap_dims(1, 2);
+                let diagonal = v.matmul(fixed(h.clone())).swap_dims(1, 2);
                 let identity = Tensor::<2>::eye(n, &y.device()).cast(y.dtype());
                 total = total + diagonal * identity.unsqueeze_dim::<3>(0);
             }
             Curvature::Dense(h) => {
-                let flat = h.clone().detach().reshape([h.dims()[0], m, n * n]);
+                let flat = fixed(h.clone()).reshape([h.dims()[0], m, n * n]);
                 total = total + v.matmul(flat).reshape([batch, n, n]);
             }
         }

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::Error;
+use crate::evaluation::fixed;
 
 /// Σᵢ vᵢ ∇²rᵢ(y), `[batch, n, n]`, by reverse mode through the Jacobian.
 ///
@@ -14,8 +15,8 @@ pub(crate) fn by_autodiff(
     y: Tensor<2>,
     multipliers: Tensor<2>,
 ) -> Result<Tensor<3>, Error> {
-    let y = y.detach();
-    let multipliers = multipliers.detach();
+    let y = fixed(y);
+    let multipliers = fixed(multipliers);
     if jacobian(y.clone()).is_tracked() {
         return Err(Error::TrackedCapture);
     }

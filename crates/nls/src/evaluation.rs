@@ -6,6 +6,11 @@ use feasible_core::{Error, host};
 use crate::step::Linear;
 use crate::{Residual, Weights};
 
+/// The same numbers as a constant. Not `detach`: that leaves a leaf which requires gradients tracked.
+pub(crate) fn fixed<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    tensor.set_require_grad(false)
+}
+
 /// A residual linearised at a point.
 #[derive(Debug)]
 pub(crate) struct Evaluation {
@@ -31,8 +36,8 @@ impl RowWeights {
         weights.resolve(shape, || Ok(linearise(residual, start)?.1)).map(Self)
     }
 
-    pub(crate) fn detach(&self) -> Self {
-        Self(self.0.clone().map(Tensor::detach))
+    pub(crate) fn fixed(&self) -> Self {
+        Self(self.0.clone().map(fixed))
     }
 
     pub(crate) fn apply(&self, residual: Tensor<2>) -> Tensor<2> {
@@ -79,7 +84,7 @@ impl Evaluation {
         let ([batch, n], m) = (y.dims(), residual.rows());
         let (mut values, mut jacobian) = linearise(residual, y)?;
         if !recorded {
-            (values, jacobian) = (values.detach(), jacobian.detach());
+            (values, jacobian) = (fixed(values), fixed(jacobian));
         }
         let plain = host::read("residual(y)", &values)?;
         let weighted = weights.apply(values);
@@ -112,7 +117,7 @@ pub(crate) fn values<R: Residual + ?Sized>(
     weights: &RowWeights,
 ) -> Result<(Vec<f64>, Vec<f64>), Error> {
     let (batch, m) = (y.dims()[0], residual.rows());
-    let values = residual.values(y.clone().detach()).detach();
+    let values = fixed(residual.values(fixed(y.clone())));
     check("residual(y)", &values.dims(), &[batch, m])?;
     let values = values.expand([batch, m]);
     let plain = host::read("residual(y)", &values)?;

@@ -3,6 +3,7 @@ use std::fmt;
 use burn::tensor::Tensor;
 use feasible_core::Dual;
 
+use crate::evaluation::fixed;
 use crate::{Error, Residual, curvature};
 
 /// A residual given by any function, written once; its Jacobian is exact, by forward-mode
@@ -95,7 +96,7 @@ impl<F: Fn(Dual, &[Tensor<2>]) -> Dual> Residual for FunctionResidual<F> {
     }
 
     fn curvature(&self, y: Tensor<2>, multipliers: Tensor<2>) -> Result<Tensor<3>, Error> {
-        let constants: Vec<_> = self.parameters.iter().map(|p| p.clone().detach()).collect();
+        let constants: Vec<_> = self.parameters.iter().map(|p| fixed(p.clone())).collect();
         let jacobian = |y| (self.function)(Dual::variable(y), &constants).into_parts(self.variables).1;
         curvature::by_autodiff(jacobian, y, multipliers)
     }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use faer::linalg::solvers::{Llt, Solve};
 use faer::{Col, Mat, Side};
 use feasible_core::host::{self, HostAdjoint, Input};
 use rayon::prelude::*;
 
-use crate::evaluation::{RowWeights, linearise};
+use crate::evaluation::{RowWeights, fixed, linearise};
 use crate::step::Linear;
 use crate::{Error, GradientQuality, Residual, Solution, Status};
 
@@ -30,14 +29,14 @@ pub(crate) fn attach<R: Residual + ?Sized>(
     let [batch, n] = y.dims();
     let (values, jacobian) = linearise(residual, &y)?;
     // J is needed on the host without the weights of the tape.
-    let constant = weights.detach();
+    let constant = weights.fixed();
     let linear = Linear {
         rows: residual.rows(),
         variables: n,
         jacobian: host::read("jacobian(y)", &constant.apply_rows(jacobian.clone()))?,
         residual: host::read("residual(y)", &constant.apply(values.clone()))?,
     };
-    let multipliers = constant.apply(constant.apply(values.clone().detach()));
+    let multipliers = constant.apply(constant.apply(fixed(values.clone())));
     let weighted = weights.apply_rows(jacobian);
     let residuals = weights.apply(values).unsqueeze_dim::<3>(1);
     let stationarity = residuals.matmul(weighted).squeeze_dim::<2>(1);

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use burn::tensor::{Bool, Tensor, TensorData};
 use feasible_core::host::{self, Input};
 
-use crate::evaluation::{self, Evaluation, RowWeights};
+use crate::evaluation::{self, Evaluation, RowWeights, fixed};
 use crate::step::Steps;
 use crate::{Backward, Damping, Error, Iteration, Residual, Settings, Solution, Status, Stopping, Weights, implicit};
 
@@ -113,9 +113,9 @@ impl LevenbergMarquardt {
         let weights = RowWeights::new(&self.weights, residual, &start)?;
         let recorded = self.settings.backward == Backward::Unrolled;
         let mut state = State::new(start.clone(), &self.settings, recorded);
-        let run_weights = if recorded { weights.clone() } else { weights.detach() };
+        let run_weights = if recorded { weights.clone() } else { weights.fixed() };
         if !recorded {
-            state.y = state.y.detach();
+            state.y = fixed(state.y);
         }
         let mut evaluation = None;
         for index in 0..self.settings.max_iterations {
@@ -159,6 +159,9 @@ impl LevenbergMarquardt {
         Ok(solution)
     }
 }
+
+/// Relative rounding of a cost, in units of the precision: sums of squares of a few dozen rows.
+const COST_ROUNDING: f64 = 10.0;
 
 type Callback<'a, R> = dyn FnMut(&Iteration<'_>, &mut R) -> ControlFlow<()> + 'a;
 
@@ -338,12 +341,19 @@ impl State {
         let Damping::Adaptive(adaptive) = settings.damping else { return Ok(()) };
         let [batch, n] = self.y.dims();
         let delta = host::write(steps.delta.clone(), [batch, n], &self.y.device(), self.y.dtype());
-        let trial = self.y.clone().detach() - delta;
+        let trial = fixed(self.y.clone()) - delta;
         let (_, trial) = evaluation::values(residual, &trial, weights)?;
         let (old, new) = (at.costs(), evaluation::costs(&trial, at.linear.rows));
+        let rounding = COST_ROUNDING * self.y.dtype().finfo().map_or(f64::EPSILON, |info| info.epsilon);
         for b in (0..batch).filter(|&b| self.status[b].is_none()) {
             let predicted = at.linear.predicted_decrease(b, &steps.delta[b * n..][..n], self.damping[b]);
-            // False for a NaN: a trial that is not finite, or no step at all (0/0).
+            let noise = rounding * old[b];
+            if steps.solved(b) && predicted <= noise && new[b] <= old[b] + noise {
+                // Nothing left to measure: the step is taken and λ kept, or samples with a residual
+                // left would stall where the cost is flat, half the digits short of the solution.
+                continue;
+            }
+            // False for a NaN: a trial that is not finite.
             let accepted = steps.solved(b) && (old[b] - new[b]) / predicted > adaptive.accept;
             if !accepted {
                 steps.reject(b, n);

@@ -51,7 +51,7 @@ mod step;
 mod testing;
 mod weights;
 
-pub use constraint::ConstraintResidual;
+pub use constraint::{ConstraintResidual, batch_of_rows};
 pub use error::Error;
 pub use function::FunctionResidual;
 pub use levenberg_marquardt::LevenbergMarquardt;

@@ -15,7 +15,10 @@ const BATCH: usize = 6;
 /// A nonlinear residual of m rows in n variables with per-sample parameters p `[batch, n]` and
 /// q `[batch, m]`, shared s `[1, n]`:  r = A(y + 0.2 sin(y + s)) + 0.1 (y·p)² − q.
 fn nonlinear(m: usize, n: usize, parameters: &[Tensor<2>]) -> FunctionResidual<impl Fn(Dual, &[Tensor<2>]) -> Dual + use<>> {
-    let matrix = tensor(normal(&mut rng(100 + (m * 17 + n) as u64), m * n), [m, n]);
+    // Far from singular, or a Gauss-Newton step differs wildly between neighbouring inputs.
+    let mut matrix = normal(&mut rng(100 + (m * 17 + n) as u64), m * n);
+    (0..m).for_each(|i| matrix[i * n + i % n] += 3.0);
+    let matrix = tensor(matrix, [m, n]);
     FunctionResidual::with_parameters(n, m, parameters.to_vec(), move |y, p| {
         let bent = y.clone() + (y.clone() + p[2].clone()).sin() * 0.2;
         let square = (y * p[0].clone()).sum().square() * 0.1;
@@ -74,7 +77,7 @@ fn unrolled_gradients_reach_given_weights() {
 #[test]
 fn implicit_gradients_are_exact_with_a_residual_left() {
     let mut checked = 0;
-    for seed in 0..6 {
+    for seed in 0..3 {
         for (m, n) in [(5, 3), (8, 2), (4, 4), (2, 1)] {
             for weights in [Weights::None, Weights::RowScales] {
                 let solver = LevenbergMarquardt::new(Settings {
@@ -94,7 +97,7 @@ fn implicit_gradients_are_exact_with_a_residual_left() {
             }
         }
     }
-    assert_eq!(checked, 6 * 4 * 2 * BATCH);
+    assert_eq!(checked, 3 * 4 * 2 * BATCH);
 }
 
 #[test]
@@ -146,6 +149,7 @@ fn implicit_gradients_of_quadratic_constraints_use_their_closed_curvature() {
         let start = tensor([0.8, 0.6].repeat(BATCH), [BATCH, 2]);
         let solution = solver.solve(&residual, start).unwrap();
         assert!(solution.residual_norm.iter().all(|r| *r > 1e-3), "second derivatives must matter");
+        println!("{:?} {:?}", solution.status, solution.iterations);
         solution.y
     };
     let worst = check_gradients("targets", &[targets], solve, 1e-6);

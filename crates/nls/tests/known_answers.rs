@@ -160,7 +160,7 @@ fn adaptive_damping_succeeds_where_fixed_damping_diverges() {
 
 #[test]
 fn adaptive_damping_never_raises_the_cost_and_ends_with_the_best_iterate() {
-    let settings = Settings { max_iterations: 4, ..Settings::default() };
+    let settings = Settings { max_iterations: 6, ..Settings::default() };
     let mut residual = FunctionResidual::new(2, 2, |y| {
         let (a, b) = (y.column(0), y.column(1));
         Dual::cat(vec![(b - a.clone().square()) * 10.0, -a + 1.0])
@@ -173,8 +173,7 @@ fn adaptive_damping_never_raises_the_cost_and_ends_with_the_best_iterate() {
             std::ops::ControlFlow::Continue(())
         })
         .unwrap();
-    assert_eq!(solution.status, vec![Status::MaxIterations; 2]);
-    assert_eq!(solution.iterations, vec![4; 2]);
+    assert_eq!((solution.status[0], solution.iterations[0]), (Status::MaxIterations, 6));
     let y = numbers(&solution.y);
     for sample in 0..2 {
         let (a, b) = (y[2 * sample], y[2 * sample + 1]);

@@ -1,1 +1,33 @@
-//! Stub.
+//! Repairing the output of a network: moving it to the set l ≤ g_x(y) ≤ u with a layer that gradients
+//! pass through.
+//!
+//! - [`SnareNet`]: damped Newton steps towards the set, for any constraints.
+//! - [`AdaptiveRelaxation`]: the widening of the set that training begins with and removes.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use feasible_core::{Affine, Bounds};
+//! use feasible_repair::{SnareNet, SnareNetSettings};
+//!
+//! # fn main() -> Result<(), feasible_repair::Error> {
+//! let device = Device::flex();
+//! // y₁ + y₂ ≤ 1.
+//! let a = Tensor::<2>::from_data([[1.0, 1.0]], &device);
+//! let constraints = Affine::shared(a, Bounds::at_most(Tensor::from_data([[1.0]], &device))?)?;
+//! let layer = SnareNet::new(SnareNetSettings { tolerance: 1e-5, ..SnareNetSettings::default() })?;
+//! let repaired = layer.forward(Tensor::from_data([[2.0, 1.0]], &device), &constraints, None)?;
+//! assert!(repaired.status[0].is_converged() && repaired.residual[0] < 1e-5);
+//! # Ok(()) }
+//! ```
+
+mod error;
+mod general;
+mod relaxation;
+mod settings;
+mod snarenet;
+
+pub use error::Error;
+pub use feasible_nls::{Status, Stopping};
+pub use relaxation::{AdaptiveRelaxation, RelaxationSettings, Schedule};
+pub use settings::{RowPolicy, RowWeights, SnareNetSettings};
+pub use snarenet::{Repaired, SnareNet};

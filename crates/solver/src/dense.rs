@@ -115,7 +115,7 @@ mod tests {
             let expected: f64 = a.iter().map(|v| v * v).sum();
             // Integers below 2^53: sums are exact in any order.
             assert_eq!(dot(&a, &a), expected);
-            assert_eq!(vectorised(|| dot(&a, &a)), expected);
+            assert_eq!(vectorised(#[inline(always)] || dot(&a, &a)), expected);
         }
     }
 

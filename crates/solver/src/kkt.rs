@@ -269,8 +269,18 @@ fn null_form(
     if split.rank() < count {
         deficient = true;
         let rank = split.rank();
-        let q = view(&scaled, count, n).col_piv_qr().compute_Q();
-        let range = q.subcols(0, rank).to_owned();
+        // The row space of the transpose is the range.
+        let mut transposed = vec![0.0; n * count];
+        for i in 0..count {
+            for j in 0..n {
+                transposed[j * count + i] = scaled[i * n + j];
+            }
+        }
+        let columns = Nullspace::new(&transposed, n, count);
+        if columns.rank() != rank {
+            return None;
+        }
+        let range = columns.range;
         let mut independent = vec![0.0; rank * n];
         multiply(
             view_mut(&mut independent, rank, n),

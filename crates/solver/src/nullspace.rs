@@ -45,31 +45,47 @@ impl Nullspace {
                 top * row.iter().map(|v| (v / top).powi(2)).sum::<f64>().sqrt()
             })
             .collect();
+        // Rows of zeros are redundant whatever the others are; leaving them out also keeps the
+        // factorisations below away from zero Householder vectors.
+        let (zero, rest): (Vec<usize>, Vec<usize>) =
+            (0..p).partition(|&i| a[i * n..(i + 1) * n].iter().all(|v| *v == 0.0));
+        if rest.is_empty() {
+            return Nullspace {
+                range: Mat::zeros(n, 0),
+                null: Mat::identity(n, n),
+                upper: Mat::zeros(0, 0),
+                kept: Vec::new(),
+                combination: Mat::zeros(zero.len(), 0),
+                dropped: zero,
+                norms,
+            };
+        }
         let source = view(a, p, n);
-        let scaled = Mat::from_fn(n, p, |i, j| source[(j, i)] / norms[j]);
-        if p <= n {
+        let count = rest.len();
+        let scaled = Mat::from_fn(n, count, |i, j| source[(rest[j], i)] / norms[rest[j]]);
+        if count <= n {
             let qr = scaled.qr();
             let upper = qr.thin_R();
-            if (0..p).all(|j| upper[(j, j)].abs() > 1e-4) {
+            if (0..count).all(|j| upper[(j, j)].abs() > 1e-4) {
                 // A diagonal this large rules out a dependent row: its part outside the span of
                 // the rows before it is the diagonal entry itself.
-                let q = qr.compute_Q();
-                return Nullspace::assemble(&q, upper, (0..p).collect(), norms, p);
+                return Nullspace::assemble(&qr.compute_Q(), upper, rest, &zero, norms, count);
             }
         }
         let qr = scaled.col_piv_qr();
         let upper = qr.thin_R();
-        let rank = (0..p.min(n))
+        let rank = (0..count.min(n))
             .take_while(|&j| upper[(j, j)].abs() > RANK_TOLERANCE)
             .count();
-        let order = qr.P().arrays().0.to_vec();
-        Nullspace::assemble(&qr.compute_Q(), upper, order, norms, rank)
+        let order = qr.P().arrays().0.iter().map(|&j| rest[j]).collect();
+        Nullspace::assemble(&qr.compute_Q(), upper, order, &zero, norms, rank)
     }
 
     fn assemble(
         q: &Mat<f64>,
         upper: MatRef<'_, f64>,
         order: Vec<usize>,
+        zero: &[usize],
         norms: Vec<f64>,
         rank: usize,
     ) -> Nullspace {
@@ -84,8 +100,10 @@ impl Nullspace {
             null: q.subcols(rank, n - rank).to_owned(),
             upper: square,
             kept: order[..rank].to_vec(),
-            dropped: order[rank..].to_vec(),
-            combination: rest.transpose().to_owned(),
+            dropped: [&order[rank..], zero].concat(),
+            combination: Mat::from_fn(p - rank + zero.len(), rank, |d, j| {
+                if d < p - rank { rest[(j, d)] } else { 0.0 }
+            }),
             norms,
         }
     }
@@ -180,6 +198,34 @@ mod tests {
         let split = Nullspace::new(&[], 0, 3);
         assert_eq!((split.rank(), split.null.ncols()), (0, 3));
         check(&[2.0, 0.0, 1.0, 1.0], 2, 2, 2);
+    }
+
+    /// Exactly dependent rows in every arrangement that has made a QR divide by zero elsewhere.
+    #[test]
+    fn exactly_dependent_rows() {
+        for n in 1..7 {
+            for p in 1..9 {
+                for rank in 0..=n.min(p) {
+                    let mut a = vec![0.0; p * n];
+                    for i in 0..p {
+                        // Small integers keep the dependence exact.
+                        for r in 0..rank {
+                            let weight = ((i * 7 + r * 3) % 5) as f64 - 2.0;
+                            let weight = if i == r { 1.0 } else if i < rank { 0.0 } else { weight };
+                            for j in 0..n {
+                                let entry = if j == r { 3.0 } else { ((r + 2 * j) % 3) as f64 };
+                                a[i * n + j] += weight * entry;
+                            }
+                        }
+                    }
+                    let split = Nullspace::new(&a, p, n);
+                    assert!(split.rank() <= rank, "n {n} p {p} rank {rank}");
+                    assert!((split.null.transpose() * &split.null - Mat::<f64>::identity(n - split.rank(), n - split.rank())).norm_max() < 1e-13);
+                    assert!((view(&a, p, n) * &split.null).norm_max() < 1e-12);
+                    assert!(split.inconsistency(&vec![0.0; p]).0 == 0.0);
+                }
+            }
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(crate) fn polish(
             return (None, steps);
         };
         let mut terms = Terms::default();
-        vectorised(|| terms.evaluate(sample, point(&at)));
+        vectorised(#[inline(always)] || terms.evaluate(sample, point(&at)));
         if !change_active_set(sample, &terms, &mut at, accept) {
             let solved = measured.relative() <= accept;
             return (solved.then(|| answer(at, measured.absolute)), steps);
@@ -116,7 +116,7 @@ fn newton(
     let mut terms = Terms::default();
     let mut best: Option<(f64, Guess, Measured)> = None;
     for step in 0..=STEPS {
-        vectorised(|| terms.evaluate(sample, point(at)));
+        vectorised(#[inline(always)] || terms.evaluate(sample, point(at)));
         let measured = measure(sample, terms.evaluated(), point(at));
         let error = defect(sample, &terms, at);
         if !error.is_finite() {
@@ -151,7 +151,7 @@ fn newton(
         let r: Vec<f64> = terms.stationarity.iter().map(|v| -v).collect();
         let hessian = lagrangian_hessian(sample, &at.mu);
         let kkt = ActiveKkt::new(n, hessian.as_matrix(), &rows, RANK_TOLERANCE)?;
-        let (dx, eta, _) = vectorised(|| kkt.solve(&r, &rest));
+        let (dx, eta, _) = vectorised(#[inline(always)] || kkt.solve(&r, &rest));
         for (x, d) in at.x.iter_mut().zip(&dx) {
             *x += d;
         }

@@ -27,7 +27,10 @@ impl<const D: usize> Gather for Tensor<D> {
 /// The range that `indices` count through, if they do.
 fn run(indices: &[usize]) -> Option<Range<usize>> {
     let start = *indices.first()?;
-    let counts = indices.iter().enumerate().all(|(i, &index)| index == start + i);
+    let counts = indices
+        .iter()
+        .enumerate()
+        .all(|(i, &index)| index == start + i);
     counts.then(|| start..start + indices.len())
 }
 
@@ -42,7 +45,10 @@ mod tests {
         let x = Tensor::<2>::from_data([[0.0, 1.0, 2.0, 3.0]], &Device::flex());
         for indices in [&[0, 1, 2, 3][..], &[1, 2], &[2], &[3, 0, 2], &[1, 3]] {
             let expected: Vec<f64> = indices.iter().map(|&i| i as f64).collect();
-            assert_eq!(read("x", &x.clone().gather_axis(1, indices)).unwrap(), expected);
+            assert_eq!(
+                read("x", &x.clone().gather_axis(1, indices)).unwrap(),
+                expected
+            );
         }
     }
 }

@@ -133,7 +133,10 @@ impl Projection {
         }
         let epsilon = host::read("relaxation", &relaxation)?;
         if let Some(row) = epsilon.iter().position(|e| !(e.is_finite() && *e >= 0.0)) {
-            return Err(Error::Relaxation { row, value: epsilon[row] });
+            return Err(Error::Relaxation {
+                row,
+                value: epsilon[row],
+            });
         }
         let equalities = constraints.bounds().equalities().iter().zip(&epsilon);
         let equalities: Vec<bool> = equalities.map(|(&equal, &e)| equal && e == 0.0).collect();

@@ -28,7 +28,10 @@ impl Rows {
     ) -> Result<Self, Error> {
         let count = blocks.iter().map(Block::rows).sum();
         if count != bounds.rows() {
-            return Err(Error::BlockRows { blocks: count, bounds: bounds.rows() });
+            return Err(Error::BlockRows {
+                blocks: count,
+                bounds: bounds.rows(),
+            });
         }
         let mut sorted = [vec![], vec![], vec![]];
         let mut start = 0;
@@ -114,7 +117,9 @@ impl Rows {
         numbers: impl Fn(&Block) -> Tensor<D>,
     ) -> Vec<Tensor<D>> {
         let split = self.split(blocks, kind).into_iter();
-        split.map(|(block, inside)| numbers(block).gather_axis(1, &inside)).collect()
+        split
+            .map(|(block, inside)| numbers(block).gather_axis(1, &inside))
+            .collect()
     }
 }
 
@@ -149,9 +154,15 @@ fn refuse_lower_bounds(quadratic: &[usize], bounds: &Bounds) -> Result<(), Error
     }
     let lower = host::read("lower", &bounds.lower())?;
     for (sample, lower) in lower.chunks_exact(bounds.rows()).enumerate() {
-        let bounded = quadratic.iter().find(|&&row| lower[row] != f64::NEG_INFINITY);
+        let bounded = quadratic
+            .iter()
+            .find(|&&row| lower[row] != f64::NEG_INFINITY);
         if let Some(&row) = bounded {
-            return Err(Error::LowerBoundOnQuadratic { row, sample, lower: lower[row] });
+            return Err(Error::LowerBoundOnQuadratic {
+                row,
+                sample,
+                lower: lower[row],
+            });
         }
     }
     Ok(())

@@ -30,8 +30,18 @@ fn a_weighted_split_of_one_unit() {
     assert_close("ν", &numbers(&solution.equality_dual), &dual, ROUNDING);
     let loss = solution.x.narrow(1, 0, 1).sum() + solution.equality_dual.sum() * 10.0;
     let gradients = loss.backward();
-    assert_close("∂p", &numbers(&p.grad(&gradients).unwrap()), &of_p, ROUNDING);
-    assert_close("∂b", &numbers(&b.grad(&gradients).unwrap()), &of_b, ROUNDING);
+    assert_close(
+        "∂p",
+        &numbers(&p.grad(&gradients).unwrap()),
+        &of_p,
+        ROUNDING,
+    );
+    assert_close(
+        "∂b",
+        &numbers(&b.grad(&gradients).unwrap()),
+        &of_b,
+        ROUNDING,
+    );
 }
 
 #[test]
@@ -45,11 +55,33 @@ fn a_box_clips_and_its_bounds_take_the_gradient() {
         .inequalities(identity, l.clone(), u.clone());
     let solution = QpLayer::default().forward(&problem).unwrap();
     assert_close("x", &numbers(&solution.x), &[1.0, -0.5, -1.0], ROUNDING);
-    assert_close("λ", &numbers(&solution.inequality_dual), &[2.0, 0.0, -4.0], ROUNDING);
-    let gradients = (solution.x * tensor(&[3.0, 5.0, 7.0], [1, 3])).sum().backward();
-    assert_close("∂q", &numbers(&q.grad(&gradients).unwrap()), &[0.0, -2.5, 0.0], ROUNDING);
-    assert_close("∂l", &numbers(&l.grad(&gradients).unwrap()), &[0.0, 0.0, 7.0], ROUNDING);
-    assert_close("∂u", &numbers(&u.grad(&gradients).unwrap()), &[3.0, 0.0, 0.0], ROUNDING);
+    assert_close(
+        "λ",
+        &numbers(&solution.inequality_dual),
+        &[2.0, 0.0, -4.0],
+        ROUNDING,
+    );
+    let gradients = (solution.x * tensor(&[3.0, 5.0, 7.0], [1, 3]))
+        .sum()
+        .backward();
+    assert_close(
+        "∂q",
+        &numbers(&q.grad(&gradients).unwrap()),
+        &[0.0, -2.5, 0.0],
+        ROUNDING,
+    );
+    assert_close(
+        "∂l",
+        &numbers(&l.grad(&gradients).unwrap()),
+        &[0.0, 0.0, 7.0],
+        ROUNDING,
+    );
+    assert_close(
+        "∂u",
+        &numbers(&u.grad(&gradients).unwrap()),
+        &[3.0, 0.0, 0.0],
+        ROUNDING,
+    );
 }
 
 #[test]
@@ -57,16 +89,24 @@ fn a_linear_objective_over_a_ball() {
     // min qᵀx, xᵀx ≤ c: x = −√c q/‖q‖, μ = ‖q‖/(2√c).
     let (q, c) = ([3.0, -4.0], 4.0f64);
     let c_tensor = tensor(&[c], [1]).require_grad();
-    let problem = QpTensors::new(Hessian::diagonal(tensor(&[0.0; 2], [2])), tensor(&q, [1, 2]))
-        .quadratics(
-            RowHessians::diagonal(tensor(&[1.0; 2], [1, 2])),
-            tensor(&[0.0; 2], [1, 2]),
-            c_tensor.clone(),
-        );
+    let problem = QpTensors::new(
+        Hessian::diagonal(tensor(&[0.0; 2], [2])),
+        tensor(&q, [1, 2]),
+    )
+    .quadratics(
+        RowHessians::diagonal(tensor(&[1.0; 2], [1, 2])),
+        tensor(&[0.0; 2], [1, 2]),
+        c_tensor.clone(),
+    );
     let solution = QcqpLayer::default().forward(&problem).unwrap();
     assert_eq!(solution.status, [Status::Solved]);
     assert_close("x", &numbers(&solution.x), &[-1.2, 1.6], ROUNDING);
-    assert_close("μ", &numbers(&solution.quadratic_dual), &[5.0 / 4.0], ROUNDING);
+    assert_close(
+        "μ",
+        &numbers(&solution.quadratic_dual),
+        &[5.0 / 4.0],
+        ROUNDING,
+    );
     // x₁ + 2μ: ∂x₁/∂c = −q₁/(2‖q‖√c), ∂μ/∂c = −‖q‖/(4 c^{3/2}).
     let loss = solution.x.narrow(1, 0, 1).sum() + solution.quadratic_dual.sum() * 2.0;
     let expected = -3.0 / (2.0 * 5.0 * 2.0) - 2.0 * 5.0 / (4.0 * 8.0);
@@ -77,16 +117,18 @@ fn a_linear_objective_over_a_ball() {
 #[test]
 fn one_variable() {
     // min ½·4x² − 8x, x ≤ 1 in the first sample and x ≤ 5 in the second.
-    let problem = QpTensors::new(
-        Hessian::dense(tensor(&[4.0], [1, 1])),
-        tensor(&[-8.0], [1]),
-    )
-    .inequalities(
-        tensor(&[1.0], [1, 1]),
-        tensor(&[f64::NEG_INFINITY], [1]),
-        tensor(&[1.0, 5.0], [2, 1]),
-    );
+    let problem = QpTensors::new(Hessian::dense(tensor(&[4.0], [1, 1])), tensor(&[-8.0], [1]))
+        .inequalities(
+            tensor(&[1.0], [1, 1]),
+            tensor(&[f64::NEG_INFINITY], [1]),
+            tensor(&[1.0, 5.0], [2, 1]),
+        );
     let solution = QpLayer::default().forward(&problem).unwrap();
     assert_close("x", &numbers(&solution.x), &[1.0, 2.0], ROUNDING);
-    assert_close("λ", &numbers(&solution.inequality_dual), &[4.0, 0.0], ROUNDING);
+    assert_close(
+        "λ",
+        &numbers(&solution.inequality_dual),
+        &[4.0, 0.0],
+        ROUNDING,
+    );
 }

@@ -103,8 +103,9 @@ impl Layout {
         let matrix = |i: usize, rows: usize| -> Tensor<3> {
             leaves[i].clone().reshape([self.leading(i), rows, N])
         };
-        let vector =
-            |i: usize| -> Tensor<2> { leaves[i].clone().reshape([self.leading(i), self.length(i)]) };
+        let vector = |i: usize| -> Tensor<2> {
+            leaves[i].clone().reshape([self.leading(i), self.length(i)])
+        };
         let p = match self.diagonal {
             true => Hessian::diagonal(vector(0)),
             false => Hessian::dense(matrix(0, N)),
@@ -117,9 +118,11 @@ impl Layout {
         }
         let h = match self.diagonal {
             true => RowHessians::diagonal(matrix(7, QUADRATICS)),
-            false => RowHessians::dense::<Tensor<4>>(
-                leaves[7].clone().reshape([self.leading(7), QUADRATICS, N, N]),
-            ),
+            false => {
+                let shape = [self.leading(7), QUADRATICS, N, N];
+                let h: Tensor<4> = leaves[7].clone().reshape(shape);
+                RowHessians::dense(h)
+            }
         };
         let problem = qp.quadratics(h, matrix(8, QUADRATICS), vector(9));
         QcqpLayer::default().forward(&problem).unwrap()
@@ -157,14 +160,25 @@ fn check(layout: &Layout, seed: u64, duals: bool) -> (f64, [usize; 3]) {
     let reports = solution.gradient_reports();
     assert_eq!(reports.get(), None);
     let together = loss(&solution, duals).backward();
-    assert_eq!(reports.count(GradientQuality::Exact), Some(BATCH), "{layout:?}, seed {seed}");
-    let parts = [&solution.equality_dual, &solution.inequality_dual, &solution.quadratic_dual];
+    assert_eq!(
+        reports.count(GradientQuality::Exact),
+        Some(BATCH),
+        "{layout:?}, seed {seed}"
+    );
+    let parts = [
+        &solution.equality_dual,
+        &solution.inequality_dual,
+        &solution.quadratic_dual,
+    ];
     for (held, part) in held.iter_mut().zip(parts) {
         *held = numbers(part).iter().filter(|v| v.abs() > 1e-6).count();
     }
 
     for parameter in 0..layout.count() {
-        let name = format!("{} of {layout:?}, seed {seed}, duals {duals}", NAMES[parameter]);
+        let name = format!(
+            "{} of {layout:?}, seed {seed}, duals {duals}",
+            NAMES[parameter]
+        );
         let at = |values: &[f64], track: bool| {
             let mut leaves: Vec<Tensor<1>> = data.iter().map(flat).collect();
             leaves[parameter] = tensor(values, [values.len()]).set_require_grad(track);
@@ -184,7 +198,7 @@ fn check(layout: &Layout, seed: u64, duals: bool) -> (f64, [usize; 3]) {
         let differences = central_differences(&data[parameter], &directions, |values| {
             numbers(&at(values, false).1)[0]
         });
-        // A hundred times the error that the step allows, for problems of this conditioning.
+        // The differences' own error, 5e-9, times the conditioning of these problems.
         worst = worst.max(assert_close(&name, &gradient, &differences, 1e-6));
     }
     (worst, held)
@@ -200,7 +214,15 @@ fn check_layouts(quadratics: bool) {
     for shared in [none, only_q_own, alternate, matrices_shared] {
         for diagonal in [false, true] {
             for (seed, duals) in [(1, false), (2, true), (3, true)] {
-                let (error, kinds) = check(&Layout { shared, diagonal, quadratics }, seed, duals);
+                let (error, kinds) = check(
+                    &Layout {
+                        shared,
+                        diagonal,
+                        quadratics,
+                    },
+                    seed,
+                    duals,
+                );
                 worst = worst.max(error);
                 for (total, kind) in held.iter_mut().zip(kinds) {
                     *total += kind;
@@ -210,7 +232,10 @@ fn check_layouts(quadratics: bool) {
     }
     eprintln!("worst error {worst:e}; multipliers that are not zero: {held:?}");
     // The check means something only where rows of every kind hold some samples.
-    assert!(held[0] > 0 && held[1] > 10 && (held[2] > 10) == quadratics, "{held:?}");
+    assert!(
+        held[0] > 0 && held[1] > 10 && (held[2] > 10) == quadratics,
+        "{held:?}"
+    );
 }
 
 #[test]
@@ -227,18 +252,25 @@ fn quadratically_constrained_programs_agree_with_central_differences() {
 fn one_tensor_in_two_roles_gets_both_gradients() {
     // x = u = l: the equality x = t, written as a row with two bounds from one tensor.
     let t = tensor(&[0.3, -0.2], [1, 2]).require_grad();
-    let problem = QpTensors::new(Hessian::diagonal(tensor(&[1.0, 2.0], [2])), tensor(&[0.0; 2], [2]))
-        .inequalities(tensor(&[1.0, 0.0, 0.0, 1.0], [2, 2]), t.clone(), t.clone());
+    let problem = QpTensors::new(
+        Hessian::diagonal(tensor(&[1.0, 2.0], [2])),
+        tensor(&[0.0; 2], [2]),
+    )
+    .inequalities(tensor(&[1.0, 0.0, 0.0, 1.0], [2, 2]), t.clone(), t.clone());
     let x = QpLayer::default().forward(&problem).unwrap().x;
     assert_close("x", &numbers(&x), &[0.3, -0.2], 1e-12);
-    let gradient = t.grad(&(x * tensor(&[2.0, 3.0], [1, 2])).sum().backward()).unwrap();
+    let gradient = t
+        .grad(&(x * tensor(&[2.0, 3.0], [1, 2])).sum().backward())
+        .unwrap();
     assert_close("gradient", &numbers(&gradient), &[2.0, 3.0], 1e-12);
 }
 
 #[test]
 fn nothing_is_recorded_without_a_tracked_parameter() {
-    let problem =
-        QpTensors::new(Hessian::diagonal(tensor(&[1.0], [1])), tensor(&[-2.0], [1, 1]));
+    let problem = QpTensors::new(
+        Hessian::diagonal(tensor(&[1.0], [1])),
+        tensor(&[-2.0], [1, 1]),
+    );
     let solution = QpLayer::default().forward(&problem).unwrap();
     assert!(!solution.x.is_tracked());
     assert_eq!(numbers(&solution.x), [2.0]);

@@ -7,3 +7,4 @@ mod precision;
 mod projection;
 mod projection_gradients;
 mod support;
+mod timing;

@@ -13,7 +13,10 @@ const N: usize = 5;
 fn solve(dtype: DType) -> [Vec<f64>; 4] {
     let mut random = random(11);
     let mut exact = |count: usize| -> Vec<f64> {
-        random(count).into_iter().map(|v| f64::from(v as f32)).collect()
+        random(count)
+            .into_iter()
+            .map(|v| f64::from(v as f32))
+            .collect()
     };
     let (q, g, weights) = (exact(BATCH * N), exact(3 * N), exact(BATCH * N));
     let leaf = |values: &[f64], rows: usize| -> Tensor<2> {
@@ -22,15 +25,23 @@ fn solve(dtype: DType) -> [Vec<f64>; 4] {
     let bound = |value: f64| host::write(vec![value; 3], [3], &device(), dtype);
     let (q, g) = (leaf(&q, BATCH), leaf(&g, 3));
     let p = host::write(vec![1.0, 0.5, 2.0, 0.25, 1.0], [N], &device(), dtype);
-    let problem = QpTensors::new(Hessian::diagonal(p), q.clone())
-        .inequalities(g.clone(), bound(-0.25), bound(0.125));
+    let problem = QpTensors::new(Hessian::diagonal(p), q.clone()).inequalities(
+        g.clone(),
+        bound(-0.25),
+        bound(0.125),
+    );
     let solution = QpLayer::default().forward(&problem).unwrap();
     assert_eq!(solution.x.dtype(), dtype);
     let weights = host::write(weights, [BATCH, N], &device(), dtype);
     let gradients = (solution.x.clone() * weights).sum().backward();
     let (of_q, of_g) = (q.grad(&gradients).unwrap(), g.grad(&gradients).unwrap());
     assert_eq!((of_q.dtype(), of_g.dtype()), (dtype, dtype));
-    [numbers(&solution.x), numbers(&solution.inequality_dual), numbers(&of_q), numbers(&of_g)]
+    [
+        numbers(&solution.x),
+        numbers(&solution.inequality_dual),
+        numbers(&of_q),
+        numbers(&of_g),
+    ]
 }
 
 #[test]

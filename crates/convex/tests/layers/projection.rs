@@ -24,7 +24,10 @@ fn jacobian(constraints: &dyn Constraints, y_hat: &[f64]) -> Vec<f64> {
     let mut rows = vec![];
     for i in 0..n {
         let y_hat = tensor(y_hat, [1, n]).require_grad();
-        let y = Projection::default().forward(y_hat.clone(), constraints).unwrap().y;
+        let y = Projection::default()
+            .forward(y_hat.clone(), constraints)
+            .unwrap()
+            .y;
         let gradients = y.narrow(1, i, 1).sum().backward();
         rows.extend(numbers(&y_hat.grad(&gradients).unwrap()));
     }
@@ -39,7 +42,9 @@ fn a_plane() {
     let y_hat = [0.5, 1.0, -1.0];
     let excess: f64 = (a.iter().zip(y_hat).map(|(a, y)| a * y).sum::<f64>() - 3.0) / 9.0;
     let expected: Vec<f64> = a.iter().zip(y_hat).map(|(a, y)| y - a * excess).collect();
-    let projected = Projection::default().forward(tensor(&y_hat, [1, 3]), &constraints).unwrap();
+    let projected = Projection::default()
+        .forward(tensor(&y_hat, [1, 3]), &constraints)
+        .unwrap();
     assert_close("y", &numbers(&projected.y), &expected, ROUNDING);
     assert_close("λ", &numbers(&projected.dual()), &[excess], ROUNDING);
     let expected: Vec<f64> = (0..9)
@@ -56,8 +61,7 @@ fn a_simplex() {
     rows.extend((0..n * n).map(|e| f64::from(u8::from(e / n == e % n))));
     let (mut lower, mut upper) = (vec![0.0; n + 1], vec![INF; n + 1]);
     (lower[0], upper[0]) = (1.0, 1.0);
-    let constraints =
-        Affine::shared(tensor(&rows, [n + 1, n]), shared(&lower, &upper)).unwrap();
+    let constraints = Affine::shared(tensor(&rows, [n + 1, n]), shared(&lower, &upper)).unwrap();
     let mut random = random(3);
     for _ in 0..10 {
         let y_hat = random(n);
@@ -73,7 +77,10 @@ fn a_simplex() {
         let expected: Vec<f64> = y_hat.iter().map(|v| (v - tau).max(0.0)).collect();
         let projected = Projection::default().forward(tensor(&y_hat, [1, n]), &constraints);
         assert_close("y", &numbers(&projected.unwrap().y), &expected, ROUNDING);
-        let support: Vec<f64> = y_hat.iter().map(|v| f64::from(u8::from(*v > tau))).collect();
+        let support: Vec<f64> = y_hat
+            .iter()
+            .map(|v| f64::from(u8::from(*v > tau)))
+            .collect();
         let size: f64 = support.iter().sum();
         let expected: Vec<f64> = (0..n * n)
             .map(|e| {
@@ -97,8 +104,9 @@ fn a_ball() {
     let dense = Quadratic::dense(tensor(&dense, [1, 3, 3]), linear(), bounds()).unwrap();
     for constraints in [diagonal, dense] {
         let y_hat = [1.0, 2.0, -2.0, 0.1, 0.2, 0.3];
-        let projected =
-            Projection::default().forward(tensor(&y_hat, [2, 3]), &constraints).unwrap();
+        let projected = Projection::default()
+            .forward(tensor(&y_hat, [2, 3]), &constraints)
+            .unwrap();
         let (k, scale) = (2.0 / 3.0, 1.0 / 9.0);
         let expected = [k, 2.0 * k, -2.0 * k, 0.1, 0.2, 0.3];
         assert_close("y", &numbers(&projected.y), &expected, ROUNDING);
@@ -109,7 +117,12 @@ fn a_ball() {
                 k * (identity - y_hat[e / 3] * y_hat[e % 3] * scale)
             })
             .collect();
-        assert_close("J", &jacobian(&constraints, &y_hat[..3]), &expected, ROUNDING);
+        assert_close(
+            "J",
+            &jacobian(&constraints, &y_hat[..3]),
+            &expected,
+            ROUNDING,
+        );
     }
 }
 
@@ -155,16 +168,24 @@ fn mixed_sets_meet_their_optimality_conditions() {
     let constraints = mixed(batch);
     let y_hat: Vec<f64> = random(4)(batch * n).iter().map(|v| 2.0 * v).collect();
     let y_hat = tensor(&y_hat, [batch, n]);
-    let projected = Projection::default().forward(y_hat.clone(), &constraints).unwrap();
+    let projected = Projection::default()
+        .forward(y_hat.clone(), &constraints)
+        .unwrap();
     assert!(projected.status.iter().all(|&s| s == Status::Solved));
 
     // y − ŷ + Jᵀλ = 0 with λ in the rows' own order.
     let (y, dual) = (projected.y.clone(), projected.dual());
     let jacobian = constraints.jacobian(y.clone());
-    let force = dual.clone().unsqueeze_dim::<3>(1).matmul(jacobian).squeeze_dim::<2>(1);
+    let force = dual
+        .clone()
+        .unsqueeze_dim::<3>(1)
+        .matmul(jacobian)
+        .squeeze_dim::<2>(1);
     let gradient = numbers(&(y.clone() - y_hat + force));
     assert_close("stationarity", &gradient, &vec![0.0; batch * n], 1e-9);
-    let summary = Violations::of(&constraints, y.clone()).summary(1e-9).unwrap();
+    let summary = Violations::of(&constraints, y.clone())
+        .summary(1e-9)
+        .unwrap();
     assert_eq!(summary.infeasible_samples, 0);
 
     let (values, dual) = (numbers(&constraints.values(y)), numbers(&dual));
@@ -175,10 +196,17 @@ fn mixed_sets_meet_their_optimality_conditions() {
         let bound = if dual > 0.0 { upper[e] } else { lower[e] };
         if dual.abs() > 1e-8 {
             held[e % 8] += 1;
-            assert!((values[e] - bound).abs() < 1e-8, "entry {e}: {} {bound}", values[e]);
+            assert!(
+                (values[e] - bound).abs() < 1e-8,
+                "entry {e}: {} {bound}",
+                values[e]
+            );
         }
     }
-    assert!(held.iter().all(|&count| count > 0), "a row never held: {held:?}");
+    assert!(
+        held.iter().all(|&count| count > 0),
+        "a row never held: {held:?}"
+    );
 }
 
 #[test]
@@ -190,7 +218,9 @@ fn a_relaxed_equality_has_two_bounds() {
     let layer = Projection::default();
     let y_hat = || tensor(&[1.5, 0.7, 0.0, -0.4, 0.5, 0.4], [3, 2]);
     let epsilon = tensor(&[0.2, 0.0], [2]).require_grad();
-    let projected = layer.forward_relaxed(y_hat(), &constraints, epsilon.clone()).unwrap();
+    let projected = layer
+        .forward_relaxed(y_hat(), &constraints, epsilon.clone())
+        .unwrap();
     let expected = [0.6, 0.6, 0.4, 0.4, 0.45, 0.45];
     assert_close("y", &numbers(&projected.y), &expected, ROUNDING);
     let weights = tensor(&[1.0, 0.0, 10.0, 0.0, 100.0, 0.0], [3, 2]);
@@ -199,7 +229,9 @@ fn a_relaxed_equality_has_two_bounds() {
     let gradient = numbers(&epsilon.grad(&gradients).unwrap());
     assert_close("∂ε", &gradient[..1], &[0.5 - 5.0], ROUNDING);
 
-    let none = layer.forward_relaxed(y_hat(), &constraints, tensor(&[0.0; 2], [2])).unwrap();
+    let none = layer
+        .forward_relaxed(y_hat(), &constraints, tensor(&[0.0; 2], [2]))
+        .unwrap();
     let plain = layer.forward(y_hat(), &constraints).unwrap();
     assert_eq!(numbers(&none.y), numbers(&plain.y));
     assert_close("y", &numbers(&plain.y), &[0.5; 6], ROUNDING);
@@ -212,7 +244,9 @@ fn one_point_is_projected_on_many_sets() {
         Bounds::at_most(tensor(&[1.0, 2.0, 9.0], [3, 1])).unwrap(),
     );
     let y_hat = tensor(&[5.0], [1, 1]).require_grad();
-    let projected = Projection::default().forward(y_hat.clone(), &constraints.unwrap()).unwrap();
+    let projected = Projection::default()
+        .forward(y_hat.clone(), &constraints.unwrap())
+        .unwrap();
     assert_close("y", &numbers(&projected.y), &[1.0, 2.0, 5.0], ROUNDING);
     let gradient = y_hat.grad(&projected.y.sum().backward()).unwrap();
     assert_close("∂ŷ", &numbers(&gradient), &[1.0], ROUNDING);
@@ -225,10 +259,29 @@ fn an_empty_set_is_said_for_its_sample_alone() {
     let bounds = Bounds::per_sample(lower, tensor(&[INF, 1.0], [1, 2])).unwrap();
     let constraints = Affine::shared(rows, bounds).unwrap();
     let y_hat = || tensor(&[2.0, 0.0, 2.0, 0.0], [2, 2]);
-    let error = Projection::default().forward(y_hat(), &constraints).unwrap_err();
-    assert!(matches!(error, Error::Unsolved { sample: 1, failed: 1, batch: 2, .. }), "{error}");
-    let settings = ConvexSettings { on_failure: OnFailure::Nan, ..ConvexSettings::default() };
-    let projected = Projection::new(settings).unwrap().forward(y_hat(), &constraints).unwrap();
+    let error = Projection::default()
+        .forward(y_hat(), &constraints)
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Unsolved {
+                sample: 1,
+                failed: 1,
+                batch: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let settings = ConvexSettings {
+        on_failure: OnFailure::Nan,
+        ..ConvexSettings::default()
+    };
+    let projected = Projection::new(settings)
+        .unwrap()
+        .forward(y_hat(), &constraints)
+        .unwrap();
     let y = numbers(&projected.y);
     assert_close("y", &y[..2], &[1.5, -0.5], ROUNDING);
     assert!(y[2].is_nan() && y[3].is_nan());
@@ -236,8 +289,8 @@ fn an_empty_set_is_said_for_its_sample_alone() {
 
 #[test]
 fn no_rows_and_no_samples() {
-    let bounds = || Bounds::shared(tensor(&[], [0]), tensor(&[], [0])).unwrap();
-    let constraints = Affine::shared(tensor(&[], [0, 2]), bounds()).unwrap();
+    let bounds = Bounds::per_sample(tensor(&[], [1, 0]), tensor(&[], [1, 0])).unwrap();
+    let constraints = Affine::per_sample(tensor(&[], [1, 0, 2]), bounds).unwrap();
     let projected = Projection::default().forward(tensor(&[1.0, 2.0], [1, 2]), &constraints);
     let projected = projected.unwrap();
     assert_eq!(numbers(&projected.y), [1.0, 2.0]);
@@ -276,7 +329,10 @@ fn what_cannot_be_projected_on_is_refused() {
     let layer = Projection::default();
     let y_hat = || tensor(&[0.0; 2], [1, 2]);
     let function = Function::new(2, shared(&[0.0], &[1.0]), |y: Dual| y.square().sum());
-    assert_eq!(layer.forward(y_hat(), &function).unwrap_err(), Error::NotBlocks);
+    assert_eq!(
+        layer.forward(y_hat(), &function).unwrap_err(),
+        Error::NotBlocks
+    );
 
     let line = || Affine::shared(tensor(&[1.0, 1.0], [1, 2]), shared(&[-1.0], &[1.0])).unwrap();
     let ring = |h: f64, lower: f64| {
@@ -284,25 +340,61 @@ fn what_cannot_be_projected_on_is_refused() {
         let bounds = Bounds::per_sample(lower, tensor(&[1.0], [1, 1])).unwrap();
         Quadratic::diagonal(tensor(&[1.0, h], [1, 2]), tensor(&[0.0; 2], [1, 2]), bounds).unwrap()
     };
-    let stacked = |h, lower| Stacked::new(vec![Arc::new(line()), Arc::new(ring(h, lower))]).unwrap();
+    let stacked =
+        |h, lower| Stacked::new(vec![Arc::new(line()), Arc::new(ring(h, lower))]).unwrap();
     let error = layer.forward(y_hat(), &stacked(1.0, 0.5)).unwrap_err();
-    assert_eq!(error, Error::LowerBoundOnQuadratic { row: 1, sample: 1, lower: 0.5 });
+    assert_eq!(
+        error,
+        Error::LowerBoundOnQuadratic {
+            row: 1,
+            sample: 1,
+            lower: 0.5
+        }
+    );
     let error = layer.forward(y_hat(), &stacked(-1.0, -INF)).unwrap_err();
-    assert!(error.to_string().contains("must be positive semidefinite"), "{error}");
+    assert!(
+        error.to_string().contains("must be positive semidefinite"),
+        "{error}"
+    );
 
-    let error = layer.forward(tensor(&[0.0; 3], [1, 3]), &line()).unwrap_err();
-    assert!(error.to_string().starts_with("`y_hat` has shape [1, 3]"), "{error}");
-    let error = layer.forward(tensor(&[0.0, f64::NAN], [1, 2]), &line()).unwrap_err();
-    assert!(error.to_string().starts_with("`y_hat` is NaN at index [0, 1]"), "{error}");
-    let error = layer.forward_relaxed(y_hat(), &line(), tensor(&[0.1; 2], [2])).unwrap_err();
-    assert!(error.to_string().starts_with("`relaxation` has shape [2]"), "{error}");
+    let error = layer
+        .forward(tensor(&[0.0; 3], [1, 3]), &line())
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("`y_hat` has shape [1, 3]"),
+        "{error}"
+    );
+    let error = layer
+        .forward(tensor(&[0.0, f64::NAN], [1, 2]), &line())
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("`y_hat` is NaN at index [0, 1]"),
+        "{error}"
+    );
+    let error = layer
+        .forward_relaxed(y_hat(), &line(), tensor(&[0.1; 2], [2]))
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("`relaxation` has shape [2]"),
+        "{error}"
+    );
     for bad in [-0.1, f64::NAN, INF] {
-        let error = layer.forward_relaxed(y_hat(), &line(), tensor(&[bad], [1])).unwrap_err();
+        let error = layer
+            .forward_relaxed(y_hat(), &line(), tensor(&[bad], [1]))
+            .unwrap_err();
         assert!(matches!(error, Error::Relaxation { row: 0, .. }), "{error}");
     }
     let inconsistent = Inconsistent(line(), shared(&[0.0; 2], &[1.0; 2]));
     let error = layer.forward(y_hat(), &inconsistent).unwrap_err();
-    assert_eq!(error, Error::BlockRows { blocks: 1, bounds: 2 });
+    assert_eq!(
+        error,
+        Error::BlockRows {
+            blocks: 1,
+            bounds: 2
+        }
+    );
 }
 
 #[test]
@@ -311,9 +403,16 @@ fn constants_may_live_on_a_device_without_autodiff() {
     let rows = Tensor::<2>::from_data([[1.0, 1.0]], &plain);
     let bounds = Bounds::at_most(Tensor::from_data([[1.0]], &plain)).unwrap();
     let constraints = Affine::shared(rows, bounds).unwrap();
-    let y_hat =
-        Tensor::<2>::from_data([[1.0, 1.0]], &crate::support::device()).require_grad();
-    let y = Projection::default().forward(y_hat.clone(), &constraints).unwrap().y;
+    let y_hat = Tensor::<2>::from_data([[1.0, 1.0]], &crate::support::device()).require_grad();
+    let y = Projection::default()
+        .forward(y_hat.clone(), &constraints)
+        .unwrap()
+        .y;
     let gradient = y_hat.grad(&y.narrow(1, 0, 1).sum().backward()).unwrap();
-    assert_close("∂ŷ", &numbers(&gradient), &[0.5, -0.5], f64::from(f32::EPSILON));
+    assert_close(
+        "∂ŷ",
+        &numbers(&gradient),
+        &[0.5, -0.5],
+        f64::from(f32::EPSILON),
+    );
 }

@@ -126,12 +126,13 @@ fn advance(
     } else {
         Some(1.0)
     };
-    if step == Some(1.0) && now == active {
-        if let Some(point) = minimise_on_face(instance, &model)? {
-            let falls = instance.objective(&point.y)? <= instance.objective(&model.y)? + TOLERANCE;
-            if falls && point.kkt_residual(instance)? <= TOLERANCE {
-                return ends(point, OptimumStatus::Optimal);
-            }
+    if step == Some(1.0)
+        && now == active
+        && let Some(point) = minimise_on_face(instance, &model)?
+    {
+        let falls = instance.objective(&point.y)? <= instance.objective(&model.y)? + TOLERANCE;
+        if falls && point.kkt_residual(instance)? <= TOLERANCE {
+            return ends(point, OptimumStatus::Optimal);
         }
     }
     let Some(step) = step else {

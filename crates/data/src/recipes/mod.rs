@@ -88,7 +88,7 @@ impl std::fmt::Display for Recipe {
 ///
 /// # Cost
 /// One singular value decomposition of an `[eq, n]` matrix, plus one of an `[eq, eq]` matrix per row for
-/// [`Recipe::SnareQcqp`]. At the published size about 20 ms, and 60 ms for the QCQP.
+/// [`Recipe::SnareQcqp`]. At the published size about 10 ms, and 30 ms for the QCQP.
 ///
 /// ```
 /// use feasible_data::{Recipe, Size, generate};

@@ -67,7 +67,7 @@ pub(crate) fn solve_run(
     row_values(&point, size, g, count, &mut rows);
 
     let mut multipliers = vec![0.0; count * m];
-    let mut found = vectorised(|| pivot_all(problem, reduced, first, count, &rows, &mut multipliers));
+    let mut found = vectorised(#[inline(always)] || pivot_all(problem, reduced, first, count, &rows, &mut multipliers));
     add_multiply(
         view_mut(&mut point, count, size),
         -1.0,
@@ -77,7 +77,7 @@ pub(crate) fn solve_run(
 
     let mut products = Products::new(count, reduced);
     products.apply(&problem.sample(first), reduced, &point, &multipliers);
-    vectorised(|| record(problem, reduced, first, &point, &mut products, &mut found, slots));
+    vectorised(#[inline(always)] || record(problem, reduced, first, &point, &mut products, &mut found, slots));
     if found.iter().any(needs_refinement) {
         refine(problem, reduced, first, &mut point, &mut multipliers, &mut products, &mut found, slots);
     }
@@ -391,7 +391,7 @@ pub(crate) fn solve_on_active(
     }
     let mut rows = vec![0.0; count * m];
     row_values(&point, size, view(g, m, n), count, &mut rows);
-    vectorised(|| {
+    vectorised(#[inline(always)] || {
         let mut small = vec![0.0; m];
         for (i, active) in active.iter().enumerate() {
             let small = &mut small[..active.linear.len()];

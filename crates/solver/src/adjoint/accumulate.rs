@@ -227,7 +227,7 @@ impl<'a> Run<'a> {
                 for i in 0..count {
                     let (x, w) = self.lines(i);
                     let out = &mut slot[i * n * n..(i + 1) * n * n];
-                    vectorised(|| symmetric_outer(out, x, w, 0.5, 0.0));
+                    vectorised(#[inline(always)] || symmetric_outer(out, x, w, 0.5, 0.0));
                 }
             }
         }
@@ -277,7 +277,7 @@ impl<'a> Run<'a> {
                                 *out = (2.0 * mu * w + w_mu * x) * x;
                             }
                         } else {
-                            vectorised(|| symmetric_outer(out, x, w, mu, w_mu));
+                            vectorised(#[inline(always)] || symmetric_outer(out, x, w, mu, w_mu));
                         }
                     }
                 }
@@ -318,14 +318,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// `out = cross (w xᵀ + x wᵀ) + square · x xᵀ`.
+/// `out = cross (w xᵀ + x wᵀ) + square · x xᵀ`, symmetric to the last bit.
 #[inline(always)]
 fn symmetric_outer(out: &mut [f64], x: &[f64], w: &[f64], cross: f64, square: f64) {
     let n = x.len();
     for (i, line) in out.chunks_exact_mut(n).enumerate() {
-        let (a, b) = (cross * x[i], cross * w[i] + square * x[i]);
+        let (xi, wi) = (x[i], w[i]);
         for ((out, w), x) in line.iter_mut().zip(w).zip(x) {
-            *out = a * w + b * x;
+            *out = cross * (xi * w + wi * x) + square * (xi * x);
         }
     }
 }

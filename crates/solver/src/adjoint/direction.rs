@@ -122,7 +122,7 @@ fn batched(
     products.apply(&sample, reduced, &point, &multipliers);
 
     let mut done = clean;
-    vectorised(|| {
+    vectorised(#[inline(always)] || {
         for i in 0..count {
             if !done[i] {
                 continue;

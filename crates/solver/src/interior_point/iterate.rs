@@ -151,21 +151,18 @@ impl<'m> Iterations<'m> {
                 return Pause::Limit;
             }
             self.count += 1;
-            if !self.step(complementarity) {
-                return Pause::Stalled;
-            }
-            if self.short_steps >= 3 {
-                return Pause::Stalled;
+            if let Some(pause) = self.step(complementarity) {
+                return pause;
             }
         }
     }
 
-    /// One predictor-corrector step; false when the system cannot be factored.
+    /// One predictor-corrector step, or why there is none.
     #[inline(always)]
-    fn step(&mut self, complementarity: f64) -> bool {
+    fn step(&mut self, complementarity: f64) -> Option<Pause> {
         let (model, rows) = (self.model, self.model.count());
         if !self.newton.factor(model, &self.at.values, &self.at.slack, &self.at.dual) {
-            return false;
+            return Some(Pause::Stalled);
         }
         let products: Vec<f64> =
             self.at.slack.iter().zip(&self.at.dual).map(|(s, l)| s * l).collect();
@@ -197,17 +194,10 @@ impl<'m> Iterations<'m> {
             }
         };
         if !step.finite() {
-            return false;
+            return Some(Pause::Stalled);
         }
-        if unbounded(model, &step.x, self.certificate) && self.feasible() {
-            // The step itself is a ray; taking it all the way makes the next test see it.
-            let far = 1e6 * (1.0 + max_abs(&self.at.values.x)) / (1.0 + max_abs(&step.x));
-            let mut z = self.at.z.clone();
-            axpy(far, &step.z, &mut z);
-            self.at.values.evaluate(model, &z);
-            self.at.z = z;
-            self.at.residuals(model, &mut self.scratch);
-            return true;
+        if self.feasible() && unbounded(model, &step.x, self.certificate) {
+            return Some(Pause::Unbounded);
         }
         let mut length = self.longest(&step, TO_BOUNDARY);
         let before = self.at.worst_residual();
@@ -233,7 +223,7 @@ impl<'m> Iterations<'m> {
             length *= 0.6;
         }
         self.short_steps = if length < SHORTEST_STEP { self.short_steps + 1 } else { 0 };
-        true
+        (self.short_steps >= 3).then_some(Pause::Stalled)
     }
 
     fn feasible(&self) -> bool {

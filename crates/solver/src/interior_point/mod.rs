@@ -125,7 +125,7 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
     };
     let mut polishing = 0;
     loop {
-        let pause = vectorised(|| iterations.run());
+        let pause = vectorised(#[inline(always)] || iterations.run());
         let guess = unscale(&model, &iterations);
         let finite = max_abs(&guess.x).is_finite()
             && max_abs(&guess.lambda).is_finite()
@@ -218,7 +218,7 @@ fn finish(sample: &Sample<'_>, mut answer: Answer) -> Answer {
     let n = sample.n;
     let mut terms = Terms::default();
     let at = answer.point();
-    vectorised(|| terms.evaluate(sample, at));
+    vectorised(#[inline(always)] || terms.evaluate(sample, at));
     let residuals = measure(sample, terms.evaluated(), at).absolute;
     let norms: Vec<f64> =
         sample.g.chunks_exact(n).map(|row| crate::dense::dot(row, row).sqrt()).collect();

@@ -105,7 +105,7 @@ impl<'a> EqualRows<'a> {
 }
 
 /// `min t` subject to every inequality relaxed by `t ≥ −1`: positive exactly when the sample is
-/// infeasible. Variables `(x, t)`, with a little of `½‖x‖²` so that `x` stays bounded.
+/// infeasible. Variables `(x, t)`; rows of `G` are normalised so that `t` is a distance.
 pub(crate) struct PhaseOne(Owned);
 
 impl PhaseOne {

@@ -1,0 +1,2 @@
+//! One training epoch, see below.
+fn main() {}

@@ -1,0 +1,117 @@
+use feasible_core::Error;
+use feasible_nls::{Backward, Damping, Settings, Stopping};
+use serde::{Deserialize, Serialize};
+
+/// How [`crate::SnareNet`] iterates. The defaults are the published ones, but for stopping.
+///
+/// The tolerance suits f64; in f32 use 1e-5 or more.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SnareNetSettings {
+    /// Iterations before a sample is returned as it is. Default 100.
+    pub max_iterations: usize,
+    /// A sample stops when its largest residual, or the largest component of its step, is below
+    /// this. Absolute, although the publication's code calls it `rtol`. Default 1e-8.
+    pub tolerance: f64,
+    /// λ ≥ 0, constant. 0 takes the shortest Newton step. Default 1e-2.
+    pub damping: f64,
+    /// Which rows take part in a step. Default all, as published.
+    pub rows: RowPolicy,
+    /// Whose residual and step the tolerance is compared with. Default per sample;
+    /// [`Stopping::WholeBatch`] as published.
+    pub stopping: Stopping,
+    /// Row weights in the step. Default uniform, as published.
+    pub weights: RowWeights,
+}
+
+/// Which rows of the Jacobian a step sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowPolicy {
+    /// All, as published. Satisfied inequalities have residual zero and so ask the step not to move
+    /// them, which costs iterations; in exchange the layer is continuous.
+    #[default]
+    All,
+    /// Equalities, and the inequalities that are violated at this iterate. The layer is continuous
+    /// only between changes of that set.
+    Violated,
+}
+
+/// Weights of the rows in the least-squares step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowWeights {
+    /// All one, as published.
+    #[default]
+    Uniform,
+    /// The inverse norms of the Jacobian's rows at the layer's input; 1 for rows that vanish there.
+    InverseNorms,
+}
+
+impl Default for SnareNetSettings {
+    fn default() -> Self {
+        Self {
+            max_iterations: 100,
+            tolerance: 1e-8,
+            damping: 1e-2,
+            rows: RowPolicy::All,
+            stopping: Stopping::PerSample,
+            weights: RowWeights::Uniform,
+        }
+    }
+}
+
+impl SnareNetSettings {
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first field out of range.
+    pub fn validate(&self) -> Result<(), Error> {
+        let tolerance = self.tolerance;
+        if !(tolerance >= 0.0 && tolerance.is_finite()) {
+            let expected = "finite and at least 0";
+            return Err(Error::Setting { setting: "tolerance", got: tolerance.to_string(), expected });
+        }
+        self.least_squares().validate()
+    }
+
+    /// The same iteration in the words of the least-squares solver.
+    pub(crate) fn least_squares(&self) -> Settings {
+        Settings {
+            max_iterations: self.max_iterations,
+            damping: Damping::Fixed(self.damping),
+            residual_tolerance: self.tolerance,
+            step_tolerance: self.tolerance,
+            stopping: self.stopping,
+            backward: Backward::Unrolled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_of_range_settings_are_named() {
+        let default = SnareNetSettings::default();
+        default.validate().unwrap();
+        SnareNetSettings { damping: 0.0, ..default }.validate().unwrap();
+        for (bad, expected) in [
+            (SnareNetSettings { max_iterations: 0, ..default }, "max_iterations"),
+            (SnareNetSettings { tolerance: f64::NAN, ..default }, "tolerance"),
+            (SnareNetSettings { damping: -1.0, ..default }, "damping"),
+        ] {
+            assert!(matches!(bad.validate(), Err(Error::Setting { setting, .. }) if setting == expected), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn settings_survive_a_file_and_fill_in_defaults() {
+        let settings = SnareNetSettings { rows: RowPolicy::Violated, ..SnareNetSettings::default() };
+        let text = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<SnareNetSettings>(&text).unwrap(), settings);
+        let partial: SnareNetSettings = serde_json::from_str(r#"{"rows": "violated"}"#).unwrap();
+        assert_eq!(partial, settings);
+    }
+}

@@ -1,0 +1,138 @@
+use burn::tensor::Tensor;
+use feasible_core::{Block, Bounds, Constraints, host};
+use feasible_nls::{Solution, Status};
+
+use crate::{Error, SnareNetSettings, general};
+
+/// SnareNet's repair layer: damped Newton steps from the output of a network to the set
+/// l − ε ≤ g(y) ≤ u + ε.
+///
+/// # Problem
+///
+/// Find y near the input with g(y) in the box; g need be neither affine nor convex. The result is
+/// not the nearest such point.
+///
+/// # Iteration
+///
+/// r = g(y) − clip(g(y), l − ε, u + ε), y ← y − Δ, (JᵀJ + λI) Δ = Jᵀr with J = ∂g/∂y at y; for λ = 0
+/// the shortest Δ with JΔ = r. A sample stops when max|r| (tested before the step) or max|Δ| (after
+/// it) is below the tolerance. Equalities are relaxed by ε too.
+///
+/// # Adjoint
+///
+/// Reverse mode through every iteration that was run, the dependence of J on y included; gradients
+/// reach the input, the bounds and, for tracked constraints, the tensors inside g. ε is a constant.
+///
+/// # Shapes
+///
+/// Input and output `[batch, n]`, ε `[m]`.
+///
+/// # Errors
+///
+/// Wrong shapes, an input that is not finite, ε that is negative or not finite. A sample that does
+/// not converge, or breaks down, is reported in [`Repaired::status`] and leaves the others alone.
+///
+/// # Cost
+///
+/// Per iteration g, J, and for every sample that has not stopped a product of m n k and a
+/// factorisation of k³/3 multiplications, k = min(rows that take part, n). Memory for the backward
+/// pass grows with the iterations.
+///
+/// # Reference
+///
+/// Chu, Boukas and Udell, SnareNet, arXiv 2602.09317, with `Stopping::WholeBatch` for exactly the
+/// published iteration.
+#[derive(Debug, Clone)]
+pub struct SnareNet {
+    settings: SnareNetSettings,
+}
+
+/// A batch after its repair. Vectors have one entry per sample.
+#[derive(Debug, Clone)]
+pub struct Repaired {
+    /// The repaired output, `[batch, n]`.
+    pub y: Tensor<2>,
+    /// How each sample ended.
+    pub status: Vec<Status>,
+    /// Steps taken.
+    pub iterations: Vec<usize>,
+    /// The largest distance of a row to the (relaxed) box at `y`.
+    pub residual: Vec<f64>,
+}
+
+impl SnareNet {
+    /// A layer with these settings.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn new(settings: SnareNetSettings) -> Result<Self, Error> {
+        settings.validate()?;
+        Ok(Self { settings })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &SnareNetSettings {
+        &self.settings
+    }
+
+    /// Repairs `y0`, `[batch, n]`, towards the box of `constraints`, widened by `epsilon`, `[m]`.
+    ///
+    /// # Errors
+    /// As the layer's documentation says.
+    pub fn forward(
+        &self,
+        y0: Tensor<2>,
+        constraints: &dyn Constraints,
+        epsilon: Option<Tensor<1>>,
+    ) -> Result<Repaired, Error> {
+        let bounds = match epsilon {
+            None => constraints.bounds().clone(),
+            Some(epsilon) => {
+                check_epsilon(&epsilon, constraints.rows())?;
+                // Not `detach`: that leaves a leaf which requires gradients tracked.
+                constraints.bounds().relaxed(epsilon.set_require_grad(false))
+            }
+        };
+        let untracked = |blocks: &Vec<Block>| !blocks.iter().any(Block::is_tracked);
+        match constraints.blocks().filter(untracked) {
+            Some(blocks) => self.fused(y0, constraints, &bounds, &blocks),
+            None => Ok(general::repair(&self.settings, y0, constraints, &bounds)?.into()),
+        }
+    }
+
+    /// The repair for constant affine and quadratic rows.
+    fn fused(
+        &self,
+        y0: Tensor<2>,
+        constraints: &dyn Constraints,
+        bounds: &Bounds,
+        _blocks: &[Block],
+    ) -> Result<Repaired, Error> {
+        Ok(general::repair(&self.settings, y0, constraints, bounds)?.into())
+    }
+}
+
+fn check_epsilon(epsilon: &Tensor<1>, rows: usize) -> Result<(), Error> {
+    if epsilon.dims() != [rows] {
+        return Err(feasible_core::Error::shape("epsilon", &epsilon.dims(), format!("[{rows}], one entry a row")).into());
+    }
+    let values = host::read_finite("epsilon", epsilon)?;
+    match values.iter().find(|e| **e < 0.0) {
+        None => Ok(()),
+        Some(negative) => {
+            let got = negative.to_string();
+            Err(feasible_core::Error::Setting { setting: "epsilon", got, expected: "at least 0" }.into())
+        }
+    }
+}
+
+impl From<Solution> for Repaired {
+    fn from(solution: Solution) -> Self {
+        Self {
+            y: solution.y,
+            status: solution.status,
+            iterations: solution.iterations,
+            residual: solution.residual_norm,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Constructed kinks and non-unique solutions must be reported, with a finite answer.
+#![allow(missing_docs)]
+
+use feasible_solver::{
+    AdjointSettings, Cotangent, Equalities, GradientQuality, Gradients, Inequalities, Problem,
+    Quadratics, Settings, Symmetric, Values, Wanted, adjoint, solve,
+};
+
+const INF: f64 = f64::INFINITY;
+const ONES: Symmetric<'static> = Symmetric::Diagonal(Values::Shared(&[1.0, 1.0]));
+
+fn gradients(problem: &Problem<'_>) -> Gradients {
+    let solution = solve(problem, &Settings::default()).unwrap();
+    assert!(solution.all_solved(), "{:?}", solution.status);
+    let x = vec![1.0; problem.batch * problem.n];
+    let cotangent =
+        Cotangent { x: &x, equality_dual: None, inequality_dual: None, quadratic_dual: None };
+    let gradients =
+        adjoint(problem, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default()).unwrap();
+    for part in [&gradients.q, &gradients.u, &gradients.g, &gradients.p, &gradients.quadratic_c] {
+        assert!(part.iter().flatten().all(|v| v.is_finite()));
+    }
+    gradients
+}
+
+fn rows<'a>(g: &'a [f64], l: &'a [f64], u: &'a [f64]) -> Option<Inequalities<'a>> {
+    Some(Inequalities {
+        rows: l.len(),
+        g: Values::Shared(g),
+        l: Values::Shared(l),
+        u: Values::Shared(u),
+    })
+}
+
+fn base<'a>(p: Symmetric<'a>, q: &'a [f64]) -> Problem<'a> {
+    Problem {
+        batch: 1,
+        n: 2,
+        p,
+        q: Values::Shared(q),
+        equalities: None,
+        inequalities: None,
+        quadratics: None,
+    }
+}
+
+#[test]
+fn a_bound_touched_without_force() {
+    // The unconstrained minimiser lies exactly on the bound.
+    let mut problem = base(ONES, &[-1.0, 0.0]);
+    problem.inequalities = rows(&[1.0, 0.0], &[-INF], &[1.0]);
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+    assert!(gradients.reports[0].margin < 1e-12);
+}
+
+#[test]
+fn duplicate_active_rows_share_the_gradient() {
+    let mut problem = base(ONES, &[-3.0, 0.0]);
+    problem.inequalities = rows(&[1.0, 0.0, 1.0, 0.0], &[-INF, -INF], &[1.0, 1.0]);
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+    // Moving both bounds together moves x by as much.
+    let u = gradients.u.unwrap();
+    assert!((u[0] + u[1] - 1.0).abs() < 1e-12 && (u[0] - u[1]).abs() < 1e-12);
+}
+
+#[test]
+fn redundant_equalities() {
+    let mut problem = base(ONES, &[1.0, 2.0]);
+    problem.equalities = Some(Equalities {
+        rows: 2,
+        a: Values::Shared(&[1.0, 1.0, 2.0, 2.0]),
+        b: Values::Shared(&[1.0, 2.0]),
+    });
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+}
+
+#[test]
+fn more_active_rows_than_variables() {
+    // Three lines through one vertex, all pushed.
+    let mut problem = base(ONES, &[-5.0, -5.0]);
+    problem.inequalities =
+        rows(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], &[-INF; 3], &[1.0, 1.0, 2.0]);
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+}
+
+#[test]
+fn a_linear_program_with_many_optima() {
+    // min x over the unit box: y is free in [0, 1].
+    let zeros = Symmetric::Diagonal(Values::Shared(&[0.0, 0.0]));
+    let mut problem = base(zeros, &[1.0, 0.0]);
+    problem.inequalities = rows(&[1.0, 0.0, 0.0, 1.0], &[0.0, 0.0], &[1.0, 1.0]);
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+    // x = l_0 whatever y is.
+    assert!((gradients.l.unwrap()[0] - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn two_spheres_that_touch() {
+    // The feasible set is one point, where both gradients are parallel.
+    let mut problem = base(ONES, &[0.0, 1.0]);
+    problem.quadratics = Some(Quadratics {
+        rows: 2,
+        h: Symmetric::Diagonal(Values::Shared(&[1.0; 4])),
+        g: Values::Shared(&[2.0, 0.0, -2.0, 0.0]),
+        c: Values::Shared(&[0.0, 0.0]),
+    });
+    let solution = solve(&problem, &Settings::default()).unwrap();
+    // Without an interior multipliers grow without bound; only the verdict is promised.
+    let x = [1.0, 1.0];
+    let cotangent =
+        Cotangent { x: &x, equality_dual: None, inequality_dual: None, quadratic_dual: None };
+    let gradients =
+        adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default())
+            .unwrap();
+    assert_ne!(gradients.reports[0].quality, GradientQuality::Exact);
+    assert!(solution.x.iter().all(|v| v.is_finite()));
+    assert!(gradients.q.unwrap().iter().all(|v| v.is_finite()));
+}
+
+#[test]
+fn a_sphere_touched_without_force() {
+    let mut problem = base(ONES, &[-1.0, 0.0]);
+    problem.quadratics = Some(Quadratics {
+        rows: 1,
+        h: Symmetric::Diagonal(Values::Shared(&[1.0; 2])),
+        g: Values::Shared(&[0.0; 2]),
+        c: Values::Shared(&[1.0]),
+    });
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+}
+
+#[test]
+fn equal_bounds_are_not_degenerate() {
+    let mut problem = base(ONES, &[-3.0, 1.0]);
+    problem.inequalities = rows(&[1.0, 0.0], &[1.0], &[1.0]);
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Exact);
+    assert_eq!(gradients.reports[0].margin, INF);
+    let (l, u) = (gradients.l.unwrap(), gradients.u.unwrap());
+    assert!((l[0] + u[0] - 1.0).abs() < 1e-14);
+}

@@ -1,0 +1,349 @@
+//! Gradients against central differences of the solver itself.
+//!
+//! Every problem is perturbed along a random direction of all its parameters at once; the
+//! difference quotient (fourth order) has to match the inner product of gradient and direction.
+//! A difference that could straddle a change of the active set is recognised by the reported
+//! margin: a multiplier or slack that vanishes must first move by the margin.
+#![allow(missing_docs, clippy::print_stdout)]
+
+mod support;
+
+use feasible_solver::{
+    AdjointSettings, Cotangent, GradientQuality, Gradients, Settings, Solution, Wanted, adjoint,
+    solve,
+};
+use rand::RngExt;
+use support::{Owned, Shape, inner, normal, random, rng};
+
+/// Half-width of the differences: truncation is its fourth power, rounding 1e-15 over it.
+const STEP: f64 = 2e-6;
+
+/// Largest relative error: what rounding of the differences allows on the worst conditioned of the
+/// problems below.
+const TOLERANCE: f64 = 1e-6;
+
+struct Loss {
+    x: Vec<f64>,
+    nu: Vec<f64>,
+    lambda: Vec<f64>,
+    mu: Vec<f64>,
+}
+
+impl Loss {
+    fn random(owned: &Owned, seed: u64, duals: bool) -> Loss {
+        let mut rng = rng(seed ^ 0x1055);
+        let size = if duals { owned.batch } else { 0 };
+        Loss {
+            x: normal(&mut rng, owned.batch * owned.n),
+            nu: normal(&mut rng, size * owned.p_rows),
+            lambda: normal(&mut rng, size * owned.m),
+            mu: normal(&mut rng, size * owned.k),
+        }
+    }
+
+    fn value(&self, solution: &Solution) -> f64 {
+        inner(&self.x, &solution.x)
+            + inner(&self.nu, &solution.equality_dual)
+            + inner(&self.lambda, &solution.inequality_dual)
+            + inner(&self.mu, &solution.quadratic_dual)
+    }
+
+    fn cotangent(&self) -> Cotangent<'_> {
+        Cotangent {
+            x: &self.x,
+            equality_dual: (!self.nu.is_empty()).then_some(&self.nu[..]),
+            inequality_dual: (!self.lambda.is_empty()).then_some(&self.lambda[..]),
+            quadratic_dual: (!self.mu.is_empty()).then_some(&self.mu[..]),
+        }
+    }
+
+    /// Silences one sample.
+    fn mute(&mut self, owned: &Owned, sample: usize) {
+        for (part, len) in [
+            (&mut self.x, owned.n),
+            (&mut self.nu, owned.p_rows),
+            (&mut self.lambda, owned.m),
+            (&mut self.mu, owned.k),
+        ] {
+            if !part.is_empty() {
+                part[sample * len..(sample + 1) * len].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Gradients in the order of `Owned::parts`.
+fn parts(gradients: &Gradients) -> [&[f64]; 10] {
+    [
+        &gradients.p,
+        &gradients.q,
+        &gradients.a,
+        &gradients.b,
+        &gradients.g,
+        &gradients.l,
+        &gradients.u,
+        &gradients.quadratic_h,
+        &gradients.quadratic_g,
+        &gradients.quadratic_c,
+    ]
+    .map(|part| part.as_deref().unwrap_or(&[]))
+}
+
+/// A random direction: symmetric for `P` and `H`, zero on infinite bounds, equal on equal bounds.
+fn direction(owned: &Owned, seed: u64) -> [Vec<f64>; 10] {
+    let mut rng = rng(seed ^ 0xd1);
+    let mut d: [Vec<f64>; 10] =
+        std::array::from_fn(|i| normal(&mut rng, owned.parts[i].data.len()));
+    let n = owned.n;
+    for (i, diagonal) in [(0, owned.p_diagonal), (7, owned.h_diagonal)] {
+        if !diagonal {
+            for matrix in d[i].chunks_exact_mut(n * n) {
+                for r in 0..n {
+                    for c in 0..r {
+                        matrix[r * n + c] = matrix[c * n + r];
+                    }
+                }
+            }
+        }
+    }
+    for j in 0..owned.parts[5].data.len() {
+        let (l, u) = (owned.parts[5].data[j], owned.parts[6].data[j]);
+        if l == u {
+            d[6][j] = d[5][j];
+        }
+        if l.is_infinite() {
+            d[5][j] = 0.0;
+        }
+        if u.is_infinite() {
+            d[6][j] = 0.0;
+        }
+    }
+    d
+}
+
+fn moved(owned: &Owned, d: &[Vec<f64>; 10], t: f64) -> Owned {
+    let mut out = owned.clone();
+    for (part, d) in out.parts.iter_mut().zip(d) {
+        for (v, d) in part.data.iter_mut().zip(d) {
+            *v += t * d;
+        }
+    }
+    out
+}
+
+/// How far a sample's solution moved, in the units of the margin (generously).
+fn movement(owned: &Owned, a: &Solution, b: &Solution, sample: usize) -> f64 {
+    let change = |x: &[f64], y: &[f64], len: usize| {
+        (sample * len..(sample + 1) * len).map(|i| (x[i] - y[i]).abs()).fold(0.0, f64::max)
+    };
+    let n = owned.n;
+    let row_norm = |part: usize| {
+        owned
+            .of(part, sample)
+            .chunks_exact(n)
+            .map(|row| inner(row, row).sqrt())
+            .fold(1.0, f64::max)
+    };
+    // A slack moves by at most the distance of the points (2-norm); a multiplier counts times the
+    // norm of its row, and the gradient of a quadratic row grows with x.
+    let x = change(&a.x, &b.x, n) * (n as f64).sqrt();
+    let lambda = change(&a.inequality_dual, &b.inequality_dual, owned.m) * row_norm(4);
+    let mu = change(&a.quadratic_dual, &b.quadratic_dual, owned.k);
+    let reach = a.x[sample * n..(sample + 1) * n].iter().fold(1.0f64, |r, v| r.max(v.abs()));
+    x + lambda + mu * (row_norm(8) + 2.0 * reach * n as f64) + 20.0 * STEP
+}
+
+#[derive(Default, Debug)]
+struct Tally {
+    problems: usize,
+    samples: usize,
+    checked: usize,
+    straddling: usize,
+    degenerate: usize,
+    skipped_problems: usize,
+    worst: f64,
+}
+
+fn check_direction(owned: &Owned, seed: u64, duals: bool, tally: &mut Tally) {
+    let settings = Settings::default();
+    let solution = solve(&owned.problem(), &settings).unwrap();
+    assert!(solution.all_solved(), "seed {seed}: {:?}", solution.status);
+    let mut loss = Loss::random(owned, seed, duals);
+    let d = direction(owned, seed);
+    let at: Vec<Solution> = [-2.0, -1.0, 1.0, 2.0]
+        .iter()
+        .map(|t| solve(&moved(owned, &d, t * STEP).problem(), &settings).unwrap())
+        .collect();
+    let reports = gradients(owned, &solution, &loss).reports;
+    tally.problems += 1;
+    let mut left = 0;
+    for i in 0..owned.batch {
+        tally.samples += 1;
+        if reports[i].quality == GradientQuality::Degenerate {
+            tally.degenerate += 1;
+            loss.mute(owned, i);
+            continue;
+        }
+        assert_eq!(reports[i].quality, GradientQuality::Exact, "seed {seed}");
+        let far = at.iter().map(|s| movement(owned, &solution, s, i)).fold(0.0, f64::max);
+        if reports[i].margin < far || at.iter().any(|s| !s.status[i].is_solved()) {
+            tally.straddling += 1;
+            loss.mute(owned, i);
+            continue;
+        }
+        tally.checked += 1;
+        left += 1;
+    }
+    if left == 0 {
+        tally.skipped_problems += 1;
+        return;
+    }
+    let gradients = gradients(owned, &solution, &loss);
+    let (mut predicted, mut squares) = (0.0, 0.0);
+    for (g, d) in parts(&gradients).iter().zip(&d) {
+        for (g, d) in g.iter().zip(d) {
+            predicted += g * d;
+            squares += (g * d).powi(2);
+        }
+    }
+    let value: Vec<f64> = at.iter().map(|s| loss.value(s)).collect();
+    let measured = (8.0 * (value[2] - value[1]) - (value[3] - value[0])) / (12.0 * STEP);
+    // The typical size of the inner product with a random direction guards against cancellation.
+    let size = predicted.abs().max(measured.abs()).max(f64::sqrt(squares));
+    let error = (predicted - measured).abs() / size.max(1e-12);
+    tally.worst = tally.worst.max(error);
+    assert!(
+        error < TOLERANCE,
+        "seed {seed}: predicted {predicted:e}, measured {measured:e}, error {error:e}, \
+         n {} p {} m {} k {} margins {:?}",
+        owned.n,
+        owned.p_rows,
+        owned.m,
+        owned.k,
+        reports.iter().map(|r| (r.margin, r.condition)).collect::<Vec<_>>()
+    );
+}
+
+fn gradients(owned: &Owned, solution: &Solution, loss: &Loss) -> Gradients {
+    adjoint(
+        &owned.problem(),
+        solution,
+        &loss.cotangent(),
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap()
+}
+
+fn shape(seed: u64, quadratics: bool) -> Shape {
+    let mut rng = rng(seed ^ 0x5a5a);
+    // Sizes spread evenly over the decades from 1 to 100.
+    let n = (100f64.powf(rng.random::<f64>()).round() as usize).clamp(1, 100);
+    let p_rows = if rng.random_bool(0.5) { rng.random_range(0..n.div_ceil(2)) } else { 0 };
+    let m = if rng.random_bool(0.85) { rng.random_range(0..n + 3) } else { 0 };
+    let per_sample = match rng.random_range(0..3) {
+        0 => 0b10_0110_1010,
+        1 => 0,
+        _ => rng.random::<u32>() & 0x3ff,
+    };
+    Shape {
+        batch: rng.random_range(1..4),
+        n,
+        p_rows,
+        m,
+        k: if quadratics { 1 + rng.random_range(0..4usize) } else { 0 },
+        p_diagonal: rng.random_bool(0.5),
+        h_diagonal: rng.random_bool(0.5),
+        per_sample,
+        p_rank: n,
+        h_shift: 0.1,
+        equal_rows: if p_rows == 0 && rng.random_bool(0.25) { 0.1 } else { 0.0 },
+    }
+}
+
+fn many(seeds: std::ops::Range<u64>, quadratics: bool) -> Tally {
+    let mut tally = Tally::default();
+    for seed in seeds {
+        let owned = random(shape(seed, quadratics), seed);
+        check_direction(&owned, seed, seed % 2 == 0, &mut tally);
+    }
+    println!("{tally:?}");
+    tally
+}
+
+#[test]
+fn quadratic_programs_along_random_directions() {
+    let tally = many(0..600, false);
+    assert!(tally.checked * 10 > tally.samples * 9, "{tally:?}");
+}
+
+#[test]
+fn quadratically_constrained_programs_along_random_directions() {
+    let tally = many(10_000..10_400, true);
+    assert!(tally.checked * 10 > tally.samples * 9, "{tally:?}");
+}
+
+/// Every entry of every parameter on small problems.
+#[test]
+fn every_entry_of_small_problems() {
+    let (mut entries, mut problems, mut worst) = (0, 0, 0.0f64);
+    let settings = Settings::default();
+    for seed in 20_000..20_120 {
+        let mut shape = shape(seed, seed % 2 == 0);
+        shape.n = 1 + (seed % 4) as usize;
+        shape.p_rows = shape.p_rows.min(shape.n / 2);
+        shape.m = shape.m.min(3);
+        shape.k = shape.k.min(2);
+        shape.p_rank = shape.n;
+        shape.batch = 2;
+        shape.equal_rows = 0.0;
+        let owned = random(shape, seed);
+        let solution = solve(&owned.problem(), &settings).unwrap();
+        let loss = Loss::random(&owned, seed, true);
+        let gradients = gradients(&owned, &solution, &loss);
+        // A unit change of one entry moves these problems by less than a thousand.
+        if gradients.reports.iter().any(|r| r.margin < 1e3 * STEP) {
+            continue;
+        }
+        problems += 1;
+        let gradients = parts(&gradients).map(<[f64]>::to_vec);
+        let largest = gradients.iter().flatten().fold(0.0f64, |a, v| a.max(v.abs()));
+        for part in 0..10 {
+            for entry in 0..owned.parts[part].data.len() {
+                if owned.parts[part].data[entry].is_infinite() {
+                    continue;
+                }
+                let mut d: [Vec<f64>; 10] =
+                    std::array::from_fn(|i| vec![0.0; owned.parts[i].data.len()]);
+                d[part][entry] = 1.0;
+                let mut predicted = gradients[part][entry];
+                let dense = part == 0 && !owned.p_diagonal || part == 7 && !owned.h_diagonal;
+                if dense {
+                    let (n, inside) = (owned.n, entry % (owned.n * owned.n));
+                    let mirror = entry - inside + inside % n * n + inside / n;
+                    if mirror != entry {
+                        // Symmetric matrices only move together with their mirror entry.
+                        d[part][mirror] = 1.0;
+                        predicted += gradients[part][mirror];
+                        assert_eq!(gradients[part][mirror], gradients[part][entry]);
+                    }
+                }
+                let value = |t: f64| {
+                    let moved = moved(&owned, &d, t * STEP);
+                    loss.value(&solve(&moved.problem(), &settings).unwrap())
+                };
+                let near = value(1.0) - value(-1.0);
+                let measured = (8.0 * near - (value(2.0) - value(-2.0))) / (12.0 * STEP);
+                let error = (predicted - measured).abs() / largest.max(1e-12);
+                assert!(
+                    error < TOLERANCE,
+                    "seed {seed} part {part} entry {entry}: {predicted:e} {measured:e}"
+                );
+                entries += 1;
+                worst = worst.max(error);
+            }
+        }
+    }
+    println!("{problems} problems, {entries} entries, worst {worst:.1e}");
+    assert!(problems >= 60);
+}
