@@ -46,11 +46,6 @@ pub enum Event<'a> {
         /// Its figures.
         summary: EpochSummary,
     },
-    /// Something that a person should read.
-    Notice {
-        /// The text.
-        text: &'a str,
-    },
     /// A run has ended.
     RunEnded {
         /// The run's folder name.

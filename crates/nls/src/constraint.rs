@@ -22,7 +22,10 @@ impl<'a> ConstraintResidual<'a> {
     /// If `target` has another number of columns than the constraints have rows.
     pub fn new(constraints: &'a dyn Constraints, target: Tensor<2>) -> Result<Self, Error> {
         check_target(constraints, &target)?;
-        Ok(Self { constraints, target })
+        Ok(Self {
+            constraints,
+            target,
+        })
     }
 
     /// The target, `[batch or 1, m]`.
@@ -61,7 +64,12 @@ fn check_target(constraints: &dyn Constraints, target: &Tensor<2>) -> Result<(),
     if target.dims()[1] == m {
         Ok(())
     } else {
-        Err(feasible_core::Error::shape("target", &target.dims(), format!("[batch or 1, {m}], one column a row")).into())
+        Err(feasible_core::Error::shape(
+            "target",
+            &target.dims(),
+            format!("[batch or 1, {m}], one column a row"),
+        )
+        .into())
     }
 }
 
@@ -107,7 +115,11 @@ fn of_blocks(blocks: &[Block], y: &Tensor<2>, multipliers: &Tensor<2>) -> Tensor
     for block in blocks {
         let m = block.rows();
         // [batch, 1, m]: the matrix products below sum over the rows.
-        let v = multipliers.clone().slice_dim(1, first..first + m).unsqueeze_dim::<3>(1) * 2.0;
+        let v = multipliers
+            .clone()
+            .slice_dim(1, first..first + m)
+            .unsqueeze_dim::<3>(1)
+            * 2.0;
         first += m;
         if m == 0 {
             continue;

@@ -24,9 +24,15 @@ pub(crate) fn by_autodiff(
     let mut rows = Vec::with_capacity(n);
     for k in 0..n {
         let leaf = y.clone().autodiff().require_grad();
-        let column = jacobian(leaf.clone()).slice_dim(2, k..k + 1).squeeze_dim::<2>(2);
+        let column = jacobian(leaf.clone())
+            .slice_dim(2, k..k + 1)
+            .squeeze_dim::<2>(2);
         let total = (column * multipliers.clone()).sum();
-        let row = if total.is_tracked() { leaf.grad(&total.backward()) } else { None };
+        let row = if total.is_tracked() {
+            leaf.grad(&total.backward())
+        } else {
+            None
+        };
         // Nothing tracked means that this column of the Jacobian is constant.
         let row = row.unwrap_or_else(|| y.clone().inner().zeros_like());
         rows.push(row.reshape([batch, 1, n]));
@@ -53,9 +59,18 @@ mod tests {
         let v = tensor(vec![2.0, 3.0, 5.0, -1.0, 0.5, 1.0], [2, 3]);
         let got = numbers(&residual.curvature(y, v).unwrap());
         let expected = |a: f64, b: f64, v: [f64; 2]| {
-            [2.0 * v[0] * b, 2.0 * v[0] * a, 2.0 * v[0] * a, -v[1] * b.sin()]
+            [
+                2.0 * v[0] * b,
+                2.0 * v[0] * a,
+                2.0 * v[0] * a,
+                -v[1] * b.sin(),
+            ]
         };
-        let expected = [expected(0.7, -0.4, [2.0, 3.0]), expected(1.5, 2.0, [-1.0, 0.5])].concat();
+        let expected = [
+            expected(0.7, -0.4, [2.0, 3.0]),
+            expected(1.5, 2.0, [-1.0, 0.5]),
+        ]
+        .concat();
         for (got, expected) in got.iter().zip(&expected) {
             // A few roundings of numbers of order one.
             assert!((got - expected).abs() < 1e-14, "{got} {expected}");
@@ -77,13 +92,30 @@ mod tests {
             }
         }
         let parts: Vec<Arc<dyn feasible_core::Constraints>> = vec![
-            Arc::new(Quadratic::diagonal(tensor(draw(3 * n), [3, n]), tensor(draw(3 * n), [3, n]), bounds(3)).unwrap()),
+            Arc::new(
+                Quadratic::diagonal(
+                    tensor(draw(3 * n), [3, n]),
+                    tensor(draw(3 * n), [3, n]),
+                    bounds(3),
+                )
+                .unwrap(),
+            ),
             Arc::new(Affine::shared(tensor(draw(n), [1, n]), bounds(1)).unwrap()),
-            Arc::new(Quadratic::dense(tensor(dense, [2, n, n]), tensor(draw(2 * n), [2, n]), bounds(2)).unwrap()),
+            Arc::new(
+                Quadratic::dense(
+                    tensor(dense, [2, n, n]),
+                    tensor(draw(2 * n), [2, n]),
+                    bounds(2),
+                )
+                .unwrap(),
+            ),
         ];
         let constraints = Stacked::new(parts).unwrap();
         let residual = ConstraintResidual::new(&constraints, tensor(vec![0.0; 6], [1, 6])).unwrap();
-        let (y, v) = (tensor(draw(batch * n), [batch, n]), tensor(draw(batch * 6), [batch, 6]));
+        let (y, v) = (
+            tensor(draw(batch * n), [batch, n]),
+            tensor(draw(batch * 6), [batch, 6]),
+        );
         let closed = numbers(&residual.curvature(y.clone(), v.clone()).unwrap());
         let passes = numbers(&by_autodiff(|y| residual.linearise(y).1, y, v).unwrap());
         for (closed, passes) in closed.iter().zip(&passes) {
@@ -95,7 +127,9 @@ mod tests {
     fn a_tracked_capture_is_refused() {
         let p = tensor(vec![2.0], [1, 1]).require_grad();
         let residual = FunctionResidual::new(1, 1, move |y| y.square() * p.clone());
-        let error = residual.curvature(tensor(vec![1.0], [1, 1]), tensor(vec![1.0], [1, 1])).unwrap_err();
+        let error = residual
+            .curvature(tensor(vec![1.0], [1, 1]), tensor(vec![1.0], [1, 1]))
+            .unwrap_err();
         assert_eq!(error, Error::TrackedCapture);
     }
 }

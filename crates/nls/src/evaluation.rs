@@ -31,9 +31,15 @@ pub(crate) struct Evaluation {
 pub(crate) struct RowWeights(pub(crate) Option<Tensor<2>>);
 
 impl RowWeights {
-    pub(crate) fn new<R: Residual + ?Sized>(weights: &Weights, residual: &R, start: &Tensor<2>) -> Result<Self, Error> {
+    pub(crate) fn new<R: Residual + ?Sized>(
+        weights: &Weights,
+        residual: &R,
+        start: &Tensor<2>,
+    ) -> Result<Self, Error> {
         let shape = [start.dims()[0], residual.rows()];
-        weights.resolve(shape, || Ok(linearise(residual, start)?.1)).map(Self)
+        weights
+            .resolve(shape, || Ok(linearise(residual, start)?.1))
+            .map(Self)
     }
 
     pub(crate) fn fixed(&self) -> Self {
@@ -56,7 +62,10 @@ impl RowWeights {
 }
 
 /// r(y) and J(y) with their shapes checked.
-pub(crate) fn linearise<R: Residual + ?Sized>(residual: &R, y: &Tensor<2>) -> Result<(Tensor<2>, Tensor<3>), Error> {
+pub(crate) fn linearise<R: Residual + ?Sized>(
+    residual: &R,
+    y: &Tensor<2>,
+) -> Result<(Tensor<2>, Tensor<3>), Error> {
     let ([batch, n], m) = (y.dims(), residual.rows());
     let (values, jacobian) = residual.linearise(y.clone());
     check("residual(y)", &values.dims(), &[batch, m])?;
@@ -101,7 +110,13 @@ impl Evaluation {
                 numbers.chain(&plain[b * m..][..m]).all(|v| v.is_finite())
             })
             .collect();
-        Ok(Self { jacobian, residual: weighted, linear, norms: max_abs_rows(&plain, m, batch), finite })
+        Ok(Self {
+            jacobian,
+            residual: weighted,
+            linear,
+            norms: max_abs_rows(&plain, m, batch),
+            finite,
+        })
     }
 
     /// ½‖W r‖² per sample.
@@ -130,7 +145,10 @@ pub(crate) fn values<R: Residual + ?Sized>(
 
 /// Half the squared norm of every row of `[batch, m]`.
 pub(crate) fn costs(residual: &[f64], m: usize) -> Vec<f64> {
-    residual.chunks_exact(m).map(|r| 0.5 * r.iter().map(|v| v * v).sum::<f64>()).collect()
+    residual
+        .chunks_exact(m)
+        .map(|r| 0.5 * r.iter().map(|v| v * v).sum::<f64>())
+        .collect()
 }
 
 /// The largest absolute value of every row of `[batch, m]`; NaN if one is.
@@ -139,5 +157,11 @@ pub(crate) fn max_abs_rows(values: &[f64], m: usize, batch: usize) -> Vec<f64> {
 }
 
 pub(crate) fn max_abs(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |largest: f64, v| if v.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(v.abs()) })
+    values.iter().fold(0.0, |largest: f64, v| {
+        if v.is_nan() || largest.is_nan() {
+            f64::NAN
+        } else {
+            largest.max(v.abs())
+        }
+    })
 }

@@ -49,8 +49,18 @@ impl FunctionResidual<()> {
 impl<F: Fn(Dual, &[Tensor<2>]) -> Dual> FunctionResidual<F> {
     /// `function` maps `variables` components to `rows`, and takes `parameters` in the order given
     /// here, each with a leading batch or 1. Both backward modes differentiate with respect to them.
-    pub fn with_parameters(variables: usize, rows: usize, parameters: Vec<Tensor<2>>, function: F) -> Self {
-        Self { function, parameters, variables, rows }
+    pub fn with_parameters(
+        variables: usize,
+        rows: usize,
+        parameters: Vec<Tensor<2>>,
+        function: F,
+    ) -> Self {
+        Self {
+            function,
+            parameters,
+            variables,
+            rows,
+        }
     }
 
     /// The parameters.
@@ -84,7 +94,10 @@ impl<F: Fn(Dual, &[Tensor<2>]) -> Dual> Residual for FunctionResidual<F> {
     }
 
     fn batch(&self) -> Option<usize> {
-        self.parameters.iter().map(|p| p.dims()[0]).find(|&batch| batch != 1)
+        self.parameters
+            .iter()
+            .map(|p| p.dims()[0])
+            .find(|&batch| batch != 1)
     }
 
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
@@ -97,7 +110,11 @@ impl<F: Fn(Dual, &[Tensor<2>]) -> Dual> Residual for FunctionResidual<F> {
 
     fn curvature(&self, y: Tensor<2>, multipliers: Tensor<2>) -> Result<Tensor<3>, Error> {
         let constants: Vec<_> = self.parameters.iter().map(|p| fixed(p.clone())).collect();
-        let jacobian = |y| (self.function)(Dual::variable(y), &constants).into_parts(self.variables).1;
+        let jacobian = |y| {
+            (self.function)(Dual::variable(y), &constants)
+                .into_parts(self.variables)
+                .1
+        };
         curvature::by_autodiff(jacobian, y, multipliers)
     }
 }

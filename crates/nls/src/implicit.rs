@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burn::tensor::Tensor;
 use faer::linalg::solvers::{Llt, Solve};
 use faer::{Col, Mat, Side};
 use feasible_core::host::{self, HostAdjoint, Input};
@@ -9,25 +10,32 @@ use rayon::prelude::*;
 
 use crate::evaluation::{RowWeights, fixed, linearise};
 use crate::step::Linear;
-use crate::{Error, GradientQuality, Residual, Solution, Status};
+use crate::{Error, GradientQuality, Residual, Status};
 
 /// Eigenvalues of the Hessian below this times the largest count as zero. The Hessian holds squares
 /// of the Jacobian's singular values: those below 1e-5 of the largest are then not inverted, and
 /// what is inverted loses at most ten of sixteen digits.
 const RANK_TOLERANCE: f64 = 1e-10;
 
-/// Gives the solution, a constant so far, its gradient.
+/// A solution with its gradient, and how good that is.
+#[derive(Debug)]
+pub(crate) struct ImplicitGradient {
+    pub(crate) y: Tensor<2>,
+    pub(crate) quality: Vec<GradientQuality>,
+}
+
+/// Gives the solution `y`, a constant so far, its gradient; `None` if nothing asks for one.
 ///
 /// At a stationary point F(y, θ) = JᵀW²r = 0, hence dy/dθ = −H⁻¹ ∂F/∂θ with H = ∂F/∂y. F is recorded
 /// once at the solution held constant; its adjoint is −H⁻¹ times the cotangent of y.
-pub(crate) fn attach<R: Residual + ?Sized>(
+pub(crate) fn differentiate<R: Residual + ?Sized>(
     residual: &R,
     weights: &RowWeights,
-    solution: &mut Solution,
-) -> Result<(), Error> {
-    let y = solution.y.clone();
+    y: &Tensor<2>,
+    status: &[Status],
+) -> Result<Option<ImplicitGradient>, Error> {
     let [batch, n] = y.dims();
-    let (values, jacobian) = linearise(residual, &y)?;
+    let (values, jacobian) = linearise(residual, y)?;
     // J is needed on the host without the weights of the tape.
     let constant = weights.fixed();
     let linear = Linear {
@@ -41,27 +49,49 @@ pub(crate) fn attach<R: Residual + ?Sized>(
     let residuals = weights.apply(values).unsqueeze_dim::<3>(1);
     let stationarity = residuals.matmul(weighted).squeeze_dim::<2>(1);
     if !stationarity.is_tracked() {
-        return Ok(());
+        return Ok(None);
     }
     let curvature = residual.curvature(y.clone(), multipliers)?;
     let expected = [batch, n, n];
     if curvature.dims() != expected {
-        return Err(feasible_core::Error::shape("curvature(y)", &curvature.dims(), format!("{expected:?}")).into());
+        return Err(feasible_core::Error::shape(
+            "curvature(y)",
+            &curvature.dims(),
+            format!("{expected:?}"),
+        )
+        .into());
     }
     let curvature = host::read("curvature(y)", &curvature)?;
     let inverses: Vec<Inverse> = (0..batch)
         .into_par_iter()
-        .map(|b| match solution.status[b].is_failure() {
+        .map(|b| match status[b].is_failure() {
             true => Inverse::None,
-            false => Inverse::of(hessian(linear.jacobian_of(b), &curvature[b * n * n..][..n * n], n)),
+            false => Inverse::of(hessian(
+                linear.jacobian_of(b),
+                &curvature[b * n * n..][..n * n],
+                n,
+            )),
         })
         .collect();
-    let quality = inverses.iter().zip(&solution.status).map(|(inverse, status)| inverse.quality(*status)).collect();
-    solution.gradient = Some(quality);
-    let values = host::read("y", &y)?;
-    let adjoint = Arc::new(StationarityAdjoint { inverses, variables: n });
-    solution.y = host::record(values, [batch, n], &y.device(), y.dtype(), vec![Input::new(stationarity)], adjoint);
-    Ok(())
+    let quality = inverses
+        .iter()
+        .zip(status)
+        .map(|(inverse, status)| inverse.quality(*status))
+        .collect();
+    let values = host::read("y", y)?;
+    let adjoint = Arc::new(StationarityAdjoint {
+        inverses,
+        variables: n,
+    });
+    let y = host::record(
+        values,
+        [batch, n],
+        &y.device(),
+        y.dtype(),
+        vec![Input::new(stationarity)],
+        adjoint,
+    );
+    Ok(Some(ImplicitGradient { y, quality }))
 }
 
 /// BᵀB + curvature, the lower triangle made exactly symmetric.
@@ -84,7 +114,11 @@ enum Inverse {
     None,
     Cholesky(Llt<f64>),
     /// Eigenvectors in columns, with inverted eigenvalues; zero for those that vanish.
-    Spectral { vectors: Mat<f64>, inverted: Vec<f64>, degenerate: bool },
+    Spectral {
+        vectors: Mat<f64>,
+        inverted: Vec<f64>,
+        degenerate: bool,
+    },
 }
 
 impl Inverse {
@@ -95,21 +129,28 @@ impl Inverse {
         }
         if let Ok(factor) = Llt::new(h.as_ref(), Side::Lower) {
             let pivots = (0..n).map(|i| factor.L()[(i, i)].powi(2));
-            let (least, most) = pivots.fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), p| (a.min(p), b.max(p)));
+            let (least, most) = pivots.fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), p| {
+                (a.min(p), b.max(p))
+            });
             // Pivots bound the condition number from below only, but within a factor of order n in
             // practice: far from the tolerance they decide, and near it the spectrum does.
             if least > 1e3 * RANK_TOLERANCE * most {
                 return Self::Cholesky(factor);
             }
         }
-        let Ok(eigen) = h.self_adjoint_eigen(Side::Lower) else { return Self::None };
+        let Ok(eigen) = h.self_adjoint_eigen(Side::Lower) else {
+            return Self::None;
+        };
         let values: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
         let largest = values.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
         let vanishes = |v: f64| v.abs() <= RANK_TOLERANCE * largest;
         Self::Spectral {
             vectors: eigen.U().to_owned(),
             degenerate: values.iter().any(|v| vanishes(*v)),
-            inverted: values.into_iter().map(|v| if vanishes(v) { 0.0 } else { 1.0 / v }).collect(),
+            inverted: values
+                .into_iter()
+                .map(|v| if vanishes(v) { 0.0 } else { 1.0 / v })
+                .collect(),
         }
     }
 
@@ -117,7 +158,9 @@ impl Inverse {
         match self {
             Self::None => GradientQuality::Unavailable,
             _ if !status.is_converged() => GradientQuality::Inexact,
-            Self::Spectral { degenerate: true, .. } => GradientQuality::Degenerate,
+            Self::Spectral {
+                degenerate: true, ..
+            } => GradientQuality::Degenerate,
             Self::Cholesky(_) | Self::Spectral { .. } => GradientQuality::Exact,
         }
     }
@@ -128,7 +171,9 @@ impl Inverse {
         match self {
             Self::None => return,
             Self::Cholesky(factor) => factor.solve_in_place(rhs.as_mat_mut()),
-            Self::Spectral { vectors, inverted, .. } => {
+            Self::Spectral {
+                vectors, inverted, ..
+            } => {
                 let mut coordinates = vectors.transpose() * &rhs;
                 for (c, factor) in coordinates.iter_mut().zip(inverted) {
                     *c *= factor;
@@ -152,7 +197,11 @@ impl HostAdjoint for StationarityAdjoint {
     fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
         let mut out = vec![0.0; cotangent.len()];
         let n = self.variables;
-        (&self.inverses, cotangent.par_chunks_exact(n), out.par_chunks_exact_mut(n))
+        (
+            &self.inverses,
+            cotangent.par_chunks_exact(n),
+            out.par_chunks_exact_mut(n),
+        )
             .into_par_iter()
             .for_each(|(inverse, cotangent, out)| inverse.apply(cotangent, out));
         vec![out]

@@ -1,11 +1,11 @@
 use std::ops::ControlFlow;
 
-use burn::tensor::{Bool, Tensor, TensorData};
-use feasible_core::host::{self, Input};
+use burn::tensor::Tensor;
+use feasible_core::host;
 
-use crate::evaluation::{self, Evaluation, RowWeights, fixed};
-use crate::step::Steps;
-use crate::{Backward, Damping, Error, Iteration, Residual, Settings, Solution, Status, Stopping, Weights, implicit};
+use crate::evaluation::RowWeights;
+use crate::state::{Start, State};
+use crate::{Backward, Error, Iteration, Residual, Settings, Solution, Status, Weights, implicit};
 
 /// Gauss-Newton and Levenberg-Marquardt for a batch of nonlinear least-squares problems.
 ///
@@ -30,9 +30,9 @@ use crate::{Backward, Damping, Error, Iteration, Residual, Settings, Solution, S
 ///
 /// Wrong shapes and numbers in the start that are not finite. Whatever goes wrong with a sample
 /// later is its [`Status`]; its variables stay at the last iterate where the residual was finite,
-/// and other samples are not affected. A residual that is not finite at the START of a sample is
-/// reported the same way, but backward passes through the residual's own operations may then give
-/// gradients of tensors shared by the batch that are not finite.
+/// or at its start if it was nowhere, and other samples are not affected, in values or gradients.
+/// (One exception: a sample whose residual is not finite even at another sample's variables, because
+/// its own parameters are bad, can make gradients of tensors shared by the batch NaN.)
 ///
 /// # Cost
 ///
@@ -57,7 +57,10 @@ impl LevenbergMarquardt {
     /// If a setting is out of range.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         settings.validate()?;
-        Ok(Self { settings, weights: Weights::None })
+        Ok(Self {
+            settings,
+            weights: Weights::None,
+        })
     }
 
     /// The same solver with row weights.
@@ -77,7 +80,11 @@ impl LevenbergMarquardt {
     /// # Errors
     /// If `start` has another shape than the residual needs or is not finite; if the residual, its
     /// Jacobian or the weights have wrong shapes; see also [`Error::TrackedCapture`].
-    pub fn solve<R: Residual + ?Sized>(&self, residual: &R, start: Tensor<2>) -> Result<Solution, Error> {
+    pub fn solve<R: Residual + ?Sized>(
+        &self,
+        residual: &R,
+        start: Tensor<2>,
+    ) -> Result<Solution, Error> {
         let mut residual = residual;
         self.run(&mut residual, start, None)
     }
@@ -110,19 +117,21 @@ impl LevenbergMarquardt {
         if batch == 0 || n == 0 || residual.rows() == 0 {
             return Ok(nothing_to_do(start));
         }
-        let weights = RowWeights::new(&self.weights, residual, &start)?;
         let recorded = self.settings.backward == Backward::Unrolled;
-        let mut state = State::new(start.clone(), &self.settings, recorded);
-        let run_weights = if recorded { weights.clone() } else { weights.fixed() };
-        if !recorded {
-            state.y = fixed(state.y);
+        let (start, mut evaluation) = Start::new(residual, start, recorded)?;
+        let weights = RowWeights::new(&self.weights, residual, &start.point)?;
+        if weights.0.is_some() {
+            // Linearised without them so far.
+            evaluation = None;
         }
-        let mut evaluation = None;
+        let run_weights = if recorded {
+            weights.clone()
+        } else {
+            weights.fixed()
+        };
+        let mut state = State::new(start, &self.settings, recorded);
         for index in 0..self.settings.max_iterations {
-            let at = match evaluation.take() {
-                Some(at) => at,
-                None => state.evaluate(residual, &run_weights)?,
-            };
+            let at = state.evaluate(residual, &run_weights, evaluation.take())?;
             state.stop_by_residual(&self.settings);
             if state.finished() {
                 break;
@@ -152,16 +161,13 @@ impl LevenbergMarquardt {
             }
         }
         state.finish(&self.settings, residual, &run_weights)?;
-        let mut solution = state.into_solution();
-        if self.settings.backward == Backward::Implicit {
-            implicit::attach(residual, &weights, &mut solution)?;
+        if recorded {
+            return Ok(state.into_solution(None));
         }
-        Ok(solution)
+        let gradient = implicit::differentiate(residual, &weights, &state.y, &state.statuses())?;
+        Ok(state.into_solution(gradient))
     }
 }
-
-/// Relative rounding of a cost, in units of the precision: sums of squares of a few dozen rows.
-const COST_ROUNDING: f64 = 10.0;
 
 type Callback<'a, R> = dyn FnMut(&Iteration<'_>, &mut R) -> ControlFlow<()> + 'a;
 
@@ -188,211 +194,5 @@ fn nothing_to_do(start: Tensor<2>) -> Solution {
         iterations: vec![0; batch],
         residual_norm: vec![0.0; batch],
         gradient: None,
-    }
-}
-
-/// Where the batch stands.
-struct State {
-    y: Tensor<2>,
-    /// The variables before the last step: what a sample returns to when its residual is not finite.
-    previous: Tensor<2>,
-    status: Vec<Option<Status>>,
-    iterations: Vec<usize>,
-    damping: Vec<f64>,
-    norms: Vec<f64>,
-    /// Whether `norms` belong to `y`.
-    norms_are_current: bool,
-    recorded: bool,
-}
-
-impl State {
-    fn new(start: Tensor<2>, settings: &Settings, recorded: bool) -> Self {
-        let batch = start.dims()[0];
-        Self {
-            previous: start.clone(),
-            y: start,
-            status: vec![None; batch],
-            iterations: vec![0; batch],
-            damping: vec![settings.damping.initial(); batch],
-            norms: vec![f64::NAN; batch],
-            norms_are_current: false,
-            recorded,
-        }
-    }
-
-    fn finished(&self) -> bool {
-        self.status.iter().all(Option::is_some)
-    }
-
-    fn running(&self) -> Vec<bool> {
-        self.status.iter().map(Option::is_none).collect()
-    }
-
-    fn stop_the_rest(&mut self) {
-        for status in &mut self.status {
-            status.get_or_insert(Status::Stopped);
-        }
-    }
-
-    /// Linearises at the variables, after taking samples that are not finite there back.
-    fn evaluate<R: Residual + ?Sized>(&mut self, residual: &R, weights: &RowWeights) -> Result<Evaluation, Error> {
-        let mut at = Evaluation::new(residual, &self.y, weights, self.recorded)?;
-        if self.take_back(&at.finite) {
-            // Evaluated again, so that no operation on the abandoned point stays on the tape: a zero
-            // cotangent times its infinite derivatives would be NaN.
-            at = Evaluation::new(residual, &self.y, weights, self.recorded)?;
-        }
-        self.norms.clone_from(&at.norms);
-        self.norms_are_current = true;
-        Ok(at)
-    }
-
-    /// Stops running samples that are not finite at their previous variables; whether there were any.
-    fn take_back(&mut self, finite: &[bool]) -> bool {
-        let bad: Vec<bool> = self.status.iter().zip(finite).map(|(status, finite)| {
-            // One that stopped by its last step has moved too.
-            !finite && matches!(status, None | Some(Status::ConvergedByStep | Status::Stopped))
-        }).collect();
-        if !bad.contains(&true) {
-            return false;
-        }
-        for (status, _) in self.status.iter_mut().zip(&bad).filter(|(_, bad)| **bad) {
-            *status = Some(Status::NonFinite);
-        }
-        let [batch, n] = self.y.dims();
-        let mask = Tensor::<2, Bool>::from_data(TensorData::new(bad, [batch, 1]), &self.y.device()).expand([batch, n]);
-        self.y = self.y.clone().mask_where(mask, self.previous.clone());
-        true
-    }
-
-    fn stop_by_residual(&mut self, settings: &Settings) {
-        let below = self.below(&self.norms, settings.residual_tolerance, settings.stopping);
-        self.stop(&below, Status::ConvergedByResidual);
-    }
-
-    /// Which running samples the stopping rule ends for these norms.
-    fn below(&self, norms: &[f64], tolerance: f64, stopping: Stopping) -> Vec<bool> {
-        let running = self.running();
-        let small = |b: usize| running[b] && norms[b] < tolerance;
-        match stopping {
-            Stopping::PerSample => (0..norms.len()).map(small).collect(),
-            // Samples that broke down do not hold up the others.
-            Stopping::WholeBatch => {
-                let all = (0..norms.len()).all(|b| !running[b] || small(b));
-                running.iter().map(|running| *running && all).collect()
-            }
-        }
-    }
-
-    fn stop(&mut self, which: &[bool], with: Status) {
-        for (status, _) in self.status.iter_mut().zip(which).filter(|(_, stop)| **stop) {
-            *status = Some(with);
-        }
-    }
-
-    /// Takes one step with every running sample; returns max|Δ| of each.
-    fn step<R: Residual + ?Sized>(
-        &mut self,
-        settings: &Settings,
-        residual: &R,
-        weights: &RowWeights,
-        at: &Evaluation,
-    ) -> Result<Vec<f64>, Error> {
-        let [batch, n] = self.y.dims();
-        let running = self.running();
-        let mut steps = at.linear.steps(&self.damping, &running);
-        let step_norm = evaluation::max_abs_rows(&steps.delta, n, batch);
-        for b in (0..batch).filter(|&b| running[b]) {
-            self.iterations[b] += 1;
-            let can_raise = matches!(settings.damping, Damping::Adaptive(a) if self.damping[b] < a.max);
-            if !steps.solved(b) && !can_raise {
-                self.status[b] = Some(Status::Singular);
-            }
-        }
-        let solved: Vec<bool> = (0..batch).map(|b| steps.solved(b)).collect();
-        self.adapt(settings, residual, weights, at, &mut steps)?;
-
-        if (0..batch).any(|b| steps.solved(b)) {
-            let inputs = vec![Input::new(at.jacobian.clone()), Input::new(at.residual.clone())];
-            let delta = std::mem::take(&mut steps.delta);
-            let adjoint = steps.into_adjoint(at.linear.rows, n);
-            let delta = host::record(delta, [batch, n], &self.y.device(), self.y.dtype(), inputs, adjoint);
-            let moved = self.y.clone() - delta;
-            self.previous = std::mem::replace(&mut self.y, moved);
-            self.norms_are_current = false;
-        }
-        let mut small = self.below(&step_norm, settings.step_tolerance, settings.stopping);
-        for b in 0..batch {
-            small[b] &= solved[b];
-        }
-        self.stop(&small, Status::ConvergedByStep);
-        Ok(step_norm)
-    }
-
-    /// With adaptive damping: takes back the steps that do not pay, and changes λ.
-    fn adapt<R: Residual + ?Sized>(
-        &mut self,
-        settings: &Settings,
-        residual: &R,
-        weights: &RowWeights,
-        at: &Evaluation,
-        steps: &mut Steps,
-    ) -> Result<(), Error> {
-        let Damping::Adaptive(adaptive) = settings.damping else { return Ok(()) };
-        let [batch, n] = self.y.dims();
-        let delta = host::write(steps.delta.clone(), [batch, n], &self.y.device(), self.y.dtype());
-        let trial = fixed(self.y.clone()) - delta;
-        let (_, trial) = evaluation::values(residual, &trial, weights)?;
-        let (old, new) = (at.costs(), evaluation::costs(&trial, at.linear.rows));
-        let rounding = COST_ROUNDING * self.y.dtype().finfo().map_or(f64::EPSILON, |info| info.epsilon);
-        for b in (0..batch).filter(|&b| self.status[b].is_none()) {
-            let predicted = at.linear.predicted_decrease(b, &steps.delta[b * n..][..n], self.damping[b]);
-            let noise = rounding * old[b];
-            if steps.solved(b) && predicted <= noise && new[b] <= old[b] + noise {
-                // Nothing left to measure: the step is taken and λ kept, or samples with a residual
-                // left would stall where the cost is flat, half the digits short of the solution.
-                continue;
-            }
-            // False for a NaN: a trial that is not finite.
-            let accepted = steps.solved(b) && (old[b] - new[b]) / predicted > adaptive.accept;
-            if !accepted {
-                steps.reject(b, n);
-            }
-            self.damping[b] = adaptive.update(self.damping[b], accepted);
-        }
-        Ok(())
-    }
-
-    /// Brings residuals up to date and gives every sample a status.
-    fn finish<R: Residual + ?Sized>(&mut self, settings: &Settings, residual: &R, weights: &RowWeights) -> Result<(), Error> {
-        let (batch, m) = (self.y.dims()[0], residual.rows());
-        if !self.norms_are_current {
-            let (plain, _) = evaluation::values(residual, &self.y, weights)?;
-            let mut norms = evaluation::max_abs_rows(&plain, m, batch);
-            let finite: Vec<bool> = norms.iter().map(|v| v.is_finite()).collect();
-            if self.take_back(&finite) {
-                let (plain, _) = evaluation::values(residual, &self.y, weights)?;
-                norms = evaluation::max_abs_rows(&plain, m, batch);
-            }
-            self.norms = norms;
-        }
-        self.stop_by_residual(&Settings { stopping: Stopping::PerSample, ..*settings });
-        for status in &mut self.status {
-            status.get_or_insert(Status::MaxIterations);
-        }
-        for norm in self.norms.iter_mut().filter(|norm| !norm.is_finite()) {
-            *norm = f64::NAN;
-        }
-        Ok(())
-    }
-
-    fn into_solution(self) -> Solution {
-        Solution {
-            y: self.y,
-            status: self.status.into_iter().map(|status| status.unwrap_or(Status::MaxIterations)).collect(),
-            iterations: self.iterations,
-            residual_norm: self.norms,
-            gradient: None,
-        }
     }
 }

@@ -46,6 +46,7 @@ mod levenberg_marquardt;
 mod residual;
 mod settings;
 mod solution;
+mod state;
 mod step;
 #[cfg(test)]
 mod testing;
@@ -53,9 +54,10 @@ mod weights;
 
 pub use constraint::{ConstraintResidual, batch_of_rows};
 pub use error::Error;
+pub use feasible_solver::damped::Stopping;
 pub use function::FunctionResidual;
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use residual::Residual;
-pub use settings::{AdaptiveDamping, Backward, Damping, Settings, Stopping};
+pub use settings::{AdaptiveDamping, Backward, Damping, Settings};
 pub use solution::{GradientQuality, Iteration, Solution, Status};
 pub use weights::Weights;

@@ -1,4 +1,5 @@
 use feasible_core::Error;
+use feasible_solver::damped::Stopping;
 use serde::{Deserialize, Serialize};
 
 /// How [`crate::LevenbergMarquardt`] iterates, stops and is differentiated.
@@ -57,19 +58,6 @@ pub struct AdaptiveDamping {
     pub max: f64,
 }
 
-/// What the stopping tests look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stopping {
-    /// Each sample by itself; one that stopped is frozen and keeps its variables bit for bit, so
-    /// its result does not depend on the rest of the batch.
-    #[default]
-    PerSample,
-    /// The largest residual and the largest step of the batch: all samples take the same number
-    /// of steps.
-    WholeBatch,
-}
-
 /// How gradients of the solution are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,7 +97,14 @@ impl Default for Damping {
 
 impl Default for AdaptiveDamping {
     fn default() -> Self {
-        Self { initial: 1e-3, up: 11.0, down: 9.0, accept: 0.1, min: 1e-7, max: 1e7 }
+        Self {
+            initial: 1e-3,
+            up: 11.0,
+            down: 9.0,
+            accept: 0.1,
+            min: 1e-7,
+            max: 1e7,
+        }
     }
 }
 
@@ -119,7 +114,12 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`] naming the first field out of range.
     pub fn validate(&self) -> Result<(), Error> {
-        check("max_iterations", self.max_iterations as f64, self.max_iterations > 0, "at least 1")?;
+        check(
+            "max_iterations",
+            self.max_iterations as f64,
+            self.max_iterations > 0,
+            "at least 1",
+        )?;
         self.damping.validate()?;
         non_negative("residual_tolerance", self.residual_tolerance)?;
         non_negative("step_tolerance", self.step_tolerance)
@@ -149,28 +149,87 @@ impl Damping {
 
 impl AdaptiveDamping {
     fn validate(&self) -> Result<(), Error> {
-        let Self { initial, up, down, accept, min, max } = *self;
-        check("damping.min", min, min > 0.0 && min.is_finite(), "finite and above 0")?;
-        check("damping.max", max, max >= min && max.is_finite(), "finite and at least `damping.min`")?;
-        check("damping.initial", initial, (min..=max).contains(&initial), "between `damping.min` and `damping.max`")?;
-        check("damping.up", up, up > 1.0 && up.is_finite(), "finite and above 1")?;
-        check("damping.down", down, down > 1.0 && down.is_finite(), "finite and above 1")?;
-        check("damping.accept", accept, (0.0..1.0).contains(&accept), "at least 0 and below 1")
+        let Self {
+            initial,
+            up,
+            down,
+            accept,
+            min,
+            max,
+        } = *self;
+        check(
+            "damping.min",
+            min,
+            min > 0.0 && min.is_finite(),
+            "finite and above 0",
+        )?;
+        check(
+            "damping.max",
+            max,
+            max >= min && max.is_finite(),
+            "finite and at least `damping.min`",
+        )?;
+        check(
+            "damping.initial",
+            initial,
+            (min..=max).contains(&initial),
+            "between `damping.min` and `damping.max`",
+        )?;
+        check(
+            "damping.up",
+            up,
+            up > 1.0 && up.is_finite(),
+            "finite and above 1",
+        )?;
+        check(
+            "damping.down",
+            down,
+            down > 1.0 && down.is_finite(),
+            "finite and above 1",
+        )?;
+        check(
+            "damping.accept",
+            accept,
+            (0.0..1.0).contains(&accept),
+            "at least 0 and below 1",
+        )
     }
 
     /// λ after a step was taken or rejected.
     pub(crate) fn update(&self, lambda: f64, accepted: bool) -> f64 {
-        let next = if accepted { lambda / self.down } else { lambda * self.up };
+        let next = if accepted {
+            lambda / self.down
+        } else {
+            lambda * self.up
+        };
         next.clamp(self.min, self.max)
     }
 }
 
 fn non_negative(setting: &'static str, value: f64) -> Result<(), Error> {
-    check(setting, value, value >= 0.0 && value.is_finite(), "finite and at least 0")
+    check(
+        setting,
+        value,
+        value >= 0.0 && value.is_finite(),
+        "finite and at least 0",
+    )
 }
 
-fn check(setting: &'static str, value: f64, valid: bool, expected: &'static str) -> Result<(), Error> {
-    if valid { Ok(()) } else { Err(Error::Setting { setting, got: value.to_string(), expected }) }
+fn check(
+    setting: &'static str,
+    value: f64,
+    valid: bool,
+    expected: &'static str,
+) -> Result<(), Error> {
+    if valid {
+        Ok(())
+    } else {
+        Err(Error::Setting {
+            setting,
+            got: value.to_string(),
+            expected,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -188,21 +247,92 @@ mod tests {
     fn out_of_range_settings_are_named() {
         let default = Settings::default();
         default.validate().unwrap();
-        Settings { damping: Damping::Fixed(0.0), ..default }.validate().unwrap();
-        assert_eq!(refused(Settings { max_iterations: 0, ..default }), "max_iterations");
-        assert_eq!(refused(Settings { damping: Damping::Fixed(f64::NAN), ..default }), "damping");
-        assert_eq!(refused(Settings { residual_tolerance: -1.0, ..default }), "residual_tolerance");
-        assert_eq!(refused(Settings { step_tolerance: f64::INFINITY, ..default }), "step_tolerance");
+        Settings {
+            damping: Damping::Fixed(0.0),
+            ..default
+        }
+        .validate()
+        .unwrap();
+        assert_eq!(
+            refused(Settings {
+                max_iterations: 0,
+                ..default
+            }),
+            "max_iterations"
+        );
+        assert_eq!(
+            refused(Settings {
+                damping: Damping::Fixed(f64::NAN),
+                ..default
+            }),
+            "damping"
+        );
+        assert_eq!(
+            refused(Settings {
+                residual_tolerance: -1.0,
+                ..default
+            }),
+            "residual_tolerance"
+        );
+        assert_eq!(
+            refused(Settings {
+                step_tolerance: f64::INFINITY,
+                ..default
+            }),
+            "step_tolerance"
+        );
         let adaptive = AdaptiveDamping::default();
         for (bad, setting) in [
-            (AdaptiveDamping { min: 0.0, ..adaptive }, "damping.min"),
-            (AdaptiveDamping { max: 1e-9, ..adaptive }, "damping.max"),
-            (AdaptiveDamping { initial: 1e9, ..adaptive }, "damping.initial"),
-            (AdaptiveDamping { up: 1.0, ..adaptive }, "damping.up"),
-            (AdaptiveDamping { down: f64::NAN, ..adaptive }, "damping.down"),
-            (AdaptiveDamping { accept: 1.0, ..adaptive }, "damping.accept"),
+            (
+                AdaptiveDamping {
+                    min: 0.0,
+                    ..adaptive
+                },
+                "damping.min",
+            ),
+            (
+                AdaptiveDamping {
+                    max: 1e-9,
+                    ..adaptive
+                },
+                "damping.max",
+            ),
+            (
+                AdaptiveDamping {
+                    initial: 1e9,
+                    ..adaptive
+                },
+                "damping.initial",
+            ),
+            (
+                AdaptiveDamping {
+                    up: 1.0,
+                    ..adaptive
+                },
+                "damping.up",
+            ),
+            (
+                AdaptiveDamping {
+                    down: f64::NAN,
+                    ..adaptive
+                },
+                "damping.down",
+            ),
+            (
+                AdaptiveDamping {
+                    accept: 1.0,
+                    ..adaptive
+                },
+                "damping.accept",
+            ),
         ] {
-            assert_eq!(refused(Settings { damping: Damping::Adaptive(bad), ..default }), setting);
+            assert_eq!(
+                refused(Settings {
+                    damping: Damping::Adaptive(bad),
+                    ..default
+                }),
+                setting
+            );
         }
     }
 

@@ -70,7 +70,8 @@ pub struct Iteration<'a> {
     /// Number of the iteration, from 0.
     pub index: usize,
     /// The variables after the iteration, `[batch, n]`. Tracked when the solve is unrolled, so that
-    /// what a callback computes from them is differentiated too.
+    /// what a callback computes from them is differentiated too. Samples that were not finite at
+    /// their start hold another sample's variables here.
     pub y: &'a Tensor<2>,
     /// ½‖W r‖² before the iteration.
     pub cost: &'a [f64],

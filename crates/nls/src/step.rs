@@ -51,7 +51,11 @@ struct Sample {
 
 impl Linear {
     pub(crate) fn batch(&self) -> usize {
-        if self.rows == 0 { 0 } else { self.residual.len() / self.rows }
+        if self.rows == 0 {
+            0
+        } else {
+            self.residual.len() / self.rows
+        }
     }
 
     pub(crate) fn jacobian_of(&self, sample: usize) -> &[f64] {
@@ -71,13 +75,24 @@ impl Linear {
                 if !live[sample] {
                     return None;
                 }
-                Sample::solve(self.jacobian_of(sample), self.residual_of(sample), self.variables, damping[sample])
+                Sample::solve(
+                    self.jacobian_of(sample),
+                    self.residual_of(sample),
+                    self.variables,
+                    damping[sample],
+                )
             })
             .collect();
         let mut delta = vec![0.0; self.batch() * self.variables];
         for (sample, delta) in samples.iter().zip(delta.chunks_exact_mut(self.variables)) {
             if let Some(sample) = sample {
-                delta.copy_from_slice(sample.delta.try_as_col_major().expect("one column").as_slice());
+                delta.copy_from_slice(
+                    sample
+                        .delta
+                        .try_as_col_major()
+                        .expect("one column")
+                        .as_slice(),
+                );
             }
         }
         Steps { delta, samples }
@@ -86,7 +101,11 @@ impl Linear {
     /// ½ Δᵀ(λΔ + Bᵀs): by how much the damped linearisation says that the cost falls.
     pub(crate) fn predicted_decrease(&self, sample: usize, delta: &[f64], damping: f64) -> f64 {
         let mut total: f64 = delta.iter().map(|d| damping * d * d).sum();
-        for (row, s) in self.jacobian_of(sample).chunks_exact(self.variables).zip(self.residual_of(sample)) {
+        for (row, s) in self
+            .jacobian_of(sample)
+            .chunks_exact(self.variables)
+            .zip(self.residual_of(sample))
+        {
             total += s * row.iter().zip(delta).map(|(b, d)| b * d).sum::<f64>();
         }
         0.5 * total
@@ -107,7 +126,11 @@ impl Steps {
 
     /// The adjoint with respect to B and s, in that order.
     pub(crate) fn into_adjoint(self, rows: usize, variables: usize) -> Arc<dyn HostAdjoint> {
-        Arc::new(StepAdjoint { rows, variables, samples: self.samples })
+        Arc::new(StepAdjoint {
+            rows,
+            variables,
+            samples: self.samples,
+        })
     }
 }
 
@@ -122,11 +145,22 @@ impl Sample {
         let by_rows = rows.len() < n;
         if rows.is_empty() {
             let (multiplier, delta) = (Col::zeros(0), Col::zeros(n));
-            return Some(Self { rows, jacobian: b, multiplier, delta, factor: None, by_rows });
+            return Some(Self {
+                rows,
+                jacobian: b,
+                multiplier,
+                delta,
+                factor: None,
+                by_rows,
+            });
         }
         let size = if by_rows { rows.len() } else { n };
         let mut matrix = Mat::<f64>::zeros(size, size);
-        let (lhs, rhs) = if by_rows { (b.as_ref(), b.transpose()) } else { (b.transpose(), b.as_ref()) };
+        let (lhs, rhs) = if by_rows {
+            (b.as_ref(), b.transpose())
+        } else {
+            (b.transpose(), b.as_ref())
+        };
         faer::linalg::matmul::matmul(matrix.as_mut(), Accum::Replace, lhs, rhs, 1.0, Par::Seq);
         for i in 0..size {
             matrix[(i, i)] += damping;
@@ -156,7 +190,14 @@ impl Sample {
         if !delta.iter().all(|d| d.is_finite()) {
             return None;
         }
-        Some(Self { rows, jacobian: b, multiplier, delta, factor: Some(factor), by_rows })
+        Some(Self {
+            rows,
+            jacobian: b,
+            multiplier,
+            delta,
+            factor: Some(factor),
+            by_rows,
+        })
     }
 
     /// Writes ∂L/∂B and ∂L/∂s of this sample for ∂L/∂Δ = `cotangent`.
@@ -198,7 +239,12 @@ impl HostAdjoint for StepAdjoint {
         let (m, n) = (self.rows, self.variables);
         let mut jacobian = vec![0.0; self.samples.len() * m * n];
         let mut residual = vec![0.0; self.samples.len() * m];
-        (&self.samples, cotangent.par_chunks_exact(n), jacobian.par_chunks_exact_mut(m * n), residual.par_chunks_exact_mut(m))
+        (
+            &self.samples,
+            cotangent.par_chunks_exact(n),
+            jacobian.par_chunks_exact_mut(m * n),
+            residual.par_chunks_exact_mut(m),
+        )
             .into_par_iter()
             .for_each(|(sample, cotangent, jacobian, residual)| {
                 if let Some(sample) = sample {
@@ -216,7 +262,12 @@ mod tests {
 
     fn random(seed: u64, batch: usize, m: usize, n: usize) -> Linear {
         let mut rng = rng(seed);
-        Linear { rows: m, variables: n, jacobian: normal(&mut rng, batch * m * n), residual: normal(&mut rng, batch * m) }
+        Linear {
+            rows: m,
+            variables: n,
+            jacobian: normal(&mut rng, batch * m * n),
+            residual: normal(&mut rng, batch * m),
+        }
     }
 
     /// The step solves its optimality condition Bᵀ(s − BΔ) = λΔ.
@@ -226,9 +277,16 @@ mod tests {
         for b in 0..linear.batch() {
             let delta = &steps.delta[b * n..][..n];
             let mut gradient: Vec<f64> = delta.iter().map(|d| -damping * d).collect();
-            for (row, s) in linear.jacobian_of(b).chunks_exact(n).zip(linear.residual_of(b)) {
+            for (row, s) in linear
+                .jacobian_of(b)
+                .chunks_exact(n)
+                .zip(linear.residual_of(b))
+            {
                 let left = s - row.iter().zip(delta).map(|(b, d)| b * d).sum::<f64>();
-                gradient.iter_mut().zip(row).for_each(|(g, b)| *g += b * left);
+                gradient
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(g, b)| *g += b * left);
             }
             worst = gradient.iter().fold(worst, |a, g| a.max(g.abs()));
         }
@@ -243,16 +301,28 @@ mod tests {
                 let steps = linear.steps(&[damping; 4], &[true; 4]);
                 // Square Gaussian matrices of this size have condition numbers below 1e3; squared,
                 // times rounding 1e-16, times entries of order 10.
-                assert!(stationarity_error(&linear, &steps, damping) < 1e-8, "{m} rows, {n} variables, damping {damping}");
+                assert!(
+                    stationarity_error(&linear, &steps, damping) < 1e-8,
+                    "{m} rows, {n} variables, damping {damping}"
+                );
             }
         }
     }
 
     #[test]
     fn undamped_steps_with_few_rows_are_the_shortest_solutions() {
-        let linear = Linear { rows: 1, variables: 2, jacobian: vec![3.0, 4.0], residual: vec![25.0] };
+        let linear = Linear {
+            rows: 1,
+            variables: 2,
+            jacobian: vec![3.0, 4.0],
+            residual: vec![25.0],
+        };
         let steps = linear.steps(&[0.0], &[true]);
-        assert!((steps.delta[0] - 3.0).abs() < 1e-14 && (steps.delta[1] - 4.0).abs() < 1e-14, "{:?}", steps.delta);
+        assert!(
+            (steps.delta[0] - 3.0).abs() < 1e-14 && (steps.delta[1] - 4.0).abs() < 1e-14,
+            "{:?}",
+            steps.delta
+        );
     }
 
     #[test]
@@ -261,9 +331,17 @@ mod tests {
         let mut jacobian = vec![0.0; 4 * 4];
         jacobian[4..12].copy_from_slice(&few.jacobian);
         let residual = vec![0.0, few.residual[0], few.residual[1], 0.0];
-        let many = Linear { rows: 4, variables: 4, jacobian, residual };
+        let many = Linear {
+            rows: 4,
+            variables: 4,
+            jacobian,
+            residual,
+        };
         for damping in [0.0, 0.1] {
-            let (a, b) = (few.steps(&[damping], &[true]), many.steps(&[damping], &[true]));
+            let (a, b) = (
+                few.steps(&[damping], &[true]),
+                many.steps(&[damping], &[true]),
+            );
             assert_eq!(a.delta, b.delta);
             let (a, b) = (a.into_adjoint(2, 4), b.into_adjoint(4, 4));
             let (a, b) = (a.vjp(&[1.0, -2.0, 0.5, 3.0]), b.vjp(&[1.0, -2.0, 0.5, 3.0]));
@@ -282,11 +360,19 @@ mod tests {
         linear.jacobian[3..6].copy_from_slice(&first);
         linear.jacobian[12] = 1e200;
         let steps = linear.steps(&[0.0; 3], &[true; 3]);
-        assert_eq!([steps.solved(0), steps.solved(1), steps.solved(2)], [false, true, false]);
+        assert_eq!(
+            [steps.solved(0), steps.solved(1), steps.solved(2)],
+            [false, true, false]
+        );
         assert_eq!(steps.delta[..3], [0.0; 3]);
         assert_eq!(steps.delta[3..6], clean.delta[3..6]);
         let gradients = steps.into_adjoint(2, 3).vjp(&[1.0; 9]);
-        assert!(gradients[0].iter().chain(&gradients[1]).all(|v| v.is_finite()));
+        assert!(
+            gradients[0]
+                .iter()
+                .chain(&gradients[1])
+                .all(|v| v.is_finite())
+        );
         assert!(gradients[0][..6].iter().all(|v| *v == 0.0));
     }
 
@@ -297,27 +383,46 @@ mod tests {
                 let linear = random(40 + m as u64, 3, m, n);
                 let cotangent = normal(&mut rng(1), 3 * n);
                 let value = |jacobian: &[f64], residual: &[f64]| -> f64 {
-                    let linear =
-                        Linear { rows: m, variables: n, jacobian: jacobian.to_vec(), residual: residual.to_vec() };
+                    let linear = Linear {
+                        rows: m,
+                        variables: n,
+                        jacobian: jacobian.to_vec(),
+                        residual: residual.to_vec(),
+                    };
                     let steps = linear.steps(&[damping; 3], &[true; 3]);
                     steps.delta.iter().zip(&cotangent).map(|(d, c)| d * c).sum()
                 };
-                let gradients = linear.steps(&[damping; 3], &[true; 3]).into_adjoint(m, n).vjp(&cotangent);
+                let gradients = linear
+                    .steps(&[damping; 3], &[true; 3])
+                    .into_adjoint(m, n)
+                    .vjp(&cotangent);
                 let difference = |which: usize, entry: usize, step: f64| {
-                    let (mut jacobian, mut residual) = (linear.jacobian.clone(), linear.residual.clone());
-                    if which == 0 { jacobian[entry] += step } else { residual[entry] += step }
+                    let (mut jacobian, mut residual) =
+                        (linear.jacobian.clone(), linear.residual.clone());
+                    if which == 0 {
+                        jacobian[entry] += step
+                    } else {
+                        residual[entry] += step
+                    }
                     value(&jacobian, &residual)
                 };
                 for which in 0..2 {
-                    let largest = gradients[which].iter().fold(1.0, |a: f64, v| a.max(v.abs()));
+                    let largest = gradients[which]
+                        .iter()
+                        .fold(1.0, |a: f64, v| a.max(v.abs()));
                     for (entry, exact) in gradients[which].iter().enumerate() {
                         // Fourth order, step 1e-3 times the sensitivity: ill-conditioned samples have
                         // large higher derivatives.
                         let h = 1e-3 / largest;
-                        let d = |k: f64| difference(which, entry, k * h) - difference(which, entry, -k * h);
+                        let d = |k: f64| {
+                            difference(which, entry, k * h) - difference(which, entry, -k * h)
+                        };
                         let quotient = (8.0 * d(1.0) - d(2.0)) / (12.0 * h);
                         let error = (exact - quotient).abs() / largest;
-                        assert!(error < 1e-7, "{m}×{n}, damping {damping}, input {which}, entry {entry}: {exact} {quotient}");
+                        assert!(
+                            error < 1e-7,
+                            "{m}×{n}, damping {damping}, input {which}, entry {entry}: {exact} {quotient}"
+                        );
                     }
                 }
             }

@@ -3,10 +3,10 @@
 mod support;
 
 use burn::tensor::Tensor;
-use feasible_core::{Dual, Quadratic, Bounds};
+use feasible_core::{Bounds, Dual, Quadratic};
 use feasible_nls::{
-    Backward, ConstraintResidual, Damping, Error, FunctionResidual, GradientQuality, LevenbergMarquardt, Residual, Settings,
-    Status, Weights,
+    Backward, ConstraintResidual, Damping, Error, FunctionResidual, GradientQuality,
+    LevenbergMarquardt, Residual, Settings, Status, Weights,
 };
 use support::{check_gradients, normal, numbers, rng, tensor};
 
@@ -14,7 +14,11 @@ const BATCH: usize = 6;
 
 /// A nonlinear residual of m rows in n variables with per-sample parameters p `[batch, n]` and
 /// q `[batch, m]`, shared s `[1, n]`:  r = A(y + 0.2 sin(y + s)) + 0.1 (y·p)² − q.
-fn nonlinear(m: usize, n: usize, parameters: &[Tensor<2>]) -> FunctionResidual<impl Fn(Dual, &[Tensor<2>]) -> Dual + use<>> {
+fn nonlinear(
+    m: usize,
+    n: usize,
+    parameters: &[Tensor<2>],
+) -> FunctionResidual<impl Fn(Dual, &[Tensor<2>]) -> Dual + use<>> {
     // Far from singular, or a Gauss-Newton step differs wildly between neighbouring inputs.
     let mut matrix = normal(&mut rng(100 + (m * 17 + n) as u64), m * n);
     (0..m).for_each(|i| matrix[i * n + i % n] += 3.0);
@@ -28,12 +32,19 @@ fn nonlinear(m: usize, n: usize, parameters: &[Tensor<2>]) -> FunctionResidual<i
 
 fn inputs(seed: u64, m: usize, n: usize) -> Vec<Tensor<2>> {
     let mut rng = rng(seed);
-    let mut draw = |rows: usize, columns: usize| tensor(normal(&mut rng, rows * columns), [rows, columns]);
+    let mut draw =
+        |rows: usize, columns: usize| tensor(normal(&mut rng, rows * columns), [rows, columns]);
     vec![draw(BATCH, n), draw(BATCH, m), draw(1, n), draw(BATCH, n)]
 }
 
 fn tight(damping: Damping, backward: Backward) -> Settings {
-    Settings { damping, backward, residual_tolerance: 1e-13, step_tolerance: 1e-13, ..Settings::default() }
+    Settings {
+        damping,
+        backward,
+        residual_tolerance: 1e-13,
+        step_tolerance: 1e-13,
+        ..Settings::default()
+    }
 }
 
 /// Few iterations, so that the start matters: unrolled gradients must be exact anyway.
@@ -42,11 +53,20 @@ fn unrolled_gradients_are_those_of_the_iterations_that_were_run() {
     for (m, n) in [(2, 5), (4, 4), (6, 3), (1, 1)] {
         for damping in [Damping::Fixed(0.0), Damping::Fixed(0.3), Damping::default()] {
             for weights in [Weights::None, Weights::RowScales] {
-                let settings = Settings { max_iterations: 3, ..tight(damping, Backward::Unrolled) };
-                let solver = LevenbergMarquardt::new(settings).unwrap().with_weights(weights.clone());
-                let solve = |i: &[Tensor<2>]| solver.solve(&nonlinear(m, n, &i[..3]), i[3].clone()).unwrap();
+                let settings = Settings {
+                    max_iterations: 3,
+                    ..tight(damping, Backward::Unrolled)
+                };
+                let solver = LevenbergMarquardt::new(settings)
+                    .unwrap()
+                    .with_weights(weights.clone());
+                let solve = |i: &[Tensor<2>]| {
+                    solver
+                        .solve(&nonlinear(m, n, &i[..3]), i[3].clone())
+                        .unwrap()
+                };
                 let name = format!("{m} rows, {n} variables, {damping:?}, {weights:?}");
-                let worst = check_gradients(&name, &inputs(1, m, n), |i| solve(i).y, 2e-6);
+                let worst = check_gradients(&name, &inputs(1, m, n), |i| solve(i).y, 1e-4, 2e-6);
                 println!("{name}: {worst:.1e}");
             }
         }
@@ -57,18 +77,32 @@ fn unrolled_gradients_are_those_of_the_iterations_that_were_run() {
 fn unrolled_gradients_reach_given_weights() {
     for (m, n) in [(2, 4), (6, 3)] {
         let mut all = inputs(4, m, n);
-        all.push(tensor(normal(&mut rng(5), BATCH * m).iter().map(|w| 0.5 + w.abs()).collect(), [BATCH, m]));
+        all.push(tensor(
+            normal(&mut rng(5), BATCH * m)
+                .iter()
+                .map(|w| 0.5 + w.abs())
+                .collect(),
+            [BATCH, m],
+        ));
         for backward in [Backward::Unrolled, Backward::Implicit] {
             // With fewer rows than variables the weights decide the way, not a stationary point.
             if m < n && backward == Backward::Implicit {
                 continue;
             }
-            let settings = Settings { max_iterations: 100, ..tight(Damping::Fixed(0.05), backward) };
-            let solve = |i: &[Tensor<2>]| {
-                let solver = LevenbergMarquardt::new(settings).unwrap().with_weights(Weights::Given(i[4].clone()));
-                solver.solve(&nonlinear(m, n, &i[..3]), i[3].clone()).unwrap().y
+            let settings = Settings {
+                max_iterations: 100,
+                ..tight(Damping::Fixed(0.05), backward)
             };
-            let worst = check_gradients(&format!("{backward:?} {m}×{n}"), &all, solve, 2e-6);
+            let solve = |i: &[Tensor<2>]| {
+                let solver = LevenbergMarquardt::new(settings)
+                    .unwrap()
+                    .with_weights(Weights::Given(i[4].clone()));
+                solver
+                    .solve(&nonlinear(m, n, &i[..3]), i[3].clone())
+                    .unwrap()
+                    .y
+            };
+            let worst = check_gradients(&format!("{backward:?} {m}×{n}"), &all, solve, 1e-4, 2e-6);
             println!("weights, {backward:?}, {m}×{n}: {worst:.1e}");
         }
     }
@@ -77,7 +111,7 @@ fn unrolled_gradients_reach_given_weights() {
 #[test]
 fn implicit_gradients_are_exact_with_a_residual_left() {
     let mut checked = 0;
-    for seed in 0..3 {
+    for seed in 0..2 {
         for (m, n) in [(5, 3), (8, 2), (4, 4), (2, 1)] {
             for weights in [Weights::None, Weights::RowScales] {
                 let solver = LevenbergMarquardt::new(Settings {
@@ -85,19 +119,33 @@ fn implicit_gradients_are_exact_with_a_residual_left() {
                     ..tight(Damping::default(), Backward::Implicit)
                 });
                 let solver = solver.unwrap().with_weights(weights.clone());
-                let solve = |i: &[Tensor<2>]| solver.solve(&nonlinear(m, n, &i[..3]), i[3].clone()).unwrap();
+                let solve = |i: &[Tensor<2>]| {
+                    solver
+                        .solve(&nonlinear(m, n, &i[..3]), i[3].clone())
+                        .unwrap()
+                };
                 let all = inputs(seed, m, n);
                 let tracked: Vec<_> = all.iter().map(|t| t.clone().require_grad()).collect();
                 let solution = solve(&tracked);
                 let quality = solution.gradient.unwrap();
-                assert!(quality.iter().all(|q| *q == GradientQuality::Exact), "{quality:?} {:?}", solution.status);
-                let worst = check_gradients(&format!("seed {seed}, {m}×{n}"), &all, |i| solve(i).y, 1e-5);
+                assert!(
+                    quality.iter().all(|q| *q == GradientQuality::Exact),
+                    "{quality:?} {:?}",
+                    solution.status
+                );
+                let worst = check_gradients(
+                    &format!("seed {seed}, {m}×{n}, {weights:?}"),
+                    &all,
+                    |i| solve(i).y,
+                    1e-4,
+                    1e-6,
+                );
                 println!("implicit, seed {seed}, {m}×{n}: {worst:.1e}");
                 checked += BATCH;
             }
         }
     }
-    assert_eq!(checked, 3 * 4 * 2 * BATCH);
+    assert_eq!(checked, 2 * 4 * 2 * BATCH);
 }
 
 #[test]
@@ -116,19 +164,28 @@ fn both_modes_agree_with_the_closed_form_on_linear_problems() {
             });
             let solver = LevenbergMarquardt::new(tight(Damping::Fixed(0.0), backward)).unwrap();
             let solution = solver.solve(&residual, start.clone()).unwrap();
-            let expected_quality = if m < n { GradientQuality::Degenerate } else { GradientQuality::Exact };
+            let expected_quality = if m < n {
+                GradientQuality::Degenerate
+            } else {
+                GradientQuality::Exact
+            };
             if let Some(quality) = &solution.gradient {
                 assert_eq!(*quality, vec![expected_quality; BATCH]);
             }
             let c = normal(&mut rng(12), BATCH * n);
-            let gradients = (solution.y * tensor(c.clone(), [BATCH, n])).sum().backward();
+            let gradients = (solution.y * tensor(c.clone(), [BATCH, n]))
+                .sum()
+                .backward();
             let got = numbers(&b.grad(&gradients).unwrap());
             for sample in 0..BATCH {
                 for i in 0..m {
                     let expected: f64 = (0..n).map(|j| pinv[(j, i)] * c[sample * n + j]).sum();
                     // Condition numbers below 100 here.
                     let error = (got[sample * m + i] - expected).abs();
-                    assert!(error < 1e-11, "{backward:?} {m}×{n}, sample {sample}: error {error:e}");
+                    assert!(
+                        error < 1e-11,
+                        "{backward:?} {m}×{n}, sample {sample}: error {error:e}"
+                    );
                 }
             }
         }
@@ -140,19 +197,31 @@ fn implicit_gradients_of_quadratic_constraints_use_their_closed_curvature() {
     // A target out of reach: three quadratic rows in two variables, so second derivatives count.
     let h = tensor(vec![1.0, 0.5, 0.2, 2.0, 1.0, 1.0], [3, 2]);
     let a = tensor(vec![1.0, 0.0, 0.0, 1.0, -1.0, 1.0], [3, 2]);
-    let constraints = Quadratic::diagonal(h, a, Bounds::at_most(tensor(vec![0.0; 3], [1, 3])).unwrap()).unwrap();
-    let targets = tensor(normal(&mut rng(20), BATCH * 3).iter().map(|v| 2.0 + 0.5 * v).collect(), [BATCH, 3]);
-    let settings = Settings { max_iterations: 300, ..tight(Damping::default(), Backward::Implicit) };
+    let constraints =
+        Quadratic::diagonal(h, a, Bounds::at_most(tensor(vec![0.0; 3], [1, 3])).unwrap()).unwrap();
+    let targets = tensor(
+        normal(&mut rng(20), BATCH * 3)
+            .iter()
+            .map(|v| 2.0 + 0.5 * v)
+            .collect(),
+        [BATCH, 3],
+    );
+    let settings = Settings {
+        max_iterations: 300,
+        ..tight(Damping::default(), Backward::Implicit)
+    };
     let solver = LevenbergMarquardt::new(settings).unwrap();
     let solve = |i: &[Tensor<2>]| {
         let residual = ConstraintResidual::new(&constraints, i[0].clone()).unwrap();
         let start = tensor([0.8, 0.6].repeat(BATCH), [BATCH, 2]);
         let solution = solver.solve(&residual, start).unwrap();
-        assert!(solution.residual_norm.iter().all(|r| *r > 1e-3), "second derivatives must matter");
-        println!("{:?} {:?}", solution.status, solution.iterations);
+        assert!(
+            solution.residual_norm.iter().all(|r| *r > 1e-3),
+            "second derivatives must matter"
+        );
         solution.y
     };
-    let worst = check_gradients("targets", &[targets], solve, 1e-6);
+    let worst = check_gradients("targets", &[targets], solve, 1e-4, 1e-6);
     println!("quadratic constraints: {worst:.1e}");
 }
 
@@ -166,9 +235,18 @@ fn implicit_differentiation_leaves_the_network_behind_usable() {
         let residual = FunctionResidual::with_parameters(1, 2, vec![x.clone().square()], |y, p| {
             Dual::cat(vec![y.clone().square() - p[0].clone(), y * 0.1])
         });
-        let solver = LevenbergMarquardt::new(Settings { max_iterations: 300, ..tight(Damping::default(), backward) });
-        let solution = solver.unwrap().solve(&residual, tensor(vec![1.0, 1.0], [2, 1])).unwrap();
-        numbers(&x.grad(&(solution.y + x.clone().square()).sum().backward()).unwrap())
+        let solver = LevenbergMarquardt::new(Settings {
+            max_iterations: 300,
+            ..tight(Damping::default(), backward)
+        });
+        let solution = solver
+            .unwrap()
+            .solve(&residual, tensor(vec![1.0, 1.0], [2, 1]))
+            .unwrap();
+        numbers(
+            &x.grad(&(solution.y + x.clone().square()).sum().backward())
+                .unwrap(),
+        )
     };
     let (implicit, unrolled) = (solve(Backward::Implicit), solve(Backward::Unrolled));
     for (a, b) in implicit.iter().zip(&unrolled) {
@@ -178,23 +256,42 @@ fn implicit_differentiation_leaves_the_network_behind_usable() {
     // Captured instead of given, it is refused.
     let residual = FunctionResidual::new(1, 1, move |y| y.square() * p.clone());
     let solver = LevenbergMarquardt::new(tight(Damping::default(), Backward::Implicit)).unwrap();
-    assert_eq!(solver.solve(&residual, tensor(vec![1.0, 1.0], [2, 1])).unwrap_err(), Error::TrackedCapture);
+    assert_eq!(
+        solver
+            .solve(&residual, tensor(vec![1.0, 1.0], [2, 1]))
+            .unwrap_err(),
+        Error::TrackedCapture
+    );
 }
 
 #[test]
 fn samples_without_an_implicit_gradient_say_so() {
     // Sample 0 converges, 1 runs out of iterations, 2 breaks down, 3 is not isolated.
     let p = tensor(vec![1.0, 1e12, 1.0, 0.0], [4, 1]).require_grad();
-    let residual = FunctionResidual::with_parameters(1, 1, vec![p.clone()], |y, p| y.square() - p[0].clone());
-    let settings = Settings { max_iterations: 12, ..tight(Damping::Fixed(0.0), Backward::Implicit) };
+    let residual =
+        FunctionResidual::with_parameters(1, 1, vec![p.clone()], |y, p| y.square() - p[0].clone());
+    let settings = Settings {
+        max_iterations: 12,
+        ..tight(Damping::Fixed(0.0), Backward::Implicit)
+    };
     let solver = LevenbergMarquardt::new(settings).unwrap();
-    let solution = solver.solve(&residual, tensor(vec![0.7, 1.0, 0.0, 0.0], [4, 1])).unwrap();
+    let solution = solver
+        .solve(&residual, tensor(vec![0.7, 1.0, 0.0, 0.0], [4, 1]))
+        .unwrap();
     assert_eq!(
         solution.status,
-        [Status::ConvergedByResidual, Status::MaxIterations, Status::Singular, Status::ConvergedByResidual]
+        [
+            Status::ConvergedByResidual,
+            Status::MaxIterations,
+            Status::Singular,
+            Status::ConvergedByResidual
+        ]
     );
     use GradientQuality::{Degenerate, Exact, Inexact, Unavailable};
-    assert_eq!(solution.gradient.clone().unwrap(), [Exact, Inexact, Unavailable, Degenerate]);
+    assert_eq!(
+        solution.gradient.clone().unwrap(),
+        [Exact, Inexact, Unavailable, Degenerate]
+    );
     let gradient = numbers(&p.grad(&solution.y.sum().backward()).unwrap());
     assert!((gradient[0] - 0.5).abs() < 1e-12, "{gradient:?}");
     assert_eq!((gradient[2], gradient[3]), (0.0, 0.0));

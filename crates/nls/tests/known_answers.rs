@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 use faer::linalg::solvers::SolveLstsq;
 use feasible_core::Dual;
 use feasible_nls::{
-    AdaptiveDamping, Damping, Error, FunctionResidual, LevenbergMarquardt, Settings, Solution, Status, Weights,
+    AdaptiveDamping, Damping, Error, FunctionResidual, LevenbergMarquardt, Settings, Solution,
+    Status, Weights,
 };
 use support::{device, normal, numbers, rng, tensor};
 
@@ -15,7 +16,10 @@ fn solver(settings: Settings) -> LevenbergMarquardt {
 }
 
 fn fixed(damping: f64) -> Settings {
-    Settings { damping: Damping::Fixed(damping), ..Settings::default() }
+    Settings {
+        damping: Damping::Fixed(damping),
+        ..Settings::default()
+    }
 }
 
 fn scalars(y: &Dual, indices: &[usize]) -> Vec<Dual> {
@@ -39,8 +43,16 @@ fn assert_close(got: &[f64], expected: &[f64], tolerance: f64) {
 #[test]
 fn rosenbrock_from_several_starts() {
     let starts = tensor(vec![-1.2, 1.0, 3.0, -4.0, 0.0, 0.0, -1.2, 100.0], [4, 2]);
-    let solution = solver(Settings::default()).solve(&rosenbrock(), starts).unwrap();
-    assert!(solution.status.iter().all(|s| *s == Status::ConvergedByResidual), "{solution:?}");
+    let solution = solver(Settings::default())
+        .solve(&rosenbrock(), starts)
+        .unwrap();
+    assert!(
+        solution
+            .status
+            .iter()
+            .all(|s| *s == Status::ConvergedByResidual),
+        "{solution:?}"
+    );
     // The residual is below 1e-8 and the inverse Jacobian at (1, 1) has norm about 2.
     assert_close(&numbers(&solution.y), &[1.0; 8], 1e-7);
     assert!(solution.residual_norm.iter().all(|r| *r < 1e-8));
@@ -74,9 +86,15 @@ fn helical_valley_and_brown_badly_scaled() {
         let (a, b, c) = (y.column(0), y.column(1), y.column(2));
         let theta = arctan(b.clone() / a.clone()) / (2.0 * std::f64::consts::PI);
         let radius = (a.square() + b.square()).sqrt();
-        Dual::cat(vec![(c.clone() - theta * 10.0) * 10.0, (radius - 1.0) * 10.0, c])
+        Dual::cat(vec![
+            (c.clone() - theta * 10.0) * 10.0,
+            (radius - 1.0) * 10.0,
+            c,
+        ])
     });
-    let solution = solver(Settings::default()).solve(&residual, tensor(vec![1.0, 0.5, 0.0], [1, 3])).unwrap();
+    let solution = solver(Settings::default())
+        .solve(&residual, tensor(vec![1.0, 0.5, 0.0], [1, 3]))
+        .unwrap();
     assert_close(&numbers(&solution.y), &[1.0, 0.0, 0.0], 1e-8);
 
     // Problem 4: (1e6, 2e-6). Three rows for two variables, zero residual.
@@ -84,8 +102,13 @@ fn helical_valley_and_brown_badly_scaled() {
         let (a, b) = (y.column(0), y.column(1));
         Dual::cat(vec![a.clone() - 1e6, b.clone() - 2e-6, a * b - 2.0])
     });
-    let settings = Settings { max_iterations: 500, ..Settings::default() };
-    let solution = solver(settings).solve(&residual, tensor(vec![1.0, 1.0], [1, 2])).unwrap();
+    let settings = Settings {
+        max_iterations: 500,
+        ..Settings::default()
+    };
+    let solution = solver(settings)
+        .solve(&residual, tensor(vec![1.0, 1.0], [1, 2]))
+        .unwrap();
     assert!(solution.status[0].is_converged(), "{solution:?}");
     assert_close(&numbers(&solution.y), &[1e6, 2e-6], 1e-6);
 }
@@ -101,7 +124,9 @@ fn a_problem_with_a_residual_left_stops_by_its_step() {
         });
         Dual::cat(rows.collect())
     });
-    let solution = solver(Settings::default()).solve(&residual, tensor(vec![0.3, 0.4], [1, 2])).unwrap();
+    let solution = solver(Settings::default())
+        .solve(&residual, tensor(vec![0.3, 0.4], [1, 2]))
+        .unwrap();
     assert_eq!(solution.status[0], Status::ConvergedByStep);
     // The published digits.
     assert_close(&numbers(&solution.y), &[0.257_825_21; 2], 1e-6);
@@ -115,11 +140,20 @@ fn linear_problems_agree_with_a_qr_factorisation() {
         let matrix = tensor(a.clone(), [m, n]);
         let target = tensor(b.clone(), [batch, m]);
         let w: Vec<f64> = (0..m).map(|i| 1.0 + i as f64).collect();
-        let residual = FunctionResidual::new(n, m, move |y| y.left_multiply(matrix.clone()) - target.clone());
+        let residual = FunctionResidual::new(n, m, move |y| {
+            y.left_multiply(matrix.clone()) - target.clone()
+        });
         let weights = Weights::Given(tensor(w.clone(), [1, m]));
         let start = tensor(vec![0.0; batch * n], [batch, n]);
-        let solution = solver(fixed(0.0)).with_weights(weights).solve(&residual, start).unwrap();
-        assert!(solution.status.iter().all(|s| s.is_converged()), "{m}×{n} {:?}", solution.status);
+        let solution = solver(fixed(0.0))
+            .with_weights(weights)
+            .solve(&residual, start)
+            .unwrap();
+        assert!(
+            solution.status.iter().all(|s| s.is_converged()),
+            "{m}×{n} {:?}",
+            solution.status
+        );
         let got = numbers(&solution.y);
         for sample in 0..batch {
             let b = &b[sample * m..][..m];
@@ -137,7 +171,9 @@ fn linear_problems_agree_with_a_qr_factorisation() {
                 for i in 0..m {
                     z[i] = (b[i] - (0..i).map(|k| r[(k, i)] * z[k]).sum::<f64>()) / r[(i, i)];
                 }
-                (0..n).map(|j| (0..m).map(|i| q[(j, i)] * z[i]).sum()).collect()
+                (0..n)
+                    .map(|j| (0..m).map(|i| q[(j, i)] * z[i]).sum())
+                    .collect()
             };
             // Normal equations: rounding 1e-16 times a condition number of a few thousand, squared
             // at worst, but the second step refines the first.
@@ -149,18 +185,33 @@ fn linear_problems_agree_with_a_qr_factorisation() {
 #[test]
 fn adaptive_damping_succeeds_where_fixed_damping_diverges() {
     // arctan from beyond ±1.39: the Newton step overshoots, further each time.
-    let residual = FunctionResidual::new(1, 1, |y| y.map(|v| v.atan(), |v| (v.clone() * v + 1.0).recip()));
+    let residual = FunctionResidual::new(1, 1, |y| {
+        y.map(|v| v.atan(), |v| (v.clone() * v + 1.0).recip())
+    });
     let start = || tensor(vec![3.0, -10.0], [2, 1]);
     let newton = solver(fixed(0.0)).solve(&residual, start()).unwrap();
-    assert!(newton.status.iter().all(|s| !s.is_converged()), "{:?}", newton.status);
-    let adaptive = solver(Settings::default()).solve(&residual, start()).unwrap();
-    assert!(adaptive.status.iter().all(|s| s.is_converged()), "{:?}", adaptive.status);
+    assert!(
+        newton.status.iter().all(|s| !s.is_converged()),
+        "{:?}",
+        newton.status
+    );
+    let adaptive = solver(Settings::default())
+        .solve(&residual, start())
+        .unwrap();
+    assert!(
+        adaptive.status.iter().all(|s| s.is_converged()),
+        "{:?}",
+        adaptive.status
+    );
     assert_close(&numbers(&adaptive.y), &[0.0, 0.0], 1e-8);
 }
 
 #[test]
 fn adaptive_damping_never_raises_the_cost_and_ends_with_the_best_iterate() {
-    let settings = Settings { max_iterations: 6, ..Settings::default() };
+    let settings = Settings {
+        max_iterations: 6,
+        ..Settings::default()
+    };
     let mut residual = FunctionResidual::new(2, 2, |y| {
         let (a, b) = (y.column(0), y.column(1));
         Dual::cat(vec![(b - a.clone().square()) * 10.0, -a + 1.0])
@@ -173,7 +224,10 @@ fn adaptive_damping_never_raises_the_cost_and_ends_with_the_best_iterate() {
             std::ops::ControlFlow::Continue(())
         })
         .unwrap();
-    assert_eq!((solution.status[0], solution.iterations[0]), (Status::MaxIterations, 6));
+    assert_eq!(
+        (solution.status[0], solution.iterations[0]),
+        (Status::MaxIterations, 6)
+    );
     let y = numbers(&solution.y);
     for sample in 0..2 {
         let (a, b) = (y[2 * sample], y[2 * sample + 1]);
@@ -188,7 +242,11 @@ fn adaptive_damping_never_raises_the_cost_and_ends_with_the_best_iterate() {
 #[test]
 fn f32_solves_too() {
     let start = Tensor::<2>::from_data([[-1.2, 1.0]], &device());
-    let settings = Settings { residual_tolerance: 1e-5, step_tolerance: 1e-6, ..Settings::default() };
+    let settings = Settings {
+        residual_tolerance: 1e-5,
+        step_tolerance: 1e-6,
+        ..Settings::default()
+    };
     let Solution { y, status, .. } = solver(settings).solve(&rosenbrock(), start).unwrap();
     assert!(status[0].is_converged());
     assert_eq!(y.dtype(), burn::tensor::DType::F32);
@@ -199,27 +257,55 @@ fn f32_solves_too() {
 fn wrong_input_is_named() {
     let solver = solver(Settings::default());
     let error = |y: Tensor<2>| solver.solve(&rosenbrock(), y).unwrap_err().to_string();
-    assert_eq!(error(tensor(vec![0.0; 3], [1, 3])), "`start` has shape [1, 3], must be [batch, 2]");
-    assert_eq!(error(tensor(vec![0.0, f64::NAN], [1, 2])), "`start` is NaN at index [0, 1], must be finite");
+    assert_eq!(
+        error(tensor(vec![0.0; 3], [1, 3])),
+        "`start` has shape [1, 3], must be [batch, 2]"
+    );
+    assert_eq!(
+        error(tensor(vec![0.0, f64::NAN], [1, 2])),
+        "`start` is NaN at index [0, 1], must be finite"
+    );
     let too_few = FunctionResidual::new(2, 2, |y| y.column(0));
-    let error = solver.solve(&too_few, tensor(vec![0.0; 2], [1, 2])).unwrap_err().to_string();
+    let error = solver
+        .solve(&too_few, tensor(vec![0.0; 2], [1, 2]))
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "`residual(y)` has shape [1, 1], must be [1, 2]");
     let p = tensor(vec![0.0; 3], [3, 1]);
     let other_batch = FunctionResidual::with_parameters(1, 1, vec![p], |y, p| y - p[0].clone());
-    let error = solver.solve(&other_batch, tensor(vec![0.0; 2], [2, 1])).unwrap_err().to_string();
+    let error = solver
+        .solve(&other_batch, tensor(vec![0.0; 2], [2, 1]))
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "`start` has shape [2, 1], must be [3, 1]");
-    let bad = AdaptiveDamping { up: 0.5, ..AdaptiveDamping::default() };
-    let bad = Settings { damping: Damping::Adaptive(bad), ..Settings::default() };
-    assert!(matches!(LevenbergMarquardt::new(bad), Err(Error::Core(feasible_core::Error::Setting { .. }))));
+    let bad = AdaptiveDamping {
+        up: 0.5,
+        ..AdaptiveDamping::default()
+    };
+    let bad = Settings {
+        damping: Damping::Adaptive(bad),
+        ..Settings::default()
+    };
+    assert!(matches!(
+        LevenbergMarquardt::new(bad),
+        Err(Error::Core(feasible_core::Error::Setting { .. }))
+    ));
 }
 
 #[test]
 fn empty_problems_return_their_start() {
     let solver = solver(Settings::default());
-    let none = solver.solve(&rosenbrock(), Tensor::zeros([0, 2], &device())).unwrap();
+    let none = solver
+        .solve(&rosenbrock(), Tensor::zeros([0, 2], &device()))
+        .unwrap();
     assert_eq!((none.y.dims(), none.status.len()), ([0, 2], 0));
     let no_rows = FunctionResidual::new(2, 0, |y| y.slice(0..0));
-    let solution = solver.solve(&no_rows, tensor(vec![3.0, 4.0], [1, 2])).unwrap();
+    let solution = solver
+        .solve(&no_rows, tensor(vec![3.0, 4.0], [1, 2]))
+        .unwrap();
     assert_eq!(numbers(&solution.y), [3.0, 4.0]);
-    assert_eq!((solution.status[0], solution.iterations[0]), (Status::ConvergedByResidual, 0));
+    assert_eq!(
+        (solution.status[0], solution.iterations[0]),
+        (Status::ConvergedByResidual, 0)
+    );
 }

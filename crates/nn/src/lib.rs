@@ -2,4 +2,4 @@
 
 mod mlp;
 
-pub use mlp::{Activation, Mlp, MlpConfig};
+pub use mlp::{Activation, Mlp, MlpConfig, MlpError};

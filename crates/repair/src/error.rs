@@ -10,6 +10,9 @@ pub enum Error {
     /// The least-squares solve could not start.
     #[error(transparent)]
     LeastSquares(feasible_nls::Error),
+    /// The host path refused the numbers.
+    #[error(transparent)]
+    Solver(#[from] feasible_solver::Error),
 }
 
 impl From<feasible_nls::Error> for Error {

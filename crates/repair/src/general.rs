@@ -2,7 +2,7 @@
 //! unrolling.
 
 use burn::tensor::{Bool, Tensor, TensorData};
-use feasible_core::{Bounds, Constraints};
+use feasible_core::{Bounds, Constraints, host};
 use feasible_nls::{LevenbergMarquardt, Residual, Solution, Weights, batch_of_rows};
 
 use crate::{Error, RowPolicy, RowWeights, SnareNetSettings};
@@ -14,7 +14,21 @@ pub(crate) fn repair(
     constraints: &dyn Constraints,
     bounds: &Bounds,
 ) -> Result<Solution, Error> {
-    let residual = BoxResidual { constraints, bounds, rows: settings.rows };
+    let ([batch, n], variables) = (start.dims(), constraints.variables());
+    if n != variables {
+        return Err(feasible_core::Error::shape(
+            "y0",
+            &[batch, n],
+            format!("[batch, {variables}]"),
+        )
+        .into());
+    }
+    host::read_finite("y0", &start)?;
+    let residual = BoxResidual {
+        constraints,
+        bounds,
+        rows: settings.rows,
+    };
     let weights = match settings.weights {
         RowWeights::Uniform => Weights::None,
         RowWeights::InverseNorms => Weights::RowScales,
@@ -59,7 +73,8 @@ impl Residual for BoxResidual<'_> {
                 let [batch, m] = residual.dims();
                 let violated = residual.clone().not_equal_elem(0.0);
                 let equality = TensorData::new(self.bounds.equalities().to_vec(), [1, m]);
-                let equality = Tensor::<2, Bool>::from_data(equality, &residual.device()).expand([batch, m]);
+                let equality =
+                    Tensor::<2, Bool>::from_data(equality, &residual.device()).expand([batch, m]);
                 let absent = violated.bool_or(equality).bool_not();
                 let [_, _, n] = jacobian.dims();
                 // A row of zeros with residual zero changes nothing in JᵀJ and Jᵀr. Filled rather

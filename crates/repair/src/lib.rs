@@ -21,6 +21,7 @@
 //! ```
 
 mod error;
+mod fused;
 mod general;
 mod relaxation;
 mod settings;
@@ -28,6 +29,7 @@ mod snarenet;
 
 pub use error::Error;
 pub use feasible_nls::{Status, Stopping};
+pub use feasible_solver::damped::RowPolicy;
 pub use relaxation::{AdaptiveRelaxation, RelaxationSettings, Schedule};
-pub use settings::{RowPolicy, RowWeights, SnareNetSettings};
+pub use settings::{RowWeights, SnareNetSettings};
 pub use snarenet::{Repaired, SnareNet};

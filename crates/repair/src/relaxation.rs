@@ -32,7 +32,11 @@ pub struct RelaxationSettings {
 
 impl Default for RelaxationSettings {
     fn default() -> Self {
-        Self { schedule: Schedule::Linear, decay_epochs: 500, start_epoch: 0 }
+        Self {
+            schedule: Schedule::Linear,
+            decay_epochs: 500,
+            start_epoch: 0,
+        }
     }
 }
 
@@ -45,12 +49,19 @@ impl RelaxationSettings {
         if self.decay_epochs > 0 {
             return Ok(());
         }
-        Err(Error::Setting { setting: "decay_epochs", got: "0".into(), expected: "at least 1" })
+        Err(Error::Setting {
+            setting: "decay_epochs",
+            got: "0".into(),
+            expected: "at least 1",
+        })
     }
 
     /// ε/ε₀ at an epoch, in [0, 1]; zero before the start.
     pub fn factor(&self, epoch: usize) -> f64 {
-        let Some(s) = epoch.checked_sub(self.start_epoch).filter(|s| *s < self.decay_epochs) else {
+        let Some(s) = epoch
+            .checked_sub(self.start_epoch)
+            .filter(|s| *s < self.decay_epochs)
+        else {
             return 0.0;
         };
         let (s, total) = (s as f64, self.decay_epochs as f64);
@@ -90,7 +101,11 @@ impl AdaptiveRelaxation {
     /// If a setting is out of range.
     pub fn new(settings: RelaxationSettings, rows: usize) -> Result<Self, Error> {
         settings.validate()?;
-        Ok(Self { settings, initial: vec![0.0; rows], observed: false })
+        Ok(Self {
+            settings,
+            initial: vec![0.0; rows],
+            observed: false,
+        })
     }
 
     /// The settings.
@@ -116,7 +131,11 @@ impl AdaptiveRelaxation {
         let rows = violations.rows();
         let [batch, m] = rows.dims();
         if m != self.initial.len() {
-            return Err(Error::shape("violations", &[batch, m], format!("[batch, {}]", self.initial.len())));
+            return Err(Error::shape(
+                "violations",
+                &[batch, m],
+                format!("[batch, {}]", self.initial.len()),
+            ));
         }
         let values = host::read_finite("violations", &rows)?;
         if m > 0 {
@@ -137,11 +156,19 @@ impl AdaptiveRelaxation {
     pub fn initialise(&mut self, initial: Vec<f64>) -> Result<(), Error> {
         let rows = self.initial.len();
         if initial.len() != rows {
-            return Err(Error::shape("initial", &[initial.len()], format!("[{rows}], one entry a row")));
+            return Err(Error::shape(
+                "initial",
+                &[initial.len()],
+                format!("[{rows}], one entry a row"),
+            ));
         }
         host::check_finite("initial", &initial, &[rows])?;
         if let Some(negative) = initial.iter().find(|e| **e < 0.0) {
-            return Err(Error::Setting { setting: "initial", got: negative.to_string(), expected: "at least 0" });
+            return Err(Error::Setting {
+                setting: "initial",
+                got: negative.to_string(),
+                expected: "at least 0",
+            });
         }
         self.initial = initial;
         self.observed = true;
@@ -168,7 +195,11 @@ mod tests {
     use feasible_core::Bounds;
 
     fn with(schedule: Schedule, decay_epochs: usize, start_epoch: usize) -> AdaptiveRelaxation {
-        let settings = RelaxationSettings { schedule, decay_epochs, start_epoch };
+        let settings = RelaxationSettings {
+            schedule,
+            decay_epochs,
+            start_epoch,
+        };
         let mut relaxation = AdaptiveRelaxation::new(settings, 2).unwrap();
         relaxation.initialise(vec![2.0, 0.0]).unwrap();
         relaxation
@@ -181,12 +212,21 @@ mod tests {
     #[test]
     fn schedules_have_their_published_values() {
         let linear = with(Schedule::Linear, 8, 3);
-        assert_eq!(first(&linear, &[0, 2, 3, 5, 10, 11, 500]), [0.0, 0.0, 2.0, 1.5, 0.25, 0.0, 0.0]);
+        assert_eq!(
+            first(&linear, &[0, 2, 3, 5, 10, 11, 500]),
+            [0.0, 0.0, 2.0, 1.5, 0.25, 0.0, 0.0]
+        );
         let harmonic = with(Schedule::Harmonic, 8, 0);
-        assert_eq!(first(&harmonic, &[0, 1, 3, 7, 8]), [2.0, 1.0, 0.5, 0.25, 0.0]);
+        assert_eq!(
+            first(&harmonic, &[0, 1, 3, 7, 8]),
+            [2.0, 1.0, 0.5, 0.25, 0.0]
+        );
         // T = 8: left of s = 4 towards 1.5, from there 1/(s − 3).
         let both = with(Schedule::LinearHarmonic, 8, 0);
-        assert_eq!(first(&both, &[0, 2, 3, 4, 5, 7, 8]), [2.0, 1.75, 1.625, 1.0, 0.5, 0.25, 0.0]);
+        assert_eq!(
+            first(&both, &[0, 2, 3, 4, 5, 7, 8]),
+            [2.0, 1.75, 1.625, 1.0, 0.5, 0.25, 0.0]
+        );
         // T = 5: the middle is 2.5, so s = 3 is half an epoch past it.
         let odd = with(Schedule::LinearHarmonic, 5, 0);
         assert_eq!(first(&odd, &[2, 3]), [1.6, 1.0 / 1.5]);
@@ -201,16 +241,32 @@ mod tests {
             Tensor::from_data([1.0, 2.0, 3.0], &device),
         );
         let bounds = bounds.unwrap();
-        let violations = |values: [[f64; 3]; 2]| Violations::of_values(Tensor::from_data(values, &device), &bounds);
+        let violations = |values: [[f64; 3]; 2]| {
+            Violations::of_values(Tensor::from_data(values, &device), &bounds)
+        };
         let mut relaxation = AdaptiveRelaxation::new(RelaxationSettings::default(), 3).unwrap();
         assert!(relaxation.is_due(0) && relaxation.epsilon(0) == [0.0; 3]);
-        relaxation.observe(&violations([[0.25, 1.0, 5.0], [1.5, -4.0, 0.0]])).unwrap();
+        relaxation
+            .observe(&violations([[0.25, 1.0, 5.0], [1.5, -4.0, 0.0]]))
+            .unwrap();
         assert!(!relaxation.is_due(0));
-        relaxation.observe(&violations([[1.0, 3.0, 4.0], [3.0, 0.0, 0.0]])).unwrap();
+        relaxation
+            .observe(&violations([[1.0, 3.0, 4.0], [3.0, 0.0, 0.0]]))
+            .unwrap();
         assert_eq!(relaxation.initial(), [2.0, 4.0, 2.0]);
-        let bad = relaxation.observe(&violations([[f64::NAN, 0.0, 0.0], [0.0; 3]])).unwrap_err();
-        assert!(bad.to_string().contains("`violations` is NaN at index [0, 0]"), "{bad}");
-        assert_eq!(relaxation.initial(), [2.0, 4.0, 2.0], "a refused batch changes nothing");
+        let bad = relaxation
+            .observe(&violations([[f64::NAN, 0.0, 0.0], [0.0; 3]]))
+            .unwrap_err();
+        assert!(
+            bad.to_string()
+                .contains("`violations` is NaN at index [0, 0]"),
+            "{bad}"
+        );
+        assert_eq!(
+            relaxation.initial(),
+            [2.0, 4.0, 2.0],
+            "a refused batch changes nothing"
+        );
     }
 
     #[test]
@@ -225,15 +281,35 @@ mod tests {
 
     #[test]
     fn wrong_input_is_named() {
-        let settings = RelaxationSettings { decay_epochs: 0, ..RelaxationSettings::default() };
-        assert!(AdaptiveRelaxation::new(settings, 1).unwrap_err().to_string().contains("`decay_epochs`"));
+        let settings = RelaxationSettings {
+            decay_epochs: 0,
+            ..RelaxationSettings::default()
+        };
+        assert!(
+            AdaptiveRelaxation::new(settings, 1)
+                .unwrap_err()
+                .to_string()
+                .contains("`decay_epochs`")
+        );
         let mut relaxation = AdaptiveRelaxation::new(RelaxationSettings::default(), 2).unwrap();
-        assert!(relaxation.initialise(vec![1.0]).unwrap_err().to_string().contains("`initial` has shape [1]"));
+        assert!(
+            relaxation
+                .initialise(vec![1.0])
+                .unwrap_err()
+                .to_string()
+                .contains("`initial` has shape [1]")
+        );
         assert!(relaxation.initialise(vec![1.0, -1.0]).is_err());
         assert!(relaxation.initialise(vec![1.0, f64::INFINITY]).is_err());
-        assert!(relaxation.epsilon_tensor(0, &Device::flex(), DType::F64).is_none());
+        assert!(
+            relaxation
+                .epsilon_tensor(0, &Device::flex(), DType::F64)
+                .is_none()
+        );
         relaxation.initialise(vec![0.5, 0.0]).unwrap();
-        let epsilon = relaxation.epsilon_tensor(0, &Device::flex(), DType::F64).unwrap();
+        let epsilon = relaxation
+            .epsilon_tensor(0, &Device::flex(), DType::F64)
+            .unwrap();
         assert_eq!(host::read("e", &epsilon).unwrap(), [0.5, 0.0]);
     }
 }

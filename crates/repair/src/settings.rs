@@ -1,5 +1,6 @@
 use feasible_core::Error;
 use feasible_nls::{Backward, Damping, Settings, Stopping};
+use feasible_solver::damped::{DampedSettings, RowPolicy};
 use serde::{Deserialize, Serialize};
 
 /// How [`crate::SnareNet`] iterates. The defaults are the published ones, but for stopping.
@@ -22,19 +23,6 @@ pub struct SnareNetSettings {
     pub stopping: Stopping,
     /// Row weights in the step. Default uniform, as published.
     pub weights: RowWeights,
-}
-
-/// Which rows of the Jacobian a step sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RowPolicy {
-    /// All, as published. Satisfied inequalities have residual zero and so ask the step not to move
-    /// them, which costs iterations; in exchange the layer is continuous.
-    #[default]
-    All,
-    /// Equalities, and the inequalities that are violated at this iterate. The layer is continuous
-    /// only between changes of that set.
-    Violated,
 }
 
 /// Weights of the rows in the least-squares step.
@@ -70,9 +58,24 @@ impl SnareNetSettings {
         let tolerance = self.tolerance;
         if !(tolerance >= 0.0 && tolerance.is_finite()) {
             let expected = "finite and at least 0";
-            return Err(Error::Setting { setting: "tolerance", got: tolerance.to_string(), expected });
+            return Err(Error::Setting {
+                setting: "tolerance",
+                got: tolerance.to_string(),
+                expected,
+            });
         }
         self.least_squares().validate()
+    }
+
+    /// The same iteration in the words of the host path.
+    pub(crate) fn damped(&self) -> DampedSettings {
+        DampedSettings {
+            damping: self.damping,
+            tolerance: self.tolerance,
+            max_iterations: self.max_iterations,
+            rows: self.rows,
+            stopping: self.stopping,
+        }
     }
 
     /// The same iteration in the words of the least-squares solver.
@@ -96,21 +99,53 @@ mod tests {
     fn out_of_range_settings_are_named() {
         let default = SnareNetSettings::default();
         default.validate().unwrap();
-        SnareNetSettings { damping: 0.0, ..default }.validate().unwrap();
+        SnareNetSettings {
+            damping: 0.0,
+            ..default
+        }
+        .validate()
+        .unwrap();
         for (bad, expected) in [
-            (SnareNetSettings { max_iterations: 0, ..default }, "max_iterations"),
-            (SnareNetSettings { tolerance: f64::NAN, ..default }, "tolerance"),
-            (SnareNetSettings { damping: -1.0, ..default }, "damping"),
+            (
+                SnareNetSettings {
+                    max_iterations: 0,
+                    ..default
+                },
+                "max_iterations",
+            ),
+            (
+                SnareNetSettings {
+                    tolerance: f64::NAN,
+                    ..default
+                },
+                "tolerance",
+            ),
+            (
+                SnareNetSettings {
+                    damping: -1.0,
+                    ..default
+                },
+                "damping",
+            ),
         ] {
-            assert!(matches!(bad.validate(), Err(Error::Setting { setting, .. }) if setting == expected), "{bad:?}");
+            assert!(
+                matches!(bad.validate(), Err(Error::Setting { setting, .. }) if setting == expected),
+                "{bad:?}"
+            );
         }
     }
 
     #[test]
     fn settings_survive_a_file_and_fill_in_defaults() {
-        let settings = SnareNetSettings { rows: RowPolicy::Violated, ..SnareNetSettings::default() };
+        let settings = SnareNetSettings {
+            rows: RowPolicy::Violated,
+            ..SnareNetSettings::default()
+        };
         let text = serde_json::to_string(&settings).unwrap();
-        assert_eq!(serde_json::from_str::<SnareNetSettings>(&text).unwrap(), settings);
+        assert_eq!(
+            serde_json::from_str::<SnareNetSettings>(&text).unwrap(),
+            settings
+        );
         let partial: SnareNetSettings = serde_json::from_str(r#"{"rows": "violated"}"#).unwrap();
         assert_eq!(partial, settings);
     }

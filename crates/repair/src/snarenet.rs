@@ -1,8 +1,11 @@
-use burn::tensor::Tensor;
-use feasible_core::{Block, Bounds, Constraints, host};
-use feasible_nls::{Solution, Status};
+use std::sync::Arc;
 
-use crate::{Error, SnareNetSettings, general};
+use burn::tensor::Tensor;
+use feasible_core::{Block, Bounds, Constraints, HostBlock, host};
+use feasible_nls::{Solution, Status};
+use feasible_solver::damped::DampedStatus;
+
+use crate::{Error, RowWeights, SnareNetSettings, fused, general};
 
 /// SnareNet's repair layer: damped Newton steps from the output of a network to the set
 /// l − ε ≤ g(y) ≤ u + ε.
@@ -93,22 +96,53 @@ impl SnareNet {
                 constraints.bounds().relaxed(epsilon.set_require_grad(false))
             }
         };
-        let untracked = |blocks: &Vec<Block>| !blocks.iter().any(Block::is_tracked);
-        match constraints.blocks().filter(untracked) {
-            Some(blocks) => self.fused(y0, constraints, &bounds, &blocks),
+        match self.host_blocks(constraints)? {
+            Some(blocks) => self.on_host(y0, constraints, &bounds, blocks),
             None => Ok(general::repair(&self.settings, y0, constraints, &bounds)?.into()),
         }
     }
 
-    /// The repair for constant affine and quadratic rows.
-    fn fused(
+    /// The rows as numbers on the host, where that path serves: affine and quadratic rows without
+    /// gradients or weights of their own.
+    fn host_blocks(&self, constraints: &dyn Constraints) -> Result<Option<Vec<Arc<HostBlock>>>, Error> {
+        if self.settings.weights != RowWeights::Uniform {
+            return Ok(None);
+        }
+        let Some(blocks) = constraints.blocks().filter(|blocks| !blocks.iter().any(Block::is_tracked)) else {
+            return Ok(None);
+        };
+        Ok(Some(blocks.iter().map(Block::on_host).collect::<Result<_, _>>()?))
+    }
+
+    fn on_host(
         &self,
         y0: Tensor<2>,
         constraints: &dyn Constraints,
         bounds: &Bounds,
-        _blocks: &[Block],
+        blocks: Vec<Arc<HostBlock>>,
     ) -> Result<Repaired, Error> {
-        Ok(general::repair(&self.settings, y0, constraints, bounds)?.into())
+        let [batch, n] = y0.dims();
+        if n != constraints.variables() {
+            return Err(feasible_core::Error::shape("y0", &[batch, n], format!("[batch, {}]", constraints.variables())).into());
+        }
+        let (y, damped) = fused::repair(y0, blocks, bounds, &self.settings.damped())?;
+        Ok(Repaired {
+            y,
+            status: damped.status.iter().map(status).collect(),
+            iterations: damped.iterations.clone(),
+            residual: damped.residual.clone(),
+        })
+    }
+}
+
+/// The host path's outcome in the words of the least-squares layer.
+fn status(outcome: &DampedStatus) -> Status {
+    match outcome {
+        DampedStatus::Residual => Status::ConvergedByResidual,
+        DampedStatus::Step => Status::ConvergedByStep,
+        DampedStatus::MaxIterations => Status::MaxIterations,
+        DampedStatus::Singular => Status::Singular,
+        DampedStatus::NonFinite => Status::NonFinite,
     }
 }
 

@@ -11,11 +11,14 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use feasible_core::{Affine, Bounds, Constraints, Dual, Function, Quadratic, Stacked};
 use feasible_nls::{ConstraintResidual, LevenbergMarquardt, Settings};
-use feasible_repair::{Repaired, RowPolicy, RowWeights, SnareNet, SnareNetSettings, Status, Stopping};
+use feasible_repair::{
+    Repaired, RowPolicy, RowWeights, SnareNet, SnareNetSettings, Status, Stopping,
+};
 use support::{check_gradients, device, normal, numbers, rng, tensor};
 
 const BATCH: usize = 8;
-const N: usize = 6;
+/// More than rows, so that the Jacobian stays far from singular and the iteration contracts.
+const N: usize = 8;
 
 /// Three quadratic rows (diagonal and dense), a two-sided affine row, and two affine equalities to
 /// `x`, `[batch, 2]`.
@@ -26,9 +29,17 @@ fn quadratic_and_affine(x: Tensor<2>) -> Stacked {
     let half = tensor::<2>(draw(N * N), [N, N]) * 0.5;
     let dense = half.clone().transpose().matmul(half).unsqueeze_dim::<3>(0);
     let at_most = |u: Vec<f64>| Bounds::at_most(tensor(u.clone(), [1, u.len()])).unwrap();
-    let two_sided = Bounds::per_sample(tensor(vec![-0.2], [1, 1]), tensor(vec![0.3], [1, 1])).unwrap();
+    let two_sided =
+        Bounds::per_sample(tensor(vec![-0.2], [1, 1]), tensor(vec![0.3], [1, 1])).unwrap();
     let parts: Vec<Arc<dyn Constraints>> = vec![
-        Arc::new(Quadratic::diagonal(tensor(squares, [2, N]), tensor(draw(2 * N), [2, N]), at_most(vec![1.0, 1.5])).unwrap()),
+        Arc::new(
+            Quadratic::diagonal(
+                tensor(squares, [2, N]),
+                tensor(draw(2 * N), [2, N]),
+                at_most(vec![1.0, 1.5]),
+            )
+            .unwrap(),
+        ),
         Arc::new(Quadratic::dense(dense, tensor(draw(N), [1, N]), at_most(vec![0.8])).unwrap()),
         Arc::new(Affine::shared(tensor(draw(N), [1, N]), two_sided).unwrap()),
         Arc::new(Affine::shared(tensor(draw(2 * N), [2, N]), Bounds::equal(x).unwrap()).unwrap()),
@@ -39,11 +50,14 @@ fn quadratic_and_affine(x: Tensor<2>) -> Stacked {
 /// Nonlinear rows, with `x`, `[batch, 2]`, inside the functions: |y|² about 1 + x₁², a wave that
 /// stays below x₂, a product that equals 0.1.
 fn nonlinear(x: Tensor<2>) -> Function<impl Fn(Dual) -> Dual> {
-    let bounds = Bounds::shared(tensor(vec![-0.1, f64::NEG_INFINITY, 0.1], [3]), tensor(vec![0.1, 0.0, 0.1], [3]));
+    let bounds = Bounds::shared(
+        tensor(vec![-0.1, f64::NEG_INFINITY, 0.1], [3]),
+        tensor(vec![0.1, 0.0, 0.1], [3]),
+    );
     Function::new(N, bounds.unwrap(), move |y| {
         let x = Dual::constant(x.clone());
         let sphere = y.clone().square().sum() - (x.column(0).square() + 1.0);
-        let wave = (y.column(0) * 2.0).sin() + y.column(1).tanh() - x.column(1);
+        let wave = (y.column(0) * 2.0).sin() * 0.3 + y.column(0) + y.column(1).tanh() - x.column(1);
         let product = y.column(2) * y.column(3).exp();
         Dual::cat(vec![sphere, wave, product])
     })
@@ -64,8 +78,14 @@ fn constraints(kind: Kind, x: Tensor<2>) -> Box<dyn Constraints> {
 
 fn inputs() -> [Tensor<2>; 2] {
     let mut rng = rng(2);
-    let y0 = normal(&mut rng, BATCH * N).iter().map(|v| 1.5 * v).collect();
-    let x = normal(&mut rng, BATCH * 2).iter().map(|v| 0.3 * v).collect();
+    let y0 = normal(&mut rng, BATCH * N)
+        .iter()
+        .map(|v| 0.8 * v)
+        .collect();
+    let x = normal(&mut rng, BATCH * 2)
+        .iter()
+        .map(|v| 0.3 * v)
+        .collect();
     [tensor(y0, [BATCH, N]), tensor(x, [BATCH, 2])]
 }
 
@@ -73,7 +93,10 @@ fn inputs() -> [Tensor<2>; 2] {
 /// that Burn differentiates: shares nothing with the Cholesky on the host.
 fn eliminate(a: Tensor<3>, b: Tensor<2>) -> Tensor<2> {
     let n = b.dims()[1];
-    let pivot = a.clone().slice([0..a.dims()[0], 0..1, 0..1]).squeeze_dim::<2>(2);
+    let pivot = a
+        .clone()
+        .slice([0..a.dims()[0], 0..1, 0..1])
+        .squeeze_dim::<2>(2);
     let first = b.clone().slice_dim(1, 0..1);
     if n == 1 {
         return first / pivot;
@@ -90,7 +113,12 @@ fn eliminate(a: Tensor<3>, b: Tensor<2>) -> Tensor<2> {
 
 /// The published iteration, word for word, on a whole batch: returns the output and the number of
 /// iterations. With λ = 0 the shortest step.
-fn published(y0: Tensor<2>, g: &dyn Constraints, epsilon: &[f64], settings: &SnareNetSettings) -> (Tensor<2>, usize) {
+fn published(
+    y0: Tensor<2>,
+    g: &dyn Constraints,
+    epsilon: &[f64],
+    settings: &SnareNetSettings,
+) -> (Tensor<2>, usize) {
     let largest = |t: &[f64]| t.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
     let epsilon = tensor(epsilon.to_vec(), [1, epsilon.len()]);
     let mut y = y0;
@@ -104,13 +132,24 @@ fn published(y0: Tensor<2>, g: &dyn Constraints, epsilon: &[f64], settings: &Sna
         }
         let j = g.jacobian(y.clone());
         let transposed = j.clone().swap_dims(1, 2);
-        let identity = |n: usize| Tensor::<2>::eye(n, &device()).cast(y.dtype()).unsqueeze_dim::<3>(0);
+        let identity = |n: usize| {
+            Tensor::<2>::eye(n, &device())
+                .cast(y.dtype())
+                .unsqueeze_dim::<3>(0)
+        };
         let dy = if settings.damping > 0.0 {
             let matrix = transposed.clone().matmul(j) + identity(y.dims()[1]) * settings.damping;
-            eliminate(matrix, transposed.matmul(r.unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2))
+            eliminate(
+                matrix,
+                transposed
+                    .matmul(r.unsqueeze_dim::<3>(2))
+                    .squeeze_dim::<2>(2),
+            )
         } else {
             let t = eliminate(j.matmul(transposed.clone()), r);
-            transposed.matmul(t.unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2)
+            transposed
+                .matmul(t.unsqueeze_dim::<3>(2))
+                .squeeze_dim::<2>(2)
         };
         y = y - dy.clone();
         if largest(&numbers(&dy)) < settings.tolerance {
@@ -132,7 +171,9 @@ fn forward(settings: SnareNetSettings, kind: Kind, inputs: &[Tensor<2>]) -> Repa
     let g = constraints(kind, inputs[1].clone());
     let epsilon = epsilon(g.rows());
     let rows = epsilon.len();
-    layer(settings).forward(inputs[0].clone(), g.as_ref(), Some(tensor(epsilon, [rows]))).unwrap()
+    layer(settings)
+        .forward(inputs[0].clone(), g.as_ref(), Some(tensor(epsilon, [rows])))
+        .unwrap()
 }
 
 /// ∂/∂inputs of Σ c·y, for the same c each time.
@@ -140,36 +181,56 @@ fn gradients(y: &Tensor<2>, inputs: &[Tensor<2>]) -> Vec<f64> {
     let [rows, columns] = y.dims();
     let c = tensor(normal(&mut rng(77), rows * columns), [rows, columns]);
     let gradients = (y.clone() * c).sum().backward();
-    inputs.iter().flat_map(|i| numbers(&i.grad(&gradients).unwrap())).collect()
+    inputs
+        .iter()
+        .flat_map(|i| numbers(&i.grad(&gradients).unwrap()))
+        .collect()
 }
 
+/// Relative to the largest entry, at least one.
 fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).fold(0.0, |worst: f64, (a, b)| worst.max((a - b).abs()))
+    let scale = b.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
+    a.iter()
+        .zip(b)
+        .fold(0.0, |worst: f64, (a, b)| worst.max((a - b).abs() / scale))
 }
 
 fn tracked() -> [Tensor<2>; 2] {
     inputs().map(|t| t.require_grad())
 }
 
-/// Samples converge in 5 to 100 iterations here; rounding differences of the two linear solvers are
-/// contracted by the iteration in the values, and add up in the gradients.
-const AGAINST_REFERENCE: f64 = 1e-9;
+/// Samples converge in 5 to 15 iterations, and the two linear solvers round differently: 1e-11 was
+/// measured, with matrices of condition numbers up to about 1e4.
+const AGAINST_REFERENCE: f64 = 1e-10;
 
 #[test]
 fn the_whole_batch_form_is_the_published_iteration() {
     for kind in [Kind::Blocks, Kind::General] {
         for damping in [1e-2, 0.0] {
-            let settings = SnareNetSettings { damping, stopping: Stopping::WholeBatch, max_iterations: 30, ..Default::default() };
+            let settings = SnareNetSettings {
+                damping,
+                stopping: Stopping::WholeBatch,
+                max_iterations: 30,
+                ..Default::default()
+            };
             let mine = tracked();
             let repaired = forward(settings, kind, &mine);
             let theirs = tracked();
             let g = constraints(kind, theirs[1].clone());
-            let (y, iterations) = published(theirs[0].clone(), g.as_ref(), &epsilon(g.rows()), &settings);
-            assert_eq!(repaired.iterations, vec![iterations; BATCH], "{kind:?}, damping {damping}");
+            let (y, iterations) =
+                published(theirs[0].clone(), g.as_ref(), &epsilon(g.rows()), &settings);
+            assert_eq!(
+                repaired.iterations,
+                vec![iterations; BATCH],
+                "{kind:?}, damping {damping}"
+            );
             let values = largest_difference(&numbers(&repaired.y), &numbers(&y));
-            let slopes = largest_difference(&gradients(&repaired.y, &mine), &gradients(&y, &theirs));
-            println!("{kind:?}, damping {damping}: {iterations} iterations, values {values:.1e}, gradients {slopes:.1e}");
+            let slopes =
+                largest_difference(&gradients(&repaired.y, &mine), &gradients(&y, &theirs));
+            println!(
+                "{kind:?}, damping {damping}: {iterations} iterations, values {values:.1e}, gradients {slopes:.1e}"
+            );
             assert!(values < AGAINST_REFERENCE && slopes < AGAINST_REFERENCE);
         }
     }
@@ -193,13 +254,21 @@ fn the_per_sample_form_is_the_published_iteration_on_batches_of_one() {
         let y = Tensor::cat(parts, 0);
         let values = largest_difference(&numbers(&repaired.y), &numbers(&y));
         let slopes = largest_difference(&gradients(&repaired.y, &mine), &gradients(&y, &theirs));
-        println!("{kind:?}: {:?}, values {values:.1e}, gradients {slopes:.1e}", repaired.iterations);
+        println!(
+            "{kind:?}: {:?}, values {values:.1e}, gradients {slopes:.1e}",
+            repaired.iterations
+        );
         assert!(values < AGAINST_REFERENCE && slopes < AGAINST_REFERENCE);
     }
 }
 
 /// Least squares on g(y) − target, with and without the target set anew in the callback.
-fn least_squares(settings: &SnareNetSettings, kind: Kind, inputs: &[Tensor<2>], refresh: bool) -> Tensor<2> {
+fn least_squares(
+    settings: &SnareNetSettings,
+    kind: Kind,
+    inputs: &[Tensor<2>],
+    refresh: bool,
+) -> Tensor<2> {
     let g = constraints(kind, inputs[1].clone());
     let rows = g.rows();
     let bounds = g.bounds().relaxed(tensor(epsilon(rows), [rows]));
@@ -216,12 +285,15 @@ fn least_squares(settings: &SnareNetSettings, kind: Kind, inputs: &[Tensor<2>], 
         stopping: settings.stopping,
         ..Settings::default()
     });
-    let solution = solver.unwrap().solve_with(&mut residual, inputs[0].clone(), |iteration, residual| {
-        if refresh {
-            residual.set_target(target(iteration.y)).unwrap();
-        }
-        ControlFlow::Continue(())
-    });
+    let solution =
+        solver
+            .unwrap()
+            .solve_with(&mut residual, inputs[0].clone(), |iteration, residual| {
+                if refresh {
+                    residual.set_target(target(iteration.y)).unwrap();
+                }
+                ControlFlow::Continue(())
+            });
     solution.unwrap().y
 }
 
@@ -229,7 +301,11 @@ fn least_squares(settings: &SnareNetSettings, kind: Kind, inputs: &[Tensor<2>], 
 fn the_layer_is_least_squares_with_the_target_refreshed_in_the_callback() {
     for kind in [Kind::Blocks, Kind::General] {
         for stopping in [Stopping::PerSample, Stopping::WholeBatch] {
-            let settings = SnareNetSettings { stopping, max_iterations: 30, ..SnareNetSettings::default() };
+            let settings = SnareNetSettings {
+                stopping,
+                max_iterations: 30,
+                ..SnareNetSettings::default()
+            };
             let (a, b) = (tracked(), tracked());
             let y = forward(settings, kind, &a).y;
             let refreshed = least_squares(&settings, kind, &b, true);
@@ -249,12 +325,85 @@ fn gradients_agree_with_central_differences() {
     for kind in [Kind::Blocks, Kind::General] {
         for rows in [RowPolicy::All, RowPolicy::Violated] {
             for weights in [RowWeights::Uniform, RowWeights::InverseNorms] {
-                let settings = SnareNetSettings { rows, weights, max_iterations: 6, ..SnareNetSettings::default() };
+                let settings = SnareNetSettings {
+                    rows,
+                    weights,
+                    max_iterations: 6,
+                    ..SnareNetSettings::default()
+                };
                 let name = format!("{kind:?}, {rows:?}, {weights:?}");
-                let worst = check_gradients(&name, &inputs(), |i| forward(settings, kind, i).y, 1e-6);
+                let worst = check_gradients(
+                    &name,
+                    &inputs(),
+                    |i| forward(settings, kind, i).y,
+                    1e-6,
+                    1e-7,
+                );
                 println!("{name}: {worst:.1e}");
             }
         }
+    }
+}
+
+/// Rows that need gradients themselves take the general path; the same rows held constant take the
+/// host's.
+#[test]
+fn tracked_rows_get_gradients_and_change_nothing_else() {
+    let mut rng = rng(31);
+    let mut draw = |rows: usize, columns: usize| {
+        tensor::<2>(normal(&mut rng, rows * columns), [rows, columns])
+    };
+    let upper = tensor(vec![0.5, 0.8, 0.3], [1, 3]);
+    let all = [draw(BATCH, N), draw(3, N).abs() * 0.3, draw(3, N)];
+    for rows in [RowPolicy::All, RowPolicy::Violated] {
+        for damping in [1e-2, 0.0] {
+            let settings = SnareNetSettings {
+                rows,
+                damping,
+                max_iterations: 20,
+                ..SnareNetSettings::default()
+            };
+            let repair = |i: &[Tensor<2>]| {
+                let bounds = Bounds::at_most(upper.clone()).unwrap();
+                let g = Quadratic::diagonal(i[1].clone(), i[2].clone(), bounds).unwrap();
+                layer(settings).forward(i[0].clone(), &g, None).unwrap()
+            };
+            let name = format!("{rows:?}, damping {damping}");
+            let worst = check_gradients(&name, &all, |i| repair(i).y, 1e-6, 1e-7);
+            let general = repair(&[
+                all[0].clone().require_grad(),
+                all[1].clone().require_grad(),
+                all[2].clone(),
+            ]);
+            let start = all[0].clone().require_grad();
+            let host = repair(&[start.clone(), all[1].clone(), all[2].clone()]);
+            let values = largest_difference(&numbers(&general.y), &numbers(&host.y));
+            println!(
+                "{name}: gradients {worst:.1e}, values {values:.1e}, {:?}",
+                host.iterations
+            );
+            assert_eq!(
+                (general.status, general.iterations),
+                (host.status, host.iterations)
+            );
+            assert!(values < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn empty_batches_come_back_empty() {
+    let a = tensor(vec![1.0, 1.0], [1, 2]);
+    let g = Affine::shared(a, Bounds::at_most(tensor(vec![1.0], [1, 1])).unwrap()).unwrap();
+    for weights in [RowWeights::Uniform, RowWeights::InverseNorms] {
+        let layer = layer(SnareNetSettings {
+            weights,
+            ..SnareNetSettings::default()
+        });
+        let repaired = layer
+            .forward(Tensor::zeros([0, 2], &device()), &g, None)
+            .unwrap();
+        assert_eq!((repaired.y.dims(), repaired.status.len()), ([0, 2], 0));
     }
 }
 
@@ -264,12 +413,29 @@ fn one_undamped_step_on_affine_equalities_is_the_projection() {
     let a = normal(&mut rng(5), m * n);
     let [y0, _] = inputs();
     let x = normal(&mut rng(6), BATCH * m);
-    let constraints = Affine::shared(tensor(a.clone(), [m, n]), Bounds::equal(tensor(x.clone(), [BATCH, m])).unwrap()).unwrap();
-    let settings = SnareNetSettings { damping: 0.0, ..SnareNetSettings::default() };
-    let repaired = layer(settings).forward(y0.clone(), &constraints, None).unwrap();
+    let constraints = Affine::shared(
+        tensor(a.clone(), [m, n]),
+        Bounds::equal(tensor(x.clone(), [BATCH, m])).unwrap(),
+    )
+    .unwrap();
+    let settings = SnareNetSettings {
+        damping: 0.0,
+        ..SnareNetSettings::default()
+    };
+    let repaired = layer(settings)
+        .forward(y0.clone(), &constraints, None)
+        .unwrap();
     assert_eq!(repaired.iterations, [1; BATCH]);
-    assert!(repaired.status.iter().all(|s| *s == Status::ConvergedByResidual));
-    let pinv = faer::Mat::from_fn(m, n, |i, j| a[i * n + j]).thin_svd().unwrap().pseudoinverse();
+    assert!(
+        repaired
+            .status
+            .iter()
+            .all(|s| *s == Status::ConvergedByResidual)
+    );
+    let pinv = faer::Mat::from_fn(m, n, |i, j| a[i * n + j])
+        .thin_svd()
+        .unwrap()
+        .pseudoinverse();
     let (start, got) = (numbers(&y0), numbers(&repaired.y));
     for b in 0..BATCH {
         let left: Vec<f64> = (0..m)
@@ -289,9 +455,15 @@ fn feasible_inputs_come_back_unchanged() {
     let bounds = Bounds::at_most(Tensor::from_data([[1.0]], &device)).unwrap();
     let constraints = Affine::shared(Tensor::from_data([[1.0, 1.0]], &device), bounds).unwrap();
     let y0 = Tensor::<2>::from_data([[0.25, -7.0], [0.5, 0.5]], &device);
-    let repaired = SnareNet::new(SnareNetSettings::default()).unwrap().forward(y0.clone(), &constraints, None).unwrap();
+    let repaired = SnareNet::new(SnareNetSettings::default())
+        .unwrap()
+        .forward(y0.clone(), &constraints, None)
+        .unwrap();
     assert_eq!(numbers(&repaired.y), numbers(&y0));
-    assert_eq!((repaired.iterations, repaired.residual), (vec![0, 0], vec![0.0, 0.0]));
+    assert_eq!(
+        (repaired.iterations, repaired.residual),
+        (vec![0, 0], vec![0.0, 0.0])
+    );
 }
 
 #[test]
@@ -299,10 +471,17 @@ fn relaxation_widens_every_row_and_gets_no_gradient() {
     let [y0, x] = inputs();
     let g = quadratic_and_affine(x);
     let epsilon = tensor(vec![0.05; 6], [6]).require_grad();
-    let repaired = layer(SnareNetSettings::default()).forward(y0.require_grad(), &g, Some(epsilon.clone())).unwrap();
-    let relaxed = feasible_core::Violations::of(&g, repaired.y.clone()).summary(0.0).unwrap();
+    let repaired = layer(SnareNetSettings::default())
+        .forward(y0.require_grad(), &g, Some(epsilon.clone()))
+        .unwrap();
+    let relaxed = feasible_core::Violations::of(&g, repaired.y.clone())
+        .summary(0.0)
+        .unwrap();
     // Rows pushed from outside end on the relaxed box; the equalities among them by ±ε.
-    assert!(relaxed.max <= 0.05 + 1e-8 && relaxed.max > 0.049, "{relaxed:?}");
+    assert!(
+        relaxed.max <= 0.05 + 1e-8 && relaxed.max > 0.049,
+        "{relaxed:?}"
+    );
     assert!(epsilon.grad(&repaired.y.sum().backward()).is_none());
 }
 
@@ -310,9 +489,20 @@ fn relaxation_widens_every_row_and_gets_no_gradient() {
 fn undamped_steps_on_violated_rows_ignore_the_satisfied_ones() {
     // More rows than variables, but only as many violated as a shortest step can meet.
     let a = tensor(vec![1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, -1.0], [4, 2]);
-    let constraints = Affine::shared(a, Bounds::at_most(tensor(vec![1.0; 4], [1, 4])).unwrap()).unwrap();
-    let settings = SnareNetSettings { damping: 0.0, rows: RowPolicy::Violated, ..SnareNetSettings::default() };
-    let repaired = layer(settings).forward(tensor(vec![3.0, 0.5, -2.0, 5.0], [2, 2]), &constraints, None).unwrap();
+    let constraints =
+        Affine::shared(a, Bounds::at_most(tensor(vec![1.0; 4], [1, 4])).unwrap()).unwrap();
+    let settings = SnareNetSettings {
+        damping: 0.0,
+        rows: RowPolicy::Violated,
+        ..SnareNetSettings::default()
+    };
+    let repaired = layer(settings)
+        .forward(
+            tensor(vec![3.0, 0.5, -2.0, 5.0], [2, 2]),
+            &constraints,
+            None,
+        )
+        .unwrap();
     assert_eq!(numbers(&repaired.y), [1.0, 0.5, -1.0, 1.0]);
     assert_eq!(repaired.iterations, [1, 1]);
 }
@@ -320,18 +510,27 @@ fn undamped_steps_on_violated_rows_ignore_the_satisfied_ones() {
 /// The published QCQP family: 100 variables, 50 convex quadratic inequalities with diagonal matrices,
 /// 50 equalities; inputs of a network imitated by 0.3 times Gaussian noise.
 #[test]
-fn violated_rows_need_a_tenth_of_the_iterations_on_qcqps() {
+fn violated_rows_need_a_sixth_of_the_iterations_on_qcqps() {
     let (n, inequalities, equalities, samples) = (100, 50, 50, 8);
     let mut rng = rng(2025);
     let mut uniform = |count: usize, low: f64, high: f64| -> Vec<f64> {
-        (0..count).map(|_| rand::RngExt::random_range(&mut rng, low..high)).collect()
+        (0..count)
+            .map(|_| rand::RngExt::random_range(&mut rng, low..high))
+            .collect()
     };
     let a = uniform(equalities * n, -1.0, 1.0);
-    let x = uniform(samples * equalities, -0.5, 0.5);
+    // As many as published decide the bounds; the first ones are repaired.
+    let x = uniform(10_000 * equalities, -0.5, 0.5);
     let g = uniform(inequalities * n, -1.0, 1.0);
     let h = uniform(inequalities * n, 0.0, 0.1);
-    let pinv = faer::Mat::from_fn(equalities, n, |i, j| a[i * n + j]).thin_svd().unwrap().pseudoinverse();
-    let radius = x.chunks(equalities).map(|x| x.iter().map(|v| v * v).sum::<f64>().sqrt()).fold(0.0, f64::max);
+    let pinv = faer::Mat::from_fn(equalities, n, |i, j| a[i * n + j])
+        .thin_svd()
+        .unwrap()
+        .pseudoinverse();
+    let radius = x
+        .chunks(equalities)
+        .map(|x| x.iter().map(|v| v * v).sum::<f64>().sqrt())
+        .fold(0.0, f64::max);
     let bound: Vec<f64> = (0..inequalities)
         .map(|i| {
             let root = faer::Mat::from_fn(n, equalities, |j, k| h[i * n + j].sqrt() * pinv[(j, k)]);
@@ -350,23 +549,50 @@ fn violated_rows_need_a_tenth_of_the_iterations_on_qcqps() {
             .unwrap(),
         ),
         Arc::new(
-            Affine::shared(tensor(a, [equalities, n]), Bounds::equal(tensor(x, [samples, equalities])).unwrap()).unwrap(),
+            Affine::shared(
+                tensor(a, [equalities, n]),
+                Bounds::equal(tensor(
+                    x[..samples * equalities].to_vec(),
+                    [samples, equalities],
+                ))
+                .unwrap(),
+            )
+            .unwrap(),
         ),
     ];
     let constraints = Stacked::new(parts).unwrap();
-    let y0 = normal(&mut support::rng(1), samples * n).iter().map(|v| 0.3 * v).collect();
+    let y0 = normal(&mut support::rng(1), samples * n)
+        .iter()
+        .map(|v| 0.3 * v)
+        .collect();
     let y0 = tensor(y0, [samples, n]);
     let mean = |rows| {
-        let settings = SnareNetSettings { rows, tolerance: 1e-6, ..SnareNetSettings::default() };
-        let repaired = layer(settings).forward(y0.clone(), &constraints, None).unwrap();
-        assert!(repaired.status.iter().all(|s| s.is_converged()), "{:?}", repaired.status);
-        assert!(feasible_core::Violations::of(&constraints, repaired.y).summary(0.0).unwrap().max < 1e-4);
+        let settings = SnareNetSettings {
+            rows,
+            tolerance: 1e-6,
+            ..SnareNetSettings::default()
+        };
+        let repaired = layer(settings)
+            .forward(y0.clone(), &constraints, None)
+            .unwrap();
+        assert!(
+            repaired.status.iter().all(|s| s.is_converged()),
+            "{:?}",
+            repaired.status
+        );
+        assert!(
+            feasible_core::Violations::of(&constraints, repaired.y)
+                .summary(0.0)
+                .unwrap()
+                .max
+                < 1e-4
+        );
         println!("{rows:?}: {:?}", repaired.iterations);
         repaired.iterations.iter().sum::<usize>() as f64 / samples as f64
     };
     let (all, violated) = (mean(RowPolicy::All), mean(RowPolicy::Violated));
     println!("mean iterations: all rows {all}, violated rows {violated}");
-    // Measured elsewhere on other instances: 27.3 against 3.4.
+    // 24.3 against 3.75 here; 27.3 against 3.4 was measured on another instance of the family.
     assert!(violated * 5.0 < all, "{violated} against {all}");
 }
 
@@ -377,14 +603,24 @@ fn a_sample_that_cannot_be_repaired_leaves_the_others_alone() {
         let batch = p.len();
         let upper = tensor(p.iter().map(|p| -1.0 - p).collect(), [batch, 1]);
         let h = tensor(vec![1.0], [1, 1]);
-        let g = Quadratic::diagonal(h, tensor(vec![0.0], [1, 1]), Bounds::at_most(upper).unwrap()).unwrap();
+        let g = Quadratic::diagonal(
+            h,
+            tensor(vec![0.0], [1, 1]),
+            Bounds::at_most(upper).unwrap(),
+        )
+        .unwrap();
         let y0 = tensor(y0, [batch, 1]).require_grad();
-        let repaired = layer(SnareNetSettings::default()).forward(y0.clone(), &g, None).unwrap();
+        let repaired = layer(SnareNetSettings::default())
+            .forward(y0.clone(), &g, None)
+            .unwrap();
         let gradient = numbers(&y0.grad(&repaired.y.clone().sum().backward()).unwrap());
         (numbers(&repaired.y), repaired.status, gradient)
     };
     let (y, status, gradient) = repair(vec![-2.0, 0.0, -2.0], vec![3.0, 2.0, -1.5]);
-    assert!(!status[1].is_failure() && status[0].is_converged() && status[2].is_converged(), "{status:?}");
+    assert!(
+        !status[1].is_failure() && status[0].is_converged() && status[2].is_converged(),
+        "{status:?}"
+    );
     let (alone, _, alone_gradient) = repair(vec![-2.0, -2.0], vec![3.0, -1.5]);
     assert_eq!([y[0], y[2]], alone[..]);
     assert_eq!([gradient[0], gradient[2]], alone_gradient[..]);
@@ -396,10 +632,26 @@ fn wrong_input_is_named() {
     let [y0, x] = inputs();
     let g = quadratic_and_affine(x);
     let layer = layer(SnareNetSettings::default());
-    let error = |y: Tensor<2>, e: Option<Tensor<1>>| layer.forward(y, &g, e).unwrap_err().to_string();
-    assert_eq!(error(y0.clone(), Some(tensor(vec![0.0; 2], [2]))), "`epsilon` has shape [2], must be [6], one entry a row");
-    assert_eq!(error(y0.clone(), Some(tensor(vec![-1.0; 6], [6]))), "setting `epsilon` is -1, must be at least 0");
-    assert_eq!(error(tensor(vec![0.0; 16], [8, 2]), None), "`start` has shape [8, 2], must be [8, 6]");
-    assert_eq!(error(tensor(vec![0.0; 12], [2, 6]), None), "`start` has shape [2, 6], must be [8, 6]");
-    assert!(error(tensor(vec![f64::INFINITY; 48], [8, 6]), None).contains("`start` is inf at index [0, 0]"));
+    let error =
+        |y: Tensor<2>, e: Option<Tensor<1>>| layer.forward(y, &g, e).unwrap_err().to_string();
+    assert_eq!(
+        error(y0.clone(), Some(tensor(vec![0.0; 2], [2]))),
+        "`epsilon` has shape [2], must be [6], one entry a row"
+    );
+    assert_eq!(
+        error(y0.clone(), Some(tensor(vec![-1.0; 6], [6]))),
+        "setting `epsilon` is -1, must be at least 0"
+    );
+    assert!(error(tensor(vec![0.0; 16], [2, 8]), None).contains("has shape"));
+    for kind in [Kind::Blocks, Kind::General] {
+        let g = constraints(kind, inputs()[1].clone());
+        let error = |y: Tensor<2>| layer.forward(y, g.as_ref(), None).unwrap_err().to_string();
+        assert_eq!(
+            error(tensor(vec![0.0; 16], [8, 2])),
+            "`y0` has shape [8, 2], must be [batch, 8]"
+        );
+        assert!(
+            error(tensor(vec![f64::INFINITY; 64], [8, 8])).contains("`y0` is inf at index [0, 0]")
+        );
+    }
 }

@@ -36,14 +36,24 @@ fn quadratic_program(batch: usize, n: usize, p: usize, m: usize, repeats: usize)
     let unit = Uniform::new(0.0, 1.0).unwrap();
     let diagonal: Vec<f64> = (0..n).map(|_| unit.sample(&mut rng) + 0.1).collect();
     let mut normal = |count: usize| -> Vec<f64> {
-        (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
+        (0..count)
+            .map(|_| StandardNormal.sample(&mut rng))
+            .collect()
     };
     let (a, g) = (normal(p * n), normal(m * n));
-    let pinv = faer::MatRef::from_row_major_slice(&a, p, n).to_owned().svd().unwrap().pseudoinverse();
+    let pinv = faer::MatRef::from_row_major_slice(&a, p, n)
+        .to_owned()
+        .svd()
+        .unwrap()
+        .pseudoinverse();
     let product = faer::MatRef::from_row_major_slice(&g, m, n) * &pinv;
-    let u: Vec<f64> = (0..m).map(|i| product.row(i).iter().map(|v| v.abs()).sum()).collect();
+    let u: Vec<f64> = (0..m)
+        .map(|i| product.row(i).iter().map(|v| v.abs()).sum())
+        .collect();
     let l = vec![f64::NEG_INFINITY; m];
-    let b: Vec<f64> = (0..batch * p).map(|_| 2.0 * unit.sample(&mut rng) - 1.0).collect();
+    let b: Vec<f64> = (0..batch * p)
+        .map(|_| 2.0 * unit.sample(&mut rng) - 1.0)
+        .collect();
     let q: Vec<f64> = (0..batch * n).map(|_| unit.sample(&mut rng)).collect();
     let mut dense = vec![0.0; n * n];
     for i in 0..n {
@@ -58,7 +68,11 @@ fn quadratic_program(batch: usize, n: usize, p: usize, m: usize, repeats: usize)
             n,
             p: p_matrix,
             q: Values::PerSample(&q),
-            equalities: Some(Equalities { rows: p, a: Values::Shared(&a), b: Values::PerSample(&b) }),
+            equalities: Some(Equalities {
+                rows: p,
+                a: Values::Shared(&a),
+                b: Values::PerSample(&b),
+            }),
             inequalities: Some(Inequalities {
                 rows: m,
                 g: Values::Shared(&g),
@@ -67,7 +81,11 @@ fn quadratic_program(batch: usize, n: usize, p: usize, m: usize, repeats: usize)
             }),
             quadratics: None,
         };
-        report(&format!("QP B={batch} n={n} p={p} m={m} {name}"), &problem, repeats);
+        report(
+            &format!("QP B={batch} n={n} p={p} m={m} {name}"),
+            &problem,
+            repeats,
+        );
     }
 }
 
@@ -102,25 +120,57 @@ fn projection(batch: usize, n: usize, k: usize, repeats: usize) {
             c: Values::Shared(&c),
         }),
     };
-    report(&format!("QCQP projection B={batch} n={n} k={k}"), &problem, repeats);
+    report(
+        &format!("QCQP projection B={batch} n={n} k={k}"),
+        &problem,
+        repeats,
+    );
 }
 
 fn report(name: &str, problem: &Problem<'_>, repeats: usize) {
     let settings = Settings::default();
     let solution = solve(problem, &settings).unwrap();
-    let worst = solution.residuals.iter().map(|r| r.worst()).fold(0.0, f64::max);
+    let worst = solution
+        .residuals
+        .iter()
+        .map(|r| r.worst())
+        .fold(0.0, f64::max);
     let solved = solution.status.iter().filter(|s| s.is_solved()).count();
     let backward = |solution: &Solution| {
         let x: Vec<f64> = solution.x.iter().map(|x| 2.0 * x).collect();
-        let cotangent =
-            Cotangent { x: &x, equality_dual: None, inequality_dual: None, quadratic_dual: None };
-        adjoint(problem, solution, &cotangent, &Wanted::ALL, &AdjointSettings::default()).unwrap()
+        let cotangent = Cotangent {
+            x: &x,
+            equality_dual: None,
+            inequality_dual: None,
+            quadratic_dual: None,
+        };
+        adjoint(
+            problem,
+            solution,
+            &cotangent,
+            &Wanted::ALL,
+            &AdjointSettings::default(),
+        )
+        .unwrap()
     };
     let gradients = backward(&solution);
-    let exact =
-        gradients.reports.iter().filter(|r| r.quality == GradientQuality::Exact).count();
-    let forward = time(|| { black_box(solve(problem, &settings).unwrap()); }, repeats);
-    let both = time(|| { black_box(backward(&solve(problem, &settings).unwrap())); }, repeats);
+    let exact = gradients
+        .reports
+        .iter()
+        .filter(|r| r.quality == GradientQuality::Exact)
+        .count();
+    let forward = time(
+        || {
+            black_box(solve(problem, &settings).unwrap());
+        },
+        repeats,
+    );
+    let both = time(
+        || {
+            black_box(backward(&solve(problem, &settings).unwrap()));
+        },
+        repeats,
+    );
     let iterations = solution.iterations.iter().sum::<usize>() as f64 / solution.batch() as f64;
     println!(
         "{name:44} forward {:8.3} (best {:7.3}) ms   forward+backward {:8.3} (best {:7.3}) ms   \

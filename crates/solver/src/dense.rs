@@ -115,7 +115,13 @@ mod tests {
             let expected: f64 = a.iter().map(|v| v * v).sum();
             // Integers below 2^53: sums are exact in any order.
             assert_eq!(dot(&a, &a), expected);
-            assert_eq!(vectorised(#[inline(always)] || dot(&a, &a)), expected);
+            assert_eq!(
+                vectorised(
+                    #[inline(always)]
+                    || dot(&a, &a)
+                ),
+                expected
+            );
         }
     }
 
@@ -125,9 +131,19 @@ mod tests {
         let mut c = [10.0; 4];
         add_multiply(view_mut(&mut c, 2, 2), 2.0, view(&a, 2, 2), view(&b, 2, 2));
         assert_eq!(c, [16.0, 14.0, 24.0, 18.0]);
-        multiply(view_mut(&mut c, 2, 2), 1.0, view(&[], 2, 0), view(&[], 0, 2));
+        multiply(
+            view_mut(&mut c, 2, 2),
+            1.0,
+            view(&[], 2, 0),
+            view(&[], 0, 2),
+        );
         assert_eq!(c, [0.0; 4]);
-        multiply(view_mut(&mut [], 0, 2), 1.0, view(&[], 0, 2), view(&b, 2, 2));
+        multiply(
+            view_mut(&mut [], 0, 2),
+            1.0,
+            view(&[], 0, 2),
+            view(&b, 2, 2),
+        );
     }
 
     #[test]

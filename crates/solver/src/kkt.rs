@@ -82,10 +82,26 @@ impl<'a> ActiveKkt<'a> {
         if let Matrix::Diagonal(d) = hessian
             && let Some((form, condition)) = range_form(n, d, rows, &norms)
         {
-            return Some(ActiveKkt { n, hessian, rows, norms, form, deficient: false, condition });
+            return Some(ActiveKkt {
+                n,
+                hessian,
+                rows,
+                norms,
+                form,
+                deficient: false,
+                condition,
+            });
         }
         let (form, deficient, condition) = null_form(n, hessian, rows, &norms, rank_tolerance)?;
-        Some(ActiveKkt { n, hessian, rows, norms, form, deficient, condition })
+        Some(ActiveKkt {
+            n,
+            hessian,
+            rows,
+            norms,
+            form,
+            deficient,
+            condition,
+        })
     }
 
     /// Solves for one right-hand side; returns `(x, η)` and the relative residual left.
@@ -126,15 +142,27 @@ impl<'a> ActiveKkt<'a> {
         }
         let error = max_abs(&rest_r);
         let error_s = max_abs(&rest_s);
-        let error = if error_s > error || error_s.is_nan() { error_s } else { error };
+        let error = if error_s > error || error_s.is_nan() {
+            error_s
+        } else {
+            error
+        };
         (rest_r, rest_s, error)
     }
 
     fn apply(&self, r: &[f64], s: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let n = self.n;
-        let s: Vec<f64> = s.iter().zip(&self.norms).map(|(s, norm)| s / norm).collect();
+        let s: Vec<f64> = s
+            .iter()
+            .zip(&self.norms)
+            .map(|(s, norm)| s / norm)
+            .collect();
         let (x, mut eta) = match &self.form {
-            Form::Range { weighted, inverse, factor } => {
+            Form::Range {
+                weighted,
+                inverse,
+                factor,
+            } => {
                 // η = S⁻¹(Ẽ H⁻¹ r − s), x = H⁻¹(r − Ẽᵀη).
                 let mut eta: Vec<f64> = weighted
                     .chunks_exact(n)
@@ -142,13 +170,22 @@ impl<'a> ActiveKkt<'a> {
                     .map(|(row, s)| dot(row, r) - s)
                     .collect();
                 solve_packed(factor, &mut eta);
-                let mut x: Vec<f64> = r.iter().zip(inverse).map(|(r, inverse)| r * inverse).collect();
+                let mut x: Vec<f64> = r
+                    .iter()
+                    .zip(inverse)
+                    .map(|(r, inverse)| r * inverse)
+                    .collect();
                 for (row, eta) in weighted.chunks_exact(n).zip(&eta) {
                     axpy(-eta, row, &mut x);
                 }
                 (x, eta)
             }
-            Form::Null { basis, particular, null, reduced } => {
+            Form::Null {
+                basis,
+                particular,
+                null,
+                reduced,
+            } => {
                 let s = match basis {
                     Some(basis) => transposed_product(basis, &s),
                     None => s,
@@ -163,10 +200,13 @@ impl<'a> ActiveKkt<'a> {
                 let mut rest = r.to_vec();
                 self.hessian.add_product(-1.0, &x, &mut rest);
                 let eta = transposed_product(particular, &rest);
-                (x, match basis {
-                    Some(basis) => product(basis, &eta),
-                    None => eta,
-                })
+                (
+                    x,
+                    match basis {
+                        Some(basis) => product(basis, &eta),
+                        None => eta,
+                    },
+                )
             }
         };
         for (eta, norm) in eta.iter_mut().zip(&self.norms) {
@@ -184,7 +224,9 @@ impl ReducedHessian {
                 if size > 0 {
                     let mut column = faer::MatMut::from_column_major_slice_mut(&mut rhs, size, 1);
                     lower.solve_lower_triangular_in_place(column.as_mut());
-                    lower.transpose().solve_upper_triangular_in_place(column.as_mut());
+                    lower
+                        .transpose()
+                        .solve_upper_triangular_in_place(column.as_mut());
                 }
                 rhs
             }
@@ -208,7 +250,11 @@ fn range_form(n: usize, d: &[f64], rows: &[f64], norms: &[f64]) -> Option<(Form,
     let inverse: Vec<f64> = d.iter().map(|v| 1.0 / v).collect();
     let mut weighted = Vec::with_capacity(count * n);
     for (row, norm) in rows.chunks_exact(n).zip(norms) {
-        weighted.extend(row.iter().zip(&inverse).map(|(v, inverse)| v * inverse / norm));
+        weighted.extend(
+            row.iter()
+                .zip(&inverse)
+                .map(|(v, inverse)| v * inverse / norm),
+        );
     }
     let mut factor = Vec::with_capacity(count * (count + 1) / 2);
     for i in 0..count {
@@ -226,7 +272,14 @@ fn range_form(n: usize, d: &[f64], rows: &[f64], norms: &[f64]) -> Option<(Form,
         .fold(1.0f64, f64::min);
     let schur = spread((0..count).map(|i| factor[i * (i + 3) / 2])).powi(2);
     let good = weakest * SCHUR_SPREAD > 1.0 && schur < SCHUR_SPREAD;
-    good.then_some((Form::Range { weighted, inverse, factor }, diagonal.max(schur)))
+    good.then_some((
+        Form::Range {
+            weighted,
+            inverse,
+            factor,
+        },
+        diagonal.max(schur),
+    ))
 }
 
 /// Cholesky factorisation of a packed lower triangle, in place. False when a pivot is not
@@ -319,8 +372,9 @@ fn null_form(
     let size = hessian.max_abs();
     if let Ok(factor) = reduced.llt(Side::Lower) {
         let lower = factor.L();
-        let smallest =
-            (0..free).map(|j| lower[(j, j)] * lower[(j, j)]).fold(f64::INFINITY, f64::min);
+        let smallest = (0..free)
+            .map(|j| lower[(j, j)] * lower[(j, j)])
+            .fold(f64::INFINITY, f64::min);
         if smallest > rank_tolerance * size {
             condition = condition.max(spread((0..free).map(|j| lower[(j, j)])).powi(2));
             factored = Some(ReducedHessian::Cholesky(lower.to_owned()));
@@ -333,7 +387,13 @@ fn null_form(
             let values: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
             let inverses: Vec<f64> = values
                 .iter()
-                .map(|v| if *v > rank_tolerance * size { 1.0 / v } else { 0.0 })
+                .map(|v| {
+                    if *v > rank_tolerance * size {
+                        1.0 / v
+                    } else {
+                        0.0
+                    }
+                })
                 .collect();
             if inverses.contains(&0.0) {
                 deficient = true;
@@ -348,7 +408,16 @@ fn null_form(
         condition = f64::INFINITY;
     }
     let null = split.null;
-    Some((Form::Null { basis, particular, null, reduced }, deficient, condition))
+    Some((
+        Form::Null {
+            basis,
+            particular,
+            null,
+            reduced,
+        },
+        deficient,
+        condition,
+    ))
 }
 
 fn product(matrix: &Mat<f64>, x: &[f64]) -> Vec<f64> {

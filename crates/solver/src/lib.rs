@@ -1,4 +1,57 @@
 //! Batched dense convex solvers and their adjoints, without Burn.
+//!
+//! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs, [`adjoint`] differentiates
+//! them with respect to every parameter. Parameters are shared by the batch or given per sample
+//! ([`Values`]), and sharing costs less. [`damped`] holds the damped least-squares kernel.
+//!
+//! | problem | method |
+//! |---|---|
+//! | `P` positive definite on the null space of `A`, no quadratic rows | dual active set, exact after finitely many pivots |
+//! | quadratic rows, semidefinite `P`, linear programs | interior point, then Newton on the active set |
+//!
+//! # Example
+//! Projects two points onto the unit disc and differentiates the sum of the projections.
+//! ```
+//! use feasible_solver::{
+//!     AdjointSettings, Cotangent, Problem, Quadratics, Settings, Symmetric, Values, Wanted,
+//!     adjoint, solve,
+//! };
+//!
+//! let ones = [1.0, 1.0];
+//! let q = [-3.0, -4.0, -0.1, 0.2]; // minus the points
+//! let problem = Problem {
+//!     batch: 2,
+//!     n: 2,
+//!     p: Symmetric::Diagonal(Values::Shared(&ones)),
+//!     q: Values::PerSample(&q),
+//!     equalities: None,
+//!     inequalities: None,
+//!     quadratics: Some(Quadratics {
+//!         rows: 1,
+//!         h: Symmetric::Diagonal(Values::Shared(&ones)),
+//!         g: Values::Shared(&[0.0, 0.0]),
+//!         c: Values::Shared(&[1.0]),
+//!     }),
+//! };
+//! let solution = solve(&problem, &Settings::default())?;
+//! assert!(solution.all_solved());
+//! assert!((solution.x[0] - 0.6).abs() < 1e-12 && (solution.x[2] - 0.1).abs() < 1e-12);
+//!
+//! let cotangent = Cotangent {
+//!     x: &[1.0; 4],
+//!     equality_dual: None,
+//!     inequality_dual: None,
+//!     quadratic_dual: None,
+//! };
+//! let wanted = Wanted { q: true, ..Wanted::NONE };
+//! let gradients = adjoint(&problem, &solution, &cotangent, &wanted, &AdjointSettings::default())?;
+//! let q_gradient = gradients.q.expect("it was wanted");
+//! assert!((q_gradient[2] + 1.0).abs() < 1e-12); // inside the disc the projection is the identity
+//! # Ok::<(), feasible_solver::Error>(())
+//! ```
+
+// `!(error <= limit)` is how a NaN fails a test; the suggested rewrites lose that.
+#![allow(clippy::neg_cmp_op_on_partial_ord)]
 
 mod active_set;
 mod adjoint;
@@ -18,9 +71,7 @@ mod solve;
 mod status;
 mod validate;
 
-pub use adjoint::{
-    Cotangent, GradientQuality, GradientReport, Gradients, Wanted, adjoint,
-};
+pub use adjoint::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted, adjoint};
 pub use batch::{Symmetric, Values};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};

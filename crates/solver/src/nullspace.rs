@@ -158,7 +158,11 @@ pub(crate) fn spread(values: impl Iterator<Item = f64>) -> f64 {
         low = low.min(v);
         high = high.max(v);
     }
-    if high == 0.0 && low.is_infinite() { 1.0 } else { high / low }
+    if high == 0.0 && low.is_infinite() {
+        1.0
+    } else {
+        high / low
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +189,9 @@ mod tests {
     #[test]
     fn full_rank_and_redundant_rows() {
         check(&[1.0, 1.0, 0.0, 0.0, 1.0, -1e6], 2, 3, 2);
-        let a = [1.0, 1.0, 0.0, 2.0, 2.0, 0.0, 0.0, 1.0, -1.0, 1.0, 2.0, -1.0, 0.0, 0.0, 0.0];
+        let a = [
+            1.0, 1.0, 0.0, 2.0, 2.0, 0.0, 0.0, 1.0, -1.0, 1.0, 2.0, -1.0, 0.0, 0.0, 0.0,
+        ];
         let split = check(&a, 5, 3, 2);
         assert_eq!(split.dropped.len(), 3);
         let consistent = [1.0, 2.0, 3.0, 4.0, 0.0];
@@ -211,16 +217,31 @@ mod tests {
                         // Small integers keep the dependence exact.
                         for r in 0..rank {
                             let weight = ((i * 7 + r * 3) % 5) as f64 - 2.0;
-                            let weight = if i == r { 1.0 } else if i < rank { 0.0 } else { weight };
+                            let weight = if i == r {
+                                1.0
+                            } else if i < rank {
+                                0.0
+                            } else {
+                                weight
+                            };
                             for j in 0..n {
-                                let entry = if j == r { 3.0 } else { ((r + 2 * j) % 3) as f64 };
+                                let entry = if j == r {
+                                    3.0
+                                } else {
+                                    ((r + 2 * j) % 3) as f64
+                                };
                                 a[i * n + j] += weight * entry;
                             }
                         }
                     }
                     let split = Nullspace::new(&a, p, n);
                     assert!(split.rank() <= rank, "n {n} p {p} rank {rank}");
-                    assert!((split.null.transpose() * &split.null - Mat::<f64>::identity(n - split.rank(), n - split.rank())).norm_max() < 1e-13);
+                    assert!(
+                        (split.null.transpose() * &split.null
+                            - Mat::<f64>::identity(n - split.rank(), n - split.rank()))
+                        .norm_max()
+                            < 1e-13
+                    );
                     assert!((view(&a, p, n) * &split.null).norm_max() < 1e-12);
                     assert!(split.inconsistency(&vec![0.0; p]).0 == 0.0);
                 }

@@ -44,8 +44,16 @@ impl Guess {
     /// The guessed active rows.
     pub(crate) fn active(&self) -> ActiveRows {
         ActiveRows {
-            linear: (0u32..).zip(&self.linear).filter(|(_, s)| **s != 0.0).map(|(i, _)| i).collect(),
-            quadratic: (0u32..).zip(&self.quadratic).filter(|(_, on)| **on).map(|(i, _)| i).collect(),
+            linear: (0u32..)
+                .zip(&self.linear)
+                .filter(|(_, s)| **s != 0.0)
+                .map(|(i, _)| i)
+                .collect(),
+            quadratic: (0u32..)
+                .zip(&self.quadratic)
+                .filter(|(_, on)| **on)
+                .map(|(i, _)| i)
+                .collect(),
             factor: Vec::new(),
         }
     }
@@ -65,7 +73,10 @@ pub(crate) fn polish(
             return (None, steps);
         };
         let mut terms = Terms::default();
-        vectorised(#[inline(always)] || terms.evaluate(sample, point(&at)));
+        vectorised(
+            #[inline(always)]
+            || terms.evaluate(sample, point(&at)),
+        );
         if !change_active_set(sample, &terms, &mut at, accept) {
             let solved = measured.relative() <= accept;
             return (solved.then(|| answer(at, measured.absolute)), steps);
@@ -75,7 +86,12 @@ pub(crate) fn polish(
 }
 
 fn point(guess: &Guess) -> Point<'_> {
-    Point { x: &guess.x, nu: &guess.nu, lambda: &guess.lambda, mu: &guess.mu }
+    Point {
+        x: &guess.x,
+        nu: &guess.nu,
+        lambda: &guess.lambda,
+        mu: &guess.mu,
+    }
 }
 
 fn answer(at: Guess, residuals: Residuals) -> Answer {
@@ -89,18 +105,14 @@ fn answer(at: Guess, residuals: Residuals) -> Answer {
         iterations: 0,
         residuals,
         margin: 0.0,
+        objective: 0.0,
         active,
     }
 }
 
 /// Newton steps on the current active set; multipliers of the other rows are set to zero.
 /// `None` when the system cannot be solved or the iterates leave the finite numbers.
-fn newton(
-    sample: &Sample<'_>,
-    at: &mut Guess,
-    steps: &mut usize,
-    accept: f64,
-) -> Option<Measured> {
+fn newton(sample: &Sample<'_>, at: &mut Guess, steps: &mut usize, accept: f64) -> Option<Measured> {
     let n = sample.n;
     let active = at.active();
     for (lambda, side) in at.lambda.iter_mut().zip(&at.linear) {
@@ -116,7 +128,10 @@ fn newton(
     let mut terms = Terms::default();
     let mut best: Option<(f64, Guess, Measured)> = None;
     for step in 0..=STEPS {
-        vectorised(#[inline(always)] || terms.evaluate(sample, point(at)));
+        vectorised(
+            #[inline(always)]
+            || terms.evaluate(sample, point(at)),
+        );
         let measured = measure(sample, terms.evaluated(), point(at));
         let error = defect(sample, &terms, at);
         if !error.is_finite() {
@@ -151,7 +166,10 @@ fn newton(
         let r: Vec<f64> = terms.stationarity.iter().map(|v| -v).collect();
         let hessian = lagrangian_hessian(sample, &at.mu);
         let kkt = ActiveKkt::new(n, hessian.as_matrix(), &rows, RANK_TOLERANCE)?;
-        let (dx, eta, _) = vectorised(#[inline(always)] || kkt.solve(&r, &rest));
+        let (dx, eta, _) = vectorised(
+            #[inline(always)]
+            || kkt.solve(&r, &rest),
+        );
         for (x, d) in at.x.iter_mut().zip(&dx) {
             *x += d;
         }
@@ -172,7 +190,11 @@ fn newton(
 }
 
 fn bound(sample: &Sample<'_>, at: &Guess, row: usize) -> f64 {
-    if at.linear[row] > 0.0 { sample.u[row] } else { sample.l[row] }
+    if at.linear[row] > 0.0 {
+        sample.u[row]
+    } else {
+        sample.l[row]
+    }
 }
 
 /// Largest residual of the active rows as equalities and of stationarity.
@@ -207,7 +229,10 @@ fn change_active_set(sample: &Sample<'_>, terms: &Terms, at: &mut Guess, accept:
     for row in 0..at.linear.len() {
         let (l, u) = (sample.l[row], sample.u[row]);
         if at.linear[row] != 0.0 {
-            let norm = dot(&sample.g[row * n..(row + 1) * n], &sample.g[row * n..(row + 1) * n]);
+            let norm = dot(
+                &sample.g[row * n..(row + 1) * n],
+                &sample.g[row * n..(row + 1) * n],
+            );
             if at.lambda[row] * at.linear[row] * norm.sqrt() < -accept * force {
                 at.linear[row] = 0.0;
                 changed = true;

@@ -93,9 +93,7 @@ impl<'a> Problem<'a> {
     pub(crate) fn sample(&self, i: usize) -> Sample<'a> {
         let n = self.n;
         let matrix = |symmetric: Symmetric<'a>, rows: usize| {
-            let data = symmetric
-                .values()
-                .sample(i, rows * symmetric.entries(n));
+            let data = symmetric.values().sample(i, rows * symmetric.entries(n));
             if symmetric.is_diagonal() {
                 Matrix::Diagonal(data)
             } else {
@@ -114,15 +112,15 @@ impl<'a> Problem<'a> {
                     part.u.sample(i, part.rows),
                 )
             });
-        let (h, hg, c) = self
-            .quadratics
-            .map_or((Matrix::Diagonal(&[]), &[][..], &[][..]), |part| {
-                (
-                    matrix(part.h, part.rows),
-                    part.g.sample(i, part.rows * n),
-                    part.c.sample(i, part.rows),
-                )
-            });
+        let (h, hg, c) =
+            self.quadratics
+                .map_or((Matrix::Diagonal(&[]), &[][..], &[][..]), |part| {
+                    (
+                        matrix(part.h, part.rows),
+                        part.g.sample(i, part.rows * n),
+                        part.c.sample(i, part.rows),
+                    )
+                });
         Sample {
             n,
             p: matrix(self.p, 1),

@@ -75,6 +75,7 @@ pub(crate) struct Measured {
     pub(crate) absolute: Residuals,
     /// 1 + the largest term that cancels in each residual.
     pub(crate) scale: Residuals,
+    pub(crate) objective: f64,
 }
 
 impl Measured {
@@ -154,6 +155,7 @@ pub(crate) fn measure(sample: &Sample<'_>, terms: Evaluated<'_>, at: Point<'_>) 
             dual: 1.0 + max_abs(sample.q).max(max_abs(terms.px)),
             gap: 1.0 + quadratic.abs() + linear.abs(),
         },
+        objective: 0.5 * quadratic + linear,
     }
 }
 
@@ -232,13 +234,28 @@ mod tests {
             }),
         };
         let sample = problem.sample(0);
-        let at = Point { x: &[1.0, 1.0], nu: &[0.5], lambda: &[2.0], mu: &[1.0] };
+        let at = Point {
+            x: &[1.0, 1.0],
+            nu: &[0.5],
+            lambda: &[2.0],
+            mu: &[1.0],
+        };
         let mut terms = Terms::default();
         terms.evaluate(&sample, at);
         // Px + q + νa + λg + μ(2Hx + g).
-        assert_eq!(terms.stationarity, [3.0 + 1.0 + 0.5 + 6.0 + 2.5, 4.0 - 1.0 + 1.0 + 2.0 + 4.0]);
+        assert_eq!(
+            terms.stationarity,
+            [3.0 + 1.0 + 0.5 + 6.0 + 2.5, 4.0 - 1.0 + 1.0 + 2.0 + 4.0]
+        );
         let measured = measure(&sample, terms.evaluated(), at);
         // Equality 3 − 4, quadratic 3.5 − 3.25, linear row at its bound.
-        assert_eq!(measured.absolute, Residuals { primal: 1.0, dual: 13.0, gap: 0.25 });
+        assert_eq!(
+            measured.absolute,
+            Residuals {
+                primal: 1.0,
+                dual: 13.0,
+                gap: 0.25
+            }
+        );
     }
 }

@@ -119,9 +119,27 @@ mod tests {
     fn out_of_range_settings_are_named() {
         assert!(Settings::default().validate().is_ok());
         assert!(AdjointSettings::default().validate().is_ok());
-        let bad = Settings { tolerance: f64::NAN, ..Settings::default() };
-        assert!(matches!(bad.validate(), Err(Error::Setting { setting: "tolerance", .. })));
-        let bad = Settings { max_iterations: 0, ..Settings::default() };
-        assert!(matches!(bad.validate(), Err(Error::Setting { setting: "max_iterations", .. })));
+        let bad = Settings {
+            tolerance: f64::NAN,
+            ..Settings::default()
+        };
+        assert!(matches!(
+            bad.validate(),
+            Err(Error::Setting {
+                setting: "tolerance",
+                ..
+            })
+        ));
+        let bad = Settings {
+            max_iterations: 0,
+            ..Settings::default()
+        };
+        assert!(matches!(
+            bad.validate(),
+            Err(Error::Setting {
+                setting: "max_iterations",
+                ..
+            })
+        ));
     }
 }

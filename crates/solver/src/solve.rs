@@ -49,13 +49,6 @@ pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Err
         left = active_set(problem, settings, &mut solution);
     }
     interior_point(problem, settings, &left, &mut solution);
-    for i in 0..problem.batch {
-        let sample = problem.sample(i);
-        let x = &solution.x[i * problem.n..(i + 1) * problem.n];
-        let mut px = vec![0.0; problem.n];
-        sample.p.add_product(0.5, x, &mut px);
-        solution.objective[i] = crate::dense::dot(&px, x) + crate::dense::dot(sample.q, x);
-    }
     Ok(solution)
 }
 
@@ -93,7 +86,11 @@ fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solutio
     } else {
         1
     };
-    let (n, p, m) = (problem.n, problem.equality_rows(), problem.inequality_rows());
+    let (n, p, m) = (
+        problem.n,
+        problem.equality_rows(),
+        problem.inequality_rows(),
+    );
     // `chunks_mut` of an absent part must still yield one empty slice per run.
     let runs = problem.batch.div_ceil(run);
     let mut slots: Vec<Slots<'_>> = Vec::with_capacity(runs);
@@ -108,7 +105,11 @@ fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solutio
             let (head_x, tail_x) = x.split_at_mut(count * n);
             let (head_nu, tail_nu) = nu.split_at_mut(count * p);
             let (head_lambda, tail_lambda) = lambda.split_at_mut(count * m);
-            slots.push(Slots { x: head_x, nu: head_nu, lambda: head_lambda });
+            slots.push(Slots {
+                x: head_x,
+                nu: head_nu,
+                lambda: head_lambda,
+            });
             (x, nu, lambda) = (tail_x, tail_nu, tail_lambda);
         }
     }
@@ -139,6 +140,7 @@ fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solutio
             Some(status) => {
                 solution.status[i] = status;
                 solution.residuals[i] = one.measured.absolute;
+                solution.objective[i] = one.measured.objective;
                 solution.margin[i] = one.margin;
                 solution.active[i] = one.active;
             }
@@ -186,6 +188,7 @@ fn interior_point(
         solution.status[i] = answer.status;
         solution.iterations[i] += answer.iterations;
         solution.residuals[i] = answer.residuals;
+        solution.objective[i] = answer.objective;
         solution.margin[i] = answer.margin;
         solution.active[i] = answer.active;
     }

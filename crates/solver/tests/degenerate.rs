@@ -13,11 +13,27 @@ fn gradients(problem: &Problem<'_>) -> Gradients {
     let solution = solve(problem, &Settings::default()).unwrap();
     assert!(solution.all_solved(), "{:?}", solution.status);
     let x = vec![1.0; problem.batch * problem.n];
-    let cotangent =
-        Cotangent { x: &x, equality_dual: None, inequality_dual: None, quadratic_dual: None };
-    let gradients =
-        adjoint(problem, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default()).unwrap();
-    for part in [&gradients.q, &gradients.u, &gradients.g, &gradients.p, &gradients.quadratic_c] {
+    let cotangent = Cotangent {
+        x: &x,
+        equality_dual: None,
+        inequality_dual: None,
+        quadratic_dual: None,
+    };
+    let gradients = adjoint(
+        problem,
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
+    for part in [
+        &gradients.q,
+        &gradients.u,
+        &gradients.g,
+        &gradients.p,
+        &gradients.quadratic_c,
+    ] {
         assert!(part.iter().flatten().all(|v| v.is_finite()));
     }
     gradients
@@ -81,8 +97,11 @@ fn redundant_equalities() {
 fn more_active_rows_than_variables() {
     // Three lines through one vertex, all pushed.
     let mut problem = base(ONES, &[-5.0, -5.0]);
-    problem.inequalities =
-        rows(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], &[-INF; 3], &[1.0, 1.0, 2.0]);
+    problem.inequalities = rows(
+        &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0],
+        &[-INF; 3],
+        &[1.0, 1.0, 2.0],
+    );
     let gradients = gradients(&problem);
     assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
 }
@@ -112,11 +131,20 @@ fn two_spheres_that_touch() {
     let solution = solve(&problem, &Settings::default()).unwrap();
     // Without an interior multipliers grow without bound; only the verdict is promised.
     let x = [1.0, 1.0];
-    let cotangent =
-        Cotangent { x: &x, equality_dual: None, inequality_dual: None, quadratic_dual: None };
-    let gradients =
-        adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default())
-            .unwrap();
+    let cotangent = Cotangent {
+        x: &x,
+        equality_dual: None,
+        inequality_dual: None,
+        quadratic_dual: None,
+    };
+    let gradients = adjoint(
+        &problem,
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
     assert_ne!(gradients.reports[0].quality, GradientQuality::Exact);
     assert!(solution.x.iter().all(|v| v.is_finite()));
     assert!(gradients.q.unwrap().iter().all(|v| v.is_finite()));

@@ -134,7 +134,9 @@ fn moved(owned: &Owned, d: &[Vec<f64>; 10], t: f64) -> Owned {
 /// How far a sample's solution moved, in the units of the margin (generously).
 fn movement(owned: &Owned, a: &Solution, b: &Solution, sample: usize) -> f64 {
     let change = |x: &[f64], y: &[f64], len: usize| {
-        (sample * len..(sample + 1) * len).map(|i| (x[i] - y[i]).abs()).fold(0.0, f64::max)
+        (sample * len..(sample + 1) * len)
+            .map(|i| (x[i] - y[i]).abs())
+            .fold(0.0, f64::max)
     };
     let n = owned.n;
     let row_norm = |part: usize| {
@@ -149,7 +151,9 @@ fn movement(owned: &Owned, a: &Solution, b: &Solution, sample: usize) -> f64 {
     let x = change(&a.x, &b.x, n) * (n as f64).sqrt();
     let lambda = change(&a.inequality_dual, &b.inequality_dual, owned.m) * row_norm(4);
     let mu = change(&a.quadratic_dual, &b.quadratic_dual, owned.k);
-    let reach = a.x[sample * n..(sample + 1) * n].iter().fold(1.0f64, |r, v| r.max(v.abs()));
+    let reach = a.x[sample * n..(sample + 1) * n]
+        .iter()
+        .fold(1.0f64, |r, v| r.max(v.abs()));
     x + lambda + mu * (row_norm(8) + 2.0 * reach * n as f64) + 20.0 * STEP
 }
 
@@ -185,7 +189,10 @@ fn check_direction(owned: &Owned, seed: u64, duals: bool, tally: &mut Tally) {
             continue;
         }
         assert_eq!(reports[i].quality, GradientQuality::Exact, "seed {seed}");
-        let far = at.iter().map(|s| movement(owned, &solution, s, i)).fold(0.0, f64::max);
+        let far = at
+            .iter()
+            .map(|s| movement(owned, &solution, s, i))
+            .fold(0.0, f64::max);
         if reports[i].margin < far || at.iter().any(|s| !s.status[i].is_solved()) {
             tally.straddling += 1;
             loss.mute(owned, i);
@@ -220,7 +227,10 @@ fn check_direction(owned: &Owned, seed: u64, duals: bool, tally: &mut Tally) {
         owned.p_rows,
         owned.m,
         owned.k,
-        reports.iter().map(|r| (r.margin, r.condition)).collect::<Vec<_>>()
+        reports
+            .iter()
+            .map(|r| (r.margin, r.condition))
+            .collect::<Vec<_>>()
     );
 }
 
@@ -239,8 +249,16 @@ fn shape(seed: u64, quadratics: bool) -> Shape {
     let mut rng = rng(seed ^ 0x5a5a);
     // Sizes spread evenly over the decades from 1 to 100.
     let n = (100f64.powf(rng.random::<f64>()).round() as usize).clamp(1, 100);
-    let p_rows = if rng.random_bool(0.5) { rng.random_range(0..n.div_ceil(2)) } else { 0 };
-    let m = if rng.random_bool(0.85) { rng.random_range(0..n + 3) } else { 0 };
+    let p_rows = if rng.random_bool(0.5) {
+        rng.random_range(0..n.div_ceil(2))
+    } else {
+        0
+    };
+    let m = if rng.random_bool(0.85) {
+        rng.random_range(0..n + 3)
+    } else {
+        0
+    };
     let per_sample = match rng.random_range(0..3) {
         0 => 0b10_0110_1010,
         1 => 0,
@@ -251,13 +269,21 @@ fn shape(seed: u64, quadratics: bool) -> Shape {
         n,
         p_rows,
         m,
-        k: if quadratics { 1 + rng.random_range(0..4usize) } else { 0 },
+        k: if quadratics {
+            1 + rng.random_range(0..4usize)
+        } else {
+            0
+        },
         p_diagonal: rng.random_bool(0.5),
         h_diagonal: rng.random_bool(0.5),
         per_sample,
         p_rank: n,
         h_shift: 0.1,
-        equal_rows: if p_rows == 0 && rng.random_bool(0.25) { 0.1 } else { 0.0 },
+        equal_rows: if p_rows == 0 && rng.random_bool(0.25) {
+            0.1
+        } else {
+            0.0
+        },
     }
 }
 
@@ -307,7 +333,10 @@ fn every_entry_of_small_problems() {
         }
         problems += 1;
         let gradients = parts(&gradients).map(<[f64]>::to_vec);
-        let largest = gradients.iter().flatten().fold(0.0f64, |a, v| a.max(v.abs()));
+        let largest = gradients
+            .iter()
+            .flatten()
+            .fold(0.0f64, |a, v| a.max(v.abs()));
         for part in 0..10 {
             for entry in 0..owned.parts[part].data.len() {
                 if owned.parts[part].data[entry].is_infinite() {

@@ -13,7 +13,10 @@ use support::{INF, Owned, clarabel, normal, random, random_shape, rng};
 const METHODS: [Method; 2] = [Method::Auto, Method::InteriorPoint];
 
 fn with(method: Method) -> Settings {
-    Settings { method, ..Settings::default() }
+    Settings {
+        method,
+        ..Settings::default()
+    }
 }
 
 #[test]
@@ -29,7 +32,10 @@ fn infeasible_linear_rows_are_found() {
             // The last row contradicts a positive combination of the others' upper bounds.
             let n = owned.n;
             let mut rng = rng(seed);
-            let weights: Vec<f64> = normal(&mut rng, owned.m - 1).iter().map(|v| v.abs()).collect();
+            let weights: Vec<f64> = normal(&mut rng, owned.m - 1)
+                .iter()
+                .map(|v| v.abs())
+                .collect();
             let mut row = vec![0.0; n];
             let mut bound = 0.0;
             for (i, w) in weights.iter().enumerate() {
@@ -66,7 +72,11 @@ fn infeasible_quadratic_rows_are_found() {
         let norm: f64 = owned.of(8, 0)[..owned.n].iter().map(|v| v * v).sum();
         owned.parts[9].data[0] = -norm / 0.4 - 0.1;
         let solution = solve(&owned.problem(), &Settings::default()).unwrap();
-        assert_eq!(solution.status[0], Status::PrimalInfeasible, "seed {seed} {shape:?}");
+        assert_eq!(
+            solution.status[0],
+            Status::PrimalInfeasible,
+            "seed {seed} {shape:?}"
+        );
     }
 }
 
@@ -246,10 +256,20 @@ fn empty_batches_and_empty_parts() {
     };
     let solution = solve(&empty, &Settings::default()).unwrap();
     assert_eq!(solution.batch(), 0);
-    let cotangent =
-        Cotangent { x: &[], equality_dual: None, inequality_dual: None, quadratic_dual: None };
-    let gradients =
-        adjoint(&empty, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default()).unwrap();
+    let cotangent = Cotangent {
+        x: &[],
+        equality_dual: None,
+        inequality_dual: None,
+        quadratic_dual: None,
+    };
+    let gradients = adjoint(
+        &empty,
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
     assert_eq!(gradients.a, Some(vec![0.0; 3]));
     assert_eq!(gradients.b, Some(vec![]));
 
@@ -288,9 +308,14 @@ fn empty_batches_and_empty_parts() {
             inequality_dual: None,
             quadratic_dual: None,
         };
-        let gradients =
-            adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default())
-                .unwrap();
+        let gradients = adjoint(
+            &problem,
+            &solution,
+            &cotangent,
+            &Wanted::ALL,
+            &AdjointSettings::default(),
+        )
+        .unwrap();
         for q in gradients.q.unwrap() {
             assert!((q + 0.5).abs() < 1e-15);
         }
@@ -339,12 +364,27 @@ fn contracts_are_errors_with_names() {
     let problem = owned.problem();
     let solution = solve(&problem, &Settings::default()).unwrap();
     let x = vec![0.0; 2 * owned.n + 1];
-    let cotangent =
-        Cotangent { x: &x, equality_dual: None, inequality_dual: None, quadratic_dual: None };
-    let error =
-        adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default())
-            .unwrap_err();
-    assert!(matches!(error, Error::Shape { argument: "cotangent.x", .. }));
+    let cotangent = Cotangent {
+        x: &x,
+        equality_dual: None,
+        inequality_dual: None,
+        quadratic_dual: None,
+    };
+    let error = adjoint(
+        &problem,
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Shape {
+            argument: "cotangent.x",
+            ..
+        }
+    ));
     let other = random(random_shape(8, 3, 5, false), 8);
     let x = vec![0.0; 3 * other.n];
     let cotangent = Cotangent { x: &x, ..cotangent };

@@ -1,5 +1,8 @@
 //! The layers as their users see them: closed forms, central differences, failures, precision.
 
+// The measured errors, shown under --nocapture.
+#![allow(clippy::print_stderr)]
+
 mod closed_forms;
 mod failures;
 mod gradients;
@@ -7,4 +10,3 @@ mod precision;
 mod projection;
 mod projection_gradients;
 mod support;
-mod timing;

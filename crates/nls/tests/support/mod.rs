@@ -30,45 +30,58 @@ pub(crate) fn normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
 
 /// Compares the gradient of Σ c·f(inputs) with central differences in every entry of every input.
 ///
-/// Fourth order with step 1e-4 in f64: truncation about 1e-17 of the fifth derivative, which steps
-/// that are nearly singular make large, and rounding about 1e-12 of the value. `tolerance` is relative to the largest difference quotient, at least one. Returns the
+/// Fourth order in f64. With `step` 1e-4 truncation is about 1e-17 of the fifth derivative, which
+/// matrices that are nearly singular make large, and rounding about 1e-12 of the value; functions
+/// with kinks need smaller ones, so that no kink lies between the points. `tolerance` is relative to the largest difference quotient, at least one. Returns the
 /// largest error.
 pub(crate) fn check_gradients(
     name: &str,
     inputs: &[Tensor<2>],
     f: impl Fn(&[Tensor<2>]) -> Tensor<2>,
+    step: f64,
     tolerance: f64,
 ) -> f64 {
-    let leaves: Vec<_> = inputs.iter().map(|t| t.clone().detach().require_grad()).collect();
+    let leaves: Vec<_> = inputs
+        .iter()
+        .map(|t| t.clone().detach().require_grad())
+        .collect();
     let output = f(&leaves);
     let [rows, columns] = output.dims();
     let c = normal(&mut rng(7), rows * columns);
-    let gradients = (output * tensor(c.clone(), [rows, columns])).sum().backward();
+    let gradients = (output * tensor(c.clone(), [rows, columns]))
+        .sum()
+        .backward();
     let loss = |inputs: &[Tensor<2>]| -> f64 {
         numbers(&f(inputs)).iter().zip(&c).map(|(v, c)| v * c).sum()
     };
     let mut worst: f64 = 0.0;
     for (which, leaf) in leaves.iter().enumerate() {
-        let exact = leaf.grad(&gradients).map_or_else(|| vec![0.0; inputs[which].shape().num_elements()], |g| numbers(&g));
+        let exact = leaf.grad(&gradients).map_or_else(
+            || vec![0.0; inputs[which].shape().num_elements()],
+            |g| numbers(&g),
+        );
         let base = numbers(&inputs[which]);
         let shape = inputs[which].dims();
         let quotients: Vec<f64> = (0..base.len())
             .map(|entry| {
-                let at = |step: f64| {
+                let at = |steps: f64| {
                     let mut values = base.clone();
-                    values[entry] += step;
+                    values[entry] += steps * step;
                     let mut shifted = inputs.to_vec();
                     shifted[which] = tensor(values, shape);
                     loss(&shifted)
                 };
-                (8.0 * (at(1e-4) - at(-1e-4)) - (at(2e-4) - at(-2e-4))) / 12e-4
+                (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * step)
             })
             .collect();
         let scale = quotients.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
         for (entry, (exact, quotient)) in exact.iter().zip(&quotients).enumerate() {
             let error = (exact - quotient).abs() / scale;
             worst = worst.max(error);
-            assert!(error < tolerance, "{name}: input {which}, entry {entry}: {exact} against {quotient}");
+            assert!(
+                error < tolerance,
+                "{name}: input {which}, entry {entry}: {exact} against {quotient}"
+            );
         }
     }
     worst

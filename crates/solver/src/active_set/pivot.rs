@@ -101,10 +101,7 @@ impl Pivots {
         let limit = 20 * m + 50;
         let mut count = 0;
         for _ in 0..ROUNDS {
-            loop {
-                let Some((row, sign, fixed)) = self.entering(rows) else {
-                    break;
-                };
+            while let Some((row, sign, fixed)) = self.entering(rows) {
                 let outcome = self.enter(rows, row, sign, fixed, limit, &mut count);
                 if outcome != Outcome::Optimal {
                     return (outcome, count);
@@ -137,8 +134,11 @@ impl Pivots {
             if lower == upper {
                 return Some((i, if above >= 0.0 { 1.0 } else { -1.0 }, true));
             }
-            let (violation, sign, bound) =
-                if above > below { (above, 1.0, upper) } else { (below, -1.0, lower) };
+            let (violation, sign, bound) = if above > below {
+                (above, 1.0, upper)
+            } else {
+                (below, -1.0, lower)
+            };
             if violation > worst && violation > FEASIBLE * (1.0 + bound.abs() + value.abs()) {
                 worst = violation;
                 best = Some((i, sign, false));
@@ -159,7 +159,11 @@ impl Pivots {
         count: &mut usize,
     ) -> Outcome {
         let m = rows.start.len();
-        let bound = if sign > 0.0 { rows.upper[row] } else { rows.lower[row] };
+        let bound = if sign > 0.0 {
+            rows.upper[row]
+        } else {
+            rows.lower[row]
+        };
         let k_row = &rows.k[row * m..(row + 1) * m];
         loop {
             *count += 1;
@@ -168,7 +172,11 @@ impl Pivots {
             }
             let violation = (sign * (self.value[row] - bound)).max(0.0);
             let remainder = self.solve_column(rows.k, m, k_row, row);
-            let full = if remainder > DEPENDENT { violation / remainder } else { f64::INFINITY };
+            let full = if remainder > DEPENDENT {
+                violation / remainder
+            } else {
+                f64::INFINITY
+            };
             let (partial, blocking) = self.blocking(sign);
             let length = full.min(partial);
             if !length.is_finite() {
@@ -181,7 +189,11 @@ impl Pivots {
             }
             self.direction.copy_from_slice(k_row);
             for (i, &w) in self.working.iter().enumerate() {
-                axpy(-self.step[i], &rows.k[w * m..(w + 1) * m], &mut self.direction);
+                axpy(
+                    -self.step[i],
+                    &rows.k[w * m..(w + 1) * m],
+                    &mut self.direction,
+                );
             }
             axpy(-sign * length, &self.direction, &mut self.value);
             for (i, &w) in self.working.iter().enumerate() {
@@ -248,7 +260,8 @@ impl Pivots {
         self.closed[row] = false;
         let (size, c) = (self.working.len(), self.stride);
         for i in position..size {
-            self.factor.copy_within((i + 1) * c..(i + 1) * c + i + 2, i * c);
+            self.factor
+                .copy_within((i + 1) * c..(i + 1) * c + i + 2, i * c);
         }
         for i in position..size {
             let (a, b) = (self.factor[i * c + i], self.factor[i * c + i + 1]);
@@ -297,11 +310,16 @@ impl Pivots {
     #[inline(always)]
     fn certify(&mut self, rows: Rows<'_>, row: usize, relative_violation: f64) -> Outcome {
         let m = rows.start.len();
-        self.direction.copy_from_slice(&rows.k[row * m..(row + 1) * m]);
+        self.direction
+            .copy_from_slice(&rows.k[row * m..(row + 1) * m]);
         let mut size = 1.0;
         for (i, &w) in self.working.iter().enumerate() {
             size += self.step[i].abs();
-            axpy(-self.step[i], &rows.k[w * m..(w + 1) * m], &mut self.direction);
+            axpy(
+                -self.step[i],
+                &rows.k[w * m..(w + 1) * m],
+                &mut self.direction,
+            );
         }
         let moved = crate::dense::max_abs(&self.direction);
         if moved <= 1e-10 * size && relative_violation > 1e-6 * size {
@@ -350,15 +368,19 @@ mod tests {
 
     fn solve(k: &[f64], start: &[f64], lower: &[f64], upper: &[f64]) -> (Outcome, Pivots) {
         let mut pivots = Pivots::new(start.len());
-        let (outcome, _) = pivots.run(Rows { k, start, lower, upper });
+        let (outcome, _) = pivots.run(Rows {
+            k,
+            start,
+            lower,
+            upper,
+        });
         (outcome, pivots)
     }
 
     #[test]
     fn independent_rows_clip() {
         let k = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
-        let (outcome, pivots) =
-            solve(&k, &[2.0, -3.0, 0.5], &[-1.0, -1.0, -INF], &[1.0, 1.0, INF]);
+        let (outcome, pivots) = solve(&k, &[2.0, -3.0, 0.5], &[-1.0, -1.0, -INF], &[1.0, 1.0, INF]);
         assert_eq!(outcome, Outcome::Optimal);
         assert_eq!(pivots.lambda, [1.0, -2.0, 0.0]);
     }
@@ -407,8 +429,16 @@ mod tests {
         let factor = [2.0, 1.0, 3.0, 0.5, -1.0, 1.5];
         let x = [1.0, -2.0, 0.25];
         // L Lᵀ x by hand.
-        let lt = [2.0 * x[0] + x[1] + 0.5 * x[2], 3.0 * x[1] - x[2], 1.5 * x[2]];
-        let mut rhs = [2.0 * lt[0], lt[0] + 3.0 * lt[1], 0.5 * lt[0] - lt[1] + 1.5 * lt[2]];
+        let lt = [
+            2.0 * x[0] + x[1] + 0.5 * x[2],
+            3.0 * x[1] - x[2],
+            1.5 * x[2],
+        ];
+        let mut rhs = [
+            2.0 * lt[0],
+            lt[0] + 3.0 * lt[1],
+            0.5 * lt[0] - lt[1] + 1.5 * lt[2],
+        ];
         solve_packed(&factor, &mut rhs);
         for i in 0..3 {
             assert!((rhs[i] - x[i]).abs() < 1e-14);

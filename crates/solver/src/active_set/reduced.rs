@@ -120,7 +120,11 @@ impl Reduced {
             .map(|i| {
                 let length = half.col(i).norm_l2();
                 // What rounding leaves of a row inside the row space of A is about 1e-15 of it.
-                if length > 1e-11 * norms[i] * widest { 1.0 / length } else { 0.0 }
+                if length > 1e-11 * norms[i] * widest {
+                    1.0 / length
+                } else {
+                    0.0
+                }
             })
             .collect();
         for i in 0..m {
@@ -152,7 +156,18 @@ impl Reduced {
             }
         }
         let condition = pivots * split.spread().powi(2);
-        Some(Reduced { n, p, m, inverse, response, k, scale, norms, split, condition })
+        Some(Reduced {
+            n,
+            p,
+            m,
+            inverse,
+            response,
+            k,
+            scale,
+            norms,
+            split,
+            condition,
+        })
     }
 }
 

@@ -61,13 +61,21 @@ pub(crate) fn solve_run(
         line[n..].copy_from_slice(sample.b);
     }
     let inverse = view(&reduced.inverse, size, size);
-    multiply(view_mut(&mut point, count, size), 1.0, view(&rhs, count, size), inverse);
+    multiply(
+        view_mut(&mut point, count, size),
+        1.0,
+        view(&rhs, count, size),
+        inverse,
+    );
     let g = view(problem.sample(first).g, m, n);
     let mut rows = vec![0.0; count * m];
     row_values(&point, size, g, count, &mut rows);
 
     let mut multipliers = vec![0.0; count * m];
-    let mut found = vectorised(#[inline(always)] || pivot_all(problem, reduced, first, count, &rows, &mut multipliers));
+    let mut found = vectorised(
+        #[inline(always)]
+        || pivot_all(problem, reduced, first, count, &rows, &mut multipliers),
+    );
     add_multiply(
         view_mut(&mut point, count, size),
         -1.0,
@@ -77,9 +85,31 @@ pub(crate) fn solve_run(
 
     let mut products = Products::new(count, reduced);
     products.apply(&problem.sample(first), reduced, &point, &multipliers);
-    vectorised(#[inline(always)] || record(problem, reduced, first, &point, &mut products, &mut found, slots));
+    vectorised(
+        #[inline(always)]
+        || {
+            record(
+                problem,
+                reduced,
+                first,
+                &point,
+                &mut products,
+                &mut found,
+                slots,
+            )
+        },
+    );
     if found.iter().any(needs_refinement) {
-        refine(problem, reduced, first, &mut point, &mut multipliers, &mut products, &mut found, slots);
+        refine(
+            problem,
+            reduced,
+            first,
+            &mut point,
+            &mut multipliers,
+            &mut products,
+            &mut found,
+            slots,
+        );
     }
     for one in &mut found {
         let relative = one.measured.relative();
@@ -236,7 +266,11 @@ impl Products {
         let size = n + p;
         let count = point.len() / size;
         let points = view(point, count, size);
-        for (lambda, scaled) in self.lambda.chunks_exact_mut(m.max(1)).zip(multipliers.chunks_exact(m.max(1))) {
+        for (lambda, scaled) in self
+            .lambda
+            .chunks_exact_mut(m.max(1))
+            .zip(multipliers.chunks_exact(m.max(1)))
+        {
             for ((lambda, scaled), scale) in lambda.iter_mut().zip(scaled).zip(&reduced.scale) {
                 *lambda = scale * scaled;
             }
@@ -259,7 +293,12 @@ impl Products {
         self.gradient.copy_from_slice(&self.px);
         if p > 0 {
             let a = view(sample.a, p, n);
-            add_multiply(view_mut(&mut self.gradient, count, n), 1.0, points.subcols(n, p), a);
+            add_multiply(
+                view_mut(&mut self.gradient, count, n),
+                1.0,
+                points.subcols(n, p),
+                a,
+            );
             row_values(point, size, a, count, &mut self.ax);
         }
         if m > 0 {
@@ -346,11 +385,19 @@ fn refine(
     let (gx, lambda) = (&products.gx, &products.lambda);
     let target = |i: usize, row: usize| {
         let sample = problem.sample(first + i);
-        let bound = if lambda[i * m + row] > 0.0 { sample.u[row] } else { sample.l[row] };
+        let bound = if lambda[i * m + row] > 0.0 {
+            sample.u[row]
+        } else {
+            sample.l[row]
+        };
         let miss = bound - gx[i * m + row];
         // An equal-bounds row with a zero multiplier has both bounds; any other working row has
         // the bound its multiplier points to.
-        if miss.is_finite() { reduced.scale[row] * miss } else { 0.0 }
+        if miss.is_finite() {
+            reduced.scale[row] * miss
+        } else {
+            0.0
+        }
     };
     let (step, step_multipliers) =
         solve_on_active(reduced, problem.sample(first).g, &rhs, &active, target);
@@ -391,20 +438,23 @@ pub(crate) fn solve_on_active(
     }
     let mut rows = vec![0.0; count * m];
     row_values(&point, size, view(g, m, n), count, &mut rows);
-    vectorised(#[inline(always)] || {
-        let mut small = vec![0.0; m];
-        for (i, active) in active.iter().enumerate() {
-            let small = &mut small[..active.linear.len()];
-            for (slot, &row) in small.iter_mut().zip(&active.linear) {
-                let row = row as usize;
-                *slot = reduced.scale[row] * rows[i * m + row] - target(i, row);
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut small = vec![0.0; m];
+            for (i, active) in active.iter().enumerate() {
+                let small = &mut small[..active.linear.len()];
+                for (slot, &row) in small.iter_mut().zip(&active.linear) {
+                    let row = row as usize;
+                    *slot = reduced.scale[row] * rows[i * m + row] - target(i, row);
+                }
+                solve_packed(&active.factor, small);
+                for (value, &row) in small.iter().zip(&active.linear) {
+                    multipliers[i * m + row as usize] = *value;
+                }
             }
-            solve_packed(&active.factor, small);
-            for (value, &row) in small.iter().zip(&active.linear) {
-                multipliers[i * m + row as usize] = *value;
-            }
-        }
-    });
+        },
+    );
     add_multiply(
         view_mut(&mut point, count, size),
         -1.0,

@@ -73,7 +73,10 @@ pub(crate) fn layout(
         Parameter::QuadraticC => (wanted.quadratic_c, quad.map(|part| (part.c, part.rows))),
     };
     let (values, len) = found?;
-    wanted.then_some(Layout { shared: values.is_shared(), len })
+    wanted.then_some(Layout {
+        shared: values.is_shared(),
+        len,
+    })
 }
 
 /// Where one run puts one parameter's gradient.
@@ -115,9 +118,24 @@ impl<'a> Run<'a> {
             directions,
             count,
             x: cut(&solution.x, problem.n, first, count),
-            nu: cut(&solution.equality_dual, problem.equality_rows(), first, count),
-            lambda: cut(&solution.inequality_dual, problem.inequality_rows(), first, count),
-            mu: cut(&solution.quadratic_dual, problem.quadratic_rows(), first, count),
+            nu: cut(
+                &solution.equality_dual,
+                problem.equality_rows(),
+                first,
+                count,
+            ),
+            lambda: cut(
+                &solution.inequality_dual,
+                problem.inequality_rows(),
+                first,
+                count,
+            ),
+            mu: cut(
+                &solution.quadratic_dual,
+                problem.quadratic_rows(),
+                first,
+                count,
+            ),
             first,
         }
     }
@@ -197,7 +215,10 @@ impl<'a> Run<'a> {
 
     fn lines(&self, i: usize) -> (&[f64], &[f64]) {
         let n = self.problem.n;
-        (&self.x[i * n..(i + 1) * n], &self.directions.x[i * n..(i + 1) * n])
+        (
+            &self.x[i * n..(i + 1) * n],
+            &self.directions.x[i * n..(i + 1) * n],
+        )
     }
 
     /// `½(w xᵀ + x wᵀ)`, or `w ∘ x` for a diagonal.
@@ -207,7 +228,11 @@ impl<'a> Run<'a> {
         match sink {
             Sink::Skip => {}
             Sink::Sum(sum) if diagonal => {
-                for (x, w) in self.x.chunks_exact(n).zip(self.directions.x.chunks_exact(n)) {
+                for (x, w) in self
+                    .x
+                    .chunks_exact(n)
+                    .zip(self.directions.x.chunks_exact(n))
+                {
                     for ((sum, x), w) in sum.iter_mut().zip(x).zip(w) {
                         *sum += x * w;
                     }
@@ -215,7 +240,12 @@ impl<'a> Run<'a> {
             }
             Sink::Sum(sum) => {
                 let w = view(&self.directions.x, count, n);
-                multiply(view_mut(sum, n, n), 0.5, w.transpose(), view(self.x, count, n));
+                multiply(
+                    view_mut(sum, n, n),
+                    0.5,
+                    w.transpose(),
+                    view(self.x, count, n),
+                );
                 add_transpose(sum, n);
             }
             Sink::Slot(slot) if diagonal => {
@@ -227,7 +257,10 @@ impl<'a> Run<'a> {
                 for i in 0..count {
                     let (x, w) = self.lines(i);
                     let out = &mut slot[i * n * n..(i + 1) * n * n];
-                    vectorised(#[inline(always)] || symmetric_outer(out, x, w, 0.5, 0.0));
+                    vectorised(
+                        #[inline(always)]
+                        || symmetric_outer(out, x, w, 0.5, 0.0),
+                    );
                 }
             }
         }
@@ -236,19 +269,36 @@ impl<'a> Run<'a> {
     /// `μ(w xᵀ + x wᵀ) + w_μ x xᵀ` for every quadratic row.
     fn quadratic_hessian(&self, sink: &mut Sink<'_>) {
         let (n, count, k) = (self.problem.n, self.count, self.problem.quadratic_rows());
-        let diagonal = self.problem.quadratics.is_some_and(|part| part.h.is_diagonal());
+        let diagonal = self
+            .problem
+            .quadratics
+            .is_some_and(|part| part.h.is_diagonal());
         let w_mu = &self.directions.mu;
         match sink {
             Sink::Skip => {}
             Sink::Sum(sum) if diagonal => {
                 let pair = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
-                    self.x.iter().zip(&self.directions.x).map(|(x, w)| f(*x, *w)).collect()
+                    self.x
+                        .iter()
+                        .zip(&self.directions.x)
+                        .map(|(x, w)| f(*x, *w))
+                        .collect()
                 };
                 let (cross, square) = (pair(&|x, w| 2.0 * x * w), pair(&|x, _| x * x));
                 let target = view(self.mu, count, k);
-                multiply(view_mut(sum, k, n), 1.0, target.transpose(), view(&cross, count, n));
+                multiply(
+                    view_mut(sum, k, n),
+                    1.0,
+                    target.transpose(),
+                    view(&cross, count, n),
+                );
                 let target = view(w_mu, count, k);
-                add_multiply(view_mut(sum, k, n), 1.0, target.transpose(), view(&square, count, n));
+                add_multiply(
+                    view_mut(sum, k, n),
+                    1.0,
+                    target.transpose(),
+                    view(&square, count, n),
+                );
             }
             Sink::Sum(sum) => {
                 let mut weighted = vec![0.0; count * n];
@@ -261,7 +311,12 @@ impl<'a> Run<'a> {
                         }
                     }
                     let left = view(&weighted, count, n);
-                    multiply(view_mut(sum, n, n), 1.0, left.transpose(), view(self.x, count, n));
+                    multiply(
+                        view_mut(sum, n, n),
+                        1.0,
+                        left.transpose(),
+                        view(self.x, count, n),
+                    );
                     add_transpose(sum, n);
                 }
             }
@@ -277,7 +332,10 @@ impl<'a> Run<'a> {
                                 *out = (2.0 * mu * w + w_mu * x) * x;
                             }
                         } else {
-                            vectorised(#[inline(always)] || symmetric_outer(out, x, w, mu, w_mu));
+                            vectorised(
+                                #[inline(always)]
+                                || symmetric_outer(out, x, w, mu, w_mu),
+                            );
                         }
                     }
                 }

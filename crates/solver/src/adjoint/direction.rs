@@ -52,10 +52,20 @@ pub(crate) fn directions(
         mu: vec![0.0; count * k],
         reports: vec![UNAVAILABLE; count],
     };
-    let batched = batched(problem, solution, cotangent, settings, first, count, &mut out);
+    let batched = batched(
+        problem, solution, cotangent, settings, first, count, &mut out,
+    );
     for i in 0..count {
         if !batched[i] && solution.status[first + i].is_solved() {
-            single(problem, solution, cotangent, settings, first + i, i, &mut out);
+            single(
+                problem,
+                solution,
+                cotangent,
+                settings,
+                first + i,
+                i,
+                &mut out,
+            );
         }
     }
     out
@@ -106,15 +116,18 @@ fn batched(
             *r = -x;
         }
         if let Some(nu) = cotangent.equality_dual {
-            for (r, nu) in line[n..].iter_mut().zip(&nu[(first + i) * p..(first + i + 1) * p]) {
+            for (r, nu) in line[n..]
+                .iter_mut()
+                .zip(&nu[(first + i) * p..(first + i + 1) * p])
+            {
                 *r = -nu;
             }
         }
     }
     let target = |i: usize, row: usize| {
-        cotangent
-            .inequality_dual
-            .map_or(0.0, |lambda| -reduced.scale[row] * lambda[(first + i) * m + row])
+        cotangent.inequality_dual.map_or(0.0, |lambda| {
+            -reduced.scale[row] * lambda[(first + i) * m + row]
+        })
     };
     let sample = problem.sample(first);
     let (point, multipliers) = solve_on_active(reduced, sample.g, &rhs, &active, target);
@@ -122,51 +135,54 @@ fn batched(
     products.apply(&sample, reduced, &point, &multipliers);
 
     let mut done = clean;
-    vectorised(#[inline(always)] || {
-        for i in 0..count {
-            if !done[i] {
-                continue;
-            }
-            let line = &rhs[i * size..(i + 1) * size];
-            let mut error = 0.0f64;
-            let mut note = |v: f64| {
-                if v.abs() > error || v.is_nan() {
-                    error = v.abs();
+    vectorised(
+        #[inline(always)]
+        || {
+            for i in 0..count {
+                if !done[i] {
+                    continue;
                 }
-            };
-            for j in 0..n {
-                note(products.gradient[i * n + j] - line[j]);
+                let line = &rhs[i * size..(i + 1) * size];
+                let mut error = 0.0f64;
+                let mut note = |v: f64| {
+                    if v.abs() > error || v.is_nan() {
+                        error = v.abs();
+                    }
+                };
+                for j in 0..n {
+                    note(products.gradient[i * n + j] - line[j]);
+                }
+                for j in 0..p {
+                    note(products.ax[i * p + j] - line[n + j]);
+                }
+                let mut force = max_abs(line);
+                for &row in &active[i].linear {
+                    let wanted = target(i, row as usize) / reduced.scale[row as usize];
+                    note(products.gx[i * m + row as usize] - wanted);
+                    force = force.max(wanted.abs());
+                }
+                let residual = if force == 0.0 { 0.0 } else { error / force };
+                // Anything doubtful, NaN included, goes to the method with refinement.
+                if !(residual <= settings.residual_tolerance * 1e-2) {
+                    done[i] = false;
+                    continue;
+                }
+                let w = &point[i * size..(i + 1) * size];
+                out.x[i * n..(i + 1) * n].copy_from_slice(&w[..n]);
+                out.nu[i * p..(i + 1) * p].copy_from_slice(&w[n..]);
+                out.lambda[i * m..(i + 1) * m]
+                    .copy_from_slice(&products.lambda[i * m..(i + 1) * m]);
+                let factor = &active[i].factor;
+                let diagonal = (0..active[i].linear.len()).map(|r| factor[r * (r + 3) / 2]);
+                out.reports[i] = GradientReport {
+                    quality: GradientQuality::Exact,
+                    residual,
+                    margin: solution.margin[first + i],
+                    condition: reduced.condition.max(spread(diagonal).powi(2)),
+                };
             }
-            for j in 0..p {
-                note(products.ax[i * p + j] - line[n + j]);
-            }
-            let mut force = max_abs(line);
-            for &row in &active[i].linear {
-                let wanted = target(i, row as usize) / reduced.scale[row as usize];
-                note(products.gx[i * m + row as usize] - wanted);
-                force = force.max(wanted.abs());
-            }
-            let residual = if force == 0.0 { 0.0 } else { error / force };
-            // Anything doubtful, NaN included, goes to the method with refinement.
-            if !(residual <= settings.residual_tolerance * 1e-2) {
-                done[i] = false;
-                continue;
-            }
-            let w = &point[i * size..(i + 1) * size];
-            out.x[i * n..(i + 1) * n].copy_from_slice(&w[..n]);
-            out.nu[i * p..(i + 1) * p].copy_from_slice(&w[n..]);
-            out.lambda[i * m..(i + 1) * m]
-                .copy_from_slice(&products.lambda[i * m..(i + 1) * m]);
-            let factor = &active[i].factor;
-            let diagonal = (0..active[i].linear.len()).map(|r| factor[r * (r + 3) / 2]);
-            out.reports[i] = GradientReport {
-                quality: GradientQuality::Exact,
-                residual,
-                margin: solution.margin[first + i],
-                condition: reduced.condition.max(spread(diagonal).powi(2)),
-            };
-        }
-    });
+        },
+    );
     done
 }
 
@@ -181,8 +197,11 @@ fn single(
     out: &mut Directions,
 ) {
     let n = problem.n;
-    let (p, m, k) =
-        (problem.equality_rows(), problem.inequality_rows(), problem.quadratic_rows());
+    let (p, m, k) = (
+        problem.equality_rows(),
+        problem.inequality_rows(),
+        problem.quadratic_rows(),
+    );
     let sample = problem.sample(index);
     let at = Point {
         x: &solution.x[index * n..(index + 1) * n],
@@ -194,8 +213,14 @@ fn single(
     terms.evaluate(&sample, at);
     let margin = solution.margin[index];
     let weak = margin <= settings.degenerate_margin;
-    let (linear, quadratic) =
-        touching(&sample, &terms, at, &solution.active[index], weak, settings.degenerate_margin);
+    let (linear, quadratic) = touching(
+        &sample,
+        &terms,
+        at,
+        &solution.active[index],
+        weak,
+        settings.degenerate_margin,
+    );
 
     let mut rows = Vec::with_capacity((p + linear.len() + quadratic.len()) * n);
     rows.extend_from_slice(sample.a);
@@ -208,11 +233,22 @@ fn single(
     let negated = |part: Option<&[f64]>, len: usize, row: usize| {
         part.map_or(0.0, |values| -values[index * len + row])
     };
-    let r: Vec<f64> = cotangent.x[index * n..(index + 1) * n].iter().map(|v| -v).collect();
+    let r: Vec<f64> = cotangent.x[index * n..(index + 1) * n]
+        .iter()
+        .map(|v| -v)
+        .collect();
     let s: Vec<f64> = (0..p)
         .map(|row| negated(cotangent.equality_dual, p, row))
-        .chain(linear.iter().map(|&row| negated(cotangent.inequality_dual, m, row)))
-        .chain(quadratic.iter().map(|&row| negated(cotangent.quadratic_dual, k, row)))
+        .chain(
+            linear
+                .iter()
+                .map(|&row| negated(cotangent.inequality_dual, m, row)),
+        )
+        .chain(
+            quadratic
+                .iter()
+                .map(|&row| negated(cotangent.quadratic_dual, k, row)),
+        )
         .collect();
     let hessian = lagrangian_hessian(&sample, at.mu);
     let matrix = hessian.as_matrix();
@@ -232,8 +268,17 @@ fn single(
         out.mu[slot * k + row] = *v;
     }
     let exact = !weak && !kkt.deficient && residual <= settings.residual_tolerance;
-    let quality = if exact { GradientQuality::Exact } else { GradientQuality::Degenerate };
-    out.reports[slot] = GradientReport { quality, residual, margin, condition: kkt.condition };
+    let quality = if exact {
+        GradientQuality::Exact
+    } else {
+        GradientQuality::Degenerate
+    };
+    out.reports[slot] = GradientReport {
+        quality,
+        residual,
+        margin,
+        condition: kkt.condition,
+    };
 }
 
 /// The active rows; for a degenerate sample also every row that touches its bound, so that the

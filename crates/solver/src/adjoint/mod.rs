@@ -60,15 +60,27 @@ pub fn adjoint(
     let batch = problem.batch;
     let layouts = PARAMETERS.map(|parameter| layout(parameter, problem, wanted));
     let mut gradients: [Option<Vec<f64>>; COUNT] = layouts.map(|layout| {
-        layout.map(|layout| vec![0.0; if layout.shared { layout.len } else { batch * layout.len }])
+        layout.map(|layout| {
+            vec![
+                0.0;
+                if layout.shared {
+                    layout.len
+                } else {
+                    batch * layout.len
+                }
+            ]
+        })
     });
     let longest = RUN.max(batch.div_ceil(MOST_RUNS));
-    let run = batch.div_ceil(rayon::current_num_threads()).clamp(1, longest);
+    let run = batch
+        .div_ceil(rayon::current_num_threads())
+        .clamp(1, longest);
     let runs = batch.div_ceil(run);
 
     // Cut the per-sample gradients into one slice per run.
-    let mut tasks: Vec<[Sink<'_>; COUNT]> =
-        (0..runs).map(|_| std::array::from_fn(|_| Sink::Skip)).collect();
+    let mut tasks: Vec<[Sink<'_>; COUNT]> = (0..runs)
+        .map(|_| std::array::from_fn(|_| Sink::Skip))
+        .collect();
     for (at, gradient) in gradients.iter_mut().enumerate() {
         let (Some(layout), Some(gradient)) = (layouts[at], gradient.as_mut()) else {
             continue;
@@ -141,30 +153,61 @@ fn check(
     let sizes = [
         ("batch", solution.status.len(), batch),
         ("x", solution.x.len(), batch * problem.n),
-        ("equality_dual", solution.equality_dual.len(), batch * problem.equality_rows()),
-        ("inequality_dual", solution.inequality_dual.len(), batch * problem.inequality_rows()),
-        ("quadratic_dual", solution.quadratic_dual.len(), batch * problem.quadratic_rows()),
+        (
+            "equality_dual",
+            solution.equality_dual.len(),
+            batch * problem.equality_rows(),
+        ),
+        (
+            "inequality_dual",
+            solution.inequality_dual.len(),
+            batch * problem.inequality_rows(),
+        ),
+        (
+            "quadratic_dual",
+            solution.quadratic_dual.len(),
+            batch * problem.quadratic_rows(),
+        ),
     ];
     for (what, got, expected) in sizes {
         if got != expected {
-            return Err(Error::ForeignSolution { what, got, expected });
+            return Err(Error::ForeignSolution {
+                what,
+                got,
+                expected,
+            });
         }
     }
     let parts = [
         ("cotangent.x", Some(cotangent.x), problem.n, "[batch, n]"),
-        ("cotangent.equality_dual", cotangent.equality_dual, problem.equality_rows(), "[batch, p]"),
+        (
+            "cotangent.equality_dual",
+            cotangent.equality_dual,
+            problem.equality_rows(),
+            "[batch, p]",
+        ),
         (
             "cotangent.inequality_dual",
             cotangent.inequality_dual,
             problem.inequality_rows(),
             "[batch, m]",
         ),
-        ("cotangent.quadratic_dual", cotangent.quadratic_dual, problem.quadratic_rows(), "[batch, k]"),
+        (
+            "cotangent.quadratic_dual",
+            cotangent.quadratic_dual,
+            problem.quadratic_rows(),
+            "[batch, k]",
+        ),
     ];
     for (argument, part, len, layout) in parts {
         let Some(part) = part else { continue };
         if part.len() != batch * len {
-            return Err(Error::Shape { argument, got: part.len(), expected: batch * len, layout });
+            return Err(Error::Shape {
+                argument,
+                got: part.len(),
+                expected: batch * len,
+                layout,
+            });
         }
         if let Some(at) = part.iter().position(|v| !v.is_finite()) {
             return Err(Error::NotFinite {

@@ -20,7 +20,8 @@ pub(crate) fn primal_infeasible(model: &Model<'_>, at: &Iterate, tolerance: f64)
         return false;
     }
     let mut gradient = vec![0.0; model.sample.n];
-    at.values.add_weighted_gradients(model, &at.dual, &mut Vec::new(), &mut gradient);
+    at.values
+        .add_weighted_gradients(model, &at.dual, &mut Vec::new(), &mut gradient);
     let mut reduced = vec![0.0; model.prepared.free];
     model.project(&gradient, &mut reduced);
     let slope = max_abs(&reduced) / weight;

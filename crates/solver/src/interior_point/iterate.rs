@@ -13,6 +13,12 @@ const TO_BOUNDARY: f64 = 0.995;
 /// neighbourhood than theory asks for, which only stops runaway nonlinear steps.
 const NEIGHBOURHOOD: f64 = 10.0;
 
+/// Plain steps taken after one that made no progress.
+const CAUTIOUS_STEPS: usize = 2;
+
+/// Step lengths tried along the corrected direction, each 0.6 of the one before.
+const TRIES: usize = 6;
+
 /// Steps shorter than this, three times running, count as stalled.
 const SHORTEST_STEP: f64 = 1e-7;
 
@@ -59,6 +65,10 @@ pub(crate) struct Iterations<'m> {
     next_pause: f64,
     ratio: f64,
     short_steps: usize,
+    /// Steps still to be taken without the corrector's guess.
+    cautious: usize,
+    /// Worst residual or gap before the last step.
+    last: f64,
     scratch: Vec<f64>,
 }
 
@@ -103,7 +113,7 @@ impl<'m> Iterations<'m> {
             reduced_gradient: vec![0.0; d],
         };
         at.residuals(model, &mut scratch);
-        let ratio = at.worst_residual().max(1.0);
+        let ratio = at.relative_residual(model).max(1.0);
         Some(Iterations {
             model,
             newton,
@@ -115,6 +125,8 @@ impl<'m> Iterations<'m> {
             next_pause: 1e-5,
             ratio,
             short_steps: 0,
+            cautious: 0,
+            last: f64::INFINITY,
             scratch,
         })
     }
@@ -150,6 +162,12 @@ impl<'m> Iterations<'m> {
             if self.count >= self.limit {
                 return Pause::Limit;
             }
+            // Predictor-corrector steps on quadratic rows can cycle; a few plain centred ones end
+            // that.
+            if !self.model.quadratic.is_empty() && worst > 0.9 * self.last {
+                self.cautious = CAUTIOUS_STEPS;
+            }
+            self.last = worst;
             self.count += 1;
             if let Some(pause) = self.step(complementarity) {
                 return pause;
@@ -161,12 +179,24 @@ impl<'m> Iterations<'m> {
     #[inline(always)]
     fn step(&mut self, complementarity: f64) -> Option<Pause> {
         let (model, rows) = (self.model, self.model.count());
-        if !self.newton.factor(model, &self.at.values, &self.at.slack, &self.at.dual) {
+        if !self
+            .newton
+            .factor(model, &self.at.values, &self.at.slack, &self.at.dual)
+        {
             return Some(Pause::Stalled);
         }
-        let products: Vec<f64> =
-            self.at.slack.iter().zip(&self.at.dual).map(|(s, l)| s * l).collect();
-        let affine = self.direction(&self.at.gradient.clone(), &self.at.primal.clone(), &products);
+        let products: Vec<f64> = self
+            .at
+            .slack
+            .iter()
+            .zip(&self.at.dual)
+            .map(|(s, l)| s * l)
+            .collect();
+        let affine = self.direction(
+            &self.at.gradient.clone(),
+            &self.at.primal.clone(),
+            &products,
+        );
         let step = if rows == 0 {
             affine
         } else {
@@ -180,9 +210,12 @@ impl<'m> Iterations<'m> {
                 / rows as f64;
             let centering = (after / complementarity).clamp(0.0, 1.0).powi(3);
             let mut target: Vec<f64> = (0..rows)
-                .map(|j| products[j] + affine.slack[j] * affine.dual[j] - centering * complementarity)
+                .map(|j| {
+                    products[j] + affine.slack[j] * affine.dual[j] - centering * complementarity
+                })
                 .collect();
-            if length < 0.1 {
+            if length < 0.1 || self.cautious > 0 {
+                self.cautious = self.cautious.saturating_sub(1);
                 // The predictor says little about the step that will be taken.
                 for j in 0..rows {
                     target[j] = products[j] - centering.max(0.3) * complementarity;
@@ -199,31 +232,65 @@ impl<'m> Iterations<'m> {
         if self.feasible() && unbounded(model, &step.x, self.certificate) {
             return Some(Pause::Unbounded);
         }
-        let mut length = self.longest(&step, TO_BOUNDARY);
-        let before = self.at.worst_residual();
-        let old = (self.at.z.clone(), self.at.slack.clone(), self.at.dual.clone());
-        for _ in 0..12 {
+        let mut length = self.travel(&step, TRIES);
+        if length == 0.0 {
+            // The corrector's second-order guess misled: a plain centred Newton step is a descent
+            // direction of the residuals and always gets somewhere.
+            let target: Vec<f64> = products.iter().map(|v| v - 0.5 * complementarity).collect();
+            let plain = self.direction(&self.at.gradient.clone(), &self.at.primal.clone(), &target);
+            if !plain.finite() {
+                return Some(Pause::Stalled);
+            }
+            length = self.travel(&plain, 4 * TRIES);
+        }
+        self.short_steps = if length < SHORTEST_STEP {
+            self.short_steps + 1
+        } else {
+            0
+        };
+        (self.short_steps >= 3).then_some(Pause::Stalled)
+    }
+
+    /// Takes the longest acceptable step along a direction, of at most `tries` lengths; returns
+    /// its length, or 0 having restored the iterate.
+    #[inline(always)]
+    fn travel(&mut self, step: &Direction, tries: usize) -> f64 {
+        let model = self.model;
+        let mut length = self.longest(step, TO_BOUNDARY);
+        let before = self.at.relative_residual(model);
+        let old = (
+            self.at.z.clone(),
+            self.at.slack.clone(),
+            self.at.dual.clone(),
+        );
+        let mut place = |at: &mut Iterate, length: f64| {
             for (target, from, direction) in [
-                (&mut self.at.z, &old.0, &step.z),
-                (&mut self.at.slack, &old.1, &step.slack),
-                (&mut self.at.dual, &old.2, &step.dual),
+                (&mut at.z, &old.0, &step.z),
+                (&mut at.slack, &old.1, &step.slack),
+                (&mut at.dual, &old.2, &step.dual),
             ] {
                 for ((v, from), d) in target.iter_mut().zip(from).zip(direction) {
                     *v = from + length * d;
                 }
             }
-            self.at.values.evaluate(model, &self.at.z);
-            self.at.residuals(model, &mut self.scratch);
-            let after = self.at.worst_residual();
+            at.values.evaluate(model, &at.z);
+            at.residuals(model, &mut self.scratch);
+        };
+        for _ in 0..tries {
+            place(&mut self.at, length);
+            let after = self.at.relative_residual(model);
             let allowed = NEIGHBOURHOOD * self.ratio * self.at.complementarity();
-            if after <= allowed || after <= (1.0 - 0.01 * length) * before || model.quadratic.is_empty()
+            // Residuals of linear rows fall with the step whatever its length.
+            if model.quadratic.is_empty()
+                || after <= allowed
+                || after <= (1.0 - 0.01 * length) * before
             {
-                break;
+                return length;
             }
             length *= 0.6;
         }
-        self.short_steps = if length < SHORTEST_STEP { self.short_steps + 1 } else { 0 };
-        (self.short_steps >= 3).then_some(Pause::Stalled)
+        place(&mut self.at, 0.0);
+        0.0
     }
 
     fn feasible(&self) -> bool {
@@ -241,9 +308,17 @@ impl<'m> Iterations<'m> {
             self.scratch.clear();
             self.scratch.resize(n, 0.0);
             let scale = model.quadratic_scale(position);
-            model.sample.h.row(i, n).add_product(scale, &affine.x, &mut self.scratch);
+            model
+                .sample
+                .h
+                .row(i, n)
+                .add_product(scale, &affine.x, &mut self.scratch);
             primal[first + position] += dot(&self.scratch, &affine.x);
-            axpy(2.0 * affine.dual[first + position], &self.scratch, &mut gradient);
+            axpy(
+                2.0 * affine.dual[first + position],
+                &self.scratch,
+                &mut gradient,
+            );
         }
         (gradient, primal)
     }
@@ -258,7 +333,9 @@ impl<'m> Iterations<'m> {
             .map(|j| (self.at.dual[j] * primal[j] - products[j]) / self.at.slack[j])
             .collect();
         let mut rhs = gradient.to_vec();
-        self.at.values.add_weighted_gradients(model, &weights, &mut self.scratch, &mut rhs);
+        self.at
+            .values
+            .add_weighted_gradients(model, &weights, &mut self.scratch, &mut rhs);
         let mut z = vec![0.0; model.prepared.free];
         model.project(&rhs, &mut z);
         self.newton.solve(&mut z);
@@ -280,9 +357,10 @@ impl<'m> Iterations<'m> {
     #[inline(always)]
     fn longest(&self, direction: &Direction, share: f64) -> f64 {
         let mut length = 1.0f64;
-        for (values, steps) in
-            [(&self.at.slack, &direction.slack), (&self.at.dual, &direction.dual)]
-        {
+        for (values, steps) in [
+            (&self.at.slack, &direction.slack),
+            (&self.at.dual, &direction.dual),
+        ] {
             for (v, d) in values.iter().zip(steps) {
                 if *d < 0.0 {
                     length = length.min(-share * v / d);
@@ -302,7 +380,9 @@ struct Direction {
 
 impl Direction {
     fn finite(&self) -> bool {
-        [&self.z, &self.slack, &self.dual].iter().all(|part| max_abs(part).is_finite())
+        [&self.z, &self.slack, &self.dual]
+            .iter()
+            .all(|part| max_abs(part).is_finite())
     }
 }
 
@@ -312,18 +392,25 @@ impl Iterate {
         dot(&self.slack, &self.dual) / rows as f64
     }
 
-    fn worst_residual(&self) -> f64 {
-        max_abs(&self.primal).max(max_abs(&self.reduced_gradient))
+    /// Residuals relative to the bounds and to the cost gradient.
+    fn relative_residual(&self, model: &Model<'_>) -> f64 {
+        let primal = max_abs(&self.primal) / (1.0 + model.bound_size);
+        primal.max(max_abs(&self.reduced_gradient) / (1.0 + max_abs(&self.values.cost_gradient)))
     }
 
     #[inline(always)]
     fn residuals(&mut self, model: &Model<'_>, scratch: &mut Vec<f64>) {
-        for ((primal, row), slack) in self.primal.iter_mut().zip(&self.values.rows).zip(&self.slack)
+        for ((primal, row), slack) in self
+            .primal
+            .iter_mut()
+            .zip(&self.values.rows)
+            .zip(&self.slack)
         {
             *primal = row + slack;
         }
         self.gradient.copy_from_slice(&self.values.cost_gradient);
-        self.values.add_weighted_gradients(model, &self.dual, scratch, &mut self.gradient);
+        self.values
+            .add_weighted_gradients(model, &self.dual, scratch, &mut self.gradient);
         model.project(&self.gradient, &mut self.reduced_gradient);
     }
 }

@@ -6,6 +6,7 @@ mod model;
 mod newton;
 mod prepared;
 mod recast;
+mod variables;
 
 pub(crate) use prepared::Prepared;
 
@@ -30,6 +31,7 @@ pub(crate) struct Answer {
     pub(crate) iterations: usize,
     pub(crate) residuals: Residuals,
     pub(crate) margin: f64,
+    pub(crate) objective: f64,
     pub(crate) active: ActiveRows,
 }
 
@@ -44,12 +46,18 @@ impl Answer {
             iterations: 0,
             residuals: Residuals::default(),
             margin: 0.0,
+            objective: 0.0,
             active: ActiveRows::default(),
         }
     }
 
     pub(crate) fn point(&self) -> Point<'_> {
-        Point { x: &self.x, nu: &self.nu, lambda: &self.lambda, mu: &self.mu }
+        Point {
+            x: &self.x,
+            nu: &self.nu,
+            lambda: &self.lambda,
+            mu: &self.mu,
+        }
     }
 }
 
@@ -72,7 +80,10 @@ pub(crate) fn solve_sample(
 /// Iterates; where the iterations cannot tell, asks the two auxiliary problems.
 fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
     let mut answer = iterate(sample, prepared, settings);
-    if !matches!(answer.status, Status::MaxIterations | Status::NumericalError) {
+    if !matches!(
+        answer.status,
+        Status::MaxIterations | Status::NumericalError
+    ) {
         return answer;
     }
     let phase_one = recast::PhaseOne::of(sample);
@@ -109,7 +120,22 @@ fn bound_size(sample: &Sample<'_>) -> f64 {
 }
 
 fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
-    let Ok(model) = Model::new(sample, prepared) else {
+    let scaled_q: Vec<f64>;
+    let scaled_sample;
+    let inner = match &prepared.variables {
+        None => sample,
+        Some(variables) => {
+            scaled_q = sample
+                .q
+                .iter()
+                .zip(&variables.scale)
+                .map(|(q, scale)| q * scale)
+                .collect();
+            scaled_sample = variables.sample(sample, &scaled_q);
+            &scaled_sample
+        }
+    };
+    let Ok(model) = Model::new(inner, prepared) else {
         return Answer::empty(sample, Status::PrimalInfeasible);
     };
     // One digit below what is asked for, so that unscaling does not eat the tolerance.
@@ -125,7 +151,10 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
     };
     let mut polishing = 0;
     loop {
-        let pause = vectorised(#[inline(always)] || iterations.run());
+        let pause = vectorised(
+            #[inline(always)]
+            || iterations.run(),
+        );
         let guess = unscale(&model, &iterations);
         let finite = max_abs(&guess.x).is_finite()
             && max_abs(&guess.lambda).is_finite()
@@ -175,8 +204,14 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
 fn unscale(model: &Model<'_>, iterations: &Iterations<'_>) -> Guess {
     let sample = model.sample;
     let at = &iterations.at;
+    let mut x = at.values.x.clone();
+    if let Some(variables) = &model.prepared.variables {
+        for (x, scale) in x.iter_mut().zip(&variables.scale) {
+            *x *= scale;
+        }
+    }
     let mut guess = Guess {
-        x: at.values.x.clone(),
+        x,
         nu: vec![0.0; sample.b.len()],
         lambda: vec![0.0; sample.l.len()],
         mu: vec![0.0; sample.c.len()],
@@ -218,12 +253,19 @@ fn finish(sample: &Sample<'_>, mut answer: Answer) -> Answer {
     let n = sample.n;
     let mut terms = Terms::default();
     let at = answer.point();
-    vectorised(#[inline(always)] || terms.evaluate(sample, at));
-    let residuals = measure(sample, terms.evaluated(), at).absolute;
-    let norms: Vec<f64> =
-        sample.g.chunks_exact(n).map(|row| crate::dense::dot(row, row).sqrt()).collect();
+    vectorised(
+        #[inline(always)]
+        || terms.evaluate(sample, at),
+    );
+    let measured = measure(sample, terms.evaluated(), at);
+    let norms: Vec<f64> = sample
+        .g
+        .chunks_exact(n)
+        .map(|row| crate::dense::dot(row, row).sqrt())
+        .collect();
     let margin = margin(sample, terms.evaluated(), at, &norms, &terms.jacobian);
-    answer.residuals = residuals;
+    answer.residuals = measured.absolute;
+    answer.objective = measured.objective;
     answer.margin = margin;
     answer
 }

@@ -73,7 +73,11 @@ impl<'a> Model<'a> {
             for (bound, sign) in [(u, 1.0), (l, -1.0)] {
                 if bound.is_finite() {
                     bound_size = bound_size.max((scale * bound).abs());
-                    sides.push(Side { position, sign, bound: sign * scale * bound });
+                    sides.push(Side {
+                        position,
+                        sign,
+                        bound: sign * scale * bound,
+                    });
                 }
             }
             if l.is_finite() || u.is_finite() {
@@ -94,7 +98,16 @@ impl<'a> Model<'a> {
         }
         let size = prepared.p_size.max(max_abs(sample.q));
         let cost_scale = if size > 0.0 { 1.0 / size } else { 1.0 };
-        Ok(Model { sample, prepared, cost_scale, origin, linear, sides, quadratic, bound_size })
+        Ok(Model {
+            sample,
+            prepared,
+            cost_scale,
+            origin,
+            linear,
+            sides,
+            quadratic,
+            bound_size,
+        })
     }
 
     /// One-sided rows in all.
@@ -194,7 +207,9 @@ impl Values {
         let (sample, n) = (model.sample, model.sample.n);
         model.lift(z, &mut self.x);
         self.cost_gradient.fill(0.0);
-        sample.p.add_product(model.cost_scale, &self.x, &mut self.cost_gradient);
+        sample
+            .p
+            .add_product(model.cost_scale, &self.x, &mut self.cost_gradient);
         let quadratic = 0.5 * dot(&self.cost_gradient, &self.x);
         self.cost = quadratic + model.cost_scale * dot(sample.q, &self.x);
         axpy(model.cost_scale, sample.q, &mut self.cost_gradient);
@@ -211,8 +226,8 @@ impl Values {
             gradient.fill(0.0);
             sample.h.row(i, n).add_product(scale, &self.x, gradient);
             let linear = &sample.hg[i * n..(i + 1) * n];
-            self.rows[first + position] = dot(gradient, &self.x)
-                + scale * (dot(linear, &self.x) - sample.c[i]);
+            self.rows[first + position] =
+                dot(gradient, &self.x) + scale * (dot(linear, &self.x) - sample.c[i]);
             for (gradient, linear) in gradient.iter_mut().zip(linear) {
                 *gradient = 2.0 * *gradient + scale * linear;
             }

@@ -47,7 +47,11 @@ impl Newton {
         let count = model.linear.len() + model.quadratic.len();
         let mut rows = vec![0.0; count * d];
         if d > 0 {
-            for (position, row) in rows.chunks_exact_mut(d).take(model.linear.len()).enumerate() {
+            for (position, row) in rows
+                .chunks_exact_mut(d)
+                .take(model.linear.len())
+                .enumerate()
+            {
                 row.copy_from_slice(model.reduced_row(position));
             }
         }
@@ -104,7 +108,11 @@ impl Newton {
                 dual[first + position] * model.quadratic_scale(position) / model.cost_scale;
         }
         match &mut self.form {
-            Form::Rows { inverse, weighted, factor } => {
+            Form::Rows {
+                inverse,
+                weighted,
+                factor,
+            } => {
                 let Hessian::Diagonal(diagonal) =
                     lagrangian_hessian(model.sample, &self.multipliers)
                 else {
@@ -151,7 +159,9 @@ impl Newton {
                     view(&self.rows, count, d).transpose(),
                     view(&weighted, count, d),
                 );
-                let largest = (0..d).map(|i| matrix[i * d + i].abs()).fold(1e-30, f64::max);
+                let largest = (0..d)
+                    .map(|i| matrix[i * d + i].abs())
+                    .fold(1e-30, f64::max);
                 let mut shift = REGULARISATION * largest.clamp(1.0, 1e3);
                 for _ in 0..8 {
                     for i in 0..d {
@@ -177,10 +187,16 @@ impl Newton {
                 if d > 0 {
                     let mut column = faer::MatMut::from_column_major_slice_mut(rhs, d, 1);
                     lower.solve_lower_triangular_in_place(column.as_mut());
-                    lower.transpose().solve_upper_triangular_in_place(column.as_mut());
+                    lower
+                        .transpose()
+                        .solve_upper_triangular_in_place(column.as_mut());
                 }
             }
-            Form::Rows { inverse, weighted, factor } => {
+            Form::Rows {
+                inverse,
+                weighted,
+                factor,
+            } => {
                 let mut inside: Vec<f64> =
                     weighted.chunks_exact(d).map(|row| dot(row, rhs)).collect();
                 solve_packed(factor, &mut inside);
@@ -223,5 +239,10 @@ fn reduce(model: &Model<'_>, matrix: Matrix<'_>, out: &mut [f64]) {
             }
         }
     }
-    multiply(view_mut(out, d, d), 1.0, null.transpose(), view(&product, n, d));
+    multiply(
+        view_mut(out, d, d),
+        1.0,
+        null.transpose(),
+        view(&product, n, d),
+    );
 }

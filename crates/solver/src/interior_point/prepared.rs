@@ -3,6 +3,7 @@
 use faer::Mat;
 
 use crate::dense::{dot, max_abs, multiply, view, view_mut};
+use crate::interior_point::variables::Variables;
 use crate::nullspace::Nullspace;
 use crate::problem::{Matrix, Sample};
 
@@ -28,6 +29,9 @@ pub(crate) struct Prepared {
     pub(crate) quadratic_scale: Vec<f64>,
     /// Largest absolute entry of `P`.
     pub(crate) p_size: f64,
+    /// Scaled copies of the matrices, when the variables needed scaling. Everything above is about
+    /// the scaled ones.
+    pub(crate) variables: Option<Variables>,
 }
 
 /// `x = particular·b + null·z`.
@@ -42,6 +46,16 @@ pub(crate) struct Elimination {
 impl Prepared {
     /// Scales and factors. Costs `O(n p²)` plus `O(m n (n−p))` with equalities.
     pub(crate) fn new(sample: &Sample<'_>) -> Prepared {
+        let variables = Variables::of(sample);
+        let scaled = variables
+            .as_ref()
+            .map(|variables| variables.sample(sample, sample.q));
+        let mut prepared = Prepared::of_scaled(scaled.as_ref().unwrap_or(sample));
+        prepared.variables = variables;
+        prepared
+    }
+
+    fn of_scaled(sample: &Sample<'_>) -> Prepared {
         let n = sample.n;
         let (p, m, k) = (sample.a.len() / n, sample.g.len() / n, sample.hg.len() / n);
         let row_scale: Vec<f64> = sample
@@ -77,7 +91,11 @@ impl Prepared {
                 let row = &reduced_rows[i * free..(i + 1) * free];
                 movable[i] &= dot(row, row).sqrt() > FIXED;
             }
-            Elimination { particular: nullspace.particular(), nullspace, null }
+            Elimination {
+                particular: nullspace.particular(),
+                nullspace,
+                null,
+            }
         });
         let quadratic_scale = (0..k)
             .map(|i| {
@@ -95,6 +113,7 @@ impl Prepared {
             movable,
             quadratic_scale,
             p_size: sample.p.max_abs(),
+            variables: None,
         }
     }
 

@@ -23,7 +23,13 @@ struct Owned {
 
 impl Owned {
     fn sample(&self) -> Sample<'_> {
-        let form = |data, dense| if dense { Matrix::Dense(data) } else { Matrix::Diagonal(data) };
+        let form = |data, dense| {
+            if dense {
+                Matrix::Dense(data)
+            } else {
+                Matrix::Diagonal(data)
+            }
+        };
         Sample {
             n: self.n,
             p: form(&self.p, self.p_dense),
@@ -63,11 +69,13 @@ impl<'a> EqualRows<'a> {
             return None;
         }
         let rows = |list: &[usize]| -> Vec<f64> {
-            list.iter().flat_map(|&i| &sample.g[i * n..(i + 1) * n]).copied().collect()
+            list.iter()
+                .flat_map(|&i| &sample.g[i * n..(i + 1) * n])
+                .copied()
+                .collect()
         };
-        let pick = |list: &[usize], data: &[f64]| -> Vec<f64> {
-            list.iter().map(|&i| data[i]).collect()
-        };
+        let pick =
+            |list: &[usize], data: &[f64]| -> Vec<f64> { list.iter().map(|&i| data[i]).collect() };
         Some(EqualRows {
             base: *sample,
             a: [sample.a, &rows(&moved)].concat(),
@@ -81,7 +89,14 @@ impl<'a> EqualRows<'a> {
     }
 
     pub(crate) fn sample(&self) -> Sample<'_> {
-        Sample { a: &self.a, b: &self.b, g: &self.g, l: &self.l, u: &self.u, ..self.base }
+        Sample {
+            a: &self.a,
+            b: &self.b,
+            g: &self.g,
+            l: &self.l,
+            u: &self.u,
+            ..self.base
+        }
     }
 
     /// Puts multipliers and active rows back where the caller's rows are.
@@ -96,8 +111,12 @@ impl<'a> EqualRows<'a> {
         }
         answer.nu.truncate(p);
         answer.lambda = lambda;
-        let mut linear: Vec<u32> =
-            answer.active.linear.iter().map(|&row| self.stayed[row as usize] as u32).collect();
+        let mut linear: Vec<u32> = answer
+            .active
+            .linear
+            .iter()
+            .map(|&row| self.stayed[row as usize] as u32)
+            .collect();
         linear.extend(self.moved.iter().map(|&row| row as u32));
         linear.sort_unstable();
         answer.active.linear = linear;
@@ -211,7 +230,11 @@ impl Recession {
                 kept.push(i);
             }
         }
-        g = kept.iter().flat_map(|&i| &g[i * n..(i + 1) * n]).copied().collect();
+        g = kept
+            .iter()
+            .flat_map(|&i| &g[i * n..(i + 1) * n])
+            .copied()
+            .collect();
         l = kept.iter().map(|&i| l[i]).collect();
         u = kept.iter().map(|&i| u[i]).collect();
         for i in 0..n {

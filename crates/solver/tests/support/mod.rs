@@ -2,12 +2,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 use clarabel::algebra::CscMatrix;
-use clarabel::solver::{
-    DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT,
-};
-use feasible_solver::{
-    Equalities, Inequalities, Problem, Quadratics, Symmetric, Values,
-};
+use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT};
+use feasible_solver::{Equalities, Inequalities, Problem, Quadratics, Symmetric, Values};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -23,7 +19,11 @@ pub struct Part {
 
 impl Part {
     pub fn values(&self) -> Values<'_> {
-        if self.shared { Values::Shared(&self.data) } else { Values::PerSample(&self.data) }
+        if self.shared {
+            Values::Shared(&self.data)
+        } else {
+            Values::PerSample(&self.data)
+        }
     }
 }
 
@@ -141,11 +141,22 @@ fn gram(rng: &mut ChaCha8Rng, n: usize, rank: usize, shift: f64) -> Vec<f64> {
 /// half of the rows bind.
 pub fn random(shape: Shape, seed: u64) -> Owned {
     let mut rng = rng(seed);
-    let Shape { batch, n, p_rows, m, k, .. } = shape;
+    let Shape {
+        batch,
+        n,
+        p_rows,
+        m,
+        k,
+        ..
+    } = shape;
     let shared = |part: usize| shape.per_sample >> part & 1 == 0;
     let copies = |part: usize| if shared(part) { 1 } else { batch };
-    let mut parts: Vec<Part> =
-        (0..10).map(|i| Part { data: Vec::new(), shared: shared(i) }).collect();
+    let mut parts: Vec<Part> = (0..10)
+        .map(|i| Part {
+            data: Vec::new(),
+            shared: shared(i),
+        })
+        .collect();
     for _ in 0..copies(0) {
         if shape.p_diagonal {
             parts[0].data.extend(uniform(&mut rng, 0.2, 2.0, n));
@@ -154,7 +165,10 @@ pub fn random(shape: Shape, seed: u64) -> Owned {
             parts[0].data.extend(gram(&mut rng, n, shape.p_rank, shift));
         }
     }
-    parts[1].data = normal(&mut rng, copies(1) * n).iter().map(|v| 2.0 * v).collect();
+    parts[1].data = normal(&mut rng, copies(1) * n)
+        .iter()
+        .map(|v| 2.0 * v)
+        .collect();
     parts[2].data = normal(&mut rng, copies(2) * p_rows * n);
     parts[4].data = normal(&mut rng, copies(4) * m * n);
     for _ in 0..copies(7) * k {
@@ -180,14 +194,21 @@ pub fn random(shape: Shape, seed: u64) -> Owned {
     // One interior point per sample, or one for all when right-hand sides or matrices are shared.
     let centre = normal(&mut rng, n);
     let samples = |parts: &[usize]| {
-        if parts.iter().all(|&i| shared(i)) { 1 } else { batch }
+        if parts.iter().all(|&i| shared(i)) {
+            1
+        } else {
+            batch
+        }
     };
     let mut b = Vec::new();
     for s in 0..samples(&[2, 3]) {
         let a = owned.of(2, s);
         b.extend((0..p_rows).map(|i| inner(&a[i * n..(i + 1) * n], &centre)));
     }
-    owned.parts[3] = Part { shared: samples(&[2, 3]) == 1 && shared(3), data: b };
+    owned.parts[3] = Part {
+        shared: samples(&[2, 3]) == 1 && shared(3),
+        data: b,
+    };
     if owned.parts[3].shared && samples(&[2, 3]) != 1 {
         owned.parts[3].shared = false;
     }
@@ -197,7 +218,8 @@ pub fn random(shape: Shape, seed: u64) -> Owned {
         let g = owned.of(4, s).to_vec();
         for i in 0..m {
             let value = inner(&g[i * n..(i + 1) * n], &centre);
-            let (below, above): (f64, f64) = (rng.random_range(0.05..1.5), rng.random_range(0.05..1.5));
+            let (below, above): (f64, f64) =
+                (rng.random_range(0.05..1.5), rng.random_range(0.05..1.5));
             if rng.random_bool(shape.equal_rows) {
                 l.push(value);
                 u.push(value);
@@ -219,8 +241,14 @@ pub fn random(shape: Shape, seed: u64) -> Owned {
             }
         }
     }
-    owned.parts[5] = Part { data: l, shared: count == 1 };
-    owned.parts[6] = Part { data: u, shared: count == 1 };
+    owned.parts[5] = Part {
+        data: l,
+        shared: count == 1,
+    };
+    owned.parts[6] = Part {
+        data: u,
+        shared: count == 1,
+    };
     let count = samples(&[7, 8, 9]);
     let mut c = Vec::new();
     for s in 0..count {
@@ -230,7 +258,10 @@ pub fn random(shape: Shape, seed: u64) -> Owned {
             c.push(value + room);
         }
     }
-    owned.parts[9] = Part { data: c, shared: count == 1 };
+    owned.parts[9] = Part {
+        data: c,
+        shared: count == 1,
+    };
     // With batch 1, shared and per sample look the same; keep the request.
     if batch == 1 {
         for i in [3, 5, 6, 9] {
@@ -252,7 +283,9 @@ pub fn quadratic_value(owned: &Owned, sample: usize, row: usize, x: &[f64]) -> f
     let quadratic: f64 = if owned.h_diagonal {
         (0..n).map(|j| h[row * n + j] * x[j] * x[j]).sum()
     } else {
-        (0..n).map(|i| x[i] * inner(&h[(row * n + i) * n..(row * n + i + 1) * n], x)).sum()
+        (0..n)
+            .map(|i| x[i] * inner(&h[(row * n + i) * n..(row * n + i + 1) * n], x))
+            .sum()
     };
     quadratic + linear
 }
@@ -272,8 +305,11 @@ pub fn kkt_residual(
     let mut gradient = owned.of(1, sample).to_vec();
     let mut worst = 0.0f64;
     for i in 0..n {
-        gradient[i] +=
-            if owned.p_diagonal { p[i] * x[i] } else { inner(&p[i * n..(i + 1) * n], x) };
+        gradient[i] += if owned.p_diagonal {
+            p[i] * x[i]
+        } else {
+            inner(&p[i * n..(i + 1) * n], x)
+        };
     }
     for i in 0..owned.p_rows {
         let row = &owned.of(2, sample)[i * n..(i + 1) * n];
@@ -284,7 +320,11 @@ pub fn kkt_residual(
     }
     for i in 0..owned.m {
         let row = &owned.of(4, sample)[i * n..(i + 1) * n];
-        let (l, u, value) = (owned.of(5, sample)[i], owned.of(6, sample)[i], inner(row, x));
+        let (l, u, value) = (
+            owned.of(5, sample)[i],
+            owned.of(6, sample)[i],
+            inner(row, x),
+        );
         worst = worst.max(l - value).max(value - u);
         if lambda[i] > 0.0 {
             worst = worst.max((lambda[i] * (u - value)).abs());
@@ -336,7 +376,11 @@ pub fn clarabel(owned: &Owned, sample: usize) -> Reference {
         }
     };
     let rows: Vec<Vec<f64>> = (0..n)
-        .map(|i| (0..n).map(|j| if j >= i { entry(i, j) } else { 0.0 }).collect())
+        .map(|i| {
+            (0..n)
+                .map(|j| if j >= i { entry(i, j) } else { 0.0 })
+                .collect()
+        })
         .collect();
     let p_csc = CscMatrix::from(&rows);
     let (mut a, mut b): (Vec<Vec<f64>>, Vec<f64>) = (Vec::new(), Vec::new());
@@ -376,7 +420,11 @@ pub fn clarabel(owned: &Owned, sample: usize) -> Reference {
         let h = owned.of(7, sample);
         let root = if owned.h_diagonal {
             (0..n)
-                .map(|j| (0..n).map(|l| if l == j { h[i * n + j].sqrt() } else { 0.0 }).collect())
+                .map(|j| {
+                    (0..n)
+                        .map(|l| if l == j { h[i * n + j].sqrt() } else { 0.0 })
+                        .collect()
+                })
                 .collect()
         } else {
             symmetric_root(&h[i * n * n..(i + 1) * n * n], n)
@@ -393,7 +441,11 @@ pub fn clarabel(owned: &Owned, sample: usize) -> Reference {
         b.push(c - 1.0);
         cones.push(SupportedConeT::SecondOrderConeT(n + 2));
     }
-    let a_csc = if a.is_empty() { CscMatrix::zeros((0, n)) } else { CscMatrix::from(&a) };
+    let a_csc = if a.is_empty() {
+        CscMatrix::zeros((0, n))
+    } else {
+        CscMatrix::from(&a)
+    };
     let settings = DefaultSettings::<f64> {
         verbose: false,
         tol_gap_abs: 1e-10,
@@ -451,9 +503,21 @@ fn symmetric_root(h: &[f64], n: usize) -> Vec<Vec<f64>> {
 pub fn random_shape(seed: u64, batch: usize, largest: usize, quadratics: bool) -> Shape {
     let mut rng = rng(seed ^ 0x5eed);
     let n = 1 + rng.random_range(0..largest);
-    let p_rows = if rng.random_bool(0.5) { rng.random_range(0..n.div_ceil(2)) } else { 0 };
-    let m = if rng.random_bool(0.85) { rng.random_range(0..n + 3) } else { 0 };
-    let k = if quadratics { 1 + rng.random_range(0..4usize) } else { 0 };
+    let p_rows = if rng.random_bool(0.5) {
+        rng.random_range(0..n.div_ceil(2))
+    } else {
+        0
+    };
+    let m = if rng.random_bool(0.85) {
+        rng.random_range(0..n + 3)
+    } else {
+        0
+    };
+    let k = if quadratics {
+        1 + rng.random_range(0..4usize)
+    } else {
+        0
+    };
     Shape {
         batch,
         n,

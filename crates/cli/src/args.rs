@@ -1,0 +1,180 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use feasible_data::Recipe;
+
+/// Neural networks whose outputs satisfy constraints: train them, compare them.
+#[derive(Debug, Parser)]
+#[command(name = "feasible", version, propagate_version = true)]
+#[command(after_long_help = "Examples:
+  feasible study studies/quickstart.toml      train every run of a study, print its table
+  feasible table runs                         the table again
+  feasible data qcqp --out qcqp.npz           a published data set for numpy
+
+Exit codes: 0 done, 1 failed, 2 bad arguments or a bad study file.")]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train every problem × method × backbone × seed of a study file and print the table.
+    Study(StudyArguments),
+    /// Print the table of the runs in a folder: mean ± standard deviation over seeds.
+    Table(TableArguments),
+    /// Write a published problem's arrays as .npz.
+    Data(DataArguments),
+}
+
+/// Trains a study.
+///
+/// A study that was interrupted, by Ctrl-C or worse, goes on where it was when it is run again: runs
+/// that have ended are passed over, the others resume from their last checkpoint with no recorded
+/// step lost or doubled.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  feasible study studies/quickstart.toml
+  feasible study studies/qcqp.toml --runs /data/runs
+  feasible study studies/quickstart.toml --json > result.json
+
+A study file:
+  name = \"example\"
+  seeds = [456, 789]
+
+  [problem]
+  recipe = \"snare-qcqp\"      # dc3-simple, dc3-nonconvex, snare-noncvx, snare-qcqp
+  inequalities = 10
+
+  [training]
+  epochs = 4
+  batch = 100
+
+  [[method]]
+  kind = \"soft\"
+
+  [[method]]
+  kind = \"snarenet\"          # or projection
+  relaxation = { schedule = \"linear\", decay_epochs = 2 }")]
+pub(crate) struct StudyArguments {
+    /// The study file.
+    pub(crate) file: PathBuf,
+    /// Folder that the runs go to, in a folder of the study's name.
+    #[arg(long, default_value = "runs")]
+    pub(crate) runs: PathBuf,
+    /// Start over: the study's old runs are put aside under a hidden name.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Print one JSON document instead of the table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Prints a table. The best of each column is marked; runs that diverged, failed or were stopped are
+/// listed below the table and are in no mean.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  feasible table runs
+  feasible table runs/quickstart --format markdown
+  feasible table runs --format csv > table.csv")]
+pub(crate) struct TableArguments {
+    /// A runs folder, or one study's folder in it.
+    pub(crate) runs: PathBuf,
+    /// How to write it.
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(crate) format: TableFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+}
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// Aligned columns, as wide as the terminal.
+    Text,
+    /// A Markdown table.
+    Markdown,
+    /// Comma-separated values.
+    Csv,
+    /// One JSON document.
+    Json,
+}
+
+/// Writes a published problem. Without further options it is the published instance: the numbers
+/// that numpy draws from the published seed.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  feasible data dc3-simple --out simple.npz
+  feasible data qcqp --ineq 10 --out qcqp10.npz
+  python3 -c \"import numpy; print({k: v.shape for k, v in numpy.load('qcqp10.npz').items()})\"")]
+pub(crate) struct DataArguments {
+    /// The problem.
+    #[arg(value_enum)]
+    pub(crate) problem: ProblemName,
+    /// The file to write.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Variables [default: 100, as published].
+    #[arg(long)]
+    pub(crate) n: Option<usize>,
+    /// Equality rows [default: 50, as published].
+    #[arg(long)]
+    pub(crate) eq: Option<usize>,
+    /// Inequality rows [default: 50, as published].
+    #[arg(long)]
+    pub(crate) ineq: Option<usize>,
+    /// Inputs [default: 10000, as published].
+    #[arg(long)]
+    pub(crate) samples: Option<usize>,
+    /// Seed [default: the published one].
+    #[arg(long)]
+    pub(crate) seed: Option<u32>,
+}
+
+/// A published problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProblemName {
+    /// DC3's convex quadratic programs.
+    #[value(name = "dc3-simple")]
+    Dc3Simple,
+    /// DC3's non-convex objective on the same draws.
+    #[value(name = "dc3-nonconvex")]
+    Dc3Nonconvex,
+    /// SnareNet's non-convex objective.
+    #[value(name = "noncvx", alias = "snare-noncvx")]
+    Noncvx,
+    /// SnareNet's convex quadratically constrained programs.
+    #[value(name = "qcqp", alias = "snare-qcqp")]
+    Qcqp,
+}
+
+impl ProblemName {
+    /// The recipe of this name.
+    pub(crate) fn recipe(self) -> Recipe {
+        match self {
+            Self::Dc3Simple => Recipe::Dc3Simple,
+            Self::Dc3Nonconvex => Recipe::Dc3Nonconvex,
+            Self::Noncvx => Recipe::SnareNoncvx,
+            Self::Qcqp => Recipe::SnareQcqp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

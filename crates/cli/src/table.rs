@@ -1,0 +1,27 @@
+//! `feasible table`.
+
+use std::io::{self, IsTerminal, Write};
+
+use feasible_lab::{Format, Table};
+use indicatif::ProgressDrawTarget;
+
+use crate::args::{TableArguments, TableFormat};
+
+pub(crate) fn run(arguments: &TableArguments) -> anyhow::Result<()> {
+    let format = match arguments.format {
+        _ if arguments.json => Format::Json,
+        TableFormat::Text => text(),
+        TableFormat::Markdown => Format::Markdown,
+        TableFormat::Csv => Format::Csv,
+        TableFormat::Json => Format::Json,
+    };
+    let table = Table::read(&arguments.runs)?;
+    io::stdout().write_all(table.render(format).as_bytes())?;
+    Ok(())
+}
+
+/// Text as wide as the terminal; unbroken lines for a file or a pipe.
+pub(crate) fn text() -> Format {
+    let terminal = ProgressDrawTarget::stdout().width().filter(|_| io::stdout().is_terminal());
+    Format::Text { width: terminal.map_or(usize::MAX, usize::from) }
+}
