@@ -1,9 +1,9 @@
 //! `feasible table`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
+use console::Term;
 use feasible_lab::{Format, Table};
-use indicatif::ProgressDrawTarget;
 
 use crate::args::{TableArguments, TableFormat};
 
@@ -22,6 +22,6 @@ pub(crate) fn run(arguments: &TableArguments) -> anyhow::Result<()> {
 
 /// Text as wide as the terminal; unbroken lines for a file or a pipe.
 pub(crate) fn text() -> Format {
-    let terminal = ProgressDrawTarget::stdout().width().filter(|_| io::stdout().is_terminal());
-    Format::Text { width: terminal.map_or(usize::MAX, usize::from) }
+    let terminal = Term::stdout().size_checked();
+    Format::Text { width: terminal.map_or(usize::MAX, |(_, columns)| usize::from(columns)) }
 }

@@ -1,12 +1,11 @@
 //! One run: a trainer whose figures and checkpoints go to a run folder.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use feasible_record::{EventKind, Metric, Number, RunInfo, RunReader, RunStatus, RunWriter};
+use feasible_record::{EventKind, RunInfo, RunReader, RunStatus, RunWriter};
 use serde_json::json;
 
 use crate::checkpoint::Checkpoint;

@@ -51,11 +51,7 @@ struct Sample {
 
 impl Linear {
     pub(crate) fn batch(&self) -> usize {
-        if self.rows == 0 {
-            0
-        } else {
-            self.residual.len() / self.rows
-        }
+        self.residual.len().checked_div(self.rows).unwrap_or(0)
     }
 
     pub(crate) fn jacobian_of(&self, sample: usize) -> &[f64] {

@@ -4,6 +4,8 @@ use feasible_core::{Error, host};
 /// Row weights w in ½‖diag(w) r‖². They change the cost and the step; the stopping test looks at
 /// the residual without them.
 #[derive(Debug, Clone, Default)]
+// One a solver: not worth an allocation that every caller would have to write.
+#[allow(clippy::large_enum_variant)]
 pub enum Weights {
     /// All one.
     #[default]

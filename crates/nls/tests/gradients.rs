@@ -1,5 +1,7 @@
 //! Gradients of both backward modes against central differences, on every sample.
 
+#![allow(clippy::print_stdout)] // measured figures, shown on failure or with --nocapture
+
 mod support;
 
 use burn::tensor::Tensor;

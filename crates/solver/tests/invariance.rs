@@ -70,7 +70,7 @@ proptest! {
     fn row_scale(seed in 0u64..100_000, quadratics: bool, exponent in -5i32..6) {
         let owned = problem(seed, quadratics);
         let (n, m) = (owned.n, owned.m);
-        let factor = |i: usize| 10f64.powi(if i % 2 == 0 { exponent } else { 0 });
+        let factor = |i: usize| 10f64.powi(if i.is_multiple_of(2) { exponent } else { 0 });
         let mut scaled = owned.clone();
         for (part, width) in [(4, n), (5, 1), (6, 1)] {
             map_rows(&mut scaled.parts[part], m, width, |rows| {

@@ -47,7 +47,7 @@ impl Reduced {
     pub(crate) fn new(sample: &Sample<'_>) -> Option<Reduced> {
         let n = sample.n;
         let (p, m) = (sample.a.len() / n, sample.g.len() / n);
-        let split = Nullspace::new(sample.a, p, n);
+        let t = std::time::Instant::now(); let split = Nullspace::new(sample.a, p, n); let t1 = t.elapsed();
         let (rank, free) = (split.rank(), n - split.rank());
 
         // Reduced Hessian ZᵀPZ and its Cholesky factor.
@@ -69,6 +69,7 @@ impl Reduced {
             lower.solve_lower_triangular_in_place(root.as_mut());
         }
 
+        let t2 = t.elapsed();
         let size = n + p;
         let mut inverse = vec![0.0; size * size];
         {
@@ -107,6 +108,7 @@ impl Reduced {
             }
         }
 
+        let t3 = t.elapsed();
         // K from the half factor, so that it is a Gram matrix and its diagonal is accurate.
         let rows = view(sample.g, m, n);
         let mut half = Mat::zeros(free, m);
@@ -155,6 +157,7 @@ impl Reduced {
                 }
             }
         }
+        if std::env::var("DBG").is_ok() { eprintln!("null {t1:?} chol {t2:?} inverse {t3:?} k {:?}", t.elapsed()); }
         let condition = pivots * split.spread().powi(2);
         Some(Reduced {
             n,

@@ -49,6 +49,7 @@ pub(crate) fn solve_run(
     settings: &Settings,
 ) -> Vec<Found> {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
+    let t = std::time::Instant::now();
     let size = n + p;
     let mut point = vec![0.0; count * size];
     let mut rhs = vec![0.0; count * size];
@@ -72,10 +73,12 @@ pub(crate) fn solve_run(
     row_values(&point, size, g, count, &mut rows);
 
     let mut multipliers = vec![0.0; count * m];
+    let t1 = t.elapsed();
     let mut found = vectorised(
         #[inline(always)]
         || pivot_all(problem, reduced, first, count, &rows, &mut multipliers),
     );
+    let t2 = t.elapsed();
     add_multiply(
         view_mut(&mut point, count, size),
         -1.0,
@@ -99,6 +102,7 @@ pub(crate) fn solve_run(
             )
         },
     );
+    let t3 = t.elapsed();
     if found.iter().any(needs_refinement) {
         refine(
             problem,
@@ -111,6 +115,7 @@ pub(crate) fn solve_run(
             slots,
         );
     }
+    if std::env::var("DBG").is_ok() { eprintln!("run: x0 {t1:?} pivots {t2:?} check {t3:?} all {:?} refined {}", t.elapsed(), found.iter().any(needs_refinement)); }
     for one in &mut found {
         let relative = one.measured.relative();
         // A NaN hands over as well.
