@@ -19,20 +19,41 @@ const BATCH: usize = 100;
 fn main() -> anyhow::Result<()> {
     let device = Device::flex().autodiff();
     device.seed(1);
-    let size = Size { n: 20, eq: 8, ineq: 6, samples: 600 };
+    let size = Size {
+        n: 20,
+        eq: 8,
+        ineq: 6,
+        samples: 600,
+    };
     let instance = generate(Recipe::SnareQcqp, &size, Recipe::SnareQcqp.published_seed())?;
     let dtype = device.settings().float_dtype.into();
     let problem = PublishedProblem::new(instance, &device, dtype)?;
     let batches = |part: Part| {
         let columns = problem.inputs();
         let rows = problem.input(part).chunks(BATCH * columns);
-        rows.map(|rows| host::write(rows.to_vec(), [rows.len() / columns, columns], &device, dtype)).collect::<Vec<Tensor<2>>>()
+        rows.map(|rows| {
+            host::write(
+                rows.to_vec(),
+                [rows.len() / columns, columns],
+                &device,
+                dtype,
+            )
+        })
+        .collect::<Vec<Tensor<2>>>()
     };
 
-    let config = MlpConfig { hidden: vec![64, 64], dropout: 0.0, ..Default::default() };
+    let config = MlpConfig {
+        hidden: vec![64, 64],
+        dropout: 0.0,
+        ..Default::default()
+    };
     let mut network = config.init(problem.inputs(), problem.variables(), &device)?;
     let mut optimizer = AdamConfig::new().init();
-    let layer = SnareNet::new(SnareNetSettings { tolerance: 1e-5, rows: RowPolicy::Violated, ..Default::default() })?;
+    let layer = SnareNet::new(SnareNetSettings {
+        tolerance: 1e-5,
+        rows: RowPolicy::Violated,
+        ..Default::default()
+    })?;
 
     // ε starts at the largest violation of each row that the raw network commits.
     let mut relaxation = AdaptiveRelaxation::new(Schedule::Linear, EPOCHS / 2)?;
@@ -48,8 +69,14 @@ fn main() -> anyhow::Result<()> {
         let (mut objective, mut count) = (0.0, 0);
         for x in batches(Part::Train) {
             let constraints = problem.constraints(x.clone())?;
-            let repaired = layer.forward(network.forward(x.clone()), constraints.as_ref(), Some(epsilon.clone()))?;
-            let violation = constraints.bounds().residual(constraints.values(repaired.y.clone()));
+            let repaired = layer.forward(
+                network.forward(x.clone()),
+                constraints.as_ref(),
+                Some(epsilon.clone()),
+            )?;
+            let violation = constraints
+                .bounds()
+                .residual(constraints.values(repaired.y.clone()));
             let values = problem.objective(x, repaired.y);
             objective += f64::from(values.clone().sum().into_scalar::<f32>());
             count += values.dims()[0];
@@ -58,7 +85,10 @@ fn main() -> anyhow::Result<()> {
             network = optimizer.step(1e-3, network, gradients);
         }
         if epoch % 5 == 0 || epoch + 1 == EPOCHS {
-            println!("epoch {epoch:2}: ε {widest:.3}, mean objective {:.4}", objective / count as f64);
+            println!(
+                "epoch {epoch:2}: ε {widest:.3}, mean objective {:.4}",
+                objective / count as f64
+            );
         }
     }
 
@@ -70,12 +100,19 @@ fn main() -> anyhow::Result<()> {
         let x = x.inner();
         let constraints = problem.constraints(x.clone())?;
         let repaired = layer.forward(network.forward(x.clone()), constraints.as_ref(), None)?;
-        worst = worst.max(Violations::of(constraints.as_ref(), repaired.y.clone()).summary(1e-4)?.max);
+        worst = worst.max(
+            Violations::of(constraints.as_ref(), repaired.y.clone())
+                .summary(1e-4)?
+                .max,
+        );
         for value in host::read("objective", &problem.objective(x, repaired.y))? {
             gap += value - optimal[at];
             at += 1;
         }
     }
-    println!("test: mean optimality gap {:.4}, largest violation {worst:.1e}, {at} samples", gap / at as f64);
+    println!(
+        "test: mean optimality gap {:.4}, largest violation {worst:.1e}, {at} samples",
+        gap / at as f64
+    );
     Ok(())
 }

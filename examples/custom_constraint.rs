@@ -17,8 +17,14 @@ fn main() -> anyhow::Result<()> {
     // Three links of length 1; y holds their angles. Row 0: the tip's squared distance from the
     // base equals r². Row 1: the tip keeps a distance of 0.5 from the obstacle at (1, 1).
     let radius_squared = f64_tensor(vec![1.0, 4.0, 6.25], [3, 1]);
-    let lower = Tensor::cat(vec![radius_squared.clone(), f64_tensor(vec![0.25; 3], [3, 1])], 1);
-    let upper = Tensor::cat(vec![radius_squared, f64_tensor(vec![f64::INFINITY; 3], [3, 1])], 1);
+    let lower = Tensor::cat(
+        vec![radius_squared.clone(), f64_tensor(vec![0.25; 3], [3, 1])],
+        1,
+    );
+    let upper = Tensor::cat(
+        vec![radius_squared, f64_tensor(vec![f64::INFINITY; 3], [3, 1])],
+        1,
+    );
     let arm = Function::new(3, Bounds::per_sample(lower, upper)?, |y: Dual| {
         let first = y.column(0);
         let second = first.clone() + y.column(1);
@@ -31,14 +37,24 @@ fn main() -> anyhow::Result<()> {
     });
 
     // What an untrained network might say.
-    let raw = f64_tensor(vec![0.4, 0.9, 0.8, 0.7, 0.3, -0.2, 0.1, 0.9, -0.7], [3, 3]).require_grad();
+    let raw =
+        f64_tensor(vec![0.4, 0.9, 0.8, 0.7, 0.3, -0.2, 0.1, 0.9, -0.7], [3, 3]).require_grad();
     arm.check(raw.clone())?;
     let before = Violations::of(&arm, raw.clone()).summary(1e-8)?;
-    let settings = SnareNetSettings { tolerance: 1e-10, ..Default::default() };
+    let settings = SnareNetSettings {
+        tolerance: 1e-10,
+        ..Default::default()
+    };
     let repaired = SnareNet::new(settings)?.forward(raw.clone(), &arm, None)?;
     let after = Violations::of(&arm, repaired.y.clone()).summary(1e-8)?;
-    println!("largest violation: {:.2e} before, {:.2e} after", before.max, after.max);
-    println!("iterations {:?}, {:?}", repaired.iterations, repaired.status);
+    println!(
+        "largest violation: {:.2e} before, {:.2e} after",
+        before.max, after.max
+    );
+    println!(
+        "iterations {:?}, {:?}",
+        repaired.iterations, repaired.status
+    );
 
     // Through the repair, to the network: how the first angle's sum depends on the prediction.
     let gradients = repaired.y.narrow(1, 0, 1).sum().backward();

@@ -20,13 +20,19 @@ const GOODS: usize = 8;
 /// Utilities `[batch, GOODS]` to purchases `[batch, GOODS]`, and how many gradients are exact.
 fn purchases(utilities: Tensor<2>) -> anyhow::Result<feasible::convex::ConvexSolution> {
     let device = utilities.device();
-    let problem = QpTensors::new(Hessian::diagonal(Tensor::<1>::ones([GOODS], &device)), -utilities)
-        .equalities(Tensor::<2>::ones([1, GOODS], &device), Tensor::<1>::ones([1], &device))
-        .inequalities(
-            Tensor::<2>::eye(GOODS, &device),
-            Tensor::<1>::zeros([GOODS], &device),
-            Tensor::<1>::full([GOODS], f32::INFINITY, &device),
-        );
+    let problem = QpTensors::new(
+        Hessian::diagonal(Tensor::<1>::ones([GOODS], &device)),
+        -utilities,
+    )
+    .equalities(
+        Tensor::<2>::ones([1, GOODS], &device),
+        Tensor::<1>::ones([1], &device),
+    )
+    .inequalities(
+        Tensor::<2>::eye(GOODS, &device),
+        Tensor::<1>::zeros([GOODS], &device),
+        Tensor::<1>::full([GOODS], f32::INFINITY, &device),
+    );
     Ok(QpLayer::default().forward(&problem)?)
 }
 
@@ -37,7 +43,12 @@ fn main() -> anyhow::Result<()> {
     let x = Tensor::<2>::random([256, FEATURES], Distribution::Normal(0.0, 1.0), &device);
     let bought = purchases(x.clone().matmul(truth))?.x;
 
-    let config = MlpConfig { hidden: vec![32], batch_norm: false, dropout: 0.0, ..Default::default() };
+    let config = MlpConfig {
+        hidden: vec![32],
+        batch_norm: false,
+        dropout: 0.0,
+        ..Default::default()
+    };
     let mut network: Mlp = config.init(FEATURES, GOODS, &device)?;
     println!("{} parameters", network.num_params());
     let mut optimizer = AdamConfig::new().init();
@@ -49,7 +60,10 @@ fn main() -> anyhow::Result<()> {
         network = optimizer.step(1e-2, network, gradients);
         if step % 50 == 0 {
             let exact = reports.count(GradientQuality::Exact).unwrap_or(0);
-            println!("step {step:3}: loss {:.3e}, {exact} of 256 gradients exact", loss.into_scalar::<f32>());
+            println!(
+                "step {step:3}: loss {:.3e}, {exact} of 256 gradients exact",
+                loss.into_scalar::<f32>()
+            );
         }
     }
     Ok(())

@@ -19,13 +19,19 @@ fn main() -> anyhow::Result<()> {
         0.30, 0.10, 0.05, 0.05,
     ];
     let q: Vec<f64> = returns.iter().map(|r| -r).collect();
-    let identity: Vec<f64> = (0..16).map(|at| if at % 5 == 0 { 1.0 } else { 0.0 }).collect();
+    let identity: Vec<f64> = (0..16)
+        .map(|at| if at % 5 == 0 { 1.0 } else { 0.0 })
+        .collect();
     let problem = Problem {
         batch: 3,
         n: 4,
         p: Symmetric::Diagonal(Values::Shared(&risk)),
         q: Values::PerSample(&q),
-        equalities: Some(Equalities { rows: 1, a: Values::Shared(&[1.0; 4]), b: Values::Shared(&[1.0]) }),
+        equalities: Some(Equalities {
+            rows: 1,
+            a: Values::Shared(&[1.0; 4]),
+            b: Values::Shared(&[1.0]),
+        }),
         inequalities: Some(Inequalities {
             rows: 4,
             g: Values::Shared(&identity),
@@ -37,17 +43,36 @@ fn main() -> anyhow::Result<()> {
     let solution = solve(&problem, &Settings::default())?;
 
     // How the first asset's share depends on the risk model and the returns: L = Σ x₁.
-    let cotangent: Vec<f64> = (0..12).map(|at| if at % 4 == 0 { 1.0 } else { 0.0 }).collect();
-    let cotangent = Cotangent { x: &cotangent, equality_dual: None, inequality_dual: None, quadratic_dual: None };
-    let gradients = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &AdjointSettings::default())?;
+    let cotangent: Vec<f64> = (0..12)
+        .map(|at| if at % 4 == 0 { 1.0 } else { 0.0 })
+        .collect();
+    let cotangent = Cotangent {
+        x: &cotangent,
+        equality_dual: None,
+        inequality_dual: None,
+        quadratic_dual: None,
+    };
+    let gradients = adjoint(
+        &problem,
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )?;
     let by_returns: Vec<f64> = gradients.q.unwrap_or_default().iter().map(|g| -g).collect();
     for sample in 0..3 {
         let range = sample * 4..(sample + 1) * 4;
         println!("portfolio {sample}: {:?}", solution.status[sample]);
         println!("  shares            {:.4?}", &solution.x[range.clone()]);
         println!("  ∂x₁/∂returns      {:.4?}", &by_returns[range]);
-        println!("  gradient          {:?}", gradients.reports[sample].quality);
+        println!(
+            "  gradient          {:?}",
+            gradients.reports[sample].quality
+        );
     }
-    println!("∂Σx₁/∂risk (shared) {:.4?}", gradients.p.unwrap_or_default());
+    println!(
+        "∂Σx₁/∂risk (shared) {:.4?}",
+        gradients.p.unwrap_or_default()
+    );
     Ok(())
 }

@@ -27,28 +27,42 @@ struct Draws {
 
 impl Draws {
     fn new() -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(0), device: Device::flex().autodiff() }
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(0),
+            device: Device::flex().autodiff(),
+        }
     }
 
     fn normal<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        let values = (0..shape.iter().product()).map(|_| StandardNormal.sample(&mut self.rng)).collect();
+        let values = (0..shape.iter().product())
+            .map(|_| StandardNormal.sample(&mut self.rng))
+            .collect();
         host::write(values, shape, &self.device, DType::F64)
     }
 
     fn uniform<const D: usize>(&mut self, low: f64, high: f64, shape: [usize; D]) -> Tensor<D> {
         let range = Uniform::new(low, high).expect("a range");
-        let values = (0..shape.iter().product()).map(|_| range.sample(&mut self.rng)).collect();
+        let values = (0..shape.iter().product())
+            .map(|_| range.sample(&mut self.rng))
+            .collect();
         host::write(values, shape, &self.device, DType::F64)
     }
 }
 
 /// Times `forward`, then `forward` and the gradient of the sum of its output.
-fn both(c: &mut Criterion, name: &str, size: (usize, usize, usize), forward: impl Fn() -> Tensor<2>) {
+fn both(
+    c: &mut Criterion,
+    name: &str,
+    size: (usize, usize, usize),
+    forward: impl Fn() -> Tensor<2>,
+) {
     let size = format!("n={}/{}/{}", size.0, size.1, size.2);
     let mut group = c.benchmark_group(name);
     group.sample_size(20);
     group.bench_function(BenchmarkId::new("forward", &size), |b| b.iter(&forward));
-    group.bench_function(BenchmarkId::new("forward and backward", &size), |b| b.iter(|| forward().sum().backward()));
+    group.bench_function(BenchmarkId::new("forward and backward", &size), |b| {
+        b.iter(|| forward().sum().backward())
+    });
     group.finish();
 }
 
@@ -71,7 +85,10 @@ fn qp(c: &mut Criterion) {
             let problem = QpTensors::new(Hessian::diagonal(p.clone()), q.clone())
                 .equalities(a.clone(), b.clone())
                 .inequalities(g.clone(), l.clone(), u.clone());
-            layer.forward(&problem).expect("the problems are feasible").x
+            layer
+                .forward(&problem)
+                .expect("the problems are feasible")
+                .x
         });
     }
 }
@@ -83,7 +100,8 @@ fn quadratic_rows(draws: &mut Draws, n: usize, eq: usize, ineq: usize) -> Stacke
     let a = draws.uniform(-1.0, 1.0, [eq, n]);
     let x = draws.uniform(-0.5, 0.5, [BATCH, eq]);
     let upper = host::write(vec![4.0; ineq], [1, ineq], &draws.device, DType::F64);
-    let quadratic = Quadratic::diagonal(h, g, Bounds::at_most(upper).expect("finite")).expect("shapes agree");
+    let quadratic =
+        Quadratic::diagonal(h, g, Bounds::at_most(upper).expect("finite")).expect("shapes agree");
     let affine = Affine::shared(a, Bounds::equal(x).expect("finite")).expect("shapes agree");
     Stacked::new(vec![Arc::new(quadratic), Arc::new(affine)]).expect("shapes agree")
 }
@@ -95,7 +113,9 @@ fn projection(c: &mut Criterion) {
         let rows = quadratic_rows(&mut draws, n, eq, ineq);
         let raw = draws.normal([BATCH, n]).require_grad();
         let layer = Projection::default();
-        both(c, "qcqp projection, diagonal H", size, || layer.forward(raw.clone(), &rows).expect("feasible").y);
+        both(c, "qcqp projection, diagonal H", size, || {
+            layer.forward(raw.clone(), &rows).expect("feasible").y
+        });
     }
 }
 
@@ -105,9 +125,19 @@ fn snarenet(c: &mut Criterion) {
         let mut draws = Draws::new();
         let rows = quadratic_rows(&mut draws, n, eq, ineq);
         let raw = draws.uniform(-0.5, 0.5, [BATCH, n]).require_grad();
-        for (name, policy) in [("snarenet, all rows", RowPolicy::All), ("snarenet, violated rows", RowPolicy::Violated)] {
-            let layer = SnareNet::new(SnareNetSettings { tolerance: 1e-6, rows: policy, ..Default::default() }).expect("valid");
-            both(c, name, size, || layer.forward(raw.clone(), &rows, None).expect("finite").y);
+        for (name, policy) in [
+            ("snarenet, all rows", RowPolicy::All),
+            ("snarenet, violated rows", RowPolicy::Violated),
+        ] {
+            let layer = SnareNet::new(SnareNetSettings {
+                tolerance: 1e-6,
+                rows: policy,
+                ..Default::default()
+            })
+            .expect("valid");
+            both(c, name, size, || {
+                layer.forward(raw.clone(), &rows, None).expect("finite").y
+            });
         }
     }
 }
@@ -120,7 +150,10 @@ fn least_squares(c: &mut Criterion) {
         let rows = quadratic_rows(&mut draws, n, eq, ineq);
         let raw = draws.uniform(-0.5, 0.5, [BATCH, n]).require_grad();
         let target = rows.values(draws.uniform(-0.5, 0.5, [BATCH, n]));
-        for (name, backward) in [("least squares, unrolled", Backward::Unrolled), ("least squares, implicit", Backward::Implicit)] {
+        for (name, backward) in [
+            ("least squares, unrolled", Backward::Unrolled),
+            ("least squares, implicit", Backward::Implicit),
+        ] {
             let settings = Settings {
                 max_iterations: 10,
                 damping: Damping::Fixed(1e-3),
@@ -132,7 +165,8 @@ fn least_squares(c: &mut Criterion) {
             let solver = LevenbergMarquardt::new(settings).expect("valid");
             let target = target.clone().require_grad();
             both(c, name, size, || {
-                let residual = ConstraintResidual::new(&rows, target.clone()).expect("shapes agree");
+                let residual =
+                    ConstraintResidual::new(&rows, target.clone()).expect("shapes agree");
                 solver.solve(&residual, raw.clone()).expect("finite").y
             });
         }

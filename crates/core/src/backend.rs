@@ -35,13 +35,21 @@ pub struct SharedAdjoint {
 impl SharedAdjoint {
     /// Wraps a host adjoint for the inputs that will be attached.
     pub fn new(adjoint: Arc<dyn HostAdjoint>) -> Arc<Self> {
-        Arc::new(Self { adjoint, pending: Mutex::new(Vec::new()) })
+        Arc::new(Self {
+            adjoint,
+            pending: Mutex::new(Vec::new()),
+        })
     }
 
     fn gradient(&self, link: &Link, cotangent: impl FnOnce() -> Vec<f64>) -> Vec<f64> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if link.outermost {
-            *pending = self.adjoint.vjp(&cotangent()).into_iter().map(Some).collect();
+            *pending = self
+                .adjoint
+                .vjp(&cotangent())
+                .into_iter()
+                .map(Some)
+                .collect();
         }
         let gradient = pending
             .get_mut(link.input)
@@ -76,8 +84,11 @@ pub struct Link {
 pub trait HostOps: Backend {
     /// `output` unchanged; under autodiff `input` becomes its parent through `link`.
     #[fusion(default)]
-    fn attach(output: FloatTensor<Self>, input: FloatTensor<Self>, link: Link) -> FloatTensor<Self> {
-        let _ = (input, link);
+    fn attach(
+        output: FloatTensor<Self>,
+        _input: FloatTensor<Self>,
+        _link: Link,
+    ) -> FloatTensor<Self> {
         output
     }
 }
@@ -105,7 +116,9 @@ impl<B: HostOps> Backward<B, 2> for AttachBackward {
                 let data = try_read_sync(B::float_into_data(cotangent.clone()))
                     .expect("host operations need a backend that can be read synchronously")
                     .expect("the cotangent can be read");
-                data.convert::<f64>().into_vec::<f64>().expect("converted to f64 above")
+                data.convert::<f64>()
+                    .into_vec::<f64>()
+                    .expect("converted to f64 above")
             });
             let data = TensorData::new(gradient, link.shape.clone()).convert_dtype(link.dtype);
             grads.register::<B>(input.id, B::float_from_data(data, &device));
@@ -117,10 +130,18 @@ impl<B: HostOps> Backward<B, 2> for AttachBackward {
 }
 
 impl<B: HostOps, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
-    fn attach(output: FloatTensor<Self>, input: FloatTensor<Self>, link: Link) -> FloatTensor<Self> {
+    fn attach(
+        output: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        link: Link,
+    ) -> FloatTensor<Self> {
         let (output, output_node) = output.into_parts();
         let (_, input_node) = input.into_parts();
-        match AttachBackward.prepare::<C>([output_node, input_node]).compute_bound().stateful() {
+        match AttachBackward
+            .prepare::<C>([output_node, input_node])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => prep.finish(link, output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }

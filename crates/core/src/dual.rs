@@ -27,12 +27,18 @@ impl Dual {
         let [batch, n] = value.dims();
         let identity = Tensor::<2>::eye(n, &value.device()).cast(value.dtype());
         let tangent = identity.unsqueeze_dim::<3>(0).expand([batch, n, n]);
-        Self { value, tangent: Some(tangent) }
+        Self {
+            value,
+            tangent: Some(tangent),
+        }
     }
 
     /// A constant: it has no derivative.
     pub fn constant(value: Tensor<2>) -> Self {
-        Self { value, tangent: None }
+        Self {
+            value,
+            tangent: None,
+        }
     }
 
     /// The value, `[batch, k]`.
@@ -51,7 +57,10 @@ impl Dual {
         let tangent = match self.tangent {
             // A component broadcast from a constant sample count still gets its full batch.
             Some(tangent) => tangent.expand([batch, k, variables]),
-            None => Tensor::zeros([batch, k, variables], (&self.value.device(), self.value.dtype())),
+            None => Tensor::zeros(
+                [batch, k, variables],
+                (&self.value.device(), self.value.dtype()),
+            ),
         };
         (self.value, tangent)
     }
@@ -62,9 +71,18 @@ impl Dual {
     }
 
     /// An elementwise function with its derivative, both evaluated at the value.
-    pub fn map(self, f: impl FnOnce(Tensor<2>) -> Tensor<2>, derivative: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Self {
-        let tangent = self.tangent.map(|t| t * derivative(self.value.clone()).unsqueeze_dim::<3>(2));
-        Self { value: f(self.value), tangent }
+    pub fn map(
+        self,
+        f: impl FnOnce(Tensor<2>) -> Tensor<2>,
+        derivative: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Self {
+        let tangent = self
+            .tangent
+            .map(|t| t * derivative(self.value.clone()).unsqueeze_dim::<3>(2));
+        Self {
+            value: f(self.value),
+            tangent,
+        }
     }
 
     /// y².
@@ -139,7 +157,10 @@ impl Dual {
 
     /// The sum of the components, `[batch, 1]`.
     pub fn sum(self) -> Self {
-        Self { value: self.value.sum_dim(1), tangent: self.tangent.map(|t| t.sum_dim(1)) }
+        Self {
+            value: self.value.sum_dim(1),
+            tangent: self.tangent.map(|t| t.sum_dim(1)),
+        }
     }
 
     /// The inner product with another vector, `[batch, 1]`.
@@ -149,8 +170,13 @@ impl Dual {
 
     /// A constant matrix times the vector: `matrix` is `[rows, k]`, the result `[batch, rows]`.
     pub fn left_multiply(self, matrix: Tensor<2>) -> Self {
-        let tangent = self.tangent.map(|t| matrix.clone().unsqueeze_dim::<3>(0).matmul(t));
-        Self { value: self.value.matmul(matrix.transpose()), tangent }
+        let tangent = self
+            .tangent
+            .map(|t| matrix.clone().unsqueeze_dim::<3>(0).matmul(t));
+        Self {
+            value: self.value.matmul(matrix.transpose()),
+            tangent,
+        }
     }
 
     /// The components of all parts, one after the other.
@@ -158,8 +184,14 @@ impl Dual {
     /// # Panics
     /// If `parts` is empty.
     pub fn cat(parts: Vec<Dual>) -> Self {
-        let batch = parts.iter().map(|p| p.value.dims()[0]).max().expect("at least one part");
-        let directions = parts.iter().find_map(|p| p.tangent.as_ref().map(|t| t.dims()[2]));
+        let batch = parts
+            .iter()
+            .map(|p| p.value.dims()[0])
+            .max()
+            .expect("at least one part");
+        let directions = parts
+            .iter()
+            .find_map(|p| p.tangent.as_ref().map(|t| t.dims()[2]));
         let (mut values, mut tangents) = (vec![], vec![]);
         for part in parts {
             let k = part.components();
@@ -169,7 +201,10 @@ impl Dual {
                 tangents.push(tangent.expand([batch, k, n]));
             }
         }
-        Self { value: Tensor::cat(values, 1), tangent: directions.map(|_| Tensor::cat(tangents, 1)) }
+        Self {
+            value: Tensor::cat(values, 1),
+            tangent: directions.map(|_| Tensor::cat(tangents, 1)),
+        }
     }
 }
 
@@ -197,7 +232,10 @@ impl Add for Dual {
 impl Neg for Dual {
     type Output = Dual;
     fn neg(self) -> Dual {
-        Dual { value: -self.value, tangent: self.tangent.map(|t| -t) }
+        Dual {
+            value: -self.value,
+            tangent: self.tangent.map(|t| -t),
+        }
     }
 }
 
@@ -211,9 +249,14 @@ impl Sub for Dual {
 impl Mul for Dual {
     type Output = Dual;
     fn mul(self, other: Dual) -> Dual {
-        let scaled = |tangent: Option<Tensor<3>>, by: &Tensor<2>| tangent.map(|t| t * by.clone().unsqueeze_dim::<3>(2));
+        let scaled = |tangent: Option<Tensor<3>>, by: &Tensor<2>| {
+            tangent.map(|t| t * by.clone().unsqueeze_dim::<3>(2))
+        };
         Dual {
-            tangent: add_tangents(scaled(self.tangent, &other.value), scaled(other.tangent, &self.value)),
+            tangent: add_tangents(
+                scaled(self.tangent, &other.value),
+                scaled(other.tangent, &self.value),
+            ),
             value: self.value * other.value,
         }
     }
@@ -221,6 +264,10 @@ impl Mul for Dual {
 
 impl Div for Dual {
     type Output = Dual;
+    #[expect(
+        clippy::suspicious_arithmetic_impl,
+        reason = "a quotient is a product with a reciprocal"
+    )]
     fn div(self, other: Dual) -> Dual {
         self * other.recip()
     }
@@ -263,14 +310,21 @@ mod tests {
         let [batch, n] = y.dims();
         let (value, jacobian) = f(Dual::variable(y.clone())).into_parts(n);
         let plain = f(Dual::constant(y.clone())).into_value();
-        assert_eq!(read("v", &value).unwrap(), read("v", &plain).unwrap(), "{name}");
+        assert_eq!(
+            read("v", &value).unwrap(),
+            read("v", &plain).unwrap(),
+            "{name}"
+        );
         let k = value.dims()[1];
         let jacobian = read("J", &jacobian).unwrap();
         let base = read("y", &y).unwrap();
         for j in 0..n {
             let shifted = |step: f64| {
-                let data = (0..batch * n).map(|i| base[i] + if i % n == j { step } else { 0.0 }).collect::<Vec<_>>();
-                let y = Tensor::from_data(TensorData::new(data, [batch, n]), (&y.device(), DType::F64));
+                let data = (0..batch * n)
+                    .map(|i| base[i] + if i % n == j { step } else { 0.0 })
+                    .collect::<Vec<_>>();
+                let y =
+                    Tensor::from_data(TensorData::new(data, [batch, n]), (&y.device(), DType::F64));
                 read("f", &f(Dual::constant(y)).into_value()).unwrap()
             };
             let (plus, minus) = (shifted(1e-6), shifted(-1e-6));
@@ -278,7 +332,10 @@ mod tests {
                 for i in 0..k {
                     let difference = (plus[b * k + i] - minus[b * k + i]) / 2e-6;
                     let exact = jacobian[(b * k + i) * n + j];
-                    assert!((difference - exact).abs() < 1e-8, "{name}: sample {b}, row {i}, column {j}: {exact} against {difference}");
+                    assert!(
+                        (difference - exact).abs() < 1e-8,
+                        "{name}: sample {b}, row {i}, column {j}: {exact} against {difference}"
+                    );
                 }
             }
         }
@@ -298,16 +355,27 @@ mod tests {
         check("powi 0", |y| y.powi(0));
         check("powi 1", |y| y.powi(1));
         check("powi -2", |y| y.powi(-2));
-        check("neg, sub, div", |y| -(y.clone() - y.column(0)) / (y.column(1) + 2.0));
+        check("neg, sub, div", |y| {
+            -(y.clone() - y.column(0)) / (y.column(1) + 2.0)
+        });
         check("dot", |y| y.clone().dot(y.sin()));
         check("cat of a constant and a broadcast", |y| {
             let one = Dual::constant(y.column(0).value().ones_like());
-            Dual::cat(vec![one + y.clone().square().sum(), y.slice(1..3), y.column(0) * 2.0])
+            Dual::cat(vec![
+                one + y.clone().square().sum(),
+                y.slice(1..3),
+                y.column(0) * 2.0,
+            ])
         });
         check("matrix", |y| {
-            let matrix = Tensor::from_data(TensorData::new(vec![1.0, 2.0, 3.0, -1.0, 0.5, 0.0], [2, 3]), (&Device::flex(), DType::F64));
+            let matrix = Tensor::from_data(
+                TensorData::new(vec![1.0, 2.0, 3.0, -1.0, 0.5, 0.0], [2, 3]),
+                (&Device::flex(), DType::F64),
+            );
             y.left_multiply(matrix)
         });
-        check("constant plus", |y| Dual::constant(y.value().ones_like()) + y.column(0));
+        check("constant plus", |y| {
+            Dual::constant(y.value().ones_like()) + y.column(0)
+        });
     }
 }

@@ -25,7 +25,9 @@ pub enum Error {
         value: f64,
     },
     /// A bound is NaN, or on the wrong side of infinity, or the box is empty.
-    #[error("bounds of sample {sample}, row {row}: lower is {lower}, upper is {upper}; must be lower ≤ upper, lower < ∞, upper > -∞, neither NaN")]
+    #[error(
+        "bounds of sample {sample}, row {row}: lower is {lower}, upper is {upper}; must be lower ≤ upper, lower < ∞, upper > -∞, neither NaN"
+    )]
     Bounds {
         /// The sample (0 when the bounds are shared by the batch).
         sample: usize,
@@ -59,6 +61,10 @@ pub enum Error {
 impl Error {
     /// A shape error, with the expectation in words.
     pub fn shape(argument: &'static str, got: &[usize], expected: impl Into<String>) -> Self {
-        Self::Shape { argument, got: got.to_vec(), expected: expected.into() }
+        Self::Shape {
+            argument,
+            got: got.to_vec(),
+            expected: expected.into(),
+        }
     }
 }

@@ -52,11 +52,17 @@ impl Input {
 pub fn read<const D: usize>(argument: &'static str, tensor: &Tensor<D>) -> Result<Vec<f64>, Error> {
     tensor
         .try_to_vec_as::<f64>()
-        .map_err(|error| Error::Device { argument, reason: error.to_string() })
+        .map_err(|error| Error::Device {
+            argument,
+            reason: error.to_string(),
+        })
 }
 
 /// As [`read`], and every number must be finite.
-pub fn read_finite<const D: usize>(argument: &'static str, tensor: &Tensor<D>) -> Result<Vec<f64>, Error> {
+pub fn read_finite<const D: usize>(
+    argument: &'static str,
+    tensor: &Tensor<D>,
+) -> Result<Vec<f64>, Error> {
     let values = read(argument, tensor)?;
     check_finite(argument, &values, &tensor.dims())?;
     Ok(values)
@@ -73,14 +79,26 @@ pub fn check_finite(argument: &'static str, values: &[f64], dims: &[usize]) -> R
                 index[axis] = rest % length.max(1);
                 rest /= length.max(1);
             }
-            Err(Error::NonFinite { argument, index, value: values[flat] })
+            Err(Error::NonFinite {
+                argument,
+                index,
+                value: values[flat],
+            })
         }
     }
 }
 
 /// A constant tensor from numbers on the host, with the given precision.
-pub fn write<const D: usize>(values: Vec<f64>, shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (device, dtype))
+pub fn write<const D: usize>(
+    values: Vec<f64>,
+    shape: [usize; D],
+    device: &Device,
+    dtype: DType,
+) -> Tensor<D> {
+    Tensor::from_data(
+        TensorData::new(values, shape).convert_dtype(dtype),
+        (device, dtype),
+    )
 }
 
 /// The output of a host computation as a tensor whose gradients `adjoint` supplies.
@@ -131,7 +149,12 @@ mod tests {
     impl HostAdjoint for ScaledSquare {
         fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
             let scale = self.x.iter().zip(cotangent).map(|(x, c)| c * x * x).sum();
-            let x = self.x.iter().zip(cotangent).map(|(x, c)| 2.0 * c * x * self.scale).collect();
+            let x = self
+                .x
+                .iter()
+                .zip(cotangent)
+                .map(|(x, c)| 2.0 * c * x * self.scale)
+                .collect();
             vec![vec![scale], x]
         }
     }
@@ -149,7 +172,8 @@ mod tests {
         let device = Device::flex().autodiff();
         for (track_scale, track_x) in [(true, true), (true, false), (false, true)] {
             let scale = Tensor::<1>::from_data([3.0], &device).set_require_grad(track_scale);
-            let x = Tensor::<2>::from_data([[1.0, 2.0], [4.0, 5.0]], &device).set_require_grad(track_x);
+            let x =
+                Tensor::<2>::from_data([[1.0, 2.0], [4.0, 5.0]], &device).set_require_grad(track_x);
             let y = scaled_square(&scale, &x);
             let gradients = (y.clone() * y).sum().backward();
             let expected_scale = 2.0 * 3.0 * (1.0 + 16.0 + 256.0 + 625.0);
@@ -159,7 +183,12 @@ mod tests {
             }
             if track_x {
                 let got = read("g", &x.grad(&gradients).unwrap()).unwrap();
-                assert_eq!(got, [1.0f64, 2.0, 4.0, 5.0].map(|x| 4.0 * 9.0 * x.powi(3)).to_vec());
+                assert_eq!(
+                    got,
+                    [1.0f64, 2.0, 4.0, 5.0]
+                        .map(|x| 4.0 * 9.0 * x.powi(3))
+                        .to_vec()
+                );
             }
         }
     }
@@ -167,7 +196,10 @@ mod tests {
     #[test]
     fn nothing_is_recorded_without_a_tracked_input() {
         let device = Device::flex().autodiff();
-        let y = scaled_square(&Tensor::from_data([3.0], &device), &Tensor::from_data([[1.0]], &device));
+        let y = scaled_square(
+            &Tensor::from_data([3.0], &device),
+            &Tensor::from_data([[1.0]], &device),
+        );
         assert!(!y.is_tracked());
     }
 
@@ -181,8 +213,14 @@ mod tests {
         for _ in 0..2 {
             let y = scaled_square(&scale, &scaled_square(&scale, &x)).sum();
             let gradients = y.backward();
-            assert_eq!(read("g", &x.grad(&gradients).unwrap()).unwrap(), vec![4.0 * 0.125 * 1.5f64.powi(3)]);
-            assert_eq!(read("g", &scale.grad(&gradients).unwrap()).unwrap(), vec![3.0 * 0.25 * 1.5f64.powi(4)]);
+            assert_eq!(
+                read("g", &x.grad(&gradients).unwrap()).unwrap(),
+                vec![4.0 * 0.125 * 1.5f64.powi(3)]
+            );
+            assert_eq!(
+                read("g", &scale.grad(&gradients).unwrap()).unwrap(),
+                vec![3.0 * 0.25 * 1.5f64.powi(4)]
+            );
         }
         drop(y);
     }
@@ -190,6 +228,9 @@ mod tests {
     #[test]
     fn non_finite_numbers_are_named() {
         let error = check_finite("q", &[0.0, 1.0, f64::NAN, 0.0], &[2, 2]).unwrap_err();
-        assert_eq!(error.to_string(), "`q` is NaN at index [1, 0], must be finite");
+        assert_eq!(
+            error.to_string(),
+            "`q` is NaN at index [1, 0], must be finite"
+        );
     }
 }

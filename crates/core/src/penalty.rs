@@ -30,7 +30,11 @@ pub struct SoftPenalty {
 
 impl Default for SoftPenalty {
     fn default() -> Self {
-        Self { upper_weight: 10.0, lower_weight: 10.0, form: PenaltyForm::Norm }
+        Self {
+            upper_weight: 10.0,
+            lower_weight: 10.0,
+            form: PenaltyForm::Norm,
+        }
     }
 }
 
@@ -56,9 +60,16 @@ impl SoftPenalty {
     /// # Errors
     /// If a weight is negative or not finite.
     pub fn validate(&self) -> Result<(), Error> {
-        for (setting, weight) in [("upper_weight", self.upper_weight), ("lower_weight", self.lower_weight)] {
+        for (setting, weight) in [
+            ("upper_weight", self.upper_weight),
+            ("lower_weight", self.lower_weight),
+        ] {
             if !(weight >= 0.0 && weight.is_finite()) {
-                return Err(Error::Setting { setting, got: weight.to_string(), expected: "finite and at least 0" });
+                return Err(Error::Setting {
+                    setting,
+                    got: weight.to_string(),
+                    expected: "finite and at least 0",
+                });
             }
         }
         Ok(())
@@ -87,7 +98,10 @@ impl SoftPenalty {
                 // The root's derivative is infinite at 0; shifting the argument there and masking
                 // the result makes value and gradient 0 instead of NaN.
                 let zero = squared.clone().equal_scalar(0.0);
-                squared.mask_fill(zero.clone(), 1.0).sqrt().mask_fill(zero, 0.0)
+                squared
+                    .mask_fill(zero.clone(), 1.0)
+                    .sqrt()
+                    .mask_fill(zero, 0.0)
             }
         }
     }
@@ -101,27 +115,49 @@ mod tests {
 
     fn identity_box() -> (Affine, Device) {
         let device = Device::flex().autodiff();
-        let bounds = Bounds::shared(Tensor::from_data([0.0, 0.0], &device), Tensor::from_data([1.0, 1.0], &device)).unwrap();
-        (Affine::shared(Tensor::eye(2, &device), bounds).unwrap(), device)
+        let bounds = Bounds::shared(
+            Tensor::from_data([0.0, 0.0], &device),
+            Tensor::from_data([1.0, 1.0], &device),
+        )
+        .unwrap();
+        (
+            Affine::shared(Tensor::eye(2, &device), bounds).unwrap(),
+            device,
+        )
     }
 
     #[test]
     fn sides_have_their_own_weights() {
         let (constraints, device) = identity_box();
-        let penalty = SoftPenalty { upper_weight: 2.0, lower_weight: 5.0, form: PenaltyForm::Norm };
+        let penalty = SoftPenalty {
+            upper_weight: 2.0,
+            lower_weight: 5.0,
+            form: PenaltyForm::Norm,
+        };
         let y = Tensor::<2>::from_data([[4.0, 5.0], [-1.0, 0.5], [0.5, 0.5]], &device);
         let sides = penalty.components(&constraints, y.clone());
         assert_eq!(read("u", &sides.upper).unwrap(), vec![10.0, 0.0, 0.0]);
         assert_eq!(read("l", &sides.lower).unwrap(), vec![0.0, 5.0, 0.0]);
-        let squared = SoftPenalty { form: PenaltyForm::Squared, ..penalty };
-        assert_eq!(read("t", &squared.components(&constraints, y).total()).unwrap(), vec![50.0, 5.0, 0.0]);
+        let squared = SoftPenalty {
+            form: PenaltyForm::Squared,
+            ..penalty
+        };
+        assert_eq!(
+            read("t", &squared.components(&constraints, y).total()).unwrap(),
+            vec![50.0, 5.0, 0.0]
+        );
     }
 
     #[test]
     fn the_gradient_is_exact_outside_and_zero_inside() {
         let (constraints, device) = identity_box();
-        let y = Tensor::<2>::from_data([[4.0, 5.0], [0.5, 0.5], [1.0, 0.0]], &device).require_grad();
-        let gradients = SoftPenalty::default().components(&constraints, y.clone()).total().sum().backward();
+        let y =
+            Tensor::<2>::from_data([[4.0, 5.0], [0.5, 0.5], [1.0, 0.0]], &device).require_grad();
+        let gradients = SoftPenalty::default()
+            .components(&constraints, y.clone())
+            .total()
+            .sum()
+            .backward();
         let got = read("g", &y.grad(&gradients).unwrap()).unwrap();
         let expected = [6.0, 8.0, 0.0, 0.0, 0.0, 0.0];
         for (got, expected) in got.iter().zip(expected) {
@@ -131,7 +167,15 @@ mod tests {
 
     #[test]
     fn negative_weights_are_refused() {
-        let error = SoftPenalty { lower_weight: -1.0, ..Default::default() }.validate().unwrap_err();
-        assert_eq!(error.to_string(), "setting `lower_weight` is -1, must be finite and at least 0");
+        let error = SoftPenalty {
+            lower_weight: -1.0,
+            ..Default::default()
+        }
+        .validate()
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "setting `lower_weight` is -1, must be finite and at least 0"
+        );
     }
 }

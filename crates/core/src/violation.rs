@@ -120,7 +120,13 @@ impl Violations {
             violated += here;
             infeasible_samples += usize::from(here > 0);
         }
-        let per = |total: f64, count: usize| if count == 0 { 0.0 } else { total / count as f64 };
+        let per = |total: f64, count: usize| {
+            if count == 0 {
+                0.0
+            } else {
+                total / count as f64
+            }
+        };
         Ok(ViolationSummary {
             max,
             mean: per(sum, samples * rows.len()),
@@ -137,7 +143,11 @@ impl Violations {
 
 /// The larger of two numbers, NaN if either is.
 fn nan_max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.max(b)
+    }
 }
 
 #[cfg(test)]
@@ -166,17 +176,28 @@ mod tests {
         assert_eq!((all.fraction, all.violated_rows), (0.5, 1.5));
         assert_eq!((all.infeasible_samples, all.samples), (1, 2));
         assert_eq!(v.summary_of(RowKind::Equalities, 0.0).unwrap().max, 0.5);
-        assert_eq!(v.summary_of(RowKind::Inequalities, 0.0).unwrap().mean, 6.0 / 4.0);
+        assert_eq!(
+            v.summary_of(RowKind::Inequalities, 0.0).unwrap().mean,
+            6.0 / 4.0
+        );
     }
 
     #[test]
     fn the_tolerance_is_what_counts_as_met() {
-        assert_eq!(violations([[1.5, 0.0, 0.0], [1.0, 1.0, 0.0]]).summary(0.5).unwrap().infeasible_samples, 0);
+        assert_eq!(
+            violations([[1.5, 0.0, 0.0], [1.0, 1.0, 0.0]])
+                .summary(0.5)
+                .unwrap()
+                .infeasible_samples,
+            0
+        );
     }
 
     #[test]
     fn a_nan_is_never_feasible() {
-        let summary = violations([[f64::NAN, 0.0, 0.0], [1.0, 1.0, 0.0]]).summary(1e-6).unwrap();
+        let summary = violations([[f64::NAN, 0.0, 0.0], [1.0, 1.0, 0.0]])
+            .summary(1e-6)
+            .unwrap();
         assert!(summary.max.is_nan());
         assert_eq!(summary.infeasible_samples, 1);
     }

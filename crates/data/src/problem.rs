@@ -58,7 +58,12 @@ pub trait Problem: Debug + Send + Sync {
     ///
     /// # Errors
     /// If the cache folder cannot be written, or the problem data are unsound.
-    fn reference(&self, part: Part, cache: Option<&Path>, progress: &mut dyn FnMut(usize)) -> Result<Vec<f64>, Error>;
+    fn reference(
+        &self,
+        part: Part,
+        cache: Option<&Path>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<f64>, Error>;
 }
 
 /// A published [`Instance`] as tensors on a device.
@@ -78,10 +83,17 @@ impl PublishedProblem {
     ///
     /// # Errors
     /// If the instance's arrays do not fit its size.
-    pub fn new(instance: Instance, device: &Device, dtype: DType) -> Result<Self, feasible_core::Error> {
+    pub fn new(
+        instance: Instance,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, feasible_core::Error> {
         let (n, m, eq) = (instance.size.n, instance.size.ineq, instance.size.eq);
-        let matrix = |values: &[f64], rows: usize, columns: usize| host::write(values.to_vec(), [rows, columns], device, dtype);
-        let rows = |values: &[f64], rows: usize| host::write(values.to_vec(), [1, rows, n], device, dtype);
+        let matrix = |values: &[f64], rows: usize, columns: usize| {
+            host::write(values.to_vec(), [rows, columns], device, dtype)
+        };
+        let rows =
+            |values: &[f64], rows: usize| host::write(values.to_vec(), [1, rows, n], device, dtype);
         let curvature = match &instance.ineq_diagonals {
             Some(diagonals) => Curvature::Diagonal(rows(diagonals, m)),
             None => Curvature::None,
@@ -134,7 +146,11 @@ impl Problem for PublishedProblem {
     }
 
     fn objective(&self, _x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
-        let carrier = if self.instance.recipe.is_convex() { y.clone() } else { y.clone().sin() };
+        let carrier = if self.instance.recipe.is_convex() {
+            y.clone()
+        } else {
+            y.clone().sin()
+        };
         let terms = y.square() * self.q.clone() * 0.5 + carrier * self.p.clone();
         terms.sum_dim(1).squeeze_dim(1)
     }
@@ -143,18 +159,45 @@ impl Problem for PublishedProblem {
     fn constraints(&self, x: Tensor<2>) -> Result<Arc<dyn Constraints>, feasible_core::Error> {
         let [batch, inputs] = x.dims();
         if inputs != self.inputs() {
-            return Err(feasible_core::Error::shape("x", &[batch, inputs], format!("[batch, {}]", self.inputs())));
+            return Err(feasible_core::Error::shape(
+                "x",
+                &[batch, inputs],
+                format!("[batch, {}]", self.inputs()),
+            ));
         }
-        let equalities = Arc::new(Affine::from_block(self.equalities.clone(), Bounds::equal(x)?)?);
+        let equalities = Arc::new(Affine::from_block(
+            self.equalities.clone(),
+            Bounds::equal(x)?,
+        )?);
         if self.instance.size.ineq == 0 {
             return Ok(equalities);
         }
-        let inequalities = Quadratic::from_block(self.inequalities.clone(), Bounds::at_most(self.upper.clone())?)?;
-        Ok(Arc::new(Stacked::new(vec![Arc::new(inequalities), equalities])?))
+        let inequalities = Quadratic::from_block(
+            self.inequalities.clone(),
+            Bounds::at_most(self.upper.clone())?,
+        )?;
+        Ok(Arc::new(Stacked::new(vec![
+            Arc::new(inequalities),
+            equalities,
+        ])?))
     }
 
-    fn reference(&self, part: Part, cache: Option<&Path>, progress: &mut dyn FnMut(usize)) -> Result<Vec<f64>, Error> {
+    fn reference(
+        &self,
+        part: Part,
+        cache: Option<&Path>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<f64>, Error> {
         let optima = optima_cached(&self.instance, self.range(part), cache, progress)?;
-        Ok(optima.into_iter().map(|optimum| if optimum.is_solved() { optimum.objective } else { f64::NAN }).collect())
+        Ok(optima
+            .into_iter()
+            .map(|optimum| {
+                if optimum.is_solved() {
+                    optimum.objective
+                } else {
+                    f64::NAN
+                }
+            })
+            .collect())
     }
 }

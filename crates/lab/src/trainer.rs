@@ -398,7 +398,9 @@ impl ModuleMapper for Cast {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let tracked = tensor.is_require_grad();
-        let tensor = tensor.detach().cast(self.0).set_require_grad(tracked);
+        // Detaching keeps a leaf's wish for gradients, and the cast of such a leaf is none.
+        let leaf = tensor.detach().set_require_grad(false).cast(self.0);
+        let tensor = leaf.set_require_grad(tracked);
         Param::from_mapped_value(id, tensor, mapper)
     }
 }

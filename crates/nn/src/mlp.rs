@@ -26,7 +26,9 @@ impl Activation {
             Self::Relu => ActivationConfig::Relu,
             Self::Tanh => ActivationConfig::Tanh,
             Self::Gelu => ActivationConfig::Gelu,
-            Self::Softplus => ActivationConfig::Softplus(burn::nn::activation::SoftplusConfig::new()),
+            Self::Softplus => {
+                ActivationConfig::Softplus(burn::nn::activation::SoftplusConfig::new())
+            }
         }
     }
 }
@@ -56,7 +58,12 @@ pub struct MlpConfig {
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { hidden: vec![200, 200], activation: Activation::Relu, batch_norm: true, dropout: 0.2 }
+        Self {
+            hidden: vec![200, 200],
+            activation: Activation::Relu,
+            batch_norm: true,
+            dropout: 0.2,
+        }
     }
 }
 
@@ -67,10 +74,18 @@ impl MlpConfig {
     /// If a width is 0 or the dropout probability is outside [0, 1).
     pub fn validate(&self) -> Result<(), MlpError> {
         if let Some(width) = self.hidden.iter().find(|&&width| width == 0) {
-            return Err(MlpError { setting: "hidden", got: width.to_string(), expected: "widths of at least 1" });
+            return Err(MlpError {
+                setting: "hidden",
+                got: width.to_string(),
+                expected: "widths of at least 1",
+            });
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(MlpError { setting: "dropout", got: self.dropout.to_string(), expected: "at least 0 and less than 1" });
+            return Err(MlpError {
+                setting: "dropout",
+                got: self.dropout.to_string(),
+                expected: "at least 0 and less than 1",
+            });
         }
         Ok(())
     }
@@ -83,17 +98,31 @@ impl MlpConfig {
         self.validate()?;
         for (setting, got) in [("inputs", inputs), ("outputs", outputs)] {
             if got == 0 {
-                return Err(MlpError { setting, got: "0".into(), expected: "at least 1" });
+                return Err(MlpError {
+                    setting,
+                    got: "0".into(),
+                    expected: "at least 1",
+                });
             }
         }
         let mut widths = vec![inputs];
         widths.extend(&self.hidden);
         widths.push(outputs);
-        let linear = widths.windows(2).map(|pair| kaiming_linear(pair[0], pair[1], device)).collect();
-        let norms = if self.batch_norm { self.hidden.as_slice() } else { &[] };
+        let linear = widths
+            .windows(2)
+            .map(|pair| kaiming_linear(pair[0], pair[1], device))
+            .collect();
+        let norms = if self.batch_norm {
+            self.hidden.as_slice()
+        } else {
+            &[]
+        };
         Ok(Mlp {
             linear,
-            norm: norms.iter().map(|&width| BatchNormConfig::new(width).init(device)).collect(),
+            norm: norms
+                .iter()
+                .map(|&width| BatchNormConfig::new(width).init(device))
+                .collect(),
             activation: self.activation.config().init(device),
             dropout: DropoutConfig::new(self.dropout).init(),
         })
@@ -104,10 +133,18 @@ impl MlpConfig {
 /// them; biases from U(−1/√inputs, 1/√inputs), the default of the framework they use.
 fn kaiming_linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
     let gain = std::f64::consts::SQRT_2;
-    let weights = Initializer::KaimingNormal { gain, fan_out_only: false };
-    let mut layer = LinearConfig::new(inputs, outputs).with_initializer(weights).init(device);
+    let weights = Initializer::KaimingNormal {
+        gain,
+        fan_out_only: false,
+    };
+    let mut layer = LinearConfig::new(inputs, outputs)
+        .with_initializer(weights)
+        .init(device);
     let bound = 1.0 / (inputs as f64).sqrt();
-    let biases = Initializer::Uniform { min: -bound, max: bound };
+    let biases = Initializer::Uniform {
+        min: -bound,
+        max: bound,
+    };
     let bias: Param<Tensor<1>> = biases.init([outputs], device);
     layer.bias = Some(bias);
     layer
@@ -132,7 +169,10 @@ impl Mlp {
     /// # Panics
     /// If `x` has another number of columns than the network has inputs.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let (last, hidden) = self.linear.split_last().expect("an MLP has an output layer");
+        let (last, hidden) = self
+            .linear
+            .split_last()
+            .expect("an MLP has an output layer");
         let mut x = x;
         for (index, layer) in hidden.iter().enumerate() {
             x = layer.forward(x);
@@ -160,7 +200,11 @@ mod tests {
     use super::*;
 
     fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-        tensor.into_data().convert::<f64>().into_vec::<f64>().unwrap()
+        tensor
+            .into_data()
+            .convert::<f64>()
+            .into_vec::<f64>()
+            .unwrap()
     }
 
     #[test]
@@ -170,7 +214,10 @@ mod tests {
         assert_eq!((network.inputs(), network.outputs()), (50, 100));
         // 50·200+200 + 200·200+200 + 200·100+100, and scale and shift of two batch norms.
         assert_eq!(network.num_params(), 10_200 + 40_200 + 20_100 + 800);
-        assert_eq!(network.forward(Tensor::zeros([3, 50], &device)).dims(), [3, 100]);
+        assert_eq!(
+            network.forward(Tensor::zeros([3, 50], &device)).dims(),
+            [3, 100]
+        );
     }
 
     #[test]
@@ -183,25 +230,54 @@ mod tests {
         // 200,000 draws: the sample variance is within 2 % of 2/400 (six standard deviations).
         assert!((variance / (2.0 / 400.0) - 1.0).abs() < 0.02, "{variance}");
         let bound = 1.0 / 20.0;
-        assert!(numbers(layer.bias.unwrap().val()).iter().all(|b| b.abs() <= bound));
+        assert!(
+            numbers(layer.bias.unwrap().val())
+                .iter()
+                .all(|b| b.abs() <= bound)
+        );
     }
 
     #[test]
     fn evaluation_is_deterministic_and_training_drops_out() {
         let device = Device::flex().autodiff();
-        let network = MlpConfig { batch_norm: false, dropout: 0.5, ..Default::default() }.init(4, 3, &device).unwrap();
+        let network = MlpConfig {
+            batch_norm: false,
+            dropout: 0.5,
+            ..Default::default()
+        }
+        .init(4, 3, &device)
+        .unwrap();
         let x = Tensor::<2>::ones([2, 4], &device);
-        assert_ne!(numbers(network.forward(x.clone())), numbers(network.forward(x.clone())));
+        assert_ne!(
+            numbers(network.forward(x.clone())),
+            numbers(network.forward(x.clone()))
+        );
         let evaluated = network.valid();
         let x = x.inner();
-        assert_eq!(numbers(evaluated.forward(x.clone())), numbers(evaluated.forward(x)));
+        assert_eq!(
+            numbers(evaluated.forward(x.clone())),
+            numbers(evaluated.forward(x))
+        );
     }
 
     #[test]
     fn bad_settings_are_named() {
-        let config = MlpConfig { dropout: 1.0, ..Default::default() };
-        assert_eq!(config.validate().unwrap_err().to_string(), "setting `dropout` of the MLP is 1, must be at least 0 and less than 1");
-        assert!(MlpConfig { hidden: vec![3, 0], ..Default::default() }.validate().is_err());
+        let config = MlpConfig {
+            dropout: 1.0,
+            ..Default::default()
+        };
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "setting `dropout` of the MLP is 1, must be at least 0 and less than 1"
+        );
+        assert!(
+            MlpConfig {
+                hidden: vec![3, 0],
+                ..Default::default()
+            }
+            .validate()
+            .is_err()
+        );
         assert!(MlpConfig::default().init(0, 1, &Device::flex()).is_err());
     }
 }

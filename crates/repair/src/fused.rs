@@ -6,7 +6,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use feasible_core::{Bounds, Error as CoreError, HostBlock, HostCurvature, host};
 use feasible_solver::Values;
-use feasible_solver::damped::{self, Damped, DampedGradients, DampedProblem, DampedSettings, Record, RowCurvature, Rows};
+use feasible_solver::damped::{
+    self, Damped, DampedGradients, DampedProblem, DampedSettings, Record, RowCurvature, Rows,
+};
 
 use crate::Error;
 
@@ -32,9 +34,16 @@ impl Side {
     fn read(argument: &'static str, tensor: &Tensor<2>, batch: usize) -> Result<Self, CoreError> {
         let [rows, m] = tensor.dims();
         if rows != 1 && rows != batch {
-            return Err(CoreError::shape(argument, &[rows, m], format!("[{batch}, {m}] or [1, {m}]")));
+            return Err(CoreError::shape(
+                argument,
+                &[rows, m],
+                format!("[{batch}, {m}] or [1, {m}]"),
+            ));
         }
-        Ok(Self { values: host::read(argument, tensor)?, shared: rows == 1 && batch != 1 })
+        Ok(Self {
+            values: host::read(argument, tensor)?,
+            shared: rows == 1 && batch != 1,
+        })
     }
 
     fn view(&self) -> Values<'_> {
@@ -45,7 +54,11 @@ impl Side {
     fn reduce(&self, gradient: Vec<f64>) -> Vec<f64> {
         // A repair with nothing to do returns no gradient for the box.
         if gradient.is_empty() || !self.shared {
-            return if gradient.is_empty() { vec![0.0; self.values.len()] } else { gradient };
+            return if gradient.is_empty() {
+                vec![0.0; self.values.len()]
+            } else {
+                gradient
+            };
         }
         let m = self.values.len();
         let mut sum = vec![0.0; m];
@@ -57,7 +70,11 @@ impl Side {
 }
 
 fn values(data: &[f64], shared: bool) -> Values<'_> {
-    if shared { Values::Shared(data) } else { Values::PerSample(data) }
+    if shared {
+        Values::Shared(data)
+    } else {
+        Values::PerSample(data)
+    }
 }
 
 impl Numbers {
@@ -91,14 +108,27 @@ struct Steps {
 
 impl host::HostAdjoint for Steps {
     fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
-        let DampedGradients { start, lower, upper } = self.damped.vjp(&self.numbers.problem(), cotangent);
-        vec![start, self.numbers.lower.reduce(lower), self.numbers.upper.reduce(upper)]
+        let DampedGradients {
+            start,
+            lower,
+            upper,
+        } = self.damped.vjp(&self.numbers.problem(), cotangent);
+        vec![
+            start,
+            self.numbers.lower.reduce(lower),
+            self.numbers.upper.reduce(upper),
+        ]
     }
 }
 
 /// Repairs `y0`, `[batch, n]`, into `bounds` for rows given as blocks. Gradients reach `y0` and
 /// both bounds, not the blocks. Returns the repaired tensor and what happened to every sample.
-pub(crate) fn repair(y0: Tensor<2>, blocks: Vec<Arc<HostBlock>>, bounds: &Bounds, settings: &DampedSettings) -> Result<(Tensor<2>, Arc<Damped>), Error> {
+pub(crate) fn repair(
+    y0: Tensor<2>,
+    blocks: Vec<Arc<HostBlock>>,
+    bounds: &Bounds,
+    settings: &DampedSettings,
+) -> Result<(Tensor<2>, Arc<Damped>), Error> {
     let [batch, n] = y0.dims();
     let start = host::read_finite("y0", &y0)?;
     let (lower, upper) = (bounds.lower(), bounds.upper());
@@ -111,10 +141,29 @@ pub(crate) fn repair(y0: Tensor<2>, blocks: Vec<Arc<HostBlock>>, bounds: &Bounds
         equality: bounds.equalities().to_vec(),
     };
     let (device, dtype) = (y0.device(), y0.dtype());
-    let inputs = vec![host::Input::new(y0), host::Input::new(lower), host::Input::new(upper)];
-    let record = if inputs.iter().any(host::Input::is_tracked) { Record::Steps } else { Record::Nothing };
-    let damped = Arc::new(damped::repair(&numbers.problem(), &start, settings, record)?);
+    let inputs = vec![
+        host::Input::new(y0),
+        host::Input::new(lower),
+        host::Input::new(upper),
+    ];
+    let record = if inputs.iter().any(host::Input::is_tracked) {
+        Record::Steps
+    } else {
+        Record::Nothing
+    };
+    let damped = Arc::new(damped::repair(
+        &numbers.problem(),
+        &start,
+        settings,
+        record,
+    )?);
     let output = damped.y.clone();
-    let steps = Arc::new(Steps { numbers, damped: damped.clone() });
-    Ok((host::record(output, [batch, n], &device, dtype, inputs, steps), damped))
+    let steps = Arc::new(Steps {
+        numbers,
+        damped: damped.clone(),
+    });
+    Ok((
+        host::record(output, [batch, n], &device, dtype, inputs, steps),
+        damped,
+    ))
 }

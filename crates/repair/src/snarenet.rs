@@ -93,7 +93,9 @@ impl SnareNet {
             Some(epsilon) => {
                 check_epsilon(&epsilon, constraints.rows())?;
                 // Not `detach`: that leaves a leaf which requires gradients tracked.
-                constraints.bounds().relaxed(epsilon.set_require_grad(false))
+                constraints
+                    .bounds()
+                    .relaxed(epsilon.set_require_grad(false))
             }
         };
         match self.host_blocks(constraints)? {
@@ -104,14 +106,25 @@ impl SnareNet {
 
     /// The rows as numbers on the host, where that path serves: affine and quadratic rows without
     /// gradients or weights of their own.
-    fn host_blocks(&self, constraints: &dyn Constraints) -> Result<Option<Vec<Arc<HostBlock>>>, Error> {
+    fn host_blocks(
+        &self,
+        constraints: &dyn Constraints,
+    ) -> Result<Option<Vec<Arc<HostBlock>>>, Error> {
         if self.settings.weights != RowWeights::Uniform {
             return Ok(None);
         }
-        let Some(blocks) = constraints.blocks().filter(|blocks| !blocks.iter().any(Block::is_tracked)) else {
+        let Some(blocks) = constraints
+            .blocks()
+            .filter(|blocks| !blocks.iter().any(Block::is_tracked))
+        else {
             return Ok(None);
         };
-        Ok(Some(blocks.iter().map(Block::on_host).collect::<Result<_, _>>()?))
+        Ok(Some(
+            blocks
+                .iter()
+                .map(Block::on_host)
+                .collect::<Result<_, _>>()?,
+        ))
     }
 
     fn on_host(
@@ -123,7 +136,12 @@ impl SnareNet {
     ) -> Result<Repaired, Error> {
         let [batch, n] = y0.dims();
         if n != constraints.variables() {
-            return Err(feasible_core::Error::shape("y0", &[batch, n], format!("[batch, {}]", constraints.variables())).into());
+            return Err(feasible_core::Error::shape(
+                "y0",
+                &[batch, n],
+                format!("[batch, {}]", constraints.variables()),
+            )
+            .into());
         }
         let (y, damped) = fused::repair(y0, blocks, bounds, &self.settings.damped())?;
         Ok(Repaired {
@@ -148,14 +166,24 @@ fn status(outcome: &DampedStatus) -> Status {
 
 fn check_epsilon(epsilon: &Tensor<1>, rows: usize) -> Result<(), Error> {
     if epsilon.dims() != [rows] {
-        return Err(feasible_core::Error::shape("epsilon", &epsilon.dims(), format!("[{rows}], one entry a row")).into());
+        return Err(feasible_core::Error::shape(
+            "epsilon",
+            &epsilon.dims(),
+            format!("[{rows}], one entry a row"),
+        )
+        .into());
     }
     let values = host::read_finite("epsilon", epsilon)?;
     match values.iter().find(|e| **e < 0.0) {
         None => Ok(()),
         Some(negative) => {
             let got = negative.to_string();
-            Err(feasible_core::Error::Setting { setting: "epsilon", got, expected: "at least 0" }.into())
+            Err(feasible_core::Error::Setting {
+                setting: "epsilon",
+                got,
+                expected: "at least 0",
+            }
+            .into())
         }
     }
 }

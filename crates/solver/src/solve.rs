@@ -39,7 +39,7 @@ const RUN: usize = 64;
 /// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration.
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
-    let t0 = std::time::Instant::now(); validate(problem)?; let tv = t0.elapsed();
+    validate(problem)?;
     let mut solution = empty(problem);
     if problem.batch == 0 {
         return Ok(solution);
@@ -48,7 +48,6 @@ pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Err
     if problem.quadratic_rows() == 0 && settings.method == Method::Auto {
         left = active_set(problem, settings, &mut solution);
     }
-    if std::env::var("DBG").is_ok() { eprintln!("validate {:?} total {:?}", tv, t0.elapsed()); }
     interior_point(problem, settings, &left, &mut solution);
     Ok(solution)
 }
@@ -74,8 +73,7 @@ fn empty(problem: &Problem<'_>) -> Solution {
 fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solution) -> Vec<usize> {
     let shared = problem.matrices_shared();
     let reduced = if shared {
-        let t = std::time::Instant::now(); let r = Reduced::new(&problem.sample(0)); if std::env::var("DBG").is_ok() { eprintln!("reduced {:?}", t.elapsed()); }
-        match r {
+        match Reduced::new(&problem.sample(0)) {
             Some(reduced) => Some(Arc::new(reduced)),
             None => return (0..problem.batch).collect(),
         }

@@ -46,7 +46,7 @@ fn map_rows(part: &mut Part, rows: usize, width: usize, f: impl Fn(&[&[f64]]) ->
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn row_order(seed in 0u64..100_000, quadratics: bool) {
@@ -118,6 +118,7 @@ proptest! {
     fn redundant_equalities(seed in 0u64..100_000, quadratics: bool) {
         let mut shape = random_shape(seed, 2, 16, quadratics);
         shape.n = shape.n.max(4);
+        shape.p_rank = shape.n;
         shape.p_rows = 2;
         shape.per_sample = 0b10_0110_1010;
         let owned = random(shape, seed);

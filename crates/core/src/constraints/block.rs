@@ -60,14 +60,26 @@ impl Block {
         let [b, m, n] = linear.dims();
         let check = |argument, got: &[usize], tail: &[usize]| {
             let batch_fits = got[0] == 1 || b == 1 || got[0] == b;
-            if batch_fits && got[1..] == *tail { Ok(()) } else { Err(Error::shape(argument, got, format!("[1 or {b}] followed by {tail:?}"))) }
+            if batch_fits && got[1..] == *tail {
+                Ok(())
+            } else {
+                Err(Error::shape(
+                    argument,
+                    got,
+                    format!("[1 or {b}] followed by {tail:?}"),
+                ))
+            }
         };
         match &curvature {
             Curvature::None => {}
             Curvature::Diagonal(h) => check("h", &h.dims(), &[m, n])?,
             Curvature::Dense(h) => check("h", &h.dims(), &[m, n, n])?,
         }
-        Ok(Self { linear, curvature, host: Arc::default() })
+        Ok(Self {
+            linear,
+            curvature,
+            host: Arc::default(),
+        })
     }
 
     /// The rows a_i, `[1 or batch, m, n]`.
@@ -111,8 +123,12 @@ impl Block {
         let shared = |batch: usize| batch == 1;
         let curvature = match &self.curvature {
             Curvature::None => HostCurvature::None,
-            Curvature::Diagonal(h) => HostCurvature::Diagonal(host::read_finite("h", h)?, shared(h.dims()[0])),
-            Curvature::Dense(h) => HostCurvature::Dense(host::read_finite("h", h)?, shared(h.dims()[0])),
+            Curvature::Diagonal(h) => {
+                HostCurvature::Diagonal(host::read_finite("h", h)?, shared(h.dims()[0]))
+            }
+            Curvature::Dense(h) => {
+                HostCurvature::Dense(host::read_finite("h", h)?, shared(h.dims()[0]))
+            }
         };
         let block = Arc::new(HostBlock {
             rows: self.rows(),
@@ -137,7 +153,11 @@ impl Block {
             }
             Curvature::Dense(h) => {
                 let stacked = h.clone().reshape([h.dims()[0], m * n, n]);
-                Some(stacked.matmul(y.clone().unsqueeze_dim::<3>(2)).reshape([batch, m, n]))
+                Some(
+                    stacked
+                        .matmul(y.clone().unsqueeze_dim::<3>(2))
+                        .reshape([batch, m, n]),
+                )
             }
         }
     }
@@ -145,8 +165,14 @@ impl Block {
     /// g(y), `[batch, m]`.
     pub fn values(&self, y: Tensor<2>) -> Tensor<2> {
         let linear = match self.linear.dims() {
-            [1, m, n] => y.clone().matmul(self.linear.clone().reshape([m, n]).transpose()),
-            _ => self.linear.clone().matmul(y.clone().unsqueeze_dim::<3>(2)).squeeze_dim::<2>(2),
+            [1, m, n] => y
+                .clone()
+                .matmul(self.linear.clone().reshape([m, n]).transpose()),
+            _ => self
+                .linear
+                .clone()
+                .matmul(y.clone().unsqueeze_dim::<3>(2))
+                .squeeze_dim::<2>(2),
         };
         match &self.curvature {
             Curvature::None => linear,
@@ -166,7 +192,10 @@ impl Block {
     pub fn jacobian(&self, y: Tensor<2>) -> Tensor<3> {
         let [batch, _] = y.dims();
         match self.curvature_product(&y) {
-            None => self.linear.clone().expand([batch, self.rows(), self.variables()]),
+            None => self
+                .linear
+                .clone()
+                .expand([batch, self.rows(), self.variables()]),
             Some(product) => product * 2.0 + self.linear.clone(),
         }
     }

@@ -30,7 +30,11 @@ impl Bounds {
     pub fn per_sample(lower: Tensor<2>, upper: Tensor<2>) -> Result<Self, Error> {
         let ([bl, ml], [bu, mu]) = (lower.dims(), upper.dims());
         if ml != mu || (bl != bu && bl != 1 && bu != 1) {
-            return Err(Error::shape("upper", &[bu, mu], format!("that of `lower`, [{bl}, {ml}], or [1, {ml}]")));
+            return Err(Error::shape(
+                "upper",
+                &[bu, mu],
+                format!("that of `lower`, [{bl}, {ml}], or [1, {ml}]"),
+            ));
         }
         let (l, u) = (host::read("lower", &lower)?, host::read("upper", &upper)?);
         let batch = if bl == 1 { bu } else { bl };
@@ -42,12 +46,21 @@ impl Bounds {
                 // Written so that a NaN on either side fails it.
                 let valid = lower <= upper && lower < f64::INFINITY && upper > f64::NEG_INFINITY;
                 if !valid {
-                    return Err(Error::Bounds { sample, row, lower, upper });
+                    return Err(Error::Bounds {
+                        sample,
+                        row,
+                        lower,
+                        upper,
+                    });
                 }
                 equality[row] &= lower == upper;
             }
         }
-        Ok(Self { lower, upper, equality: equality.into() })
+        Ok(Self {
+            lower,
+            upper,
+            equality: equality.into(),
+        })
     }
 
     /// l = u = `target`, `[batch, m]` or `[1, m]`: equalities only.
@@ -57,7 +70,11 @@ impl Bounds {
     pub fn equal(target: Tensor<2>) -> Result<Self, Error> {
         host::read_finite("target", &target)?;
         let equality = vec![true; target.dims()[1]].into();
-        Ok(Self { lower: target.clone(), upper: target, equality })
+        Ok(Self {
+            lower: target.clone(),
+            upper: target,
+            equality,
+        })
     }
 
     /// −∞ ≤ g ≤ `upper`, `[batch, m]` or `[1, m]`.
@@ -83,18 +100,30 @@ impl Bounds {
     /// # Errors
     /// If both are per sample with different batch sizes.
     pub fn stack(parts: &[&Bounds]) -> Result<Self, Error> {
-        let batch = parts.iter().map(|b| b.batch()).find(|&b| b != 1).unwrap_or(1);
+        let batch = parts
+            .iter()
+            .map(|b| b.batch())
+            .find(|&b| b != 1)
+            .unwrap_or(1);
         let (mut lower, mut upper, mut equality) = (vec![], vec![], vec![]);
         for part in parts {
             if part.batch() != 1 && part.batch() != batch {
-                return Err(Error::shape("bounds", &[part.batch(), part.rows()], format!("of batch 1 or {batch}, as the other parts")));
+                return Err(Error::shape(
+                    "bounds",
+                    &[part.batch(), part.rows()],
+                    format!("of batch 1 or {batch}, as the other parts"),
+                ));
             }
             let rows = part.rows();
             lower.push(part.lower.clone().expand([batch, rows]));
             upper.push(part.upper.clone().expand([batch, rows]));
             equality.extend_from_slice(&part.equality);
         }
-        Ok(Self { lower: Tensor::cat(lower, 1), upper: Tensor::cat(upper, 1), equality: equality.into() })
+        Ok(Self {
+            lower: Tensor::cat(lower, 1),
+            upper: Tensor::cat(upper, 1),
+            equality: equality.into(),
+        })
     }
 
     /// The box widened by `epsilon` on both sides: `[l − ε, u + ε]`; `epsilon` is `[m]`, ≥ 0.
@@ -153,14 +182,30 @@ mod tests {
         let lower = Tensor::<2>::from_data([[0.0, 0.0], [0.0, 2.0]], &device);
         let upper = Tensor::<2>::from_data([[1.0, 1.0]], &device);
         let error = Bounds::per_sample(lower, upper).unwrap_err();
-        assert_eq!(error, Error::Bounds { sample: 1, row: 1, lower: 2.0, upper: 1.0 });
+        assert_eq!(
+            error,
+            Error::Bounds {
+                sample: 1,
+                row: 1,
+                lower: 2.0,
+                upper: 1.0
+            }
+        );
     }
 
     #[test]
     fn nan_and_wrong_infinities_are_refused() {
         let device = Device::flex();
-        for (l, u) in [(f64::NAN, 1.0), (0.0, f64::NAN), (f64::INFINITY, f64::INFINITY), (f64::NEG_INFINITY, f64::NEG_INFINITY)] {
-            let bounds = Bounds::shared(Tensor::from_data([l], &device), Tensor::from_data([u], &device));
+        for (l, u) in [
+            (f64::NAN, 1.0),
+            (0.0, f64::NAN),
+            (f64::INFINITY, f64::INFINITY),
+            (f64::NEG_INFINITY, f64::NEG_INFINITY),
+        ] {
+            let bounds = Bounds::shared(
+                Tensor::from_data([l], &device),
+                Tensor::from_data([u], &device),
+            );
             assert!(matches!(bounds, Err(Error::Bounds { .. })), "{l} {u}");
         }
     }
@@ -170,7 +215,10 @@ mod tests {
         let device = Device::flex();
         let bounds = Bounds::at_most(Tensor::from_data([[1.0, 2.0]], &device)).unwrap();
         let residual = bounds.residual(Tensor::from_data([[3.0, -7.0], [0.0, 2.5]], &device));
-        assert_eq!(host::read("r", &residual).unwrap(), vec![2.0, 0.0, 0.0, 0.5]);
+        assert_eq!(
+            host::read("r", &residual).unwrap(),
+            vec![2.0, 0.0, 0.0, 0.5]
+        );
     }
 
     #[test]

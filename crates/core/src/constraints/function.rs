@@ -41,7 +41,11 @@ pub struct Function<F> {
 impl<F: Fn(Dual) -> Dual> Function<F> {
     /// `function` maps `variables` components to as many as `bounds` has rows.
     pub fn new(variables: usize, bounds: Bounds, function: F) -> Self {
-        Self { function, variables, bounds }
+        Self {
+            function,
+            variables,
+            bounds,
+        }
     }
 
     /// Evaluates once at `y`, and checks the number of rows that come back.
@@ -52,11 +56,19 @@ impl<F: Fn(Dual) -> Dual> Function<F> {
     pub fn check(&self, y: Tensor<2>) -> Result<(), Error> {
         let [batch, n] = y.dims();
         if n != self.variables {
-            return Err(Error::shape("y", &[batch, n], format!("[batch, {}]", self.variables)));
+            return Err(Error::shape(
+                "y",
+                &[batch, n],
+                format!("[batch, {}]", self.variables),
+            ));
         }
         let got = self.values(y).dims();
         if got != [batch, self.bounds.rows()] {
-            return Err(Error::shape("function(y)", &got, format!("[{batch}, {}], one column a bound", self.bounds.rows())));
+            return Err(Error::shape(
+                "function(y)",
+                &got,
+                format!("[{batch}, {}], one column a bound", self.bounds.rows()),
+            ));
         }
         Ok(())
     }
@@ -64,7 +76,10 @@ impl<F: Fn(Dual) -> Dual> Function<F> {
 
 impl<F> fmt::Debug for Function<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Function").field("variables", &self.variables).field("bounds", &self.bounds).finish_non_exhaustive()
+        f.debug_struct("Function")
+            .field("variables", &self.variables)
+            .field("bounds", &self.bounds)
+            .finish_non_exhaustive()
     }
 }
 

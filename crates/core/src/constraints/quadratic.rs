@@ -23,7 +23,11 @@ struct Rows {
 impl Rows {
     fn new(block: Block, bounds: Bounds) -> Result<Self, Error> {
         if bounds.rows() != block.rows() {
-            return Err(Error::shape("bounds", &[bounds.batch(), bounds.rows()], format!("[batch or 1, {}], one bound a row", block.rows())));
+            return Err(Error::shape(
+                "bounds",
+                &[bounds.batch(), bounds.rows()],
+                format!("[batch or 1, {}], one bound a row", block.rows()),
+            ));
         }
         Ok(Self { block, bounds })
     }
@@ -52,7 +56,11 @@ impl Affine {
     /// If the block is not affine, or has another number of rows than `bounds`.
     pub fn from_block(block: Block, bounds: Bounds) -> Result<Self, Error> {
         if !matches!(block.curvature(), Curvature::None) {
-            return Err(Error::shape("h", &[block.rows(), block.variables()], "absent: an affine block has no curvature"));
+            return Err(Error::shape(
+                "h",
+                &[block.rows(), block.variables()],
+                "absent: an affine block has no curvature",
+            ));
         }
         Rows::new(block, bounds).map(Self)
     }
@@ -64,7 +72,10 @@ impl Quadratic {
     /// # Errors
     /// If shapes disagree.
     pub fn diagonal(h: Tensor<2>, a: Tensor<2>, bounds: Bounds) -> Result<Self, Error> {
-        Self::from_block(Block::new(a.unsqueeze_dim(0), Curvature::Diagonal(h.unsqueeze_dim(0)))?, bounds)
+        Self::from_block(
+            Block::new(a.unsqueeze_dim(0), Curvature::Diagonal(h.unsqueeze_dim(0)))?,
+            bounds,
+        )
     }
 
     /// Dense symmetric matrices shared by the batch: `h` is `[m, n, n]`, `a` is `[m, n]`.
@@ -72,7 +83,10 @@ impl Quadratic {
     /// # Errors
     /// If shapes disagree.
     pub fn dense(h: Tensor<3>, a: Tensor<2>, bounds: Bounds) -> Result<Self, Error> {
-        Self::from_block(Block::new(a.unsqueeze_dim(0), Curvature::Dense(h.unsqueeze_dim(0)))?, bounds)
+        Self::from_block(
+            Block::new(a.unsqueeze_dim(0), Curvature::Dense(h.unsqueeze_dim(0)))?,
+            bounds,
+        )
     }
 
     /// Rows from a block, which may be shared or per sample in each part.
@@ -121,17 +135,27 @@ mod tests {
         let y = Tensor::<2>::from_data([[1.0, 2.0], [0.0, -1.0]], &device);
         let a = Tensor::<2>::from_data([[1.0, 0.0], [0.5, -1.0]], &device);
         let bounds = || Bounds::at_most(Tensor::from_data([[1.0, 1.0]], &device)).unwrap();
-        let h = Tensor::<3>::from_data([[[2.0, 1.0], [1.0, 3.0]], [[1.0, 0.0], [0.0, 4.0]]], &device);
+        let h = Tensor::<3>::from_data(
+            [[[2.0, 1.0], [1.0, 3.0]], [[1.0, 0.0], [0.0, 4.0]]],
+            &device,
+        );
         let values = vec![2.0 + 4.0 + 12.0 + 1.0, 1.0 + 16.0 - 1.5, 3.0, 4.0 + 1.0];
         let jacobian = vec![9.0, 14.0, 2.5, 15.0, -1.0, -6.0, 0.5, -9.0];
 
         let shared = Quadratic::dense(h.clone(), a.clone(), bounds()).unwrap();
         let linear = a.clone().unsqueeze_dim::<3>(0).repeat_dim(0, 2);
-        let block = Block::new(linear, Curvature::Dense(h.unsqueeze_dim::<4>(0).repeat_dim(0, 2))).unwrap();
+        let block = Block::new(
+            linear,
+            Curvature::Dense(h.unsqueeze_dim::<4>(0).repeat_dim(0, 2)),
+        )
+        .unwrap();
         let per_sample = Quadratic::from_block(block, bounds()).unwrap();
         for constraints in [shared, per_sample] {
             assert_eq!(read("g", &constraints.values(y.clone())).unwrap(), values);
-            assert_eq!(read("J", &constraints.jacobian(y.clone())).unwrap(), jacobian);
+            assert_eq!(
+                read("J", &constraints.jacobian(y.clone())).unwrap(),
+                jacobian
+            );
         }
     }
 
@@ -142,18 +166,34 @@ mod tests {
         let a = Tensor::<2>::from_data([[1.0, 0.0], [0.5, -1.0]], &device);
         let bounds = || Bounds::at_most(Tensor::from_data([[1.0, 1.0]], &device)).unwrap();
         let diagonal = Tensor::<2>::from_data([[2.0, 3.0], [1.0, 4.0]], &device);
-        let dense = Tensor::<3>::from_data([[[2.0, 0.0], [0.0, 3.0]], [[1.0, 0.0], [0.0, 4.0]]], &device);
+        let dense = Tensor::<3>::from_data(
+            [[[2.0, 0.0], [0.0, 3.0]], [[1.0, 0.0], [0.0, 4.0]]],
+            &device,
+        );
         let diagonal = Quadratic::diagonal(diagonal, a.clone(), bounds()).unwrap();
         let dense = Quadratic::dense(dense, a, bounds()).unwrap();
-        assert_eq!(read("g", &diagonal.values(y.clone())), read("g", &dense.values(y.clone())));
-        assert_eq!(read("J", &diagonal.jacobian(y.clone())), read("J", &dense.jacobian(y)));
+        assert_eq!(
+            read("g", &diagonal.values(y.clone())),
+            read("g", &dense.values(y.clone()))
+        );
+        assert_eq!(
+            read("J", &diagonal.jacobian(y.clone())),
+            read("J", &dense.jacobian(y))
+        );
     }
 
     #[test]
     fn shapes_that_disagree_are_named() {
         let device = Device::flex();
         let bounds = Bounds::at_most(Tensor::from_data([[1.0, 1.0, 1.0]], &device)).unwrap();
-        let error = Affine::shared(Tensor::from_data([[1.0, 0.0], [0.5, -1.0]], &device), bounds).unwrap_err();
-        assert!(error.to_string().contains("`bounds` has shape [1, 3]"), "{error}");
+        let error = Affine::shared(
+            Tensor::from_data([[1.0, 0.0], [0.5, -1.0]], &device),
+            bounds,
+        )
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("`bounds` has shape [1, 3]"),
+            "{error}"
+        );
     }
 }

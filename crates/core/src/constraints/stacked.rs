@@ -23,7 +23,11 @@ impl Stacked {
         };
         let n = first.variables();
         if let Some(other) = parts.iter().find(|p| p.variables() != n) {
-            return Err(Error::shape("parts", &[other.rows(), other.variables()], format!("rows on {n} variables, as the first part")));
+            return Err(Error::shape(
+                "parts",
+                &[other.rows(), other.variables()],
+                format!("rows on {n} variables, as the first part"),
+            ));
         }
         let bounds = Bounds::stack(&parts.iter().map(|p| p.bounds()).collect::<Vec<_>>())?;
         Ok(Self { parts, bounds })
@@ -44,7 +48,10 @@ impl Constraints for Stacked {
     }
 
     fn jacobian(&self, y: Tensor<2>) -> Tensor<3> {
-        Tensor::cat(self.parts.iter().map(|p| p.jacobian(y.clone())).collect(), 1)
+        Tensor::cat(
+            self.parts.iter().map(|p| p.jacobian(y.clone())).collect(),
+            1,
+        )
     }
 
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {

@@ -7,6 +7,7 @@
 
 use faer::Mat;
 
+use crate::active_set::range;
 use crate::dense::{add_multiply, multiply, view, view_mut};
 use crate::nullspace::{Nullspace, spread};
 use crate::problem::{Matrix, Sample};
@@ -35,19 +36,31 @@ pub(crate) struct Reduced {
     pub(crate) scale: Vec<f64>,
     /// 2-norms of the rows of `G`.
     pub(crate) norms: Vec<f64>,
-    /// The split that removed the equalities.
-    pub(crate) split: Nullspace,
-    /// Squared diagonal spread of the reduced Hessian's Cholesky factor times that of `A`'s.
+    /// The split that removed the equalities; `None` when their rows are independent and it was not
+    /// needed.
+    pub(crate) split: Option<Nullspace>,
+    /// Squared diagonal spreads of the triangular factors used.
     pub(crate) condition: f64,
 }
 
 impl Reduced {
+    /// Whether every equality row counts.
+    pub(crate) fn full_rank(&self) -> bool {
+        self.split.as_ref().is_none_or(|split| split.dropped.is_empty())
+    }
+
     /// Builds the factors, or `None` when `P` is not safely positive definite on the null space
     /// of `A`.
     pub(crate) fn new(sample: &Sample<'_>) -> Option<Reduced> {
+        range::build(sample).or_else(|| Reduced::null_space(sample))
+    }
+
+    /// The construction through an orthonormal basis of the null space of `A`: needs `P` positive
+    /// definite only there, and copes with redundant equalities.
+    pub(crate) fn null_space(sample: &Sample<'_>) -> Option<Reduced> {
         let n = sample.n;
         let (p, m) = (sample.a.len() / n, sample.g.len() / n);
-        let t = std::time::Instant::now(); let split = Nullspace::new(sample.a, p, n); let t1 = t.elapsed();
+        let split = Nullspace::new(sample.a, p, n);
         let (rank, free) = (split.rank(), n - split.rank());
 
         // Reduced Hessian ZᵀPZ and its Cholesky factor.
@@ -69,7 +82,6 @@ impl Reduced {
             lower.solve_lower_triangular_in_place(root.as_mut());
         }
 
-        let t2 = t.elapsed();
         let size = n + p;
         let mut inverse = vec![0.0; size * size];
         {
@@ -108,7 +120,6 @@ impl Reduced {
             }
         }
 
-        let t3 = t.elapsed();
         // K from the half factor, so that it is a Gram matrix and its diagonal is accurate.
         let rows = view(sample.g, m, n);
         let mut half = Mat::zeros(free, m);
@@ -157,7 +168,6 @@ impl Reduced {
                 }
             }
         }
-        if std::env::var("DBG").is_ok() { eprintln!("null {t1:?} chol {t2:?} inverse {t3:?} k {:?}", t.elapsed()); }
         let condition = pivots * split.spread().powi(2);
         Some(Reduced {
             n,
@@ -168,7 +178,7 @@ impl Reduced {
             k,
             scale,
             norms,
-            split,
+            split: Some(split),
             condition,
         })
     }

@@ -49,7 +49,6 @@ pub(crate) fn solve_run(
     settings: &Settings,
 ) -> Vec<Found> {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
-    let t = std::time::Instant::now();
     let size = n + p;
     let mut point = vec![0.0; count * size];
     let mut rhs = vec![0.0; count * size];
@@ -73,12 +72,10 @@ pub(crate) fn solve_run(
     row_values(&point, size, g, count, &mut rows);
 
     let mut multipliers = vec![0.0; count * m];
-    let t1 = t.elapsed();
     let mut found = vectorised(
         #[inline(always)]
         || pivot_all(problem, reduced, first, count, &rows, &mut multipliers),
     );
-    let t2 = t.elapsed();
     add_multiply(
         view_mut(&mut point, count, size),
         -1.0,
@@ -102,7 +99,6 @@ pub(crate) fn solve_run(
             )
         },
     );
-    let t3 = t.elapsed();
     if found.iter().any(needs_refinement) {
         refine(
             problem,
@@ -115,7 +111,6 @@ pub(crate) fn solve_run(
             slots,
         );
     }
-    if std::env::var("DBG").is_ok() { eprintln!("run: x0 {t1:?} pivots {t2:?} check {t3:?} all {:?} refined {}", t.elapsed(), found.iter().any(needs_refinement)); }
     for one in &mut found {
         let relative = one.measured.relative();
         // A NaN hands over as well.
@@ -209,11 +204,13 @@ fn pivot_all(
 }
 
 fn consistent(reduced: &Reduced, b: &[f64]) -> bool {
-    if reduced.split.dropped.is_empty() {
-        return true;
+    match &reduced.split {
+        Some(split) if !split.dropped.is_empty() => {
+            let (miss, size) = split.inconsistency(b);
+            miss <= CONTRADICTION * (1.0 + size)
+        }
+        _ => true,
     }
-    let (miss, size) = reduced.split.inconsistency(b);
-    miss <= CONTRADICTION * (1.0 + size)
 }
 
 impl Found {

@@ -93,7 +93,7 @@ fn batched(
             let rows = active.linear.len();
             solution.status[i].is_solved()
                 && solution.margin[i] > settings.degenerate_margin
-                && reduced.split.dropped.is_empty()
+                && reduced.full_rank()
                 && active.factor.len() == rows * (rows + 1) / 2
         })
         .collect();
