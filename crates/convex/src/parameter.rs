@@ -1,4 +1,5 @@
 use burn::tensor::Tensor;
+use feasible_core::host;
 
 use crate::Error;
 
@@ -57,14 +58,7 @@ macro_rules! shared {
     ($($from:literal => $to:literal),*) => {$(
         impl From<Tensor<$from>> for Parameter<$to> {
             fn from(tensor: Tensor<$from>) -> Self {
-                if tensor.shape().num_elements() > 0 {
-                    return Self(tensor.unsqueeze_dim(0));
-                }
-                // Burn reads a 0 in a new shape as "this axis as it was", so that an empty tensor
-                // cannot be reshaped; there is nothing in it to keep or to differentiate.
-                let mut shape = [1; $to];
-                shape[1..].copy_from_slice(&tensor.dims());
-                Self(Tensor::zeros(shape, (&tensor.device(), tensor.dtype())))
+                Self(host::shared(tensor))
             }
         }
     )*};

@@ -101,6 +101,19 @@ pub fn write<const D: usize>(
     )
 }
 
+/// The tensor with a leading axis of 1: one copy for the batch.
+///
+/// Burn reads a 0 in a new shape as "this axis as it was", so a tensor without entries, which has
+/// no gradient either, is made anew.
+pub fn shared<const D: usize, const E: usize>(tensor: Tensor<D>) -> Tensor<E> {
+    if tensor.shape().num_elements() > 0 {
+        return tensor.unsqueeze_dim(0);
+    }
+    let mut shape = [1; E];
+    shape[1..].copy_from_slice(&tensor.dims());
+    write(vec![], shape, &tensor.device(), tensor.dtype())
+}
+
 /// The output of a host computation as a tensor whose gradients `adjoint` supplies.
 ///
 /// `output` is row-major with shape `shape`; it goes to `device` with precision `dtype`. Only

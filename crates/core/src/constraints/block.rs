@@ -164,6 +164,10 @@ impl Block {
 
     /// g(y), `[batch, m]`.
     pub fn values(&self, y: Tensor<2>) -> Tensor<2> {
+        let batch = y.dims()[0];
+        if batch * self.rows() == 0 {
+            return host::write(vec![], [batch, self.rows()], &y.device(), y.dtype());
+        }
         let linear = match self.linear.dims() {
             [1, m, n] => y
                 .clone()
@@ -190,7 +194,10 @@ impl Block {
 
     /// ∂g/∂y, `[batch, m, n]`.
     pub fn jacobian(&self, y: Tensor<2>) -> Tensor<3> {
-        let [batch, _] = y.dims();
+        let [batch, n] = y.dims();
+        if batch * self.rows() == 0 {
+            return host::write(vec![], [batch, self.rows(), n], &y.device(), y.dtype());
+        }
         match self.curvature_product(&y) {
             None => self
                 .linear

@@ -20,7 +20,7 @@ impl Bounds {
     /// # Errors
     /// If the lengths differ, a bound is NaN, a lower bound is +∞, an upper bound is -∞, or l > u.
     pub fn shared(lower: Tensor<1>, upper: Tensor<1>) -> Result<Self, Error> {
-        Self::per_sample(lower.unsqueeze_dim(0), upper.unsqueeze_dim(0))
+        Self::per_sample(host::shared(lower), host::shared(upper))
     }
 
     /// One box per sample; `lower` and `upper` are `[batch, m]`, or `[1, m]` where shared.
@@ -128,7 +128,7 @@ impl Bounds {
 
     /// The box widened by `epsilon` on both sides: `[l − ε, u + ε]`; `epsilon` is `[m]`, ≥ 0.
     pub fn relaxed(&self, epsilon: Tensor<1>) -> Self {
-        let epsilon = epsilon.unsqueeze_dim::<2>(0);
+        let epsilon: Tensor<2> = host::shared(epsilon);
         Self {
             lower: self.lower.clone() - epsilon.clone(),
             upper: self.upper.clone() + epsilon,

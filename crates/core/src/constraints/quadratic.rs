@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use super::{Block, Bounds, Constraints, Curvature};
-use crate::Error;
+use crate::{Error, host};
 
 /// Affine rows: l ≤ A y ≤ u.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Affine {
     /// # Errors
     /// If `a` and `bounds` have different numbers of rows.
     pub fn shared(a: Tensor<2>, bounds: Bounds) -> Result<Self, Error> {
-        Self::per_sample(a.unsqueeze_dim(0), bounds)
+        Self::per_sample(host::shared(a), bounds)
     }
 
     /// One matrix per sample: `a` is `[batch, m, n]`.
@@ -73,7 +73,7 @@ impl Quadratic {
     /// If shapes disagree.
     pub fn diagonal(h: Tensor<2>, a: Tensor<2>, bounds: Bounds) -> Result<Self, Error> {
         Self::from_block(
-            Block::new(a.unsqueeze_dim(0), Curvature::Diagonal(h.unsqueeze_dim(0)))?,
+            Block::new(host::shared(a), Curvature::Diagonal(host::shared(h)))?,
             bounds,
         )
     }
@@ -84,7 +84,7 @@ impl Quadratic {
     /// If shapes disagree.
     pub fn dense(h: Tensor<3>, a: Tensor<2>, bounds: Bounds) -> Result<Self, Error> {
         Self::from_block(
-            Block::new(a.unsqueeze_dim(0), Curvature::Dense(h.unsqueeze_dim(0)))?,
+            Block::new(host::shared(a), Curvature::Dense(host::shared(h)))?,
             bounds,
         )
     }
@@ -126,6 +126,7 @@ delegate!(Quadratic);
 mod tests {
     use super::*;
     use crate::host::read;
+    use crate::{SoftPenalty, Violations};
     use burn::tensor::Device;
 
     // H₀ = [[2, 1], [1, 3]], H₁ = diag(1, 4); y = (1, 2).
@@ -195,5 +196,36 @@ mod tests {
             error.to_string().contains("`bounds` has shape [1, 3]"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn no_rows_and_no_samples_are_no_trouble() {
+        let device = Device::flex();
+        let none =
+            || Bounds::shared(Tensor::zeros([0], &device), Tensor::zeros([0], &device)).unwrap();
+        let a = Tensor::<2>::zeros([0, 3], &device);
+        let affine = Affine::shared(a.clone(), none()).unwrap();
+        let quadratic = Quadratic::diagonal(a.clone(), a, none()).unwrap();
+        let one = Bounds::shared(Tensor::ones([1], &device), Tensor::ones([1], &device)).unwrap();
+        let row = Affine::shared(Tensor::ones([1, 3], &device), one).unwrap();
+        for constraints in [&affine as &dyn Constraints, &quadratic] {
+            assert_eq!((constraints.rows(), constraints.variables()), (0, 3));
+            assert_eq!(
+                constraints.values(Tensor::ones([2, 3], &device)).dims(),
+                [2, 0]
+            );
+            assert_eq!(
+                constraints.jacobian(Tensor::ones([2, 3], &device)).dims(),
+                [2, 0, 3]
+            );
+            let violations = Violations::of(constraints, Tensor::ones([2, 3], &device));
+            assert_eq!(violations.summary(0.0).unwrap().infeasible_samples, 0);
+            let penalty =
+                SoftPenalty::default().components(constraints, Tensor::ones([2, 3], &device));
+            assert_eq!(read("p", &penalty.total()).unwrap(), [0.0, 0.0]);
+        }
+        let empty = Tensor::<2>::zeros([0, 3], &device);
+        assert_eq!(row.values(empty.clone()).dims(), [0, 1]);
+        assert_eq!(Violations::of(&row, empty).summary(0.0).unwrap().samples, 0);
     }
 }

@@ -28,7 +28,12 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
     if p > 0 {
         // W = L⁻¹ A P⁻¹ with A P⁻¹Aᵀ = LLᵀ: the blocks of the inverse are P⁻¹ − WᵀW, L⁻ᵀW, −L⁻ᵀL⁻¹.
         let mut w = Mat::zeros(p, n);
-        multiply(w.as_mut(), 1.0, a, view(&inverse, size, size).submatrix(0, 0, n, n));
+        multiply(
+            w.as_mut(),
+            1.0,
+            a,
+            view(&inverse, size, size).submatrix(0, 0, n, n),
+        );
         let mut schur = Mat::zeros(p, p);
         multiply(schur.as_mut(), 1.0, w.as_ref(), a.transpose());
         let factor = schur.llt(Side::Lower).ok()?;
@@ -53,9 +58,20 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
             -1.0,
             faer::Par::Seq,
         );
-        multiply(block.as_mut().submatrix_mut(n, n, p, p), -1.0, root.transpose(), root.as_ref());
-        block.as_mut().submatrix_mut(n, 0, p, n).copy_from(hat.as_ref());
-        block.as_mut().submatrix_mut(0, n, n, p).copy_from(hat.transpose());
+        multiply(
+            block.as_mut().submatrix_mut(n, n, p, p),
+            -1.0,
+            root.transpose(),
+            root.as_ref(),
+        );
+        block
+            .as_mut()
+            .submatrix_mut(n, 0, p, n)
+            .copy_from(hat.as_ref());
+        block
+            .as_mut()
+            .submatrix_mut(0, n, n, p)
+            .copy_from(hat.transpose());
     }
     let mut response = vec![0.0; m * size];
     multiply(
@@ -86,9 +102,22 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
         for j in 0..m {
             k[i * m + j] *= scale[i] * scale[j];
         }
-        response[i * size..(i + 1) * size].iter_mut().for_each(|v| *v *= scale[i]);
+        response[i * size..(i + 1) * size]
+            .iter_mut()
+            .for_each(|v| *v *= scale[i]);
     }
-    Some(Reduced { n, p, m, inverse, response, k, scale, norms, split: None, condition })
+    Some(Reduced {
+        n,
+        p,
+        m,
+        inverse,
+        response,
+        k,
+        scale,
+        norms,
+        split: None,
+        condition,
+    })
 }
 
 /// Writes `P⁻¹` into the upper left block; returns the spread of its pivots.
@@ -134,10 +163,15 @@ mod tests {
 
     #[test]
     fn both_constructions_agree() {
-        let dense = [4.0, 1.0, 0.0, 0.5, 1.0, 3.0, 0.5, 0.0, 0.0, 0.5, 2.0, 0.1, 0.5, 0.0, 0.1, 1.0];
+        let dense = [
+            4.0, 1.0, 0.0, 0.5, 1.0, 3.0, 0.5, 0.0, 0.0, 0.5, 2.0, 0.1, 0.5, 0.0, 0.1, 1.0,
+        ];
         let a = [1.0, 2.0, -1.0, 0.5, 0.0, 3.0, 1.0, -2.0];
         let g = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
-        for p in [Matrix::Dense(&dense), Matrix::Diagonal(&[4.0, 3.0, 2.0, 1.0])] {
+        for p in [
+            Matrix::Dense(&dense),
+            Matrix::Diagonal(&[4.0, 3.0, 2.0, 1.0]),
+        ] {
             for rows in [0, 4, 8] {
                 let sample = Sample {
                     n: 4,
@@ -152,7 +186,10 @@ mod tests {
                     hg: &[],
                     c: &[],
                 };
-                let (range, null) = (build(&sample).unwrap(), Reduced::null_space(&sample).unwrap());
+                let (range, null) = (
+                    build(&sample).unwrap(),
+                    Reduced::null_space(&sample).unwrap(),
+                );
                 close(&range.inverse, &null.inverse);
                 close(&range.response, &null.response);
                 close(&range.k, &null.k);
@@ -177,9 +214,30 @@ mod tests {
             c: &[],
         };
         assert!(build(&base).is_none());
-        assert!(build(&Sample { a: &[], p: Matrix::Diagonal(&[1.0, 1e-7]), ..base }).is_none());
+        assert!(
+            build(&Sample {
+                a: &[],
+                p: Matrix::Diagonal(&[1.0, 1e-7]),
+                ..base
+            })
+            .is_none()
+        );
         // A row of G that the equality fixes.
-        assert!(build(&Sample { a: &[1.0, 1.0], g: &[2.0, 2.0], ..base }).is_none());
-        assert!(build(&Sample { a: &[1.0, 1.0], g: &[2.0, 1.0], ..base }).is_some());
+        assert!(
+            build(&Sample {
+                a: &[1.0, 1.0],
+                g: &[2.0, 2.0],
+                ..base
+            })
+            .is_none()
+        );
+        assert!(
+            build(&Sample {
+                a: &[1.0, 1.0],
+                g: &[2.0, 1.0],
+                ..base
+            })
+            .is_some()
+        );
     }
 }

@@ -46,7 +46,9 @@ pub(crate) struct Reduced {
 impl Reduced {
     /// Whether every equality row counts.
     pub(crate) fn full_rank(&self) -> bool {
-        self.split.as_ref().is_none_or(|split| split.dropped.is_empty())
+        self.split
+            .as_ref()
+            .is_none_or(|split| split.dropped.is_empty())
     }
 
     /// Builds the factors, or `None` when `P` is not safely positive definite on the null space

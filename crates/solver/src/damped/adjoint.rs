@@ -14,9 +14,19 @@ use super::sample::{Coefficients, Step, Tape};
 use super::{DampedGradients, DampedProblem, DampedStatus};
 use crate::dense::vectorised;
 
-pub(super) fn vjp(problem: &DampedProblem<'_>, tapes: &[Tape], fixed: Option<&Fixed>, status: &[DampedStatus], cotangent: &[f64]) -> DampedGradients {
+pub(super) fn vjp(
+    problem: &DampedProblem<'_>,
+    tapes: &[Tape],
+    fixed: Option<&Fixed>,
+    status: &[DampedStatus],
+    cotangent: &[f64],
+) -> DampedGradients {
     let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
-    let mut gradients = DampedGradients { start: cotangent.to_vec(), lower: vec![0.0; batch * m], upper: vec![0.0; batch * m] };
+    let mut gradients = DampedGradients {
+        start: cotangent.to_vec(),
+        lower: vec![0.0; batch * m],
+        upper: vec![0.0; batch * m],
+    };
     gradients
         .start
         .par_chunks_mut(n)
@@ -51,15 +61,39 @@ struct Reverse<'a> {
 impl<'a> Reverse<'a> {
     fn new(problem: &'a DampedProblem<'a>, fixed: Option<&'a Fixed>) -> Self {
         let (n, m) = (problem.n, problem.rows());
-        Self { problem, fixed, scratch: Scratch::new(m, n), w: Vec::with_capacity(m), p: vec![0.0; n], back: vec![0.0; n] }
+        Self {
+            problem,
+            fixed,
+            scratch: Scratch::new(m, n),
+            w: Vec::with_capacity(m),
+            p: vec![0.0; n],
+            back: vec![0.0; n],
+        }
     }
 
     /// Replaces v, the cotangent after the step, by the one before it.
-    fn step(&mut self, sample: usize, step: &Step, v: &mut [f64], lower: &mut [f64], upper: &mut [f64]) {
+    fn step(
+        &mut self,
+        sample: usize,
+        step: &Step,
+        v: &mut [f64],
+        lower: &mut [f64],
+        upper: &mut [f64],
+    ) {
         let n = self.problem.n;
         let q = step.moving.len();
-        load_moving(self.problem, sample, &step.moving, &step.y, &mut self.scratch.moving);
-        let coefficients = Coefficients { fixed: self.fixed, moving: &self.scratch.moving[..q * n], n };
+        load_moving(
+            self.problem,
+            sample,
+            &step.moving,
+            &step.y,
+            &mut self.scratch.moving,
+        );
+        let coefficients = Coefficients {
+            fixed: self.fixed,
+            moving: &self.scratch.moving[..q * n],
+            n,
+        };
         let (w, p, back) = (&mut self.w, &mut self.p, &mut self.back);
         w.clear();
         w.resize(step.sides.len(), 0.0);
@@ -80,11 +114,28 @@ impl<'a> Reverse<'a> {
         }
         for (slot, &row) in step.moving.iter().enumerate() {
             let at = first_moving + slot;
-            add_curvature(self.problem, sample, row as usize, -2.0 * step.multipliers[at], p, back);
-            add_curvature(self.problem, sample, row as usize, -2.0 * w[at], &step.delta, back);
+            add_curvature(
+                self.problem,
+                sample,
+                row as usize,
+                -2.0 * step.multipliers[at],
+                p,
+                back,
+            );
+            add_curvature(
+                self.problem,
+                sample,
+                row as usize,
+                -2.0 * w[at],
+                &step.delta,
+                back,
+            );
         }
         let fixed_rows = self.fixed.map_or(&[][..], |fixed| &fixed.rows);
-        let all_rows = fixed_rows.iter().copied().chain(step.moving.iter().map(|&row| row as usize));
+        let all_rows = fixed_rows
+            .iter()
+            .copied()
+            .chain(step.moving.iter().map(|&row| row as usize));
         for ((row, side), w) in all_rows.zip(&step.sides).zip(w.iter_mut()) {
             match side {
                 1 => upper[row] -= *w,

@@ -7,11 +7,17 @@
 
 use rayon::prelude::*;
 
-use super::{Damped, DampedGradients, DampedProblem, DampedSettings, DampedStatus, Record, Stopping, residuals, rows};
+use super::{
+    Damped, DampedGradients, DampedProblem, DampedSettings, DampedStatus, Record, Stopping,
+    residuals, rows,
+};
 use crate::dense::{add_multiply, max_abs, multiply, view, view_mut};
 
 /// Samples a task carries: enough for the products to be matrix-matrix, few enough to spread.
 const CHUNK: usize = 32;
+
+/// One step of a chunk: each sample that moved, and the side of the box each of its rows was on.
+type Sides = Vec<(usize, Vec<i8>)>;
 
 #[derive(Debug)]
 pub(super) struct Tape {
@@ -23,11 +29,17 @@ pub(super) struct Tape {
     /// Samples of a chunk.
     chunk: usize,
     /// For every chunk and step, the side of the box each row of each moving sample was on.
-    chunks: Vec<Vec<Vec<(usize, Vec<i8>)>>>,
+    chunks: Vec<Vec<Sides>>,
 }
 
 /// `None` where (JJᵀ + λI) is singular: the general path reports it sample by sample.
-pub(super) fn repair(problem: &DampedProblem<'_>, jacobian: &[f64], start: &[f64], settings: &DampedSettings, record: Record) -> Option<Damped> {
+pub(super) fn repair(
+    problem: &DampedProblem<'_>,
+    jacobian: &[f64],
+    start: &[f64],
+    settings: &DampedSettings,
+    record: Record,
+) -> Option<Damped> {
     let (n, m) = (problem.n, problem.rows());
     let (step, response) = constants(jacobian, m, n, settings.damping)?;
     // Stopping together needs all samples in one task.
@@ -38,9 +50,21 @@ pub(super) fn repair(problem: &DampedProblem<'_>, jacobian: &[f64], start: &[f64
     let parts: Vec<Part> = start
         .par_chunks(chunk * n)
         .enumerate()
-        .map(|(index, start)| Part::run(problem, jacobian, &step, &response, index * chunk, start, settings, record))
+        .map(|(index, start)| {
+            Part::run(
+                problem,
+                jacobian,
+                &step,
+                &response,
+                index * chunk,
+                start,
+                settings,
+                record,
+            )
+        })
         .collect();
-    let (mut y, mut iterations, mut status, mut chunks) = (Vec::with_capacity(start.len()), vec![], vec![], vec![]);
+    let (mut y, mut iterations, mut status, mut chunks) =
+        (Vec::with_capacity(start.len()), vec![], vec![], vec![]);
     for part in parts {
         y.extend(part.y);
         iterations.extend(part.iterations);
@@ -50,9 +74,21 @@ pub(super) fn repair(problem: &DampedProblem<'_>, jacobian: &[f64], start: &[f64
     let residual = residuals(problem, &y);
     let tape = match record {
         Record::Nothing => super::Tape::None,
-        Record::Steps => super::Tape::Constant(Tape { jacobian: jacobian.to_vec(), step, response, chunk, chunks }),
+        Record::Steps => super::Tape::Constant(Tape {
+            jacobian: jacobian.to_vec(),
+            step,
+            response,
+            chunk,
+            chunks,
+        }),
     };
-    Some(Damped { y, iterations, status, residual, tape })
+    Some(Damped {
+        y,
+        iterations,
+        status,
+        residual,
+        tape,
+    })
 }
 
 /// D and T. Solving in the smaller of the two spaces: JJᵀ + λI where m ≤ n or λ = 0.
@@ -60,7 +96,11 @@ fn constants(jacobian: &[f64], m: usize, n: usize, damping: f64) -> Option<(Vec<
     use faer::linalg::solvers::Solve;
     let j = view(jacobian, m, n);
     let rows_side = m <= n || damping == 0.0;
-    let gram = if rows_side { j * j.transpose() } else { j.transpose() * j };
+    let gram = if rows_side {
+        j * j.transpose()
+    } else {
+        j.transpose() * j
+    };
     let mut gram = gram;
     for i in 0..gram.nrows() {
         gram[(i, i)] += damping;
@@ -69,15 +109,24 @@ fn constants(jacobian: &[f64], m: usize, n: usize, damping: f64) -> Option<(Vec<
     // Positive pivots alone do not make a system well posed: a pivot at rounding level is a
     // dependent row, whose step would be noise.
     let lower = factor.L();
-    let smallest = (0..gram.nrows()).map(|i| lower[(i, i)]).fold(f64::INFINITY, f64::min);
+    let smallest = (0..gram.nrows())
+        .map(|i| lower[(i, i)])
+        .fold(f64::INFINITY, f64::min);
     let largest = (0..gram.nrows()).map(|i| gram[(i, i)]).fold(0.0, f64::max);
     if smallest * smallest <= super::factor::SINGULAR * largest {
         return None;
     }
-    let step = if rows_side { factor.solve(j) } else { factor.solve(j.transpose()).transpose().to_owned() };
+    let step = if rows_side {
+        factor.solve(j)
+    } else {
+        factor.solve(j.transpose()).transpose().to_owned()
+    };
     let response = &step * j.transpose();
     let row_major = |matrix: &faer::Mat<f64>| -> Vec<f64> {
-        (0..matrix.nrows()).flat_map(|i| (0..matrix.ncols()).map(move |k| (i, k))).map(|at| matrix[at]).collect()
+        (0..matrix.nrows())
+            .flat_map(|i| (0..matrix.ncols()).map(move |k| (i, k)))
+            .map(|at| matrix[at])
+            .collect()
     };
     Some((row_major(&step), row_major(&response)))
 }
@@ -87,11 +136,14 @@ struct Part {
     y: Vec<f64>,
     iterations: Vec<usize>,
     status: Vec<DampedStatus>,
-    sides: Vec<Vec<(usize, Vec<i8>)>>,
+    sides: Vec<Sides>,
 }
 
 impl Part {
-    #[expect(clippy::too_many_arguments, reason = "the constants of the batch and the place of the chunk in it")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the constants of the batch and the place of the chunk in it"
+    )]
     fn run(
         problem: &DampedProblem<'_>,
         jacobian: &[f64],
@@ -104,14 +156,26 @@ impl Part {
     ) -> Self {
         let (n, m) = (problem.n, problem.rows());
         let count = start.len() / n;
-        let mut part = Self { y: start.to_vec(), iterations: vec![0; count], status: vec![DampedStatus::MaxIterations; count], sides: vec![] };
+        let mut part = Self {
+            y: start.to_vec(),
+            iterations: vec![0; count],
+            status: vec![DampedStatus::MaxIterations; count],
+            sides: vec![],
+        };
         let mut g = vec![0.0; count * m];
         rows::affine_values(jacobian, m, n, start, &mut g);
         let mut moving: Vec<usize> = (0..count).collect();
-        let (mut r, mut delta, mut change) = (vec![0.0; count * m], vec![0.0; count * n], vec![0.0; count * m]);
+        let (mut r, mut delta, mut change) = (
+            vec![0.0; count * m],
+            vec![0.0; count * n],
+            vec![0.0; count * m],
+        );
         for iteration in 0..settings.max_iterations {
             for (slot, &i) in moving.iter().enumerate() {
-                let (l, u) = (problem.lower.sample(first + i, m), problem.upper.sample(first + i, m));
+                let (l, u) = (
+                    problem.lower.sample(first + i, m),
+                    problem.upper.sample(first + i, m),
+                );
                 for row in 0..m {
                     r[slot * m + row] = rows::residual(g[i * m + row], l[row], u[row]);
                 }
@@ -119,7 +183,9 @@ impl Part {
             let small = |values: &[f64]| max_abs(values) < settings.tolerance;
             let together = settings.stopping == Stopping::WholeBatch;
             if together && small(&r[..moving.len() * m]) {
-                moving.iter().for_each(|&i| part.status[i] = DampedStatus::Residual);
+                moving
+                    .iter()
+                    .for_each(|&i| part.status[i] = DampedStatus::Residual);
                 break;
             }
             // Samples that are done leave; the others close ranks in `r`.
@@ -144,11 +210,32 @@ impl Part {
                 break;
             }
             let rows_now = moving.len();
-            multiply(view_mut(&mut delta[..rows_now * n], rows_now, n), 1.0, view(&r[..rows_now * m], rows_now, m), view(step, m, n));
-            multiply(view_mut(&mut change[..rows_now * m], rows_now, m), 1.0, view(&r[..rows_now * m], rows_now, m), view(response, m, m));
+            multiply(
+                view_mut(&mut delta[..rows_now * n], rows_now, n),
+                1.0,
+                view(&r[..rows_now * m], rows_now, m),
+                view(step, m, n),
+            );
+            multiply(
+                view_mut(&mut change[..rows_now * m], rows_now, m),
+                1.0,
+                view(&r[..rows_now * m], rows_now, m),
+                view(response, m, m),
+            );
             if record == Record::Steps {
-                let side = |slot: usize| r[slot * m..(slot + 1) * m].iter().map(|v| i8::from(*v > 0.0) - i8::from(*v < 0.0)).collect();
-                part.sides.push(moving.iter().enumerate().map(|(slot, &i)| (i, side(slot))).collect());
+                let side = |slot: usize| {
+                    r[slot * m..(slot + 1) * m]
+                        .iter()
+                        .map(|v| i8::from(*v > 0.0) - i8::from(*v < 0.0))
+                        .collect()
+                };
+                part.sides.push(
+                    moving
+                        .iter()
+                        .enumerate()
+                        .map(|(slot, &i)| (i, side(slot)))
+                        .collect(),
+                );
             }
             for (slot, &i) in moving.iter().enumerate() {
                 for j in 0..n {
@@ -161,7 +248,9 @@ impl Part {
             }
             if together {
                 if small(&delta[..rows_now * n]) {
-                    moving.iter().for_each(|&i| part.status[i] = DampedStatus::Step);
+                    moving
+                        .iter()
+                        .for_each(|&i| part.status[i] = DampedStatus::Step);
                     break;
                 }
             } else {
@@ -181,9 +270,18 @@ impl Part {
 }
 
 impl Tape {
-    pub(super) fn vjp(&self, problem: &DampedProblem<'_>, status: &[DampedStatus], cotangent: &[f64]) -> DampedGradients {
+    pub(super) fn vjp(
+        &self,
+        problem: &DampedProblem<'_>,
+        status: &[DampedStatus],
+        cotangent: &[f64],
+    ) -> DampedGradients {
         let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
-        let mut gradients = DampedGradients { start: cotangent.to_vec(), lower: vec![0.0; batch * m], upper: vec![0.0; batch * m] };
+        let mut gradients = DampedGradients {
+            start: cotangent.to_vec(),
+            lower: vec![0.0; batch * m],
+            upper: vec![0.0; batch * m],
+        };
         for (i, status) in status.iter().enumerate() {
             if !status.has_gradient() {
                 gradients.start[i * n..(i + 1) * n].fill(0.0);
@@ -200,11 +298,28 @@ impl Tape {
         gradients
     }
 
-    fn reverse(&self, v: &mut [f64], lower: &mut [f64], upper: &mut [f64], steps: &[Vec<(usize, Vec<i8>)>], n: usize, m: usize) {
+    fn reverse(
+        &self,
+        v: &mut [f64],
+        lower: &mut [f64],
+        upper: &mut [f64],
+        steps: &[Sides],
+        n: usize,
+        m: usize,
+    ) {
         let count = v.len() / n;
         let mut c = vec![0.0; count * m];
-        multiply(view_mut(&mut c, count, m), 1.0, view(v, count, n), view(&self.step, m, n).transpose());
-        let (mut g, mut change, mut sum) = (vec![0.0; count * m], vec![0.0; count * m], vec![0.0; count * m]);
+        multiply(
+            view_mut(&mut c, count, m),
+            1.0,
+            view(v, count, n),
+            view(&self.step, m, n).transpose(),
+        );
+        let (mut g, mut change, mut sum) = (
+            vec![0.0; count * m],
+            vec![0.0; count * m],
+            vec![0.0; count * m],
+        );
         for step in steps.iter().rev() {
             for (slot, (i, sides)) in step.iter().enumerate() {
                 for (row, &side) in sides.iter().enumerate() {
@@ -219,13 +334,23 @@ impl Tape {
                 }
             }
             let rows_now = step.len();
-            multiply(view_mut(&mut change[..rows_now * m], rows_now, m), 1.0, view(&g[..rows_now * m], rows_now, m), view(&self.response, m, m).transpose());
+            multiply(
+                view_mut(&mut change[..rows_now * m], rows_now, m),
+                1.0,
+                view(&g[..rows_now * m], rows_now, m),
+                view(&self.response, m, m).transpose(),
+            );
             for (slot, (i, _)) in step.iter().enumerate() {
                 for row in 0..m {
                     c[i * m + row] += change[slot * m + row];
                 }
             }
         }
-        add_multiply(view_mut(v, count, n), 1.0, view(&sum, count, m), view(&self.jacobian, m, n));
+        add_multiply(
+            view_mut(v, count, n),
+            1.0,
+            view(&sum, count, m),
+            view(&self.jacobian, m, n),
+        );
     }
 }

@@ -34,7 +34,12 @@ pub(super) struct Fixed {
 
 impl Fixed {
     /// `None` where no row is fixed, or the fixed ones are dependent and λ = 0.
-    pub(super) fn new(problem: &DampedProblem<'_>, policy: RowPolicy, damping: f64, scratch: &mut Scratch) -> Option<Self> {
+    pub(super) fn new(
+        problem: &DampedProblem<'_>,
+        policy: RowPolicy,
+        damping: f64,
+        scratch: &mut Scratch,
+    ) -> Option<Self> {
         let n = problem.n;
         let (mut fixed_rows, mut jacobian, mut at) = (vec![], vec![], 0);
         for block in &problem.blocks {
@@ -64,13 +69,28 @@ impl Fixed {
             let row = &mut head[i * n..];
             row.iter_mut().for_each(|v| *v /= upper[i * f + i]);
             for k in i + 1..f {
-                axpy(-upper[i * f + k], row, &mut tail[(k - i - 1) * n..(k - i) * n]);
+                axpy(
+                    -upper[i * f + k],
+                    row,
+                    &mut tail[(k - i - 1) * n..(k - i) * n],
+                );
             }
         }
         let mut gram = vec![0.0; n * n];
-        multiply(view_mut(&mut gram, n, n), 1.0, view(&jacobian, f, n).transpose(), view(&jacobian, f, n));
+        multiply(
+            view_mut(&mut gram, n, n),
+            1.0,
+            view(&jacobian, f, n).transpose(),
+            view(&jacobian, f, n),
+        );
         (0..n).for_each(|j| gram[j * n + j] += damping);
-        Some(Self { rows: fixed_rows, jacobian, upper, whitened, gram })
+        Some(Self {
+            rows: fixed_rows,
+            jacobian,
+            upper,
+            whitened,
+            gram,
+        })
     }
 
     fn count(&self) -> usize {
@@ -89,7 +109,11 @@ impl Scratch {
     pub(super) fn new(rows: usize, n: usize) -> Self {
         let size = rows.max(n).max(1);
         Self {
-            memory: MemBuffer::new(cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default())),
+            memory: MemBuffer::new(cholesky_in_place_scratch::<f64>(
+                size,
+                Par::Seq,
+                Default::default(),
+            )),
             moving: vec![0.0; rows * n],
         }
     }
@@ -112,7 +136,13 @@ pub(super) enum Factor {
 impl Factor {
     /// Factors the step's matrix for `q` moving rows, whose coefficients are in
     /// `scratch.moving`. `None` where it is singular or not finite.
-    pub(super) fn new(fixed: Option<&Fixed>, q: usize, n: usize, damping: f64, scratch: &mut Scratch) -> Option<Self> {
+    pub(super) fn new(
+        fixed: Option<&Fixed>,
+        q: usize,
+        n: usize,
+        damping: f64,
+        scratch: &mut Scratch,
+    ) -> Option<Self> {
         let f = fixed.map_or(0, Fixed::count);
         let moving = std::mem::take(&mut scratch.moving);
         let jacobian = &moving[..q * n];
@@ -121,7 +151,12 @@ impl Factor {
             let mut schur = vec![0.0; q * q];
             gram_of_rows(jacobian, q, n, damping, &mut schur);
             if let Some(fixed) = fixed {
-                multiply(view_mut(&mut coupling, q, f), 1.0, view(jacobian, q, n), view(&fixed.whitened, f, n).transpose());
+                multiply(
+                    view_mut(&mut coupling, q, f),
+                    1.0,
+                    view(jacobian, q, n),
+                    view(&fixed.whitened, f, n).transpose(),
+                );
                 let coupling = view(&coupling, q, f);
                 triangular_matmul(
                     MatMut::from_column_major_slice_mut(&mut schur, q, q),
@@ -145,7 +180,12 @@ impl Factor {
                     gram
                 }
             };
-            add_multiply(view_mut(&mut gram, n, n), 1.0, view(jacobian, q, n).transpose(), view(jacobian, q, n));
+            add_multiply(
+                view_mut(&mut gram, n, n),
+                1.0,
+                view(jacobian, q, n).transpose(),
+                view(jacobian, q, n),
+            );
             cholesky(&mut gram, n, scratch).then_some(Self::Variables(gram))
         };
         scratch.moving = moving;
@@ -153,7 +193,12 @@ impl Factor {
     }
 
     /// (JJᵀ + λI)⁻¹ in place, for a vector over the fixed rows, then the moving ones.
-    pub(super) fn solve_rows(coupling: &[f64], schur: &[f64], fixed: Option<&Fixed>, x: &mut [f64]) {
+    pub(super) fn solve_rows(
+        coupling: &[f64],
+        schur: &[f64],
+        fixed: Option<&Fixed>,
+        x: &mut [f64],
+    ) {
         let f = fixed.map_or(0, Fixed::count);
         let (head, tail) = x.split_at_mut(f);
         let q = tail.len();
@@ -182,10 +227,22 @@ impl Factor {
 }
 
 /// Loads the coefficients of the moving rows at y.
-pub(super) fn load_moving(problem: &DampedProblem<'_>, sample: usize, moving: &[u32], y: &[f64], out: &mut [f64]) {
+pub(super) fn load_moving(
+    problem: &DampedProblem<'_>,
+    sample: usize,
+    moving: &[u32],
+    y: &[f64],
+    out: &mut [f64],
+) {
     let n = problem.n;
     for (slot, &row) in moving.iter().enumerate() {
-        rows::jacobian_row(problem, sample, row as usize, y, &mut out[slot * n..(slot + 1) * n]);
+        rows::jacobian_row(
+            problem,
+            sample,
+            row as usize,
+            y,
+            &mut out[slot * n..(slot + 1) * n],
+        );
     }
 }
 
@@ -237,6 +294,7 @@ fn solve_transposed(upper: &[f64], size: usize, x: &mut [f64]) {
 fn solve_upper(upper: &[f64], size: usize, x: &mut [f64]) {
     for i in (0..size).rev() {
         let (head, tail) = x.split_at_mut(i + 1);
-        head[i] = (head[i] - dot(&upper[i * size + i + 1..(i + 1) * size], tail)) / upper[i * size + i];
+        head[i] =
+            (head[i] - dot(&upper[i * size + i + 1..(i + 1) * size], tail)) / upper[i * size + i];
     }
 }

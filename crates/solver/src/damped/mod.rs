@@ -151,14 +151,38 @@ impl DampedProblem<'_> {
     fn validate(&self, start: &[f64]) -> Result<(), Error> {
         let m = self.rows();
         let check = |argument, got: usize, expected: usize, layout| {
-            if got == expected { Ok(()) } else { Err(Error::Shape { argument, got, expected, layout }) }
+            if got == expected {
+                Ok(())
+            } else {
+                Err(Error::Shape {
+                    argument,
+                    got,
+                    expected,
+                    layout,
+                })
+            }
         };
         if self.n == 0 {
-            return Err(Error::Shape { argument: "n", got: 0, expected: 1, layout: "at least one variable" });
+            return Err(Error::Shape {
+                argument: "n",
+                got: 0,
+                expected: 1,
+                layout: "at least one variable",
+            });
         }
         check("start", start.len(), self.batch * self.n, "[batch, n]")?;
-        check("lower", self.lower.data().len(), self.lower.expected(self.batch, m), "[m] or [batch, m]")?;
-        check("upper", self.upper.data().len(), self.upper.expected(self.batch, m), "[m] or [batch, m]")?;
+        check(
+            "lower",
+            self.lower.data().len(),
+            self.lower.expected(self.batch, m),
+            "[m] or [batch, m]",
+        )?;
+        check(
+            "upper",
+            self.upper.data().len(),
+            self.upper.expected(self.batch, m),
+            "[m] or [batch, m]",
+        )?;
         check("equality", self.equality.len(), m, "[m]")?;
         for block in &self.blocks {
             block.validate(self.batch, self.n)?;
@@ -170,7 +194,12 @@ impl DampedProblem<'_> {
 fn finite(argument: &'static str, values: &[f64], len: usize) -> Result<(), Error> {
     match values.iter().position(|v| !v.is_finite()) {
         None => Ok(()),
-        Some(at) => Err(Error::NotFinite { argument, sample: Some(at / len.max(1)), entry: at % len.max(1), value: values[at] }),
+        Some(at) => Err(Error::NotFinite {
+            argument,
+            sample: Some(at / len.max(1)),
+            entry: at % len.max(1),
+            value: values[at],
+        }),
     }
 }
 
@@ -181,10 +210,18 @@ impl DampedSettings {
     /// [`Error::Setting`] naming the first field out of range.
     pub fn validate(&self) -> Result<(), Error> {
         if !(self.damping >= 0.0 && self.damping.is_finite()) {
-            return Err(Error::Setting { setting: "damping", value: self.damping, must: "finite and at least 0" });
+            return Err(Error::Setting {
+                setting: "damping",
+                value: self.damping,
+                must: "finite and at least 0",
+            });
         }
         if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
-            return Err(Error::Setting { setting: "tolerance", value: self.tolerance, must: "finite and at least 0" });
+            return Err(Error::Setting {
+                setting: "tolerance",
+                value: self.tolerance,
+                must: "finite and at least 0",
+            });
         }
         Ok(())
     }
@@ -195,7 +232,12 @@ impl DampedSettings {
 /// # Errors
 /// If shapes disagree, a number of `start` is not finite, or a setting is out of range. What
 /// happens to one sample is its status, never an error.
-pub fn repair(problem: &DampedProblem<'_>, start: &[f64], settings: &DampedSettings, record: Record) -> Result<Damped, Error> {
+pub fn repair(
+    problem: &DampedProblem<'_>,
+    start: &[f64],
+    settings: &DampedSettings,
+    record: Record,
+) -> Result<Damped, Error> {
     settings.validate()?;
     problem.validate(start)?;
     if problem.batch == 0 || problem.rows() == 0 {
@@ -228,9 +270,14 @@ impl Damped {
         assert_eq!(cotangent.len(), self.y.len(), "one cotangent an entry of y");
         match &self.tape {
             Tape::None => panic!("the steps were not recorded"),
-            Tape::Unmoved => DampedGradients { start: cotangent.to_vec(), ..Default::default() },
+            Tape::Unmoved => DampedGradients {
+                start: cotangent.to_vec(),
+                ..Default::default()
+            },
             Tape::Constant(tape) => tape.vjp(problem, &self.status, cotangent),
-            Tape::Samples(tapes, fixed) => adjoint::vjp(problem, tapes, fixed.as_ref(), &self.status, cotangent),
+            Tape::Samples(tapes, fixed) => {
+                adjoint::vjp(problem, tapes, fixed.as_ref(), &self.status, cotangent)
+            }
         }
     }
 }

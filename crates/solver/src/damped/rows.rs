@@ -32,7 +32,12 @@ impl Rows<'_> {
         let check = |argument, values: &Values<'_>, len: usize, layout| {
             let (got, expected) = (values.data().len(), values.expected(batch, len));
             if got != expected {
-                return Err(Error::Shape { argument, got, expected, layout });
+                return Err(Error::Shape {
+                    argument,
+                    got,
+                    expected,
+                    layout,
+                });
             }
             finite(argument, values.data(), len)
         };
@@ -50,7 +55,14 @@ impl Rows<'_> {
     }
 
     /// `out = H_row y` of one row; returns false where H is zero.
-    fn curvature_product(&self, sample: usize, n: usize, row: usize, y: &[f64], out: &mut [f64]) -> bool {
+    fn curvature_product(
+        &self,
+        sample: usize,
+        n: usize,
+        row: usize,
+        y: &[f64],
+        out: &mut [f64],
+    ) -> bool {
         match &self.curvature {
             RowCurvature::None => false,
             RowCurvature::Diagonal(h) => {
@@ -101,7 +113,13 @@ pub(super) fn locate(problem: &DampedProblem<'_>, row: usize) -> (usize, usize) 
 }
 
 /// g(y) of one sample, `[m]`; `scratch` is `[n]`.
-pub(super) fn values(problem: &DampedProblem<'_>, sample: usize, y: &[f64], g: &mut [f64], scratch: &mut [f64]) {
+pub(super) fn values(
+    problem: &DampedProblem<'_>,
+    sample: usize,
+    y: &[f64],
+    g: &mut [f64],
+    scratch: &mut [f64],
+) {
     let n = problem.n;
     let mut at = 0;
     for block in &problem.blocks {
@@ -117,7 +135,13 @@ pub(super) fn values(problem: &DampedProblem<'_>, sample: usize, y: &[f64], g: &
 }
 
 /// Row `row` of the Jacobian at y, `[n]`.
-pub(super) fn jacobian_row(problem: &DampedProblem<'_>, sample: usize, row: usize, y: &[f64], out: &mut [f64]) {
+pub(super) fn jacobian_row(
+    problem: &DampedProblem<'_>,
+    sample: usize,
+    row: usize,
+    y: &[f64],
+    out: &mut [f64],
+) {
     let n = problem.n;
     let (block, row) = locate(problem, row);
     let block = &problem.blocks[block];
@@ -132,7 +156,14 @@ pub(super) fn jacobian_row(problem: &DampedProblem<'_>, sample: usize, row: usiz
 }
 
 /// `out += factor · H_row v`: what a Jacobian row's cotangent sends back to y, halved.
-pub(super) fn add_curvature(problem: &DampedProblem<'_>, sample: usize, row: usize, factor: f64, v: &[f64], out: &mut [f64]) {
+pub(super) fn add_curvature(
+    problem: &DampedProblem<'_>,
+    sample: usize,
+    row: usize,
+    factor: f64,
+    v: &[f64],
+    out: &mut [f64],
+) {
     let n = problem.n;
     let (block, row) = locate(problem, row);
     let block = &problem.blocks[block];
@@ -158,11 +189,22 @@ pub(super) fn constant_jacobian(problem: &DampedProblem<'_>) -> Option<Vec<f64>>
     if !problem.blocks.iter().all(Rows::is_constant) {
         return None;
     }
-    Some(problem.blocks.iter().flat_map(|block| block.linear.data().iter().copied()).collect())
+    Some(
+        problem
+            .blocks
+            .iter()
+            .flat_map(|block| block.linear.data().iter().copied())
+            .collect(),
+    )
 }
 
 /// g = y Jᵀ for many points at once: `y` is `[count, n]`, `g` is `[count, m]`.
 pub(super) fn affine_values(jacobian: &[f64], m: usize, n: usize, y: &[f64], g: &mut [f64]) {
     let count = g.len() / m.max(1);
-    crate::dense::multiply(view_mut(g, count, m), 1.0, view(y, count, n), view(jacobian, m, n).transpose());
+    crate::dense::multiply(
+        view_mut(g, count, m),
+        1.0,
+        view(y, count, n),
+        view(jacobian, m, n).transpose(),
+    );
 }

@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::factor::{Factor, Fixed, Scratch, load_moving};
 use super::rows::{residual, values};
-use super::{Damped, DampedProblem, DampedSettings, DampedStatus, Record, RowPolicy, Stopping, residuals};
+use super::{
+    Damped, DampedProblem, DampedSettings, DampedStatus, Record, RowPolicy, Stopping, residuals,
+};
 use crate::dense::{axpy, dot, max_abs, vectorised};
 
 /// What the reverse pass needs of one step.
@@ -44,7 +46,12 @@ struct Workspace {
 impl Workspace {
     fn new(problem: &DampedProblem<'_>) -> Self {
         let (n, m) = (problem.n, problem.rows());
-        Self { scratch: Scratch::new(m, n), n: vec![0.0; n], right: Vec::with_capacity(m), delta: vec![0.0; n] }
+        Self {
+            scratch: Scratch::new(m, n),
+            n: vec![0.0; n],
+            right: Vec::with_capacity(m),
+            delta: vec![0.0; n],
+        }
     }
 }
 
@@ -57,16 +64,46 @@ struct Context<'a> {
     record: Record,
 }
 
-pub(super) fn repair(problem: &DampedProblem<'_>, start: &[f64], settings: &DampedSettings, record: Record) -> Damped {
+pub(super) fn repair(
+    problem: &DampedProblem<'_>,
+    start: &[f64],
+    settings: &DampedSettings,
+    record: Record,
+) -> Damped {
     let (n, m) = (problem.n, problem.rows());
-    let fixed = Fixed::new(problem, settings.rows, settings.damping, &mut Scratch::new(m, n));
-    let is_fixed = |row: &usize| fixed.as_ref().is_some_and(|fixed| fixed.rows.binary_search(row).is_ok());
-    let others = (0..m).filter(|row| !is_fixed(row)).map(|row| row as u32).collect();
-    let context = Context { problem, fixed: fixed.as_ref(), others, settings, record };
+    let fixed = Fixed::new(
+        problem,
+        settings.rows,
+        settings.damping,
+        &mut Scratch::new(m, n),
+    );
+    let is_fixed = |row: &usize| {
+        fixed
+            .as_ref()
+            .is_some_and(|fixed| fixed.rows.binary_search(row).is_ok())
+    };
+    let others = (0..m)
+        .filter(|row| !is_fixed(row))
+        .map(|row| row as u32)
+        .collect();
+    let context = Context {
+        problem,
+        fixed: fixed.as_ref(),
+        others,
+        settings,
+        record,
+    };
     let mut runs: Vec<Run> = start
         .chunks_exact(n)
         .enumerate()
-        .map(|(sample, y)| Run { sample, y: y.to_vec(), r: vec![0.0; m], iterations: 0, status: DampedStatus::MaxIterations, tape: vec![] })
+        .map(|(sample, y)| Run {
+            sample,
+            y: y.to_vec(),
+            r: vec![0.0; m],
+            iterations: 0,
+            status: DampedStatus::MaxIterations,
+            tape: vec![],
+        })
         .collect();
     match settings.stopping {
         Stopping::PerSample => runs.par_iter_mut().for_each_init(
@@ -75,7 +112,8 @@ pub(super) fn repair(problem: &DampedProblem<'_>, start: &[f64], settings: &Damp
         ),
         Stopping::WholeBatch => context.finish_together(&mut runs),
     }
-    let (mut y, mut iterations, mut status, mut tapes) = (Vec::with_capacity(start.len()), vec![], vec![], vec![]);
+    let (mut y, mut iterations, mut status, mut tapes) =
+        (Vec::with_capacity(start.len()), vec![], vec![], vec![]);
     for run in runs {
         y.extend(run.y);
         iterations.push(run.iterations);
@@ -87,7 +125,13 @@ pub(super) fn repair(problem: &DampedProblem<'_>, start: &[f64], settings: &Damp
         Record::Nothing => super::Tape::None,
         Record::Steps => super::Tape::Samples(tapes, fixed),
     };
-    Damped { y, iterations, status, residual, tape }
+    Damped {
+        y,
+        iterations,
+        status,
+        residual,
+        tape,
+    }
 }
 
 impl Context<'_> {
@@ -123,12 +167,17 @@ impl Context<'_> {
                 |workspace, run| self.evaluate(run, workspace),
             );
             if largest(evaluated.collect()) < self.settings.tolerance {
-                running.iter_mut().for_each(|run| run.status = DampedStatus::Residual);
+                running
+                    .iter_mut()
+                    .for_each(|run| run.status = DampedStatus::Residual);
                 return;
             }
             let steps: Vec<_> = running
                 .par_iter_mut()
-                .map_init(|| Workspace::new(self.problem), |workspace, run| vectorised(|| self.step(run, workspace)))
+                .map_init(
+                    || Workspace::new(self.problem),
+                    |workspace, run| vectorised(|| self.step(run, workspace)),
+                )
                 .collect();
             let mut outcome = steps.iter();
             running.retain_mut(|run| match outcome.next().expect("one outcome a run") {
@@ -142,7 +191,9 @@ impl Context<'_> {
                 return;
             }
             if largest(steps.into_iter().flatten().collect()) < self.settings.tolerance {
-                running.iter_mut().for_each(|run| run.status = DampedStatus::Step);
+                running
+                    .iter_mut()
+                    .for_each(|run| run.status = DampedStatus::Step);
                 return;
             }
         }
@@ -151,8 +202,17 @@ impl Context<'_> {
     /// r at the current iterate; returns its largest entry, NaN if there is one.
     fn evaluate(&self, run: &mut Run, workspace: &mut Workspace) -> f64 {
         let m = run.r.len();
-        values(self.problem, run.sample, &run.y, &mut run.r, &mut workspace.n);
-        let (l, u) = (self.problem.lower.sample(run.sample, m), self.problem.upper.sample(run.sample, m));
+        values(
+            self.problem,
+            run.sample,
+            &run.y,
+            &mut run.r,
+            &mut workspace.n,
+        );
+        let (l, u) = (
+            self.problem.lower.sample(run.sample, m),
+            self.problem.upper.sample(run.sample, m),
+        );
         for row in 0..m {
             run.r[row] = residual(run.r[row], l[row], u[row]);
         }
@@ -171,15 +231,35 @@ impl Context<'_> {
         };
         let moving: Vec<u32> = self.others.iter().filter(in_jacobian).copied().collect();
         let q = moving.len();
-        load_moving(self.problem, run.sample, &moving, &run.y, &mut workspace.scratch.moving);
-        let factor = Factor::new(self.fixed, q, n, self.settings.damping, &mut workspace.scratch).ok_or(DampedStatus::Singular)?;
+        load_moving(
+            self.problem,
+            run.sample,
+            &moving,
+            &run.y,
+            &mut workspace.scratch.moving,
+        );
+        let factor = Factor::new(
+            self.fixed,
+            q,
+            n,
+            self.settings.damping,
+            &mut workspace.scratch,
+        )
+        .ok_or(DampedStatus::Singular)?;
         let fixed_rows = self.fixed.map_or(&[][..], |fixed| &fixed.rows);
         let right = &mut workspace.right;
         right.clear();
         right.extend(fixed_rows.iter().map(|&row| run.r[row]));
         right.extend(moving.iter().map(|&row| run.r[row as usize]));
-        let sides = right.iter().map(|v| i8::from(*v > 0.0) - i8::from(*v < 0.0)).collect();
-        let coefficients = Coefficients { fixed: self.fixed, moving: &workspace.scratch.moving[..q * n], n };
+        let sides = right
+            .iter()
+            .map(|v| i8::from(*v > 0.0) - i8::from(*v < 0.0))
+            .collect();
+        let coefficients = Coefficients {
+            fixed: self.fixed,
+            moving: &workspace.scratch.moving[..q * n],
+            n,
+        };
         let delta = &mut workspace.delta;
         delta.fill(0.0);
         match &factor {
@@ -201,7 +281,14 @@ impl Context<'_> {
             *y -= delta;
         }
         if let Some(y) = before {
-            run.tape.push(Step { y, delta: delta.clone(), moving, sides, factor, multipliers: right.clone() });
+            run.tape.push(Step {
+                y,
+                delta: delta.clone(),
+                moving,
+                sides,
+                factor,
+                multipliers: right.clone(),
+            });
         }
         run.iterations += 1;
         Ok(max_abs(delta))
@@ -218,7 +305,9 @@ pub(super) struct Coefficients<'a> {
 impl Coefficients<'_> {
     fn rows(&self) -> impl Iterator<Item = &[f64]> {
         let fixed = self.fixed.map_or(&[][..], |fixed| &fixed.jacobian);
-        fixed.chunks_exact(self.n).chain(self.moving.chunks_exact(self.n))
+        fixed
+            .chunks_exact(self.n)
+            .chain(self.moving.chunks_exact(self.n))
     }
 
     /// out += Jᵀx.
