@@ -10,8 +10,10 @@ use feasible::burn::optim::{AdamConfig, GradientsParams};
 use feasible::burn::tensor::{Device, Tensor};
 use feasible::data::{Part, Problem, PublishedProblem, Recipe, Size, generate};
 use feasible::nn::MlpConfig;
-use feasible::repair::{AdaptiveRelaxation, RowPolicy, Schedule, SnareNet, SnareNetSettings};
-use feasible::{Constraints, Violations, host};
+use feasible::repair::{
+    AdaptiveRelaxation, RelaxationSettings, RowPolicy, SnareNet, SnareNetSettings,
+};
+use feasible::{Violations, host};
 
 const EPOCHS: usize = 40;
 const BATCH: usize = 100;
@@ -56,23 +58,27 @@ fn main() -> anyhow::Result<()> {
     })?;
 
     // ε starts at the largest violation of each row that the raw network commits.
-    let mut relaxation = AdaptiveRelaxation::new(Schedule::Linear, EPOCHS / 2)?;
+    let rows = size.eq + size.ineq;
+    let settings = RelaxationSettings {
+        decay_epochs: EPOCHS / 2,
+        ..Default::default()
+    };
+    let mut relaxation = AdaptiveRelaxation::new(settings, rows)?;
     for x in batches(Part::Train) {
         let constraints = problem.constraints(x.clone())?;
         relaxation.observe(&Violations::of(constraints.as_ref(), network.forward(x)))?;
     }
 
     for epoch in 0..EPOCHS {
-        let epsilon = relaxation.epsilon(epoch);
-        let widest = epsilon.iter().copied().fold(0.0, f64::max);
-        let epsilon = host::write(epsilon.clone(), [epsilon.len()], &device, dtype);
+        let widest = relaxation.epsilon(epoch).into_iter().fold(0.0, f64::max);
+        let epsilon = relaxation.epsilon_tensor(epoch, &device, dtype);
         let (mut objective, mut count) = (0.0, 0);
         for x in batches(Part::Train) {
             let constraints = problem.constraints(x.clone())?;
             let repaired = layer.forward(
                 network.forward(x.clone()),
                 constraints.as_ref(),
-                Some(epsilon.clone()),
+                epsilon.clone(),
             )?;
             let violation = constraints
                 .bounds()

@@ -25,13 +25,13 @@
 //! let y_hat = Tensor::<2>::from_data([[0.9, 0.5], [3.0, 0.0]], &device).require_grad();
 //! let projected = Projection::default().forward(y_hat.clone(), &constraints)?;
 //! let reports = projected.gradient_reports();
-//! let y = projected.y.clone().into_data().into_vec::<f32>().unwrap();
+//! let y = projected.y.clone().into_data().try_into_vec::<f32>().unwrap();
 //! for (y, expected) in y.iter().zip([0.7, 0.3, 1.0, 0.0]) {
 //!     assert!((y - expected).abs() < 1e-6);
 //! }
 //!
 //! let gradients = projected.y.narrow(1, 0, 1).sum().backward();
-//! let gradient = y_hat.grad(&gradients).unwrap().into_data().into_vec::<f32>().unwrap();
+//! let gradient = y_hat.grad(&gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
 //! // Along the line in the first sample, none at the corner in the second.
 //! for (g, expected) in gradient.iter().zip([0.5, -0.5, 0.0, 0.0]) {
 //!     assert!((g - expected).abs() < 1e-6);

@@ -72,7 +72,7 @@ impl RowHessians {
 ///         Tensor::<1>::full([3], f32::INFINITY, &device),
 ///     );
 /// let solution = QpLayer::default().forward(&problem)?;
-/// let x = solution.x.into_data().into_vec::<f32>().unwrap();
+/// let x = solution.x.into_data().try_into_vec::<f32>().unwrap();
 /// for (x, expected) in x.iter().zip([0.3, 0.7, 0.0, 1.0, 0.0, 0.0]) {
 ///     assert!((x - expected).abs() < 1e-6);
 /// }

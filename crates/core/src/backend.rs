@@ -117,7 +117,7 @@ impl<B: HostOps> Backward<B, 2> for AttachBackward {
                     .expect("host operations need a backend that can be read synchronously")
                     .expect("the cotangent can be read");
                 data.convert::<f64>()
-                    .into_vec::<f64>()
+                    .try_into_vec::<f64>()
                     .expect("converted to f64 above")
             });
             let data = TensorData::new(gradient, link.shape.clone()).convert_dtype(link.dtype);

@@ -113,8 +113,7 @@ impl Violations {
                 max = nan_max(max, v);
                 sum += v;
                 squares += v * v;
-                // Negated so that a NaN counts as violated.
-                here += usize::from(!(v <= tolerance));
+                here += usize::from(v > tolerance || v.is_nan());
             }
             norms += squares.sqrt();
             violated += here;

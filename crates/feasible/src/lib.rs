@@ -30,7 +30,7 @@
 //! let repaired = SnareNet::new(settings)?.forward(raw.clone(), &circle, None)?;
 //!
 //! let norms = circle.values(repaired.y.clone());
-//! for value in norms.into_data().into_vec::<f32>().unwrap() {
+//! for value in norms.into_data().try_into_vec::<f32>().unwrap() {
 //!     assert!((value - 1.0).abs() < 1e-5);
 //! }
 //! // The layer is differentiable: train through it.

@@ -203,7 +203,7 @@ mod tests {
         tensor
             .into_data()
             .convert::<f64>()
-            .into_vec::<f64>()
+            .try_into_vec::<f64>()
             .unwrap()
     }
 

@@ -38,7 +38,7 @@ pub struct Function<F> {
     bounds: Bounds,
 }
 
-impl<F: Fn(Dual) -> Dual> Function<F> {
+impl<F: Fn(Dual) -> Dual + Send + Sync> Function<F> {
     /// `function` maps `variables` components to as many as `bounds` has rows.
     pub fn new(variables: usize, bounds: Bounds, function: F) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl<F> fmt::Debug for Function<F> {
     }
 }
 
-impl<F: Fn(Dual) -> Dual> Constraints for Function<F> {
+impl<F: Fn(Dual) -> Dual + Send + Sync> Constraints for Function<F> {
     fn variables(&self) -> usize {
         self.variables
     }

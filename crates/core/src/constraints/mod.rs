@@ -26,7 +26,7 @@ pub use stacked::Stacked;
 /// `n` variables, `m` rows; y is `[batch, n]`, g(y) `[batch, m]`, the Jacobian `[batch, m, n]`.
 /// Every method panics if y has another number of columns; layers check it first and return an
 /// error.
-pub trait Constraints: Debug {
+pub trait Constraints: Debug + Send + Sync {
     /// Number of variables, n.
     fn variables(&self) -> usize;
 
