@@ -47,3 +47,8 @@ pub use feasible_nls as nls;
 pub use feasible_nn as nn;
 pub use feasible_repair as repair;
 pub use feasible_solver as solver;
+
+/// The README's example, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -88,7 +88,12 @@ impl Error {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Syntax { .. } | Self::Value { .. } | Self::Backend { .. } | Self::Changed { .. } | Self::Network(_)
+            Self::Syntax { .. }
+                | Self::Value { .. }
+                | Self::Backend { .. }
+                | Self::Changed { .. }
+                | Self::Network(_)
+                | Self::Record(feasible_record::Error::Name { .. })
         )
     }
 

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 use feasible_core::{Affine, Bounds, Constraints, host};
 use feasible_data::{Part, Problem};
 use feasible_lab::{
-    BackboneConfig, MethodConfig, MethodKind, OptimizerConfig, ProblemConfig, References, RunConfig, Task, Trainer,
+    BackboneConfig, Evaluation, MethodConfig, MethodKind, OptimizerConfig, ProblemConfig, References, RunConfig, Task, Trainer,
     TrainingConfig,
 };
 
@@ -90,7 +90,7 @@ fn config(method: MethodConfig, epochs: usize) -> RunConfig {
     }
 }
 
-fn train(config: &RunConfig, task: &Task, references: &References) -> (f64, f64) {
+fn train(config: &RunConfig, task: &Task, references: &References) -> Evaluation {
     let mut trainer = Trainer::new(config, task, references).unwrap();
     for _ in 0..config.training.epochs {
         for samples in trainer.begin_epoch().unwrap() {
@@ -100,7 +100,7 @@ fn train(config: &RunConfig, task: &Task, references: &References) -> (f64, f64)
     }
     let (evaluation, seconds) = trainer.test().unwrap().unwrap();
     assert!(seconds > 0.0 && evaluation.unreferenced == 0 && evaluation.samples == 64);
-    (evaluation.gap_max, evaluation.violation_max)
+    evaluation
 }
 
 /// A linear network with a projection after it can represent the solution: raw = (x, −x) does. The
@@ -110,21 +110,25 @@ fn a_projection_reaches_the_closed_form_optimum() {
     let task = task();
     let references = task.references(None, &mut |_, _| {}).unwrap();
     for kind in [MethodKind::Projection, MethodKind::SnareNet(feasible_lab::SnareNetConfig::default())] {
-        let (gap, violation) = train(&config(MethodConfig::new(kind.clone()), 150), &task, &references);
+        let found = train(&config(MethodConfig::new(kind.clone()), 150), &task, &references);
         // 600 steps of Adam at 0.02 settle to about a hundredth of the optimum, squared.
-        assert!((-1e-7..1e-3).contains(&gap), "{kind:?}: gap {gap}");
-        assert!(violation < 1e-6, "{kind:?}: violation {violation}");
+        assert!((-1e-7..1e-3).contains(&found.gap_max), "{kind:?}: {found:?}");
+        assert!(found.violation_max < 1e-6, "{kind:?}: {found:?}");
     }
 }
 
-/// The squared penalty μ‖·‖² moves the optimum off the set, by the multiplier over 2μ to first order.
+/// With r = y₁ + y₂ − 1 and the inequality inactive, min ½‖y − (x, −x)‖² + 10 r² has r = −1/41 and
+/// objective 400/41² where the constrained optimum has ¼: the squared penalty is never exact.
 #[test]
 fn a_soft_penalty_leaves_a_violation_and_beats_the_constrained_optimum() {
     let task = task();
     let references = task.references(None, &mut |_, _| {}).unwrap();
-    let (gap, violation) = train(&config(MethodConfig::new(MethodKind::Soft), 150), &task, &references);
-    assert!(violation > 1e-2, "{violation}");
-    assert!(gap > -1.0, "{gap}");
+    let found = train(&config(MethodConfig::new(MethodKind::Soft), 600), &task, &references);
+    // A linear network cannot bend where the inequality begins to act, so the closed form holds
+    // for most samples only; the largest violation is at least its.
+    assert!(found.violation_max > 1.0 / 41.0, "{found:?}");
+    assert!(found.gap_mean < 0.0, "{found:?}");
+    assert_eq!(found.feasible[2], 0, "{found:?}");
 }
 
 /// Central differences of the summed loss against the step that plain gradient descent takes:
