@@ -27,20 +27,31 @@ fn main() -> ExitCode {
     outcome.unwrap_or_else(|error| {
         // A reader that closed the pipe has all it wants.
         let closed = |cause: &(dyn std::error::Error + 'static)| {
-            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         };
         if error.chain().any(closed) {
             return ExitCode::SUCCESS;
         }
         // Nobody is left to tell when standard error fails.
         let _ = writeln!(io::stderr(), "error: {error:#}");
-        ExitCode::from(if is_bad_input(&error) { BAD_INPUT } else { FAILED })
+        ExitCode::from(if is_bad_input(&error) {
+            BAD_INPUT
+        } else {
+            FAILED
+        })
     })
 }
 
 fn is_bad_input(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        let lab = cause.downcast_ref::<feasible_lab::Error>().is_some_and(feasible_lab::Error::is_configuration);
-        lab || matches!(cause.downcast_ref::<feasible_data::Error>(), Some(feasible_data::Error::Size { .. }))
+        let lab = cause
+            .downcast_ref::<feasible_lab::Error>()
+            .is_some_and(feasible_lab::Error::is_configuration);
+        lab || matches!(
+            cause.downcast_ref::<feasible_data::Error>(),
+            Some(feasible_data::Error::Size { .. })
+        )
     })
 }

@@ -48,21 +48,39 @@ impl Progress {
         }
     }
 
-    fn begin(&mut self, run: &str, index: usize, total: usize, epochs: usize, steps: usize, beginning: Beginning) {
+    fn begin(
+        &mut self,
+        run: &str,
+        index: usize,
+        total: usize,
+        epochs: usize,
+        steps: usize,
+        beginning: Beginning,
+    ) {
         self.clear();
         let prefix = format!("[{}/{total}] {run}", index + 1);
         let first_epoch = match beginning {
             Beginning::Skipped => return self.line(&format!("{prefix}: ended before")),
             Beginning::New => 0,
             Beginning::Resumed(first) => {
-                self.line(&format!("{prefix}: goes on after epoch {first} of {epochs}"));
+                self.line(&format!(
+                    "{prefix}: goes on after epoch {first} of {epochs}"
+                ));
                 first
             }
         };
-        self.run = Run { prefix, epochs, steps, first_epoch, started: Some(Instant::now()), violation: None };
+        self.run = Run {
+            prefix,
+            epochs,
+            steps,
+            first_epoch,
+            started: Some(Instant::now()),
+            violation: None,
+        };
         self.last_line = None;
         if self.terminal {
-            self.bar = ProgressBar::new((epochs * steps) as u64).with_style(style("{prefix}\n  {bar:30} {msg}"));
+            self.bar = ProgressBar::new((epochs * steps) as u64)
+                .with_style(style("{prefix}\n  {bar:30} {msg}"));
             self.bar.set_prefix(self.run.prefix.clone());
             self.bar.set_position((first_epoch * steps) as u64);
         }
@@ -73,10 +91,16 @@ impl Progress {
             return;
         }
         let run = &self.run;
-        let violation = run.violation.map_or(String::new(), |v| format!("  violation {v:.1e}"));
+        let violation = run
+            .violation
+            .map_or(String::new(), |v| format!("  violation {v:.1e}"));
         let left = run.left(epoch * run.steps + step);
         self.bar.set_position((epoch * run.steps + step) as u64);
-        self.bar.set_message(format!("epoch {}/{}  loss {loss:.4}{violation}  {left}", epoch + 1, run.epochs));
+        self.bar.set_message(format!(
+            "epoch {}/{}  loss {loss:.4}{violation}  {left}",
+            epoch + 1,
+            run.epochs
+        ));
     }
 
     fn epoch(&mut self, epoch: usize, summary: EpochSummary) {
@@ -86,7 +110,10 @@ impl Progress {
         if self.terminal || (quiet && !last) {
             return;
         }
-        let violation = self.run.violation.map_or(String::new(), |v| format!("  violation {v:.1e}"));
+        let violation = self
+            .run
+            .violation
+            .map_or(String::new(), |v| format!("  violation {v:.1e}"));
         let left = self.run.left((epoch + 1) * self.run.steps);
         self.line(&format!(
             "{}: epoch {}/{}  loss {:.4}{violation}  {:.2} s  {left}",
@@ -113,7 +140,8 @@ impl Progress {
     fn references(&mut self, problem: &str, done: usize, total: usize) {
         if self.terminal {
             if self.bar.is_hidden() {
-                self.bar = ProgressBar::new(total as u64).with_style(style("optimal values of {prefix}\n  {bar:30} {pos}/{len}"));
+                self.bar = ProgressBar::new(total as u64)
+                    .with_style(style("optimal values of {prefix}\n  {bar:30} {pos}/{len}"));
                 self.bar.set_prefix(problem.to_owned());
             }
             self.bar.set_position(done as u64);
@@ -138,7 +166,10 @@ impl Run {
         match self.started {
             Some(started) if here > 0 => {
                 let rest = (self.epochs * self.steps).saturating_sub(done);
-                format!("{} left", clock(started.elapsed().as_secs_f64() / here as f64 * rest as f64))
+                format!(
+                    "{} left",
+                    clock(started.elapsed().as_secs_f64() / here as f64 * rest as f64)
+                )
             }
             _ => String::new(),
         }
@@ -148,13 +179,26 @@ impl Run {
 impl Observer for Progress {
     fn observe(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         match *event {
-            Event::References { problem, done, total } => self.references(problem, done, total),
-            Event::RunStarted { run, index, total, epochs, steps, beginning } => {
+            Event::References {
+                problem,
+                done,
+                total,
+            } => self.references(problem, done, total),
+            Event::RunStarted {
+                run,
+                index,
+                total,
+                epochs,
+                steps,
+                beginning,
+            } => {
                 self.begin(run, index, total, epochs, steps, beginning);
             }
             Event::Step { epoch, step, loss } => self.step(epoch, step, loss),
             Event::Epoch { epoch, summary } => self.epoch(epoch, summary),
-            Event::RunEnded { status, seconds, .. } => self.end(status, seconds),
+            Event::RunEnded {
+                status, seconds, ..
+            } => self.end(status, seconds),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -181,7 +225,12 @@ mod tests {
 
     #[test]
     fn clocks_read_well() {
-        for (seconds, expected) in [(0.04, "0.0 s"), (59.2, "59.2 s"), (62.0, "1:02"), (3723.4, "1:02:03")] {
+        for (seconds, expected) in [
+            (0.04, "0.0 s"),
+            (59.2, "59.2 s"),
+            (62.0, "1:02"),
+            (3723.4, "1:02:03"),
+        ] {
             assert_eq!(clock(seconds), expected);
         }
     }

@@ -15,10 +15,18 @@ pub(crate) fn run(arguments: &StudyArguments) -> anyhow::Result<ExitCode> {
     let study = Study::from_file(&arguments.file)?;
     let options = Options {
         runs: arguments.runs.clone(),
-        existing: if arguments.fresh { Existing::SetAside } else { Existing::Continue },
+        existing: if arguments.fresh {
+            Existing::SetAside
+        } else {
+            Existing::Continue
+        },
     };
     let mut progress = Progress::new();
-    let observer: &mut dyn Observer = if arguments.quiet { &mut Silent } else { &mut progress };
+    let observer: &mut dyn Observer = if arguments.quiet {
+        &mut Silent
+    } else {
+        &mut progress
+    };
     let report = study.run(&options, observer)?;
 
     let table = Table::read(&report.folder)?;
@@ -31,8 +39,15 @@ pub(crate) fn run(arguments: &StudyArguments) -> anyhow::Result<ExitCode> {
         }
         out.write_all(table.render(table::text()).as_bytes())?;
     }
-    let all_finished = report.runs.iter().all(|run| run.status == RunStatus::Finished);
-    Ok(if all_finished { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    let all_finished = report
+        .runs
+        .iter()
+        .all(|run| run.status == RunStatus::Finished);
+    Ok(if all_finished {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
 }
 
 fn to_json(study: &Study, report: &StudyReport, table: &Table) -> serde_json::Value {

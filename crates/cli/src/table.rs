@@ -23,5 +23,7 @@ pub(crate) fn run(arguments: &TableArguments) -> anyhow::Result<()> {
 /// Text as wide as the terminal; unbroken lines for a file or a pipe.
 pub(crate) fn text() -> Format {
     let terminal = Term::stdout().size_checked();
-    Format::Text { width: terminal.map_or(usize::MAX, |(_, columns)| usize::from(columns)) }
+    Format::Text {
+        width: terminal.map_or(usize::MAX, |(_, columns)| usize::from(columns)),
+    }
 }

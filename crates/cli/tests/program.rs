@@ -11,7 +11,11 @@ use feasible_record::{Metric, RunReader, RunStatus, list_runs};
 use serde_json::Value;
 
 fn feasible(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_feasible")).args(arguments).current_dir(folder).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_feasible"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -51,8 +55,17 @@ fn study_file(folder: &Path, content: &str) -> PathBuf {
 fn exact(path: &Path) -> Vec<(u64, u64, BTreeMap<String, u64>)> {
     let metrics = RunReader::open(path).unwrap().metrics().unwrap();
     let records = metrics.map(Result::unwrap).map(|metric: Metric| {
-        let untimed = metric.values.iter().filter(|(name, _)| !name.ends_with("seconds"));
-        (metric.step, metric.epoch, untimed.map(|(name, value)| (name.clone(), value.0.to_bits())).collect())
+        let untimed = metric
+            .values
+            .iter()
+            .filter(|(name, _)| !name.ends_with("seconds"));
+        (
+            metric.step,
+            metric.epoch,
+            untimed
+                .map(|(name, value)| (name.clone(), value.0.to_bits()))
+                .collect(),
+        )
     });
     records.collect()
 }
@@ -63,15 +76,27 @@ fn lines(path: &Path) -> usize {
 
 /// Lines of all metrics files below a runs folder.
 fn recorded(runs: &Path) -> usize {
-    let folders = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    folders(runs).flat_map(|study| folders(&study).collect::<Vec<_>>()).map(|run| lines(&run.join("metrics.jsonl"))).sum()
+    let folders = |path: &Path| {
+        fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+    };
+    folders(runs)
+        .flat_map(|study| folders(&study).collect::<Vec<_>>())
+        .map(|run| lines(&run.join("metrics.jsonl")))
+        .sum()
 }
 
 #[test]
 fn a_killed_study_goes_on_as_if_nothing_had_happened() {
     let folder = tempfile::tempdir().unwrap();
     study_file(folder.path(), STUDY);
-    let whole = feasible(&["study", "study.toml", "--runs", "whole", "--quiet"], folder.path());
+    let whole = feasible(
+        &["study", "study.toml", "--runs", "whole", "--quiet"],
+        folder.path(),
+    );
     assert!(whole.status.success(), "{}", text(&whole.stderr));
 
     let runs = folder.path().join("killed");
@@ -93,7 +118,10 @@ fn a_killed_study_goes_on_as_if_nothing_had_happened() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert!(kills >= 4, "the study was too quick to be killed: {kills} kills");
+    assert!(
+        kills >= 4,
+        "the study was too quick to be killed: {kills} kills"
+    );
     let finished = feasible(&["study", "study.toml", "--runs", "killed"], folder.path());
     assert!(finished.status.success(), "{}", text(&finished.stderr));
 
@@ -106,7 +134,11 @@ fn a_killed_study_goes_on_as_if_nothing_had_happened() {
         assert_eq!(expected.run(), got.run());
         assert_eq!(got.document().status, RunStatus::Finished);
         let records = exact(got.path());
-        let steps: Vec<u64> = records.iter().filter(|(_, _, values)| values.contains_key("train.loss")).map(|r| r.0).collect();
+        let steps: Vec<u64> = records
+            .iter()
+            .filter(|(_, _, values)| values.contains_key("train.loss"))
+            .map(|r| r.0)
+            .collect();
         assert_eq!(steps, (1..=120).collect::<Vec<u64>>(), "{}", got.run());
         assert_eq!(records, exact(expected.path()), "{}", got.run());
     }
@@ -123,16 +155,34 @@ fn output_is_a_table_or_one_json_document() {
     assert_eq!(json["table"]["rows"].as_array().unwrap().len(), 2);
     // Progress went to standard error, at most one line an epoch beside three lines a run.
     let progress = text(&output.stderr);
-    assert!(progress.contains("epoch 3/3") && progress.lines().count() <= 1 + 4 * (3 + 3), "{progress}");
+    assert!(
+        progress.contains("epoch 3/3") && progress.lines().count() <= 1 + 4 * (3 + 3),
+        "{progress}"
+    );
 
     let again = feasible(&["study", "study.toml", "--quiet"], folder.path());
-    assert_eq!((again.status.code(), text(&again.stderr)), (Some(0), String::new()));
+    assert_eq!(
+        (again.status.code(), text(&again.stderr)),
+        (Some(0), String::new())
+    );
     let table = feasible(&["table", "runs"], folder.path());
     assert_eq!(text(&table.stdout), text(&again.stdout));
-    assert!(text(&table.stdout).contains("snarenet + relaxation"), "{}", text(&table.stdout));
-    for (format, expected) in [("markdown", "| method |"), ("csv", "study,problem,method"), ("json", "{\n")] {
+    assert!(
+        text(&table.stdout).contains("snarenet + relaxation"),
+        "{}",
+        text(&table.stdout)
+    );
+    for (format, expected) in [
+        ("markdown", "| method |"),
+        ("csv", "study,problem,method"),
+        ("json", "{\n"),
+    ] {
         let output = feasible(&["table", "runs/small", "--format", format], folder.path());
-        assert!(text(&output.stdout).starts_with(expected), "{}", text(&output.stdout));
+        assert!(
+            text(&output.stdout).starts_with(expected),
+            "{}",
+            text(&output.stdout)
+        );
     }
 }
 
@@ -140,48 +190,120 @@ fn output_is_a_table_or_one_json_document() {
 fn mistakes_are_explained_and_have_code_2() {
     let folder = tempfile::tempdir().unwrap();
     for (from, to, expected) in [
-        ("epochs = 6", "epoch = 6", "study.toml, line 11: unknown field `epoch`"),
-        ("epochs = 6", "epochs = 0", "`training.epochs` is 0, must be at least 1"),
-        ("batch = 25", "batch = 25\ndevice = 'cuda'", "--features cuda"),
-        ("batch = 25", "batch = 25\ntrain_samples = 10000", "`training.train_samples` is 10000, must be at most 500"),
+        (
+            "epochs = 6",
+            "epoch = 6",
+            "study.toml, line 11: unknown field `epoch`",
+        ),
+        (
+            "epochs = 6",
+            "epochs = 0",
+            "`training.epochs` is 0, must be at least 1",
+        ),
+        (
+            "batch = 25",
+            "batch = 25\ndevice = 'cuda'",
+            "--features cuda",
+        ),
+        (
+            "batch = 25",
+            "batch = 25\ntrain_samples = 10000",
+            "`training.train_samples` is 10000, must be at most 500",
+        ),
         ("name = 'small'", "name = '../small'", "contains \"..\""),
         ("[problem]", "[problem", "study.toml, line 4"),
     ] {
         study_file(folder.path(), &STUDY.replace(from, to));
         let output = feasible(&["study", "study.toml"], folder.path());
         let message = text(&output.stderr);
-        assert!(message.starts_with("error: ") && message.contains(expected), "{message}\nshould contain {expected}");
+        assert!(
+            message.starts_with("error: ") && message.contains(expected),
+            "{message}\nshould contain {expected}"
+        );
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(output.stdout.is_empty());
     }
     assert_eq!(feasible(&["study"], folder.path()).status.code(), Some(2));
-    assert_eq!(feasible(&["table", "runs", "--format", "pdf"], folder.path()).status.code(), Some(2));
-    assert_eq!(feasible(&["data", "qcqp", "--eq", "200", "--out", "a.npz"], folder.path()).status.code(), Some(2));
+    assert_eq!(
+        feasible(&["table", "runs", "--format", "pdf"], folder.path())
+            .status
+            .code(),
+        Some(2)
+    );
+    assert_eq!(
+        feasible(
+            &["data", "qcqp", "--eq", "200", "--out", "a.npz"],
+            folder.path()
+        )
+        .status
+        .code(),
+        Some(2)
+    );
     // What is missing is a failure, not a mistake in the words.
     let missing = feasible(&["table", "nowhere"], folder.path());
     assert_eq!(missing.status.code(), Some(1));
-    assert!(text(&missing.stderr).contains("nowhere"), "{}", text(&missing.stderr));
+    assert!(
+        text(&missing.stderr).contains("nowhere"),
+        "{}",
+        text(&missing.stderr)
+    );
 }
 
 #[test]
 fn a_study_with_a_diverging_run_has_code_1() {
     let folder = tempfile::tempdir().unwrap();
-    study_file(folder.path(), &STUDY.replace("batch = 25", "batch = 25\noptimizer = { learning_rate = 1e200 }"));
+    study_file(
+        folder.path(),
+        &STUDY.replace(
+            "batch = 25",
+            "batch = 25\noptimizer = { learning_rate = 1e200 }",
+        ),
+    );
     let output = feasible(&["study", "study.toml", "--quiet"], folder.path());
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("diverged at step 2"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("diverged at step 2"),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[test]
 fn data_sets_are_written_and_help_has_examples() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = ["data", "qcqp", "--n", "6", "--eq", "2", "--ineq", "3", "--samples", "10", "--seed", "5", "--out", "a.npz"];
+    let arguments = [
+        "data",
+        "qcqp",
+        "--n",
+        "6",
+        "--eq",
+        "2",
+        "--ineq",
+        "3",
+        "--samples",
+        "10",
+        "--seed",
+        "5",
+        "--out",
+        "a.npz",
+    ];
     let output = feasible(&arguments, folder.path());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let instance = feasible_data::npz::read(&folder.path().join("a.npz")).unwrap();
-    assert_eq!((instance.size.n, instance.size.ineq, instance.seed), (6, 3, 5));
-    for command in [&["--help"][..], &["study", "--help"], &["table", "--help"], &["data", "--help"]] {
+    assert_eq!(
+        (instance.size.n, instance.size.ineq, instance.seed),
+        (6, 3, 5)
+    );
+    for command in [
+        &["--help"][..],
+        &["study", "--help"],
+        &["table", "--help"],
+        &["data", "--help"],
+    ] {
         let output = feasible(command, folder.path());
-        assert!(output.status.success() && text(&output.stdout).contains("Examples:"), "{command:?}");
+        assert!(
+            output.status.success() && text(&output.stdout).contains("Examples:"),
+            "{command:?}"
+        );
     }
 }

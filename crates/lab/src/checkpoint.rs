@@ -70,7 +70,11 @@ impl Checkpoint {
         let _ = module.valid();
         let mut collect = Collect::default();
         module.visit(&mut collect);
-        Self { progress, parameters: collect.parameters, optimizer: optimizer.save() }
+        Self {
+            progress,
+            parameters: collect.parameters,
+            optimizer: optimizer.save(),
+        }
     }
 
     /// The module with this checkpoint's parameters and statistics.
@@ -78,13 +82,20 @@ impl Checkpoint {
     /// # Errors
     /// In words, if the module's parameters are not those of the checkpoint.
     pub fn load_module<M: Module>(&self, module: M) -> Result<M, String> {
-        let mut load = Load { checkpoint: self, path: Vec::new(), loaded: 0, problem: None };
+        let mut load = Load {
+            checkpoint: self,
+            path: Vec::new(),
+            loaded: 0,
+            problem: None,
+        };
         let module = module.map(&mut load);
         match load.problem {
             Some(problem) => Err(problem),
-            None if load.loaded != self.parameters.len() => {
-                Err(format!("has {} parameters, the network {}", self.parameters.len(), load.loaded))
-            }
+            None if load.loaded != self.parameters.len() => Err(format!(
+                "has {} parameters, the network {}",
+                self.parameters.len(),
+                load.loaded
+            )),
             None => Ok(module),
         }
     }
@@ -111,7 +122,11 @@ impl Checkpoint {
         let document = Document {
             format: FORMAT,
             progress: self.progress.clone(),
-            optimizer_steps: self.optimizer.iter().map(|(path, state)| (path.clone(), state.steps)).collect(),
+            optimizer_steps: self
+                .optimizer
+                .iter()
+                .map(|(path, state)| (path.clone(), state.steps))
+                .collect(),
         };
         let document = serde_json::to_string(&document).map_err(|error| error.to_string())?;
         let metadata = HashMap::from([(ENTRY.to_owned(), document)]);
@@ -124,7 +139,10 @@ impl Checkpoint {
     /// [`Error::Io`], or [`Error::Checkpoint`] if it is damaged or of another format.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        Self::from_bytes(&bytes).map_err(|reason| Error::Checkpoint { path: path.to_path_buf(), reason })
+        Self::from_bytes(&bytes).map_err(|reason| Error::Checkpoint {
+            path: path.to_path_buf(),
+            reason,
+        })
     }
 
     /// Reads the content of a checkpoint file.
@@ -134,11 +152,19 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let damaged = |error: &dyn std::fmt::Display| format!("is damaged: {error}");
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
-        let document = header.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
-        let document = document.ok_or_else(|| format!("has no `{ENTRY}` metadata; it is not a checkpoint of this program"))?;
+        let document = header
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(ENTRY));
+        let document = document.ok_or_else(|| {
+            format!("has no `{ENTRY}` metadata; it is not a checkpoint of this program")
+        })?;
         let value: serde_json::Value = serde_json::from_str(document).map_err(|e| damaged(&e))?;
         if value["format"] != FORMAT {
-            return Err(format!("has format {}, this program reads format {FORMAT}", value["format"]));
+            return Err(format!(
+                "has format {}, this program reads format {FORMAT}",
+                value["format"]
+            ));
         }
         let document: Document = serde_json::from_value(value).map_err(|e| damaged(&e))?;
 
@@ -149,19 +175,33 @@ impl Checkpoint {
             let data = restore(&view)?;
             if let Some(path) = name.strip_prefix("model.") {
                 parameters.insert(path.to_owned(), data);
-            } else if let Some((path, index)) = name.strip_prefix("optimizer.").and_then(|name| name.rsplit_once('.')) {
+            } else if let Some((path, index)) = name
+                .strip_prefix("optimizer.")
+                .and_then(|name| name.rsplit_once('.'))
+            {
                 let index = index.parse().map_err(|e| damaged(&e))?;
-                moments.entry(path.to_owned()).or_default().insert(index, data);
+                moments
+                    .entry(path.to_owned())
+                    .or_default()
+                    .insert(index, data);
             } else {
                 return Err(format!("has an unknown tensor {name:?}"));
             }
         }
         let mut optimizer = BTreeMap::new();
         for (path, steps) in document.optimizer_steps {
-            let moments = moments.remove(&path).unwrap_or_default().into_values().collect();
+            let moments = moments
+                .remove(&path)
+                .unwrap_or_default()
+                .into_values()
+                .collect();
             optimizer.insert(path, ParameterState { steps, moments });
         }
-        Ok(Self { progress: document.progress, parameters, optimizer })
+        Ok(Self {
+            progress: document.progress,
+            parameters,
+            optimizer,
+        })
     }
 }
 
@@ -180,7 +220,11 @@ impl<'a> Stored<'a> {
             DType::F32 => Dtype::F32,
             other => return Err(format!("cannot hold numbers of type {other:?}")),
         };
-        Ok(Self { data, dtype, shape: data.shape().to_vec() })
+        Ok(Self {
+            data,
+            dtype,
+            shape: data.shape().to_vec(),
+        })
     }
 }
 
@@ -205,14 +249,25 @@ impl View for Stored<'_> {
 fn restore(view: &safetensors::tensor::TensorView<'_>) -> Result<TensorData, String> {
     let shape = view.shape().to_vec();
     match view.dtype() {
-        Dtype::F64 => Ok(TensorData::new(numbers(view.data(), f64::from_le_bytes), shape)),
-        Dtype::F32 => Ok(TensorData::new(numbers(view.data(), f32::from_le_bytes), shape)),
-        other => Err(format!("has numbers of type {other:?}, which no run writes")),
+        Dtype::F64 => Ok(TensorData::new(
+            numbers(view.data(), f64::from_le_bytes),
+            shape,
+        )),
+        Dtype::F32 => Ok(TensorData::new(
+            numbers(view.data(), f32::from_le_bytes),
+            shape,
+        )),
+        other => Err(format!(
+            "has numbers of type {other:?}, which no run writes"
+        )),
     }
 }
 
 fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.chunks_exact(N).map(|chunk| number(chunk.try_into().expect("chunks have N bytes"))).collect()
+    bytes
+        .chunks_exact(N)
+        .map(|chunk| number(chunk.try_into().expect("chunks have N bytes")))
+        .collect()
 }
 
 #[derive(Default)]
@@ -231,7 +286,10 @@ impl ModuleVisitor for Collect {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.parameters.insert(self.path.join("."), param.transform_for_save().val().into_data());
+        self.parameters.insert(
+            self.path.join("."),
+            param.transform_for_save().val().into_data(),
+        );
     }
 }
 
@@ -263,8 +321,12 @@ impl ModuleMapper for Load<'_> {
                 param.transform_for_load(tensor, id)
             }
             found => {
-                let found = found.map_or("nothing".to_owned(), |data| format!("shape {:?}", data.shape()));
-                self.problem.get_or_insert(format!("has {found} for parameter {path}, the network needs shape {expected:?}"));
+                let found = found.map_or("nothing".to_owned(), |data| {
+                    format!("shape {:?}", data.shape())
+                });
+                self.problem.get_or_insert(format!(
+                    "has {found} for parameter {path}, the network needs shape {expected:?}"
+                ));
                 param
             }
         }

@@ -1,7 +1,7 @@
 use burn::tensor::{DType, Device};
 
-use crate::config::{DeviceKind, Precision};
 use crate::Error;
+use crate::config::{DeviceKind, Precision};
 
 /// The device a study names, without automatic differentiation, and its floating-point type.
 ///
@@ -15,7 +15,11 @@ pub fn device(kind: DeviceKind, precision: Precision) -> Result<(Device, DType),
         Precision::F32 => DType::F32,
     };
     if !device.supports_dtype(dtype) {
-        return Err(Error::value("training.dtype", format!("\"f64\" on device {:?}", kind.name()), "\"f32\": this device has no f64"));
+        return Err(Error::value(
+            "training.dtype",
+            format!("\"f64\" on device {:?}", kind.name()),
+            "\"f32\": this device has no f64",
+        ));
     }
     Ok((device, dtype))
 }
@@ -34,7 +38,9 @@ fn open(kind: DeviceKind) -> Result<Device, Error> {
         #[cfg(feature = "cuda")]
         DeviceKind::Cuda => Ok(Device::cuda(0)),
         #[allow(unreachable_patterns)] // reached unless every backend is compiled in
-        missing => Err(Error::Backend { device: missing.name() }),
+        missing => Err(Error::Backend {
+            device: missing.name(),
+        }),
     }
 }
 
@@ -45,7 +51,9 @@ mod tests {
     #[test]
     #[cfg(not(feature = "cuda"))]
     fn a_backend_that_is_not_compiled_in_names_its_feature() {
-        let message = device(DeviceKind::Cuda, Precision::F32).unwrap_err().to_string();
+        let message = device(DeviceKind::Cuda, Precision::F32)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("--features cuda"), "{message}");
     }
 }

@@ -27,7 +27,9 @@ pub enum Error {
         expected: String,
     },
     /// A device whose backend is not part of this build.
-    #[error("training.device = {device:?} needs the cargo feature `{device}`, which this build lacks; rebuild with `--features {device}` or choose another device")]
+    #[error(
+        "training.device = {device:?} needs the cargo feature `{device}`, which this build lacks; rebuild with `--features {device}` or choose another device"
+    )]
     Backend {
         /// The device, which is also the feature's name.
         device: &'static str,
@@ -80,8 +82,16 @@ pub enum Error {
 
 impl Error {
     /// A value error from its three parts.
-    pub(crate) fn value(key: impl Into<String>, got: impl ToString, expected: impl Into<String>) -> Self {
-        Self::Value { key: key.into(), got: got.to_string(), expected: expected.into() }
+    pub(crate) fn value(
+        key: impl Into<String>,
+        got: impl ToString,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Value {
+            key: key.into(),
+            got: got.to_string(),
+            expected: expected.into(),
+        }
     }
 
     /// Whether the study or the command line is to blame, not the run.
@@ -98,8 +108,15 @@ impl Error {
     }
 
     /// For `map_err`: the path and the verb beside what the system said.
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 }

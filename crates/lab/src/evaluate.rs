@@ -76,12 +76,25 @@ pub(crate) fn evaluate(
 ) -> Result<Evaluation, Error> {
     let constraints = problem.constraints(x.clone())?;
     let repaired = method.apply(raw.clone(), constraints.as_ref(), epsilon)?;
-    let raw_violations = Violations::of(constraints.as_ref(), raw).summary(FEASIBILITY_TOLERANCE)?;
+    let raw_violations =
+        Violations::of(constraints.as_ref(), raw).summary(FEASIBILITY_TOLERANCE)?;
     let objective = host::read("objective", &problem.objective(x, repaired.y.clone()))?;
     let values = constraints.values(repaired.y);
-    let penalties = host::read("penalty", &penalty.of_values(values.clone(), constraints.bounds()).total())?;
+    let penalties = host::read(
+        "penalty",
+        &penalty
+            .of_values(values.clone(), constraints.bounds())
+            .total(),
+    )?;
     let violations = Violations::of_values(values, constraints.bounds());
-    figures(&objective, &penalties, &violations, constraints.as_ref(), references).map(|mut evaluation| {
+    figures(
+        &objective,
+        &penalties,
+        &violations,
+        constraints.as_ref(),
+        references,
+    )
+    .map(|mut evaluation| {
         evaluation.raw_violation_max = raw_violations.max;
         evaluation.iterations = iterations(&repaired.iterations);
         evaluation.failed = repaired.failed;
@@ -92,7 +105,10 @@ pub(crate) fn evaluate(
 /// Mean and maximum of iteration counts.
 pub(crate) fn iterations(counts: &[usize]) -> (f64, usize) {
     let max = counts.iter().copied().max().unwrap_or(0);
-    (counts.iter().sum::<usize>() as f64 / counts.len().max(1) as f64, max)
+    (
+        counts.iter().sum::<usize>() as f64 / counts.len().max(1) as f64,
+        max,
+    )
 }
 
 /// NaN for an empty slice.
@@ -102,7 +118,13 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
 
 /// NaN if one is NaN or there is none.
 fn max(values: &[f64]) -> f64 {
-    let larger = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
+    let larger = |a: f64, b: f64| {
+        if a.is_nan() || b.is_nan() {
+            f64::NAN
+        } else {
+            a.max(b)
+        }
+    };
     values.iter().copied().reduce(larger).unwrap_or(f64::NAN)
 }
 
@@ -116,18 +138,41 @@ fn figures(
     assert_eq!(objective.len(), references.len(), "one reference a sample");
     let rows = host::read("violations", &violations.rows())?;
     let m = constraints.rows();
-    let worst: Vec<f64> = (0..objective.len()).map(|sample| max(&rows[sample * m..(sample + 1) * m])).collect();
-    let gaps: Vec<f64> = objective.iter().zip(references).map(|(f, best)| f - best).collect();
-    let referenced: Vec<f64> = gaps.iter().zip(references).filter(|(_, best)| !best.is_nan()).map(|(gap, _)| *gap).collect();
+    let worst: Vec<f64> = (0..objective.len())
+        .map(|sample| max(&rows[sample * m..(sample + 1) * m]))
+        .collect();
+    let gaps: Vec<f64> = objective
+        .iter()
+        .zip(references)
+        .map(|(f, best)| f - best)
+        .collect();
+    let referenced: Vec<f64> = gaps
+        .iter()
+        .zip(references)
+        .filter(|(_, best)| !best.is_nan())
+        .map(|(gap, _)| *gap)
+        .collect();
     let of_kind = |kind| violations.summary_of(kind, FEASIBILITY_TOLERANCE);
-    let (inequalities, equalities): (ViolationSummary, ViolationSummary) = (of_kind(RowKind::Inequalities)?, of_kind(RowKind::Equalities)?);
+    let (inequalities, equalities): (ViolationSummary, ViolationSummary) = (
+        of_kind(RowKind::Inequalities)?,
+        of_kind(RowKind::Equalities)?,
+    );
     let gmean_of_rows = |equality: bool| {
         let kinds = constraints.bounds().equalities();
-        gmean(rows.iter().enumerate().filter(|(i, _)| kinds[i % m] == equality).map(|(_, v)| *v))
+        gmean(
+            rows.iter()
+                .enumerate()
+                .filter(|(i, _)| kinds[i % m] == equality)
+                .map(|(_, v)| *v),
+        )
     };
     // Written so that NaN is never within a tolerance.
     let within = |tolerance: f64| worst.iter().filter(|&&v| v <= tolerance).count();
-    let solved = worst.iter().zip(&gaps).filter(|&(&v, &gap)| v <= FEASIBILITY_TOLERANCE && gap < 1e-4).count();
+    let solved = worst
+        .iter()
+        .zip(&gaps)
+        .filter(|&(&v, &gap)| v <= FEASIBILITY_TOLERANCE && gap < 1e-4)
+        .count();
     Ok(Evaluation {
         loss: mean(objective) + mean(penalties),
         objective: mean(objective),
@@ -156,7 +201,11 @@ fn gmean(values: impl Iterator<Item = f64>) -> f64 {
     let (mut logs, mut count) = (0.0, 0usize);
     for value in values {
         // `f64::max` would drop a NaN.
-        logs += if value.is_nan() { f64::NAN } else { value.max(FLOOR).ln() };
+        logs += if value.is_nan() {
+            f64::NAN
+        } else {
+            value.max(FLOOR).ln()
+        };
         count += 1;
     }
     (logs / count as f64).exp()

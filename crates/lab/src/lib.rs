@@ -20,6 +20,7 @@ mod config;
 mod device;
 mod error;
 mod evaluate;
+mod figures;
 mod method;
 mod observer;
 mod optimizer;
@@ -32,17 +33,18 @@ mod trainer;
 
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use config::{
-    BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind, OptimizerConfig, OptimizerKind, PenaltyConfig,
-    Precision, ProblemConfig, RelaxationConfig, RowsConfig, RunConfig, ScheduleConfig, SnareNetConfig, StoppingConfig,
-    StudyConfig, TrainingConfig,
+    BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind, OptimizerConfig,
+    OptimizerKind, PenaltyConfig, Precision, ProblemConfig, RelaxationConfig, RowsConfig,
+    RunConfig, ScheduleConfig, SnareNetConfig, StoppingConfig, StudyConfig, TrainingConfig,
 };
 pub use device::device;
 pub use error::Error;
 pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
+pub use figures::{StepDetails, StepFigures};
 pub use method::{Method, Repaired};
 pub use observer::{Beginning, EpochSummary, Event, Observer, Silent};
 pub use optimizer::{Optimizer, ParameterState};
 pub use study::{Existing, Options, RunReport, Study, StudyReport};
 pub use table::{Cell, Column, Format, Row, Table, Unfinished};
 pub use task::{References, Task};
-pub use trainer::{Diverged, StepDetails, StepFigures, Trainer};
+pub use trainer::{Diverged, Trainer};

@@ -39,7 +39,10 @@ impl Method {
             MethodKind::Soft => Self::Soft,
             MethodKind::Projection => {
                 // A failed sample must not end a run: it is counted instead.
-                let settings = ConvexSettings { on_failure: OnFailure::Keep, ..ConvexSettings::default() };
+                let settings = ConvexSettings {
+                    on_failure: OnFailure::Keep,
+                    ..ConvexSettings::default()
+                };
                 Self::Projection(Projection::new(settings)?)
             }
             MethodKind::SnareNet(settings) => Self::SnareNet(SnareNet::new(snarenet(settings))?),
@@ -51,21 +54,46 @@ impl Method {
     /// # Errors
     /// If the layer refuses its input: a projection onto a set that is not convex, or numbers that
     /// are not finite.
-    pub fn apply(&self, raw: Tensor<2>, constraints: &dyn Constraints, epsilon: Option<Tensor<1>>) -> Result<Repaired, Error> {
+    pub fn apply(
+        &self,
+        raw: Tensor<2>,
+        constraints: &dyn Constraints,
+        epsilon: Option<Tensor<1>>,
+    ) -> Result<Repaired, Error> {
         match self {
-            Self::Soft => Ok(Repaired { y: raw, iterations: Vec::new(), failed: 0 }),
+            Self::Soft => Ok(Repaired {
+                y: raw,
+                iterations: Vec::new(),
+                failed: 0,
+            }),
             Self::Projection(layer) => {
                 let projected = match epsilon {
                     Some(epsilon) => layer.forward_relaxed(raw, constraints, epsilon)?,
                     None => layer.forward(raw, constraints)?,
                 };
-                let failed = projected.status.iter().filter(|&&status| status != Status::Solved).count();
-                Ok(Repaired { y: projected.y, iterations: projected.iterations, failed })
+                let failed = projected
+                    .status
+                    .iter()
+                    .filter(|&&status| status != Status::Solved)
+                    .count();
+                Ok(Repaired {
+                    y: projected.y,
+                    iterations: projected.iterations,
+                    failed,
+                })
             }
             Self::SnareNet(layer) => {
                 let repaired = layer.forward(raw, constraints, epsilon)?;
-                let failed = repaired.status.iter().filter(|status| !status.is_converged()).count();
-                Ok(Repaired { y: repaired.y, iterations: repaired.iterations, failed })
+                let failed = repaired
+                    .status
+                    .iter()
+                    .filter(|status| !status.is_converged())
+                    .count();
+                Ok(Repaired {
+                    y: repaired.y,
+                    iterations: repaired.iterations,
+                    failed,
+                })
             }
         }
     }

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::optim::{Adam, AdamConfig, AdamState, AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState};
 use burn::optim::Optimizer as ParameterOptimizer;
+use burn::optim::{
+    Adam, AdamConfig, AdamState, AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState,
+};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 
 use crate::config::{OptimizerConfig, OptimizerKind};
@@ -26,7 +28,9 @@ enum Rule {
     Adam(Adam),
     AdamW(AdamW),
     /// v ← momentum v + g, θ ← θ − learning rate · v.
-    Sgd { momentum: f64 },
+    Sgd {
+        momentum: f64,
+    },
 }
 
 impl std::fmt::Debug for Rule {
@@ -59,33 +63,61 @@ impl Optimizer {
     /// An optimiser without memory.
     pub fn new(config: &OptimizerConfig) -> Self {
         // Burn keeps these constants in f32.
-        let (beta1, beta2, epsilon) = (config.beta1 as f32, config.beta2 as f32, config.epsilon as f32);
+        let (beta1, beta2, epsilon) = (
+            config.beta1 as f32,
+            config.beta2 as f32,
+            config.epsilon as f32,
+        );
         let rule = match config.kind {
-            OptimizerKind::Adam => {
-                Rule::Adam(AdamConfig::new().with_beta_1(beta1).with_beta_2(beta2).with_epsilon(epsilon).build())
-            }
+            OptimizerKind::Adam => Rule::Adam(
+                AdamConfig::new()
+                    .with_beta_1(beta1)
+                    .with_beta_2(beta2)
+                    .with_epsilon(epsilon)
+                    .build(),
+            ),
             OptimizerKind::Adamw => {
                 let decay = config.weight_decay.unwrap_or(0.01) as f32;
-                let adamw = AdamWConfig::new().with_beta_1(beta1).with_beta_2(beta2).with_epsilon(epsilon);
+                let adamw = AdamWConfig::new()
+                    .with_beta_1(beta1)
+                    .with_beta_2(beta2)
+                    .with_epsilon(epsilon);
                 Rule::AdamW(adamw.with_weight_decay(decay).build())
             }
-            OptimizerKind::Sgd => Rule::Sgd { momentum: config.momentum.unwrap_or(0.9) },
+            OptimizerKind::Sgd => Rule::Sgd {
+                momentum: config.momentum.unwrap_or(0.9),
+            },
         };
-        Self { rule, learning_rate: config.learning_rate, states: BTreeMap::new() }
+        Self {
+            rule,
+            learning_rate: config.learning_rate,
+            states: BTreeMap::new(),
+        }
     }
 
     /// The module after one step along its `gradients`; parameters without one stay as they are.
     pub fn step<M: Module>(&mut self, module: M, gradients: &mut Gradients) -> M {
-        module.map(&mut Step { optimizer: self, gradients, path: Vec::new() })
+        module.map(&mut Step {
+            optimizer: self,
+            gradients,
+            path: Vec::new(),
+        })
     }
 
     /// The memory of every parameter, by path.
     pub fn save(&self) -> BTreeMap<String, ParameterState> {
         let save = |state: &State| ParameterState {
             steps: state.steps,
-            moments: state.moments.iter().map(|moment| moment.to_data()).collect(),
+            moments: state
+                .moments
+                .iter()
+                .map(|moment| moment.to_data())
+                .collect(),
         };
-        self.states.iter().map(|(path, state)| (path.clone(), save(state))).collect()
+        self.states
+            .iter()
+            .map(|(path, state)| (path.clone(), save(state)))
+            .collect()
     }
 
     /// Takes over a memory that [`Optimizer::save`] returned; `device` is the parameters', without
@@ -93,12 +125,19 @@ impl Optimizer {
     pub fn restore(&mut self, saved: BTreeMap<String, ParameterState>, device: &Device) {
         let restore = |saved: ParameterState| State {
             steps: saved.steps,
-            moments: saved.moments.into_iter().map(|data| {
-                let dtype: DType = data.dtype();
-                Tensor::from_data(data, (device, dtype))
-            }).collect(),
+            moments: saved
+                .moments
+                .into_iter()
+                .map(|data| {
+                    let dtype: DType = data.dtype();
+                    Tensor::from_data(data, (device, dtype))
+                })
+                .collect(),
         };
-        self.states = saved.into_iter().map(|(path, saved)| (path, restore(saved))).collect();
+        self.states = saved
+            .into_iter()
+            .map(|(path, saved)| (path, restore(saved)))
+            .collect();
     }
 
     fn update(&mut self, path: String, value: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
@@ -110,14 +149,30 @@ impl Optimizer {
 }
 
 impl Rule {
-    fn update(&self, rate: f64, value: Tensor<1>, gradient: Tensor<1>, state: Option<State>) -> (Tensor<1>, State) {
+    fn update(
+        &self,
+        rate: f64,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        state: Option<State>,
+    ) -> (Tensor<1>, State) {
         match self {
             Self::Adam(rule) => {
-                let (value, state) = rule.step(rate, value, gradient, state.map(|s| AdamState::new(s.into_adaptive())));
+                let (value, state) = rule.step(
+                    rate,
+                    value,
+                    gradient,
+                    state.map(|s| AdamState::new(s.into_adaptive())),
+                );
                 (value, State::from_adaptive(state.map(|s| s.momentum)))
             }
             Self::AdamW(rule) => {
-                let (value, state) = rule.step(rate, value, gradient, state.map(|s| AdamWState::new(s.into_adaptive())));
+                let (value, state) = rule.step(
+                    rate,
+                    value,
+                    gradient,
+                    state.map(|s| AdamWState::new(s.into_adaptive())),
+                );
                 (value, State::from_adaptive(state.map(|s| s.momentum)))
             }
             Self::Sgd { momentum } => {
@@ -126,7 +181,13 @@ impl Rule {
                     Some(velocity) => velocity * *momentum + gradient,
                     None => gradient,
                 };
-                (value - velocity.clone() * rate, State { steps: steps + 1, moments: vec![velocity] })
+                (
+                    value - velocity.clone() * rate,
+                    State {
+                        steps: steps + 1,
+                        moments: vec![velocity],
+                    },
+                )
             }
         }
     }
@@ -134,13 +195,17 @@ impl Rule {
 
 impl State {
     fn into_adaptive(self) -> AdaptiveMomentumState<1> {
-        let [first, second] = <[Tensor<1>; 2]>::try_from(self.moments).expect("Adam's rules keep two moments");
+        let [first, second] =
+            <[Tensor<1>; 2]>::try_from(self.moments).expect("Adam's rules keep two moments");
         AdaptiveMomentumState::new(self.steps, first, second)
     }
 
     fn from_adaptive(state: Option<AdaptiveMomentumState<1>>) -> Self {
         let state = state.expect("Adam's rules return a state at every step");
-        Self { steps: state.time, moments: vec![state.moment_1, state.moment_2] }
+        Self {
+            steps: state.time,
+            moments: vec![state.moment_1, state.moment_2],
+        }
     }
 }
 
@@ -160,12 +225,16 @@ impl ModuleMapper for Step<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(gradient) = param.val().grad_remove(self.gradients) else { return param };
+        let Some(gradient) = param.val().grad_remove(self.gradients) else {
+            return param;
+        };
         let (id, tensor, mapper) = param.consume();
         let shape = tensor.shape();
         let count = shape.num_elements();
         let value = tensor.inner().reshape([count]);
-        let updated = self.optimizer.update(self.path.join("."), value, gradient.reshape([count]));
+        let updated = self
+            .optimizer
+            .update(self.path.join("."), value, gradient.reshape([count]));
         let updated = Tensor::from_inner(updated.reshape(shape)).require_grad();
         Param::from_mapped_value(id, updated, mapper)
     }
@@ -184,7 +253,9 @@ mod tests {
     const START: [f64; 4] = [1.0, -2.0, 0.5, 4.0];
 
     fn start(device: &Device) -> Point {
-        Point { at: Param::from_tensor(write(START.to_vec(), [2, 2], device, DType::F64)) }
+        Point {
+            at: Param::from_tensor(write(START.to_vec(), [2, 2], device, DType::F64)),
+        }
     }
 
     /// The gradient of ½ Σ θ² is θ.
@@ -201,13 +272,21 @@ mod tests {
     }
 
     fn config(kind: OptimizerKind) -> OptimizerConfig {
-        OptimizerConfig { kind, learning_rate: 0.1, ..OptimizerConfig::default() }
+        OptimizerConfig {
+            kind,
+            learning_rate: 0.1,
+            ..OptimizerConfig::default()
+        }
     }
 
     #[test]
     fn momentum_follows_its_recurrence() {
         let device = Device::flex().autodiff();
-        let got = values(&descend(&mut Optimizer::new(&config(OptimizerKind::Sgd)), start(&device), 5));
+        let got = values(&descend(
+            &mut Optimizer::new(&config(OptimizerKind::Sgd)),
+            start(&device),
+            5,
+        ));
         for (got, mut x) in got.into_iter().zip(START) {
             let mut v = 0.0;
             for _ in 0..5 {
@@ -221,7 +300,11 @@ mod tests {
     #[test]
     fn adam_follows_its_recurrence() {
         let device = Device::flex().autodiff();
-        let got = values(&descend(&mut Optimizer::new(&config(OptimizerKind::Adam)), start(&device), 5));
+        let got = values(&descend(
+            &mut Optimizer::new(&config(OptimizerKind::Adam)),
+            start(&device),
+            5,
+        ));
         let (b1, b2) = (f64::from(0.9f32), f64::from(0.999f32));
         for (got, mut x) in got.into_iter().zip(START) {
             let (mut m, mut v) = (0.0, 0.0);
@@ -239,7 +322,11 @@ mod tests {
     #[test]
     fn a_restored_memory_goes_on_bit_for_bit() {
         let device = Device::flex().autodiff();
-        for kind in [OptimizerKind::Adam, OptimizerKind::Adamw, OptimizerKind::Sgd] {
+        for kind in [
+            OptimizerKind::Adam,
+            OptimizerKind::Adamw,
+            OptimizerKind::Sgd,
+        ] {
             let mut whole = Optimizer::new(&config(kind));
             let expected = values(&descend(&mut whole, start(&device), 7));
 
@@ -247,7 +334,11 @@ mod tests {
             let middle = descend(&mut first, start(&device), 3);
             let mut second = Optimizer::new(&config(kind));
             second.restore(first.save(), &Device::flex());
-            assert_eq!(values(&descend(&mut second, middle, 4)), expected, "{kind:?}");
+            assert_eq!(
+                values(&descend(&mut second, middle, 4)),
+                expected,
+                "{kind:?}"
+            );
             assert_eq!(whole.save(), second.save(), "{kind:?}");
         }
     }

@@ -26,7 +26,9 @@ pub(crate) fn derive(seed: u64, purpose: Purpose) -> u64 {
         Purpose::Dropout(epoch) => (2, epoch),
         Purpose::Relaxation(epoch) => (3, epoch),
     };
-    [kind, epoch as u64].into_iter().fold(mix(seed), |state, part| mix(state ^ part))
+    [kind, epoch as u64]
+        .into_iter()
+        .fold(mix(seed), |state, part| mix(state ^ part))
 }
 
 /// The output function of SplitMix64 (Steele, Lea and Flood 2014): a bijection whose every output
@@ -41,7 +43,10 @@ fn mix(x: u64) -> u64 {
 /// The order of `samples` samples in `epoch`.
 pub(crate) fn permutation(seed: u64, epoch: usize, samples: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..samples).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(seed, Purpose::Order(epoch))));
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(
+        seed,
+        Purpose::Order(epoch),
+    )));
     order
 }
 
@@ -56,7 +61,14 @@ mod tests {
         for seed in 0..20 {
             streams.insert(derive(seed, Purpose::Parameters));
             for epoch in 0..50 {
-                streams.extend([Purpose::Order(epoch), Purpose::Dropout(epoch), Purpose::Relaxation(epoch)].map(|p| derive(seed, p)));
+                streams.extend(
+                    [
+                        Purpose::Order(epoch),
+                        Purpose::Dropout(epoch),
+                        Purpose::Relaxation(epoch),
+                    ]
+                    .map(|p| derive(seed, p)),
+                );
             }
         }
         assert_eq!(streams.len(), 20 * 151);

@@ -49,7 +49,10 @@ pub enum Existing {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { runs: PathBuf::from("runs"), existing: Existing::Continue }
+        Self {
+            runs: PathBuf::from("runs"),
+            existing: Existing::Continue,
+        }
     }
 }
 
@@ -107,7 +110,11 @@ impl Study {
     /// # Errors
     /// Before anything is trained: if a device is missing, a problem cannot be made, or an existing
     /// run has other settings ([`Error::Changed`]). Later only if the runs folder fails.
-    pub fn run(&self, options: &Options, observer: &mut dyn Observer) -> Result<StudyReport, Error> {
+    pub fn run(
+        &self,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<StudyReport, Error> {
         let folder = options.runs.join(&self.config.name);
         let set_aside = match options.existing {
             Existing::SetAside => set_aside(&folder)?,
@@ -124,10 +131,20 @@ impl Study {
         // Published problems are cheap to draw: all are made first, so that a bad one is found now.
         let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
         for problem in &self.config.problem {
-            tasks.insert(problem.label(), Task::published(problem, &self.config.training)?);
+            tasks.insert(
+                problem.label(),
+                Task::published(problem, &self.config.training)?,
+            );
         }
-        let mut report = StudyReport { folder, runs, stopped: false, set_aside };
-        report.stopped = self.train(options, &combinations, &tasks, &mut report.runs, observer)?.is_break();
+        let mut report = StudyReport {
+            folder,
+            runs,
+            stopped: false,
+            set_aside,
+        };
+        report.stopped = self
+            .train(options, &combinations, &tasks, &mut report.runs, observer)?
+            .is_break();
         Ok(report)
     }
 
@@ -148,7 +165,14 @@ impl Study {
             if has_ended(&report.status) {
                 let steps = task.train_samples().div_ceil(config.training.batch);
                 let epochs = config.training.epochs;
-                let skipped = Event::RunStarted { run: &report.name, index, total, epochs, steps, beginning: Beginning::Skipped };
+                let skipped = Event::RunStarted {
+                    run: &report.name,
+                    index,
+                    total,
+                    epochs,
+                    steps,
+                    beginning: Beginning::Skipped,
+                };
                 if observer.observe(&skipped).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -157,7 +181,13 @@ impl Study {
             if !references.contains_key(&label) {
                 let mut stop = false;
                 let computed = task.references(Some(&cache), &mut |done, total| {
-                    stop |= observer.observe(&Event::References { problem: &label, done, total }).is_break();
+                    stop |= observer
+                        .observe(&Event::References {
+                            problem: &label,
+                            done,
+                            total,
+                        })
+                        .is_break();
                 })?;
                 if stop {
                     return Ok(ControlFlow::Break(()));
@@ -165,14 +195,31 @@ impl Study {
                 references.insert(label.clone(), computed);
             }
             let info = info(config)?;
-            let (status, seconds) = match runner::run(&options.runs, config, &info, task, &references[&label], (index, total), observer) {
+            let (status, seconds) = match runner::run(
+                &options.runs,
+                config,
+                &info,
+                task,
+                &references[&label],
+                (index, total),
+                observer,
+            ) {
                 Ok(Ended::With(status, seconds)) => (status, seconds),
                 Ok(Ended::Stopped) => return Ok(ControlFlow::Break(())),
                 Err(error @ (Error::Record(_) | Error::Io { .. })) => return Err(error),
-                Err(error) => (RunStatus::Failed { reason: error.to_string() }, 0.0),
+                Err(error) => (
+                    RunStatus::Failed {
+                        reason: error.to_string(),
+                    },
+                    0.0,
+                ),
             };
             report.status = status;
-            let ended = Event::RunEnded { run: &report.name, status: &report.status, seconds };
+            let ended = Event::RunEnded {
+                run: &report.name,
+                status: &report.status,
+                seconds,
+            };
             if observer.observe(&ended).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -193,9 +240,17 @@ fn existing_status(path: &Path, config: &RunConfig) -> Result<RunStatus, Error> 
     }
     let reader = RunReader::open(path)?;
     let mut differences = Vec::new();
-    compare("", &reader.document().info.config, &to_json(config)?, &mut differences);
+    compare(
+        "",
+        &reader.document().info.config,
+        &to_json(config)?,
+        &mut differences,
+    );
     if !differences.is_empty() {
-        return Err(Error::Changed { path: path.to_path_buf(), differences });
+        return Err(Error::Changed {
+            path: path.to_path_buf(),
+            differences,
+        });
     }
     Ok(reader.document().status.clone())
 }
@@ -205,13 +260,25 @@ fn compare(key: &str, old: &Value, new: &Value, differences: &mut Vec<String>) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             for name in keys {
-                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-                let of = |table: &serde_json::Map<String, Value>| table.get(name).cloned().unwrap_or(Value::Null);
+                let key = if key.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{key}.{name}")
+                };
+                let of = |table: &serde_json::Map<String, Value>| {
+                    table.get(name).cloned().unwrap_or(Value::Null)
+                };
                 compare(&key, &of(a), &of(b), differences);
             }
         }
         _ if old != new => {
-            let word = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+            let word = |value: &Value| {
+                if value.is_null() {
+                    "not set".to_owned()
+                } else {
+                    value.to_string()
+                }
+            };
             differences.push(format!("{key}: was {}, is now {}", word(old), word(new)));
         }
         _ => {}
@@ -219,7 +286,8 @@ fn compare(key: &str, old: &Value, new: &Value, differences: &mut Vec<String>) {
 }
 
 fn to_json(config: &RunConfig) -> Result<Value, Error> {
-    serde_json::to_value(config).map_err(|error| Error::value("study", error, "convertible to JSON"))
+    serde_json::to_value(config)
+        .map_err(|error| Error::value("study", error, "convertible to JSON"))
 }
 
 fn info(config: &RunConfig) -> Result<RunInfo, Error> {
@@ -239,7 +307,16 @@ fn info(config: &RunConfig) -> Result<RunInfo, Error> {
 
 /// The revision of the working directory, when it is a git checkout and git is there.
 fn git_revision() -> Option<String> {
-    let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]).output().ok()?;
+    let output = Command::new("git")
+        .args([
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+            "--exclude=*",
+        ])
+        .output()
+        .ok()?;
     let revision = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !revision.is_empty()).then_some(revision)
 }
@@ -257,7 +334,10 @@ fn set_aside(folder: &Path) -> Result<Option<PathBuf>, Error> {
             return Err(feasible_record::Error::Busy { path: run }.into());
         }
     }
-    let moment = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let moment = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis();
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let aside = folder.with_file_name(format!(".{name}-{moment}"));
     fs::rename(folder, &aside).map_err(Error::io("put aside", folder))?;

@@ -37,7 +37,11 @@ impl Task {
         let (device, dtype) = device(training.device, training.dtype)?;
         let instance = generate(problem.recipe, &problem.size(), problem.published_seed())?;
         Self::new(&device, dtype, training.train_samples, |device| {
-            Ok(Arc::new(PublishedProblem::new(instance.clone(), device, dtype)?))
+            Ok(Arc::new(PublishedProblem::new(
+                instance.clone(),
+                device,
+                dtype,
+            )?))
         })
     }
 
@@ -58,14 +62,35 @@ impl Task {
         let there = training.samples(Part::Train);
         let train_samples = train_samples.unwrap_or(there);
         if train_samples > there {
-            return Err(Error::value("training.train_samples", train_samples, format!("at most {there}, the training samples of {}", training.name())));
+            return Err(Error::value(
+                "training.train_samples",
+                train_samples,
+                format!(
+                    "at most {there}, the training samples of {}",
+                    training.name()
+                ),
+            ));
         }
-        for (part, samples, least) in [("training", train_samples, 2), ("validation", evaluation.samples(Part::Validation), 1), ("test", evaluation.samples(Part::Test), 1)] {
+        for (part, samples, least) in [
+            ("training", train_samples, 2),
+            ("validation", evaluation.samples(Part::Validation), 1),
+            ("test", evaluation.samples(Part::Test), 1),
+        ] {
             if samples < least {
-                return Err(Error::value("problem.samples", format!("so small that {samples} are left for {part}"), format!("large enough for {least}")));
+                return Err(Error::value(
+                    "problem.samples",
+                    format!("so small that {samples} are left for {part}"),
+                    format!("large enough for {least}"),
+                ));
             }
         }
-        Ok(Self { training, evaluation, device: device.clone(), dtype, train_samples })
+        Ok(Self {
+            training,
+            evaluation,
+            device: device.clone(),
+            dtype,
+            train_samples,
+        })
     }
 
     /// The problem with automatic differentiation.
@@ -97,14 +122,28 @@ impl Task {
     pub fn training_inputs(&self, samples: &[usize]) -> Tensor<2> {
         let width = self.training.inputs();
         let all = self.training.input(Part::Train);
-        let rows = samples.iter().flat_map(|&i| &all[i * width..(i + 1) * width]).copied().collect();
-        host::write(rows, [samples.len(), width], &self.device.clone().autodiff(), self.dtype)
+        let rows = samples
+            .iter()
+            .flat_map(|&i| &all[i * width..(i + 1) * width])
+            .copied()
+            .collect();
+        host::write(
+            rows,
+            [samples.len(), width],
+            &self.device.clone().autodiff(),
+            self.dtype,
+        )
     }
 
     /// All inputs of a part, `[samples, inputs]`, without automatic differentiation.
     pub fn inputs(&self, part: Part) -> Tensor<2> {
         let rows = self.evaluation.input(part).to_vec();
-        host::write(rows, [self.evaluation.samples(part), self.evaluation.inputs()], &self.device, self.dtype)
+        host::write(
+            rows,
+            [self.evaluation.samples(part), self.evaluation.inputs()],
+            &self.device,
+            self.dtype,
+        )
     }
 
     /// Optimal values of validation and test samples, computed once where there is a `cache`
@@ -112,12 +151,23 @@ impl Task {
     ///
     /// # Errors
     /// Those of [`Problem::reference`].
-    pub fn references(&self, cache: Option<&Path>, progress: &mut dyn FnMut(usize, usize)) -> Result<References, Error> {
-        let (validation, test) = (self.evaluation.samples(Part::Validation), self.evaluation.samples(Part::Test));
+    pub fn references(
+        &self,
+        cache: Option<&Path>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<References, Error> {
+        let (validation, test) = (
+            self.evaluation.samples(Part::Validation),
+            self.evaluation.samples(Part::Test),
+        );
         let total = validation + test;
         Ok(References {
-            validation: self.evaluation.reference(Part::Validation, cache, &mut |done| progress(done, total))?,
-            test: self.evaluation.reference(Part::Test, cache, &mut |done| progress(validation + done, total))?,
+            validation: self
+                .evaluation
+                .reference(Part::Validation, cache, &mut |done| progress(done, total))?,
+            test: self.evaluation.reference(Part::Test, cache, &mut |done| {
+                progress(validation + done, total)
+            })?,
         })
     }
 }

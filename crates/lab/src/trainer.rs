@@ -10,6 +10,7 @@ use feasible_repair::{AdaptiveRelaxation, RelaxationSettings, Schedule};
 use crate::checkpoint::{Best, Checkpoint, Progress};
 use crate::config::{RunConfig, ScheduleConfig};
 use crate::evaluate::{self, Evaluation, FEASIBILITY_TOLERANCE, evaluate, mean};
+use crate::figures::{StepDetails, StepFigures};
 use crate::random::{Purpose, derive, permutation};
 use crate::task::References;
 use crate::{Error, Method, Optimizer, Task};
@@ -40,64 +41,6 @@ pub struct Trainer<'a> {
     started: Instant,
 }
 
-/// What one step measured; losses are means over the batch's samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepFigures {
-    /// Objective plus penalties.
-    pub loss: f64,
-    /// Objective.
-    pub objective: f64,
-    /// Weighted penalty for exceeding upper bounds.
-    pub penalty_upper: f64,
-    /// Weighted penalty for falling below lower bounds.
-    pub penalty_lower: f64,
-    /// What only a recorded step measures.
-    pub details: Option<StepDetails>,
-}
-
-/// What takes time to measure. Violations are those of the true box.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepDetails {
-    /// Largest violation of the raw prediction.
-    pub raw_violation_max: f64,
-    /// Mean violation of the raw prediction over rows and samples.
-    pub raw_violation_mean: f64,
-    /// Largest violation of the repaired prediction.
-    pub violation_max: f64,
-    /// Mean violation of the repaired prediction over rows and samples.
-    pub violation_mean: f64,
-    /// Mean number of the layer's iterations.
-    pub iterations_mean: f64,
-    /// Largest number of the layer's iterations.
-    pub iterations_max: usize,
-    /// Samples whose layer did not converge.
-    pub failed: usize,
-}
-
-impl StepFigures {
-    /// The figures under their names in `metrics.jsonl`.
-    pub fn values(&self) -> Vec<(&'static str, f64)> {
-        let mut values = vec![
-            ("train.loss", self.loss),
-            ("train.objective", self.objective),
-            ("train.penalty_upper", self.penalty_upper),
-            ("train.penalty_lower", self.penalty_lower),
-        ];
-        if let Some(details) = &self.details {
-            values.extend([
-                ("train.raw_violation_max", details.raw_violation_max),
-                ("train.raw_violation_mean", details.raw_violation_mean),
-                ("train.violation_max", details.violation_max),
-                ("train.violation_mean", details.violation_mean),
-                ("train.iterations_mean", details.iterations_mean),
-                ("train.iterations_max", details.iterations_max as f64),
-                ("train.failed", details.failed as f64),
-            ]);
-        }
-        values
-    }
-}
-
 /// The loss or the prediction stopped being finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Diverged;
@@ -107,11 +50,19 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// If the settings or the network are refused.
-    pub fn new(config: &'a RunConfig, task: &'a Task, references: &'a References) -> Result<Self, Error> {
+    pub fn new(
+        config: &'a RunConfig,
+        task: &'a Task,
+        references: &'a References,
+    ) -> Result<Self, Error> {
         let device = task.device().clone().autodiff();
         device.seed(derive(config.seed, Purpose::Parameters));
         let problem = task.training();
-        let network = config.backbone.to_mlp()?.init(problem.inputs(), problem.variables(), &device)?;
+        let network =
+            config
+                .backbone
+                .to_mlp()?
+                .init(problem.inputs(), problem.variables(), &device)?;
         // Drawn in the device's default precision and cast: setting the default instead would be
         // for the whole process and must come before its first tensor. Casting also draws lazy
         // parameters here, in the module's order.
@@ -140,7 +91,8 @@ impl<'a> Trainer<'a> {
     /// In words, if the checkpoint is of another network.
     pub fn restore(mut self, checkpoint: &Checkpoint) -> Result<Self, String> {
         self.network = checkpoint.load_module(self.network)?;
-        self.optimizer.restore(checkpoint.optimizer(), self.task.device());
+        self.optimizer
+            .restore(checkpoint.optimizer(), self.task.device());
         let progress = checkpoint.progress.clone();
         self.epochs = progress.epochs;
         self.steps = progress.steps;
@@ -193,7 +145,9 @@ impl<'a> Trainer<'a> {
         if self.is_soft() {
             return None;
         }
-        self.relaxation.as_ref().map(|relaxation| relaxation.epsilon(self.epochs))
+        self.relaxation
+            .as_ref()
+            .map(|relaxation| relaxation.epsilon(self.epochs))
     }
 
     /// The batches of the next epoch, each a list of training samples.
@@ -201,18 +155,28 @@ impl<'a> Trainer<'a> {
         let (seed, epoch) = (self.config.seed, self.epochs);
         let order = permutation(seed, epoch, self.task.train_samples());
         let batches = batches(&order, self.config.training.batch);
-        if self.relaxation.as_ref().is_some_and(|relaxation| relaxation.is_due(epoch)) {
-            self.task.device().seed(derive(seed, Purpose::Relaxation(epoch)));
+        if self
+            .relaxation
+            .as_ref()
+            .is_some_and(|relaxation| relaxation.is_due(epoch))
+        {
+            self.task
+                .device()
+                .seed(derive(seed, Purpose::Relaxation(epoch)));
             self.begin_relaxation(&batches)?;
         }
-        self.task.device().seed(derive(seed, Purpose::Dropout(epoch)));
+        self.task
+            .device()
+            .seed(derive(seed, Purpose::Dropout(epoch)));
         Ok(batches)
     }
 
     /// One no-gradient pass in training mode, as published: dropout is active and batch
     /// normalisation's statistics move.
     fn begin_relaxation(&mut self, batches: &[Vec<usize>]) -> Result<(), Error> {
-        let Some(relaxation) = &mut self.relaxation else { return Ok(()) };
+        let Some(relaxation) = &mut self.relaxation else {
+            return Ok(());
+        };
         for samples in batches {
             let x = self.task.training_inputs(samples);
             let raw = self.network.forward(x.clone()).detach();
@@ -236,15 +200,25 @@ impl<'a> Trainer<'a> {
         }
         let constraints = problem.constraints(x.clone())?;
         let epsilon = self.epsilon_tensor(&raw);
-        let method = if self.is_soft() { &Method::Soft } else { &self.method };
+        let method = if self.is_soft() {
+            &Method::Soft
+        } else {
+            &self.method
+        };
         let repaired = method.apply(raw.clone(), constraints.as_ref(), epsilon)?;
 
         let values = constraints.values(repaired.y.clone());
         let penalty = self.penalty.of_values(values.clone(), constraints.bounds());
         let objective = problem.objective(x, repaired.y);
-        let parts = [("objective", &objective), ("penalty", &penalty.upper), ("penalty", &penalty.lower)];
-        let [objective_mean, penalty_upper, penalty_lower] = parts.map(|(name, part)| host::read(name, part).map(|v| mean(&v)));
-        let (objective_mean, penalty_upper, penalty_lower) = (objective_mean?, penalty_upper?, penalty_lower?);
+        let parts = [
+            ("objective", &objective),
+            ("penalty", &penalty.upper),
+            ("penalty", &penalty.lower),
+        ];
+        let [objective_mean, penalty_upper, penalty_lower] =
+            parts.map(|(name, part)| host::read(name, part).map(|v| mean(&v)));
+        let (objective_mean, penalty_upper, penalty_lower) =
+            (objective_mean?, penalty_upper?, penalty_lower?);
         let loss = objective_mean + penalty_upper + penalty_lower;
         if !loss.is_finite() {
             return Ok(Err(Diverged));
@@ -254,14 +228,29 @@ impl<'a> Trainer<'a> {
         self.network = self.optimizer.step(self.network.clone(), &mut gradients);
         self.steps += 1;
 
-        let recorded = self.steps.is_multiple_of(self.config.training.record_steps_every as u64);
+        let recorded = self
+            .steps
+            .is_multiple_of(self.config.training.record_steps_every as u64);
         let details = if recorded {
             let bounds = constraints.bounds();
-            Some(details(raw, values, constraints.as_ref(), bounds, &repaired.iterations, repaired.failed)?)
+            Some(details(
+                raw,
+                values,
+                constraints.as_ref(),
+                bounds,
+                &repaired.iterations,
+                repaired.failed,
+            )?)
         } else {
             None
         };
-        Ok(Ok(StepFigures { loss, objective: objective_mean, penalty_upper, penalty_lower, details }))
+        Ok(Ok(StepFigures {
+            loss,
+            objective: objective_mean,
+            penalty_upper,
+            penalty_lower,
+            details,
+        }))
     }
 
     /// Counts the epoch as done.
@@ -279,7 +268,10 @@ impl<'a> Trainer<'a> {
         if let Ok((evaluation, _)) = &found
             && self.best.is_none_or(|best| evaluation.loss < best.loss)
         {
-            self.best = Some(Best { step: self.steps, loss: evaluation.loss });
+            self.best = Some(Best {
+                step: self.steps,
+                loss: evaluation.loss,
+            });
         }
         Ok(found.map(|(evaluation, _)| evaluation))
     }
@@ -293,7 +285,11 @@ impl<'a> Trainer<'a> {
         self.evaluate(Part::Test, None)
     }
 
-    fn evaluate(&self, part: Part, epsilon: Option<Vec<f64>>) -> Result<Result<(Evaluation, f64), Diverged>, Error> {
+    fn evaluate(
+        &self,
+        part: Part,
+        epsilon: Option<Vec<f64>>,
+    ) -> Result<Result<(Evaluation, f64), Diverged>, Error> {
         let network = self.network.valid();
         let problem = self.task.evaluation();
         let x = self.task.inputs(part);
@@ -308,7 +304,15 @@ impl<'a> Trainer<'a> {
             Part::Test => &self.references.test,
             _ => &self.references.validation,
         };
-        let evaluation = evaluate(problem, x.clone(), raw, method, epsilon, &self.penalty, references)?;
+        let evaluation = evaluate(
+            problem,
+            x.clone(),
+            raw,
+            method,
+            epsilon,
+            &self.penalty,
+            references,
+        )?;
         let seconds = if part == Part::Test {
             // The evaluation was the warm-up.
             let start = Instant::now();
@@ -338,7 +342,9 @@ impl<'a> Trainer<'a> {
 }
 
 fn relaxation(config: &RunConfig, task: &Task) -> Result<Option<AdaptiveRelaxation>, Error> {
-    let Some(relaxation) = config.method.relaxation else { return Ok(None) };
+    let Some(relaxation) = config.method.relaxation else {
+        return Ok(None);
+    };
     let schedule = match relaxation.schedule {
         ScheduleConfig::Linear => Schedule::Linear,
         ScheduleConfig::Harmonic => Schedule::Harmonic,
@@ -346,10 +352,16 @@ fn relaxation(config: &RunConfig, task: &Task) -> Result<Option<AdaptiveRelaxati
     };
     let settings = RelaxationSettings {
         schedule,
-        decay_epochs: config.method.decay_epochs(config.training.epochs).unwrap_or(1),
+        decay_epochs: config
+            .method
+            .decay_epochs(config.training.epochs)
+            .unwrap_or(1),
         start_epoch: config.method.soft_epochs,
     };
-    let rows = task.training().constraints(task.training_inputs(&[0]))?.rows();
+    let rows = task
+        .training()
+        .constraints(task.training_inputs(&[0]))?
+        .rows();
     Ok(Some(AdaptiveRelaxation::new(settings, rows)?))
 }
 
@@ -376,7 +388,9 @@ fn details(
 }
 
 fn all_finite(tensor: &Tensor<2>) -> Result<bool, Error> {
-    Ok(host::read("prediction", tensor)?.iter().all(|v| v.is_finite()))
+    Ok(host::read("prediction", tensor)?
+        .iter()
+        .all(|v| v.is_finite()))
 }
 
 /// Consecutive batches; a last one of a single sample joins the one before it.
@@ -416,7 +430,11 @@ mod tests {
             for size in 2..12 {
                 let batches = batches(&order, size);
                 assert_eq!(batches.concat(), order);
-                assert!(batches.iter().all(|batch| batch.len() >= 2 && batch.len() <= size + 1));
+                assert!(
+                    batches
+                        .iter()
+                        .all(|batch| batch.len() >= 2 && batch.len() <= size + 1)
+                );
             }
         }
     }

@@ -7,8 +7,8 @@ use burn::tensor::{DType, Device, Tensor};
 use feasible_core::{Affine, Bounds, Constraints, host};
 use feasible_data::{Part, Problem};
 use feasible_lab::{
-    BackboneConfig, Evaluation, MethodConfig, MethodKind, OptimizerConfig, ProblemConfig, References, RunConfig, Task, Trainer,
-    TrainingConfig,
+    BackboneConfig, Evaluation, MethodConfig, MethodKind, OptimizerConfig, ProblemConfig,
+    References, RunConfig, Task, Trainer, TrainingConfig,
 };
 
 /// min ½‖y − (x, −x)‖² subject to y₁ + y₂ = 1, y₁ ≤ 0.75: the projection of (x, −x), which is
@@ -52,13 +52,19 @@ impl Problem for Line {
     }
 
     fn constraints(&self, _: Tensor<2>) -> Result<Arc<dyn Constraints>, feasible_core::Error> {
-        let tensor = |values: &[f64]| host::write(values.to_vec(), [values.len()], &self.device, DType::F64);
+        let tensor =
+            |values: &[f64]| host::write(values.to_vec(), [values.len()], &self.device, DType::F64);
         let rows = host::write(vec![1.0, 1.0, 1.0, 0.0], [2, 2], &self.device, DType::F64);
         let bounds = Bounds::shared(tensor(&[1.0, f64::NEG_INFINITY]), tensor(&[1.0, 0.75]))?;
         Ok(Arc::new(Affine::shared(rows, bounds)?))
     }
 
-    fn reference(&self, _: Part, _: Option<&Path>, _: &mut dyn FnMut(usize)) -> Result<Vec<f64>, feasible_data::Error> {
+    fn reference(
+        &self,
+        _: Part,
+        _: Option<&Path>,
+        _: &mut dyn FnMut(usize),
+    ) -> Result<Vec<f64>, feasible_data::Error> {
         let objective = |&x: &f64| {
             let y = Self::solution(x);
             0.5 * ((y - x).powi(2) + (1.0 - y + x).powi(2))
@@ -70,7 +76,10 @@ impl Problem for Line {
 fn task() -> Task {
     let inputs: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
     Task::new(&Device::flex(), DType::F64, None, |device| {
-        Ok(Arc::new(Line { device: device.clone(), inputs: inputs.clone() }))
+        Ok(Arc::new(Line {
+            device: device.clone(),
+            inputs: inputs.clone(),
+        }))
     })
     .unwrap()
 }
@@ -81,10 +90,18 @@ fn config(method: MethodConfig, epochs: usize) -> RunConfig {
         study: "own".into(),
         problem,
         method,
-        backbone: BackboneConfig { hidden: vec![], batch_norm: false, dropout: 0.0, ..BackboneConfig::default() },
+        backbone: BackboneConfig {
+            hidden: vec![],
+            batch_norm: false,
+            dropout: 0.0,
+            ..BackboneConfig::default()
+        },
         seed: 1,
         training: TrainingConfig {
-            optimizer: OptimizerConfig { learning_rate: 0.02, ..OptimizerConfig::default() },
+            optimizer: OptimizerConfig {
+                learning_rate: 0.02,
+                ..OptimizerConfig::default()
+            },
             ..TrainingConfig::new(epochs, 16)
         },
     }
@@ -109,10 +126,20 @@ fn train(config: &RunConfig, task: &Task, references: &References) -> Evaluation
 fn a_projection_reaches_the_closed_form_optimum() {
     let task = task();
     let references = task.references(None, &mut |_, _| {}).unwrap();
-    for kind in [MethodKind::Projection, MethodKind::SnareNet(feasible_lab::SnareNetConfig::default())] {
-        let found = train(&config(MethodConfig::new(kind.clone()), 150), &task, &references);
+    for kind in [
+        MethodKind::Projection,
+        MethodKind::SnareNet(feasible_lab::SnareNetConfig::default()),
+    ] {
+        let found = train(
+            &config(MethodConfig::new(kind.clone()), 150),
+            &task,
+            &references,
+        );
         // 600 steps of Adam at 0.02 settle to about a hundredth of the optimum, squared.
-        assert!((-1e-7..1e-3).contains(&found.gap_max), "{kind:?}: {found:?}");
+        assert!(
+            (-1e-7..1e-3).contains(&found.gap_max),
+            "{kind:?}: {found:?}"
+        );
         assert!(found.violation_max < 1e-6, "{kind:?}: {found:?}");
     }
 }
@@ -123,7 +150,11 @@ fn a_projection_reaches_the_closed_form_optimum() {
 fn a_soft_penalty_leaves_a_violation_and_beats_the_constrained_optimum() {
     let task = task();
     let references = task.references(None, &mut |_, _| {}).unwrap();
-    let found = train(&config(MethodConfig::new(MethodKind::Soft), 600), &task, &references);
+    let found = train(
+        &config(MethodConfig::new(MethodKind::Soft), 600),
+        &task,
+        &references,
+    );
     // A linear network cannot bend where the inequality begins to act, so the closed form holds
     // for most samples only; the largest violation is at least its.
     assert!(found.violation_max > 1.0 / 41.0, "{found:?}");
@@ -143,7 +174,8 @@ fn a_step_follows_the_gradient_of_the_summed_loss() {
     struct Numbers(Vec<f64>);
     impl ModuleVisitor for Numbers {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.extend(host::read("parameter", &param.val()).unwrap());
+            self.0
+                .extend(host::read("parameter", &param.val()).unwrap());
         }
     }
     let numbers = |network: &Mlp| {
@@ -155,7 +187,14 @@ fn a_step_follows_the_gradient_of_the_summed_loss() {
     let task = task();
     let references = task.references(None, &mut |_, _| {}).unwrap();
     let rate = 1e-3;
-    for kind in [MethodKind::Soft, MethodKind::Projection, MethodKind::SnareNet(feasible_lab::SnareNetConfig { tolerance: 1e-12, ..Default::default() })] {
+    for kind in [
+        MethodKind::Soft,
+        MethodKind::Projection,
+        MethodKind::SnareNet(feasible_lab::SnareNetConfig {
+            tolerance: 1e-12,
+            ..Default::default()
+        }),
+    ] {
         let mut config = config(MethodConfig::new(kind.clone()), 1);
         config.training.optimizer = OptimizerConfig {
             kind: feasible_lab::OptimizerKind::Sgd,
@@ -176,13 +215,21 @@ fn a_step_follows_the_gradient_of_the_summed_loss() {
             let all = task.inputs(Part::Train);
             let rows = host::read("x", &all).unwrap();
             let x: Vec<f64> = samples.iter().map(|&i| rows[i]).collect();
-            let raw = x.iter().flat_map(|x| [theta[0] * x + theta[2], theta[1] * x + theta[3]]).collect();
+            let raw = x
+                .iter()
+                .flat_map(|x| [theta[0] * x + theta[2], theta[1] * x + theta[3]])
+                .collect();
             let x = host::write(x, [16, 1], task.device(), DType::F64);
             let raw = host::write(raw, [16, 2], task.device(), DType::F64);
             let constraints = problem.constraints(x.clone()).unwrap();
             let y = method.apply(raw, constraints.as_ref(), None).unwrap().y;
-            let penalty = SoftPenalty { upper_weight: 10.0, lower_weight: 10.0, form: PenaltyForm::Squared };
-            let total = problem.objective(x, y.clone()) + penalty.components(constraints.as_ref(), y).total();
+            let penalty = SoftPenalty {
+                upper_weight: 10.0,
+                lower_weight: 10.0,
+                form: PenaltyForm::Squared,
+            };
+            let total = problem.objective(x, y.clone())
+                + penalty.components(constraints.as_ref(), y).total();
             host::read("loss", &total).unwrap().iter().sum::<f64>()
         };
         for index in 0..4 {
@@ -195,7 +242,10 @@ fn a_step_follows_the_gradient_of_the_summed_loss() {
             let slope = (at(h) - at(-h)) / (2.0 * h);
             let step = (before[index] - after[index]) / rate;
             // Differences lose about 1e-16 · |loss| / h = 1e-9 to rounding; kinks are not crossed.
-            assert!((slope - step).abs() < 1e-6 * (1.0 + slope.abs()), "{kind:?} {index}: {slope} {step}");
+            assert!(
+                (slope - step).abs() < 1e-6 * (1.0 + slope.abs()),
+                "{kind:?} {index}: {slope} {step}"
+            );
         }
     }
 }

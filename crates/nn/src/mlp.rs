@@ -212,8 +212,9 @@ mod tests {
         let device = Device::flex();
         let network = MlpConfig::default().init(50, 100, &device).unwrap();
         assert_eq!((network.inputs(), network.outputs()), (50, 100));
-        // 50·200+200 + 200·200+200 + 200·100+100, and scale and shift of two batch norms.
-        assert_eq!(network.num_params(), 10_200 + 40_200 + 20_100 + 800);
+        // 50·200+200 + 200·200+200 + 200·100+100; scale, shift and the two running statistics of
+        // both batch norms, which Burn counts as parameters.
+        assert_eq!(network.num_params(), 10_200 + 40_200 + 20_100 + 2 * 4 * 200);
         assert_eq!(
             network.forward(Tensor::zeros([3, 50], &device)).dims(),
             [3, 100]

@@ -48,8 +48,20 @@ fn default_dropout() -> f64 {
 
 impl Default for BackboneConfig {
     fn default() -> Self {
-        let MlpConfig { hidden, activation, batch_norm, dropout } = MlpConfig::default();
-        Self { name: None, kind: BackboneKind::Mlp, hidden, activation, batch_norm, dropout }
+        let MlpConfig {
+            hidden,
+            activation,
+            batch_norm,
+            dropout,
+        } = MlpConfig::default();
+        Self {
+            name: None,
+            kind: BackboneKind::Mlp,
+            hidden,
+            activation,
+            batch_norm,
+            dropout,
+        }
     }
 }
 
@@ -57,7 +69,9 @@ impl BackboneConfig {
     /// Its name in tables and, made plain, in folder names.
     pub fn label(&self) -> String {
         let widths: Vec<String> = self.hidden.iter().map(usize::to_string).collect();
-        self.name.clone().unwrap_or_else(|| format!("mlp {}", widths.join("-")))
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("mlp {}", widths.join("-")))
     }
 
     /// The network's settings, checked.

@@ -114,10 +114,18 @@ impl MethodConfig {
 
     /// The same method under a name.
     pub fn with_name(self, name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()), ..self }
+        Self {
+            name: Some(name.into()),
+            ..self
+        }
     }
 
-    fn from_parts(name: Option<String>, kind: MethodKind, soft_epochs: usize, relaxation: Option<RelaxationConfig>) -> Self {
+    fn from_parts(
+        name: Option<String>,
+        kind: MethodKind,
+        soft_epochs: usize,
+        relaxation: Option<RelaxationConfig>,
+    ) -> Self {
         let mut default_label = match kind {
             MethodKind::Soft => "soft".to_owned(),
             MethodKind::Projection => "projection".to_owned(),
@@ -126,7 +134,13 @@ impl MethodConfig {
         if relaxation.is_some() {
             default_label.push_str(" + relaxation");
         }
-        Self { name, default_label, kind, soft_epochs, relaxation }
+        Self {
+            name,
+            default_label,
+            kind,
+            soft_epochs,
+            relaxation,
+        }
     }
 
     /// Its name in tables and, made plain, in folder names.
@@ -137,24 +151,45 @@ impl MethodConfig {
     /// Epochs until ε is 0, counted from the first that is not soft.
     pub fn decay_epochs(&self, epochs: usize) -> Option<usize> {
         let relaxation = self.relaxation?;
-        Some(relaxation.decay_epochs.unwrap_or((epochs.saturating_sub(self.soft_epochs) / 2).max(1)))
+        Some(
+            relaxation
+                .decay_epochs
+                .unwrap_or((epochs.saturating_sub(self.soft_epochs) / 2).max(1)),
+        )
     }
 
     pub(super) fn validate(&self, epochs: usize) -> Result<(), Error> {
         if self.soft_epochs > epochs {
-            return Err(Error::value("method.soft_epochs", self.soft_epochs, format!("at most training.epochs = {epochs}")));
+            return Err(Error::value(
+                "method.soft_epochs",
+                self.soft_epochs,
+                format!("at most training.epochs = {epochs}"),
+            ));
         }
         if let Some(decay) = self.decay_epochs(epochs) {
             let left = epochs - self.soft_epochs;
             if decay == 0 || decay > left {
-                let expected = format!("1 to {left}, the epochs that are not soft, so that the box is the true one in the end");
-                return Err(Error::value("method.relaxation.decay_epochs", decay, expected));
+                let expected = format!(
+                    "1 to {left}, the epochs that are not soft, so that the box is the true one in the end"
+                );
+                return Err(Error::value(
+                    "method.relaxation.decay_epochs",
+                    decay,
+                    expected,
+                ));
             }
         }
         if let MethodKind::SnareNet(settings) = &self.kind {
-            for (key, value) in [("tolerance", settings.tolerance), ("damping", settings.damping)] {
+            for (key, value) in [
+                ("tolerance", settings.tolerance),
+                ("damping", settings.damping),
+            ] {
                 if !(value >= 0.0 && value.is_finite()) {
-                    return Err(Error::value(format!("method.{key}"), value, "finite and at least 0"));
+                    return Err(Error::value(
+                        format!("method.{key}"),
+                        value,
+                        "finite and at least 0",
+                    ));
                 }
             }
             if settings.max_iterations == 0 {
@@ -208,7 +243,10 @@ impl TryFrom<Table> for MethodConfig {
             ("rows", table.rows.is_some()),
             ("stopping", table.stopping.is_some()),
         ];
-        let layer_keys = [("soft_epochs", table.soft_epochs.is_some()), ("relaxation", table.relaxation.is_some())];
+        let layer_keys = [
+            ("soft_epochs", table.soft_epochs.is_some()),
+            ("relaxation", table.relaxation.is_some()),
+        ];
         let (kind, name, inapplicable): (_, _, &[&[(&str, bool)]]) = match table.kind {
             Kind::Soft => (MethodKind::Soft, "soft", &[&repair_keys, &layer_keys]),
             Kind::Projection => (MethodKind::Projection, "projection", &[&repair_keys]),
@@ -224,10 +262,20 @@ impl TryFrom<Table> for MethodConfig {
                 (MethodKind::SnareNet(settings), "snarenet", &[])
             }
         };
-        if let Some((key, _)) = inapplicable.iter().copied().flatten().find(|(_, given)| *given) {
+        if let Some((key, _)) = inapplicable
+            .iter()
+            .copied()
+            .flatten()
+            .find(|(_, given)| *given)
+        {
             return Err(format!("`{key}` does not apply to method kind {name:?}"));
         }
-        Ok(Self::from_parts(table.name, kind, table.soft_epochs.unwrap_or(0), table.relaxation))
+        Ok(Self::from_parts(
+            table.name,
+            kind,
+            table.soft_epochs.unwrap_or(0),
+            table.relaxation,
+        ))
     }
 }
 

@@ -8,9 +8,14 @@ mod problem;
 mod training;
 
 pub use backbone::{BackboneConfig, BackboneKind};
-pub use method::{MethodConfig, MethodKind, RelaxationConfig, RowsConfig, ScheduleConfig, SnareNetConfig, StoppingConfig};
+pub use method::{
+    MethodConfig, MethodKind, RelaxationConfig, RowsConfig, ScheduleConfig, SnareNetConfig,
+    StoppingConfig,
+};
 pub use problem::ProblemConfig;
-pub use training::{DeviceKind, OptimizerConfig, OptimizerKind, PenaltyConfig, Precision, TrainingConfig};
+pub use training::{
+    DeviceKind, OptimizerConfig, OptimizerKind, PenaltyConfig, Precision, TrainingConfig,
+};
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -89,7 +94,11 @@ pub struct RunConfig {
 impl RunConfig {
     /// The run's folder name, made of problem, method, backbone and seed.
     pub fn run_name(&self) -> String {
-        let parts = [self.problem.label(), self.method.label().to_owned(), self.backbone.label()];
+        let parts = [
+            self.problem.label(),
+            self.method.label().to_owned(),
+            self.backbone.label(),
+        ];
         let parts: Vec<String> = parts.iter().map(|part| slug(part)).collect();
         format!("{}_s{}", parts.join("_"), self.seed)
     }
@@ -127,11 +136,23 @@ impl StudyConfig {
             return Err(Error::value("seeds", seed, "at most 4294967295 each"));
         }
         if let Some(seed) = first_repeated(self.seeds.iter()) {
-            return Err(Error::value("seeds", format!("{seed} twice"), "different numbers"));
+            return Err(Error::value(
+                "seeds",
+                format!("{seed} twice"),
+                "different numbers",
+            ));
         }
-        for (key, count) in [("problem", self.problem.len()), ("method", self.method.len()), ("backbone", self.backbone.len())] {
+        for (key, count) in [
+            ("problem", self.problem.len()),
+            ("method", self.method.len()),
+            ("backbone", self.backbone.len()),
+        ] {
             if count == 0 {
-                return Err(Error::value(key, "empty", format!("at least one [[{key}]] table")));
+                return Err(Error::value(
+                    key,
+                    "empty",
+                    format!("at least one [[{key}]] table"),
+                ));
             }
         }
         self.training.validate()?;
@@ -145,12 +166,25 @@ impl StudyConfig {
             backbone.to_mlp()?.validate()?;
         }
         let distinct = |key: &str, labels: Vec<String>| match first_repeated(labels.iter()) {
-            Some(label) => Err(Error::value(key, format!("two tables called {label:?}"), "told apart by a `name` each")),
+            Some(label) => Err(Error::value(
+                key,
+                format!("two tables called {label:?}"),
+                "told apart by a `name` each",
+            )),
             None => Ok(()),
         };
-        distinct("problem", self.problem.iter().map(|p| slug(&p.label())).collect())?;
-        distinct("method", self.method.iter().map(|m| slug(m.label())).collect())?;
-        distinct("backbone", self.backbone.iter().map(|b| slug(&b.label())).collect())?;
+        distinct(
+            "problem",
+            self.problem.iter().map(|p| slug(&p.label())).collect(),
+        )?;
+        distinct(
+            "method",
+            self.method.iter().map(|m| slug(m.label())).collect(),
+        )?;
+        distinct(
+            "backbone",
+            self.backbone.iter().map(|b| slug(&b.label())).collect(),
+        )?;
         for run in self.combinations() {
             feasible_record::validate_name("run", &run.run_name())?;
         }
@@ -196,7 +230,9 @@ fn first_repeated<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {
 fn slug(label: &str) -> String {
     let mut slug = String::new();
     for c in label.chars() {
-        if c.is_ascii_alphanumeric() || (c == '.' && slug.ends_with(|last: char| last.is_ascii_alphanumeric())) {
+        if c.is_ascii_alphanumeric()
+            || (c == '.' && slug.ends_with(|last: char| last.is_ascii_alphanumeric()))
+        {
             slug.push(c.to_ascii_lowercase());
         } else if !slug.is_empty() && !slug.ends_with(['-', '.']) {
             slug.push('-');
@@ -219,10 +255,19 @@ mod tests {
     fn defaults_are_the_published_ones() {
         let study = StudyConfig::from_toml(SMALL).unwrap();
         let run = &study.combinations()[0];
-        assert_eq!(run.backbone.to_mlp().unwrap(), feasible_nn::MlpConfig::default());
+        assert_eq!(
+            run.backbone.to_mlp().unwrap(),
+            feasible_nn::MlpConfig::default()
+        );
         assert_eq!(run.problem.size(), feasible_data::Size::default());
         assert_eq!(run.problem.published_seed(), 17);
-        assert_eq!((run.training.optimizer.learning_rate, run.training.optimizer.epsilon), (1e-4, 1e-8));
+        assert_eq!(
+            (
+                run.training.optimizer.learning_rate,
+                run.training.optimizer.epsilon
+            ),
+            (1e-4, 1e-8)
+        );
         assert_eq!(run.run_name(), "dc3-simple-100-50-50_soft_mlp-200-200_s1");
     }
 
@@ -238,24 +283,66 @@ mod tests {
     #[test]
     fn bad_values_name_key_value_and_need() {
         for (from, to, expected) in [
-            ("epochs = 2", "epochs = 0", "`training.epochs` is 0, must be at least 1"),
-            ("seeds = [1]", "seeds = []", "`seeds` is empty, must be at least one seed"),
-            ("seeds = [1]", "seeds = [1, 1]", "`seeds` is 1 twice, must be different numbers"),
-            ("kind = 'soft'", "kind = 'soft'\n[[method]]\nkind = 'soft'", "two tables called \"soft\""),
-            ("kind = 'soft'", "kind = 'soft'\nsoft_epochs = 1", "`soft_epochs` does not apply to method kind \"soft\""),
-            ("kind = 'soft'", "kind = 'soft'\ndamping = 1.0", "`damping` does not apply to method kind \"soft\""),
-            ("kind = 'soft'", "kind = 'snarenet'\ndamping = -1.0", "`method.damping` is -1, must be"),
-            ("recipe = 'dc3-simple'", "recipe = 'dc3-simple'\nequalities = 100", "`problem` is size: eq is 100, must be less than n = 100"),
-            ("batch = 10", "batch = 10\noptimizer = { kind = 'adam', momentum = 0.5 }", "`momentum` does not apply to optimizer kind \"adam\""),
+            (
+                "epochs = 2",
+                "epochs = 0",
+                "`training.epochs` is 0, must be at least 1",
+            ),
+            (
+                "seeds = [1]",
+                "seeds = []",
+                "`seeds` is empty, must be at least one seed",
+            ),
+            (
+                "seeds = [1]",
+                "seeds = [1, 1]",
+                "`seeds` is 1 twice, must be different numbers",
+            ),
+            (
+                "kind = 'soft'",
+                "kind = 'soft'\n[[method]]\nkind = 'soft'",
+                "two tables called \"soft\"",
+            ),
+            (
+                "kind = 'soft'",
+                "kind = 'soft'\nsoft_epochs = 1",
+                "`soft_epochs` does not apply to method kind \"soft\"",
+            ),
+            (
+                "kind = 'soft'",
+                "kind = 'soft'\ndamping = 1.0",
+                "`damping` does not apply to method kind \"soft\"",
+            ),
+            (
+                "kind = 'soft'",
+                "kind = 'snarenet'\ndamping = -1.0",
+                "`method.damping` is -1, must be",
+            ),
+            (
+                "recipe = 'dc3-simple'",
+                "recipe = 'dc3-simple'\nequalities = 100",
+                "`problem` is size: eq is 100, must be less than n = 100",
+            ),
+            (
+                "batch = 10",
+                "batch = 10\noptimizer = { kind = 'adam', momentum = 0.5 }",
+                "`momentum` does not apply to optimizer kind \"adam\"",
+            ),
         ] {
             let message = refusal(&SMALL.replace(from, to));
-            assert!(message.contains(expected), "{message}\nshould contain {expected}");
+            assert!(
+                message.contains(expected),
+                "{message}\nshould contain {expected}"
+            );
         }
     }
 
     #[test]
     fn a_study_round_trips_through_json() {
-        let text = SMALL.replace("kind = 'soft'", "kind = 'snarenet'\nrelaxation = { schedule = 'harmonic' }");
+        let text = SMALL.replace(
+            "kind = 'soft'",
+            "kind = 'snarenet'\nrelaxation = { schedule = 'harmonic' }",
+        );
         let study = StudyConfig::from_toml(&text).unwrap();
         let json = serde_json::to_string(&study).unwrap();
         assert_eq!(serde_json::from_str::<StudyConfig>(&json).unwrap(), study);
@@ -263,7 +350,10 @@ mod tests {
 
     #[test]
     fn slugs_are_plain_folder_names() {
-        assert_eq!(slug("SnareNet + relaxation (1e-6)"), "snarenet-relaxation-1e-6");
+        assert_eq!(
+            slug("SnareNet + relaxation (1e-6)"),
+            "snarenet-relaxation-1e-6"
+        );
         assert_eq!(slug("../a..b/"), "a.b");
     }
 }

@@ -4,8 +4,14 @@ use crate::{Error, StudyConfig};
 
 pub(super) fn study(text: &str, file: &str) -> Result<StudyConfig, Error> {
     let study: StudyConfig = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        Error::Syntax { file: file.to_owned(), line, message: with_suggestion(error.message()) }
+        let line = error
+            .span()
+            .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        Error::Syntax {
+            file: file.to_owned(),
+            line,
+            message: with_suggestion(error.message()),
+        }
     })?;
     study.validate()?;
     Ok(study)
@@ -19,11 +25,15 @@ fn with_suggestion(message: &str) -> String {
         return message.to_owned();
     }
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let Some(unknown) = quoted.next() else { return message.to_owned() };
+    let Some(unknown) = quoted.next() else {
+        return message.to_owned();
+    };
     let nearest = quoted.map(|known| (distance(unknown, known), known)).min();
     match nearest {
         // More than half of the letters wrong is no typing error.
-        Some((edits, known)) if 2 * edits <= unknown.chars().count().max(2) => format!("{message}; did you mean `{known}`?"),
+        Some((edits, known)) if 2 * edits <= unknown.chars().count().max(2) => {
+            format!("{message}; did you mean `{known}`?")
+        }
         _ => message.to_owned(),
     }
 }
@@ -35,7 +45,9 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, x) in a.chars().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
         for (j, y) in b.iter().enumerate() {
-            let cost = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            let cost = (diagonal + usize::from(x != *y))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
             diagonal = std::mem::replace(&mut row[j + 1], cost);
         }
     }
@@ -48,7 +60,12 @@ mod tests {
 
     #[test]
     fn distances_match_counts_by_hand() {
-        for (a, b, edits) in [("", "abc", 3), ("epoch", "epochs", 1), ("bacth", "batch", 2), ("kitten", "sitting", 3)] {
+        for (a, b, edits) in [
+            ("", "abc", 3),
+            ("epoch", "epochs", 1),
+            ("bacth", "batch", 2),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(a, b), edits, "{a} {b}");
             assert_eq!(distance(b, a), edits, "{b} {a}");
         }
@@ -58,7 +75,10 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line_and_the_nearest_key() {
         let text = "name = \"a\"\nseeds = [1]\n\n[problem]\nrecipe = \"dc3-simple\"\n\n[training]\nepoch = 3\nbatch = 5\n[[method]]\nkind = \"soft\"\n";
         let message = study(text, "s.toml").unwrap_err().to_string();
-        assert!(message.starts_with("s.toml, line 8: unknown field `epoch`"), "{message}");
+        assert!(
+            message.starts_with("s.toml, line 8: unknown field `epoch`"),
+            "{message}"
+        );
         assert!(message.ends_with("did you mean `epochs`?"), "{message}");
     }
 
@@ -67,14 +87,21 @@ mod tests {
         let good = "name = \"a\"\nseeds = [1]\nproblem = { recipe = \"dc3-simple\" }\ntraining = { epochs = 3, batch = 5 }\n[[method]]\nkind = \"soft\"\n";
         assert!(study(good, "s").is_ok());
         for (from, to, expected) in [
-            ("\"soft\"", "\"snarnet\"", "s, line 6: unknown variant `snarnet`"),
+            (
+                "\"soft\"",
+                "\"snarnet\"",
+                "s, line 6: unknown variant `snarnet`",
+            ),
             ("\"soft\"", "\"snarnet\"", "did you mean `snarenet`?"),
             ("epochs = 3", "epochs = \"3\"", "s, line 4: "),
             ("seeds = [1]", "seeds = [1", "s, line "),
             ("kind = \"soft\"", "name = \"x\"", "missing field `kind`"),
         ] {
             let message = study(&good.replace(from, to), "s").unwrap_err().to_string();
-            assert!(message.contains(expected), "{message}\nshould contain {expected}");
+            assert!(
+                message.contains(expected),
+                "{message}\nshould contain {expected}"
+            );
         }
     }
 }

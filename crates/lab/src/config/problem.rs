@@ -48,7 +48,12 @@ fn published_samples() -> usize {
 impl ProblemConfig {
     /// The instance's dimensions.
     pub fn size(&self) -> Size {
-        Size { n: self.variables, eq: self.equalities, ineq: self.inequalities, samples: self.samples }
+        Size {
+            n: self.variables,
+            eq: self.equalities,
+            ineq: self.inequalities,
+            samples: self.samples,
+        }
     }
 
     /// The instance's seed: the one given, or the published one.
@@ -59,12 +64,16 @@ impl ProblemConfig {
     /// Its name in tables and, made plain, in folder names.
     pub fn label(&self) -> String {
         let Size { n, eq, ineq, .. } = self.size();
-        self.name.clone().unwrap_or_else(|| format!("{} {n}/{eq}/{ineq}", self.recipe))
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("{} {n}/{eq}/{ineq}", self.recipe))
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
         self.size().validate().map_err(|error| match error {
-            feasible_data::Error::Size { .. } => Error::value("problem", error, "a size that an instance can have"),
+            feasible_data::Error::Size { .. } => {
+                Error::value("problem", error, "a size that an instance can have")
+            }
             other => other.into(),
         })
     }

@@ -34,7 +34,8 @@ pub struct TrainingConfig {
     /// Epochs between validations. Default 1. The last epoch always has one.
     #[serde(default = "one")]
     pub validate_every: usize,
-    /// Steps between recorded steps. Default 1. Epoch means are over recorded steps.
+    /// Steps between recorded steps. Default 1. An epoch's losses are means over all its steps, its
+    /// violations and iterations over the recorded ones.
     #[serde(default = "one")]
     pub record_steps_every: usize,
 }
@@ -135,7 +136,11 @@ impl Default for OptimizerConfig {
 impl OptimizerConfig {
     fn validate(&self) -> Result<(), Error> {
         let inapplicable = |key: &str, kind: &str| {
-            Err(Error::value("training.optimizer", format!("set with `{key}`: `{key}` does not apply to optimizer kind {kind:?}"), format!("without `{key}`")))
+            Err(Error::value(
+                "training.optimizer",
+                format!("set with `{key}`: `{key}` does not apply to optimizer kind {kind:?}"),
+                format!("without `{key}`"),
+            ))
         };
         let kind = match self.kind {
             OptimizerKind::Adam => "adam",
@@ -151,15 +156,44 @@ impl OptimizerConfig {
         let fraction = "at least 0 and less than 1";
         let positive = "finite and greater than 0";
         for (key, value, ok, expected) in [
-            ("learning_rate", self.learning_rate, self.learning_rate > 0.0, positive),
+            (
+                "learning_rate",
+                self.learning_rate,
+                self.learning_rate > 0.0,
+                positive,
+            ),
             ("epsilon", self.epsilon, self.epsilon > 0.0, positive),
-            ("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), fraction),
-            ("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), fraction),
-            ("momentum", self.momentum.unwrap_or(0.0), (0.0..1.0).contains(&self.momentum.unwrap_or(0.0)), fraction),
-            ("weight_decay", self.weight_decay.unwrap_or(0.0), self.weight_decay.unwrap_or(0.0) >= 0.0, "finite and at least 0"),
+            (
+                "beta1",
+                self.beta1,
+                (0.0..1.0).contains(&self.beta1),
+                fraction,
+            ),
+            (
+                "beta2",
+                self.beta2,
+                (0.0..1.0).contains(&self.beta2),
+                fraction,
+            ),
+            (
+                "momentum",
+                self.momentum.unwrap_or(0.0),
+                (0.0..1.0).contains(&self.momentum.unwrap_or(0.0)),
+                fraction,
+            ),
+            (
+                "weight_decay",
+                self.weight_decay.unwrap_or(0.0),
+                self.weight_decay.unwrap_or(0.0) >= 0.0,
+                "finite and at least 0",
+            ),
         ] {
             if !ok || !value.is_finite() {
-                return Err(Error::value(format!("training.optimizer.{key}"), value, expected));
+                return Err(Error::value(
+                    format!("training.optimizer.{key}"),
+                    value,
+                    expected,
+                ));
             }
         }
         Ok(())
@@ -180,14 +214,22 @@ pub struct PenaltyConfig {
 
 impl Default for PenaltyConfig {
     fn default() -> Self {
-        Self { upper: 10.0, lower: 10.0, form: PenaltyForm::Squared }
+        Self {
+            upper: 10.0,
+            lower: 10.0,
+            form: PenaltyForm::Squared,
+        }
     }
 }
 
 impl PenaltyConfig {
     /// The penalty it describes.
     pub fn to_penalty(self) -> SoftPenalty {
-        SoftPenalty { upper_weight: self.upper, lower_weight: self.lower, form: self.form }
+        SoftPenalty {
+            upper_weight: self.upper,
+            lower_weight: self.lower,
+            form: self.form,
+        }
     }
 }
 
@@ -226,14 +268,22 @@ impl TrainingConfig {
             ("record_steps_every", self.record_steps_every, 1),
         ] {
             if value < least {
-                return Err(Error::value(format!("training.{key}"), value, format!("at least {least}")));
+                return Err(Error::value(
+                    format!("training.{key}"),
+                    value,
+                    format!("at least {least}"),
+                ));
             }
         }
         self.optimizer.validate()?;
         let penalty = self.penalty;
         for (key, weight) in [("upper", penalty.upper), ("lower", penalty.lower)] {
             if !(weight >= 0.0 && weight.is_finite()) {
-                return Err(Error::value(format!("training.penalty.{key}"), weight, "finite and at least 0"));
+                return Err(Error::value(
+                    format!("training.penalty.{key}"),
+                    weight,
+                    "finite and at least 0",
+                ));
             }
         }
         Ok(())

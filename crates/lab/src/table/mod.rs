@@ -76,7 +76,9 @@ impl Column {
     }
 
     fn of(self, metrics: &[Metric]) -> Option<f64> {
-        let test = |name: &str| feasible_record::summary::last(metrics, name).map(|observed| observed.value);
+        let test = |name: &str| {
+            feasible_record::summary::last(metrics, name).map(|observed| observed.value)
+        };
         match self {
             Self::GapMax => test("test.gap_max"),
             Self::GapGmean => test("test.gap_gmean"),
@@ -86,7 +88,10 @@ impl Column {
             Self::Objective => test("test.objective"),
             Self::TestSeconds => test("test.seconds"),
             Self::EpochSeconds => {
-                let seconds: Vec<f64> = metrics.iter().filter_map(|metric| metric.value("epoch.seconds")).collect();
+                let seconds: Vec<f64> = metrics
+                    .iter()
+                    .filter_map(|metric| metric.value("epoch.seconds"))
+                    .collect();
                 (!seconds.is_empty()).then(|| seconds.iter().sum::<f64>() / seconds.len() as f64)
             }
         }
@@ -166,16 +171,28 @@ impl Table {
             study_runs(folder)?
         } else {
             let list = list_runs(folder)?;
-            list.runs.into_iter().map(Ok).chain(list.problems.into_iter().map(Err)).collect()
+            list.runs
+                .into_iter()
+                .map(Ok)
+                .chain(list.problems.into_iter().map(Err))
+                .collect()
         };
         for run in list {
             match run {
                 Ok(reader) => runs.push(reader),
-                Err(problem) => unfinished.push(Unfinished { study: String::new(), run: String::new(), reason: problem.to_string() }),
+                Err(problem) => unfinished.push(Unfinished {
+                    study: String::new(),
+                    run: String::new(),
+                    reason: problem.to_string(),
+                }),
             }
         }
         if runs.is_empty() && unfinished.is_empty() {
-            return Err(Error::value("folder", folder.display(), "a runs folder, or a study's folder in it, with at least one run"));
+            return Err(Error::value(
+                "folder",
+                folder.display(),
+                "a runs folder, or a study's folder in it, with at least one run",
+            ));
         }
         let mut table = Self::of_runs(&runs)?;
         table.unfinished.extend(unfinished);
@@ -192,7 +209,11 @@ impl Table {
         for run in runs {
             let document = run.document();
             let mut leave_out = |reason: String| {
-                unfinished.push(Unfinished { study: run.study().to_owned(), run: run.run().to_owned(), reason });
+                unfinished.push(Unfinished {
+                    study: run.study().to_owned(),
+                    run: run.run().to_owned(),
+                    reason,
+                });
             };
             let config: RunConfig = match serde_json::from_value(document.info.config.clone()) {
                 Ok(config) => config,
@@ -201,13 +222,33 @@ impl Table {
                     continue;
                 }
             };
-            let key = [run.study().to_owned(), config.problem.label(), config.method.label().to_owned(), config.backbone.label()];
-            let index = groups.iter().position(|group| group.row.key() == key).unwrap_or_else(|| {
-                let [study, problem, method, backbone] = key;
-                let row = Row { study, problem, method, backbone, finished: 0, runs: 0, cells: Vec::new() };
-                groups.push(Group { row, start: document.start, values: vec![Vec::new(); Column::ALL.len()] });
-                groups.len() - 1
-            });
+            let key = [
+                run.study().to_owned(),
+                config.problem.label(),
+                config.method.label().to_owned(),
+                config.backbone.label(),
+            ];
+            let index = groups
+                .iter()
+                .position(|group| group.row.key() == key)
+                .unwrap_or_else(|| {
+                    let [study, problem, method, backbone] = key;
+                    let row = Row {
+                        study,
+                        problem,
+                        method,
+                        backbone,
+                        finished: 0,
+                        runs: 0,
+                        cells: Vec::new(),
+                    };
+                    groups.push(Group {
+                        row,
+                        start: document.start,
+                        values: vec![Vec::new(); Column::ALL.len()],
+                    });
+                    groups.len() - 1
+                });
             let group = &mut groups[index];
             group.row.runs += 1;
             group.start = group.start.min(document.start);
@@ -222,7 +263,11 @@ impl Table {
             }
         }
         groups.sort_by_key(|group| group.start);
-        let mut rows: Vec<Row> = groups.into_iter().filter(|group| group.row.finished > 0).map(Group::into_row).collect();
+        let mut rows: Vec<Row> = groups
+            .into_iter()
+            .filter(|group| group.row.finished > 0)
+            .map(Group::into_row)
+            .collect();
         mark_best(&mut rows);
         Ok(Self { rows, unfinished })
     }
@@ -230,7 +275,14 @@ impl Table {
 
 impl Group {
     fn into_row(self) -> Row {
-        let cells = self.values.iter().map(|values| Cell { spread: Spread::of(values), best: false }).collect();
+        let cells = self
+            .values
+            .iter()
+            .map(|values| Cell {
+                spread: Spread::of(values),
+                best: false,
+            })
+            .collect();
         Row { cells, ..self.row }
     }
 }
@@ -242,18 +294,29 @@ impl Row {
     }
 
     fn key(&self) -> [String; 4] {
-        [self.study.clone(), self.problem.clone(), self.method.clone(), self.backbone.clone()]
+        [
+            self.study.clone(),
+            self.problem.clone(),
+            self.method.clone(),
+            self.backbone.clone(),
+        ]
     }
 
     fn competes_with(&self, other: &Self) -> bool {
-        (&self.study, &self.problem, &self.backbone) == (&other.study, &other.problem, &other.backbone)
+        (&self.study, &self.problem, &self.backbone)
+            == (&other.study, &other.problem, &other.backbone)
     }
 
     /// Means of non-negative figures are within the tolerance only if every seed is near it.
     fn is_feasible(&self) -> bool {
         [Column::InequalityMax, Column::EqualityMax]
             .iter()
-            .all(|&column| self.cell(column).spread.mean.is_some_and(|mean| mean <= FEASIBILITY_TOLERANCE))
+            .all(|&column| {
+                self.cell(column)
+                    .spread
+                    .mean
+                    .is_some_and(|mean| mean <= FEASIBILITY_TOLERANCE)
+            })
     }
 }
 
@@ -264,9 +327,15 @@ fn mark_best(rows: &mut [Row]) {
         let best: Vec<bool> = rows
             .iter()
             .map(|row| {
-                let Some(mean) = row.cells[index].spread.mean.filter(|_| eligible(row)) else { return false };
-                let rivals = rows.iter().filter(|other| row.competes_with(other) && eligible(other));
-                let means: Vec<f64> = rivals.filter_map(|other| other.cells[index].spread.mean).collect();
+                let Some(mean) = row.cells[index].spread.mean.filter(|_| eligible(row)) else {
+                    return false;
+                };
+                let rivals = rows
+                    .iter()
+                    .filter(|other| row.competes_with(other) && eligible(other));
+                let means: Vec<f64> = rivals
+                    .filter_map(|other| other.cells[index].spread.mean)
+                    .collect();
                 // The best of one, or of equals all round, is no news.
                 means.iter().all(|&other| mean <= other) && means.iter().any(|&other| mean < other)
             })
@@ -288,11 +357,17 @@ fn in_words(run: &RunReader) -> Result<String, Error> {
 
 fn is_study(folder: &Path) -> Result<bool, Error> {
     let entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
-    Ok(entries.flatten().any(|entry| entry.path().join("run.json").is_file()))
+    Ok(entries
+        .flatten()
+        .any(|entry| entry.path().join("run.json").is_file()))
 }
 
 fn study_runs(folder: &Path) -> Result<Vec<Result<RunReader, feasible_record::Error>>, Error> {
-    let mut folders: Vec<_> = fs::read_dir(folder).map_err(Error::io("read", folder))?.flatten().map(|entry| entry.path()).collect();
+    let mut folders: Vec<_> = fs::read_dir(folder)
+        .map_err(Error::io("read", folder))?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     folders.retain(|path| path.is_dir());
     folders.sort();
     Ok(folders.iter().map(RunReader::open).collect())
