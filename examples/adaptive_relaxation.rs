@@ -15,7 +15,7 @@ use feasible::repair::{
 };
 use feasible::{Violations, host};
 
-const EPOCHS: usize = 40;
+const EPOCHS: usize = 120;
 const BATCH: usize = 100;
 
 fn main() -> anyhow::Result<()> {
@@ -88,11 +88,11 @@ fn main() -> anyhow::Result<()> {
             count += values.dims()[0];
             let loss = values.sum() + violation.square().sum() * 10.0;
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
-            network = optimizer.step(1e-3, network, gradients);
+            network = optimizer.step(3e-3, network, gradients);
         }
-        if epoch % 5 == 0 || epoch + 1 == EPOCHS {
+        if epoch % 15 == 0 || epoch + 1 == EPOCHS {
             println!(
-                "epoch {epoch:2}: ε {widest:.3}, mean objective {:.4}",
+                "epoch {epoch:3}: ε {widest:.3}, mean objective {:.4}",
                 objective / count as f64
             );
         }

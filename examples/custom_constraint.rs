@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
 
     // What an untrained network might say.
     let raw =
-        f64_tensor(vec![0.4, 0.9, 0.8, 0.7, 0.3, -0.2, 0.1, 0.9, -0.7], [3, 3]).require_grad();
+        f64_tensor(vec![0.4, 0.9, 0.8, 0.7, 0.9, -0.6, 0.1, 0.9, -0.7], [3, 3]).require_grad();
     arm.check(raw.clone())?;
     let before = Violations::of(&arm, raw.clone()).summary(1e-8)?;
     let settings = SnareNetSettings {

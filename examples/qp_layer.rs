@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     let bought = purchases(x.clone().matmul(truth))?.x;
 
     let config = MlpConfig {
-        hidden: vec![32],
+        hidden: vec![],
         batch_norm: false,
         dropout: 0.0,
         ..Default::default()

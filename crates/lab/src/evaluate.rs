@@ -240,3 +240,89 @@ impl Evaluation {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{DType, Device};
+    use feasible_core::{Affine, Bounds};
+
+    /// y₁ = 1, y₁ + y₂ ≤ 2.
+    fn constraints(device: &Device) -> Affine {
+        let tensor =
+            |values: &[f64]| host::write(values.to_vec(), [values.len()], device, DType::F64);
+        let rows = host::write(vec![1.0, 0.0, 1.0, 1.0], [2, 2], device, DType::F64);
+        let bounds = Bounds::shared(tensor(&[1.0, f64::NEG_INFINITY]), tensor(&[1.0, 2.0]));
+        Affine::shared(rows, bounds.unwrap()).unwrap()
+    }
+
+    fn figures_of(y: [[f64; 2]; 3], objective: [f64; 3], references: [f64; 3]) -> Evaluation {
+        let device = Device::flex();
+        let constraints = constraints(&device);
+        let y = host::write(y.concat(), [3, 2], &device, DType::F64);
+        let violations = Violations::of(&constraints, y);
+        figures(
+            &objective,
+            &[3.0, 0.0, 0.0],
+            &violations,
+            &constraints,
+            &references,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn every_figure_matches_a_count_by_hand() {
+        // Violations (equality, inequality): (0.5, 1.5), (0, 0), (0.05, 0).
+        let found = figures_of(
+            [[1.5, 2.0], [1.0, 0.0], [1.05, 0.0]],
+            [1.0, 2.0, 3.0],
+            [5.0, 2.0 - 1e-5, 1.0],
+        );
+        assert_eq!((found.loss, found.objective), (3.0, 2.0));
+        assert_eq!(found.gap_max, 2.0);
+        assert!((found.gap_mean - (-4.0 + 1e-5 + 2.0) / 3.0).abs() < 1e-12);
+        let gmean = (1e-16f64 * 1e-5 * 2.0).cbrt();
+        assert!((found.gap_gmean / gmean - 1.0).abs() < 1e-9); // rounding of 2 − 1e-5
+        assert_eq!(
+            (
+                found.violation_max,
+                found.inequality_max,
+                found.equality_max
+            ),
+            (1.5, 1.5, 0.5)
+        );
+        assert_eq!(
+            (found.inequalities_violated, found.equalities_violated),
+            (1.0 / 3.0, 2.0 / 3.0)
+        );
+        assert!((found.inequality_gmean / (1.5f64 * 1e-32).cbrt() - 1.0).abs() < 1e-12);
+        assert_eq!(
+            (found.feasible, found.solved, found.samples),
+            ([2, 1, 1], 1, 3)
+        );
+    }
+
+    #[test]
+    fn a_sample_without_a_reference_is_left_out_of_gaps_alone() {
+        let y = [[1.0, 0.0]; 3];
+        let found = figures_of(y, [1.0, 2.0, 3.0], [0.5, f64::NAN, 1.0]);
+        assert_eq!(
+            (found.gap_max, found.gap_mean, found.unreferenced),
+            (2.0, 1.25, 1)
+        );
+        assert_eq!(found.objective, 2.0);
+        assert!(figures_of(y, [1.0; 3], [f64::NAN; 3]).gap_max.is_nan());
+    }
+
+    #[test]
+    fn a_prediction_that_is_not_a_number_is_never_feasible() {
+        let found = figures_of(
+            [[f64::NAN, 0.0], [1.0, 0.0], [1.0, 0.0]],
+            [f64::NAN, 2.0, 3.0],
+            [0.0; 3],
+        );
+        assert!(found.violation_max.is_nan() && found.gap_max.is_nan() && found.gap_gmean.is_nan());
+        assert_eq!(found.feasible, [2, 2, 2]);
+    }
+}
