@@ -34,12 +34,13 @@ mod trainer;
 pub use checkpoint::{Best, Checkpoint, Progress};
 pub use config::{
     BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind, OptimizerConfig,
-    OptimizerKind, PenaltyConfig, Precision, ProblemConfig, RelaxationConfig, RowsConfig,
-    RunConfig, ScheduleConfig, SnareNetConfig, StoppingConfig, StudyConfig, TrainingConfig,
+    OptimizerKind, PenaltyConfig, Precision, ProblemConfig, RelaxationConfig, RunConfig,
+    StudyConfig, TrainingConfig,
 };
 pub use device::device;
 pub use error::Error;
 pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
+pub use feasible_repair::{RowPolicy, RowWeights, Schedule, SnareNetSettings, Stopping};
 pub use figures::{StepDetails, StepFigures};
 pub use method::{Method, Repaired};
 pub use observer::{Beginning, EpochSummary, Event, Observer, Silent};

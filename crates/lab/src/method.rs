@@ -1,10 +1,10 @@
 use burn::tensor::Tensor;
 use feasible_convex::{ConvexSettings, OnFailure, Projection, Status};
 use feasible_core::Constraints;
-use feasible_repair::{RowPolicy, SnareNet, SnareNetSettings, Stopping};
+use feasible_repair::SnareNet;
 
 use crate::Error;
-use crate::config::{MethodConfig, MethodKind, RowsConfig, SnareNetConfig, StoppingConfig};
+use crate::config::{MethodConfig, MethodKind};
 
 /// A differentiable map from a raw prediction to one that satisfies the constraints, as far as the
 /// method goes.
@@ -45,7 +45,7 @@ impl Method {
                 };
                 Self::Projection(Projection::new(settings)?)
             }
-            MethodKind::SnareNet(settings) => Self::SnareNet(SnareNet::new(snarenet(settings))?),
+            MethodKind::SnareNet(settings) => Self::SnareNet(SnareNet::new(*settings)?),
         })
     }
 
@@ -96,22 +96,5 @@ impl Method {
                 })
             }
         }
-    }
-}
-
-fn snarenet(config: &SnareNetConfig) -> SnareNetSettings {
-    SnareNetSettings {
-        max_iterations: config.max_iterations,
-        tolerance: config.tolerance,
-        damping: config.damping,
-        rows: match config.rows {
-            RowsConfig::All => RowPolicy::All,
-            RowsConfig::Violated => RowPolicy::Violated,
-        },
-        stopping: match config.stopping {
-            StoppingConfig::PerSample => Stopping::PerSample,
-            StoppingConfig::WholeBatch => Stopping::WholeBatch,
-        },
-        ..SnareNetSettings::default()
     }
 }

@@ -5,10 +5,10 @@ use burn::tensor::{DType, Tensor};
 use feasible_core::{Bounds, Constraints, SoftPenalty, Violations, host};
 use feasible_data::Part;
 use feasible_nn::Mlp;
-use feasible_repair::{AdaptiveRelaxation, RelaxationSettings, Schedule};
+use feasible_repair::{AdaptiveRelaxation, RelaxationSettings};
 
 use crate::checkpoint::{Best, Checkpoint, Progress};
-use crate::config::{RunConfig, ScheduleConfig};
+use crate::config::RunConfig;
 use crate::evaluate::{self, Evaluation, FEASIBILITY_TOLERANCE, evaluate, mean};
 use crate::figures::{StepDetails, StepFigures};
 use crate::random::{Purpose, derive, permutation};
@@ -345,13 +345,8 @@ fn relaxation(config: &RunConfig, task: &Task) -> Result<Option<AdaptiveRelaxati
     let Some(relaxation) = config.method.relaxation else {
         return Ok(None);
     };
-    let schedule = match relaxation.schedule {
-        ScheduleConfig::Linear => Schedule::Linear,
-        ScheduleConfig::Harmonic => Schedule::Harmonic,
-        ScheduleConfig::LinearHarmonic => Schedule::LinearHarmonic,
-    };
     let settings = RelaxationSettings {
-        schedule,
+        schedule: relaxation.schedule,
         decay_epochs: config
             .method
             .decay_epochs(config.training.epochs)

@@ -128,7 +128,7 @@ fn a_projection_reaches_the_closed_form_optimum() {
     let references = task.references(None, &mut |_, _| {}).unwrap();
     for kind in [
         MethodKind::Projection,
-        MethodKind::SnareNet(feasible_lab::SnareNetConfig::default()),
+        MethodKind::SnareNet(feasible_lab::SnareNetSettings::default()),
     ] {
         let found = train(
             &config(MethodConfig::new(kind.clone()), 150),
@@ -190,7 +190,7 @@ fn a_step_follows_the_gradient_of_the_summed_loss() {
     for kind in [
         MethodKind::Soft,
         MethodKind::Projection,
-        MethodKind::SnareNet(feasible_lab::SnareNetConfig {
+        MethodKind::SnareNet(feasible_lab::SnareNetSettings {
             tolerance: 1e-12,
             ..Default::default()
         }),

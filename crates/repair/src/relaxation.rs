@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// All are zero from s = T on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// ε₀ (1 − s/T).
     #[default]

@@ -27,7 +27,7 @@ pub struct SnareNetSettings {
 
 /// Weights of the rows in the least-squares step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum RowWeights {
     /// All one, as published.
     #[default]

@@ -1,3 +1,4 @@
+use feasible_repair::{RowPolicy, RowWeights, Schedule, SnareNetSettings, Stopping};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -25,54 +26,7 @@ pub enum MethodKind {
     /// The Euclidean projection onto the constraints, which must be convex.
     Projection,
     /// SnareNet's Newton-type repair.
-    SnareNet(SnareNetConfig),
-}
-
-/// Settings of SnareNet's repair; the defaults are the published ones, but for `stopping`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SnareNetConfig {
-    /// Largest residual or step, in the infinity norm, at which a sample is done. Default 1e-8.
-    pub tolerance: f64,
-    /// λ ≥ 0. Default 1e-2.
-    pub damping: f64,
-    /// Most iterations. Default 100.
-    pub max_iterations: usize,
-    /// Which rows take part in a step. Default all.
-    pub rows: RowsConfig,
-    /// When iterations end. Default per sample.
-    pub stopping: StoppingConfig,
-}
-
-impl Default for SnareNetConfig {
-    fn default() -> Self {
-        Self {
-            tolerance: 1e-8,
-            damping: 1e-2,
-            max_iterations: 100,
-            rows: RowsConfig::All,
-            stopping: StoppingConfig::PerSample,
-        }
-    }
-}
-
-/// Which rows take part in a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RowsConfig {
-    /// All of them, as published.
-    All,
-    /// Equalities and violated rows.
-    Violated,
-}
-
-/// When iterations end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StoppingConfig {
-    /// Each sample by itself.
-    PerSample,
-    /// All samples with the last one, as published.
-    WholeBatch,
+    SnareNet(SnareNetSettings),
 }
 
 /// Adaptive relaxation: the box is `[l − ε, u + ε]`, with ε falling from the largest violation of
@@ -82,23 +36,10 @@ pub enum StoppingConfig {
 pub struct RelaxationConfig {
     /// How ε falls. Default linear.
     #[serde(default)]
-    pub schedule: ScheduleConfig,
+    pub schedule: Schedule,
     /// Epochs until ε is 0. Default half of the epochs that are not soft.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay_epochs: Option<usize>,
-}
-
-/// How ε falls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScheduleConfig {
-    /// In equal steps.
-    #[default]
-    Linear,
-    /// As 1/(epoch + 1).
-    Harmonic,
-    /// Linear first, harmonic after.
-    LinearHarmonic,
 }
 
 impl MethodConfig {
@@ -215,9 +156,11 @@ struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_iterations: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rows: Option<RowsConfig>,
+    rows: Option<RowPolicy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    stopping: Option<StoppingConfig>,
+    stopping: Option<Stopping>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weights: Option<RowWeights>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     soft_epochs: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,6 +185,7 @@ impl TryFrom<Table> for MethodConfig {
             ("max_iterations", table.max_iterations.is_some()),
             ("rows", table.rows.is_some()),
             ("stopping", table.stopping.is_some()),
+            ("weights", table.weights.is_some()),
         ];
         let layer_keys = [
             ("soft_epochs", table.soft_epochs.is_some()),
@@ -251,13 +195,14 @@ impl TryFrom<Table> for MethodConfig {
             Kind::Soft => (MethodKind::Soft, "soft", &[&repair_keys, &layer_keys]),
             Kind::Projection => (MethodKind::Projection, "projection", &[&repair_keys]),
             Kind::Snarenet => {
-                let default = SnareNetConfig::default();
-                let settings = SnareNetConfig {
+                let default = SnareNetSettings::default();
+                let settings = SnareNetSettings {
                     tolerance: table.tolerance.unwrap_or(default.tolerance),
                     damping: table.damping.unwrap_or(default.damping),
                     max_iterations: table.max_iterations.unwrap_or(default.max_iterations),
                     rows: table.rows.unwrap_or(default.rows),
                     stopping: table.stopping.unwrap_or(default.stopping),
+                    weights: table.weights.unwrap_or(default.weights),
                 };
                 (MethodKind::SnareNet(settings), "snarenet", &[])
             }
@@ -294,6 +239,7 @@ impl From<MethodConfig> for Table {
             max_iterations: settings.as_ref().map(|s| s.max_iterations),
             rows: settings.as_ref().map(|s| s.rows),
             stopping: settings.as_ref().map(|s| s.stopping),
+            weights: settings.as_ref().map(|s| s.weights),
             soft_epochs: (kind != Kind::Soft).then_some(method.soft_epochs),
             relaxation: method.relaxation,
         }

@@ -8,10 +8,7 @@ mod problem;
 mod training;
 
 pub use backbone::{BackboneConfig, BackboneKind};
-pub use method::{
-    MethodConfig, MethodKind, RelaxationConfig, RowsConfig, ScheduleConfig, SnareNetConfig,
-    StoppingConfig,
-};
+pub use method::{MethodConfig, MethodKind, RelaxationConfig};
 pub use problem::ProblemConfig;
 pub use training::{
     DeviceKind, OptimizerConfig, OptimizerKind, PenaltyConfig, Precision, TrainingConfig,

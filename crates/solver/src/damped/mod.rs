@@ -49,7 +49,7 @@ pub struct DampedProblem<'a> {
 
 /// Which rows enter J.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum RowPolicy {
     /// All rows, as published: satisfied rows resist being moved. A continuous map.
     #[default]
@@ -60,7 +60,7 @@ pub enum RowPolicy {
 
 /// When a sample's steps end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Stopping {
     /// Each sample by its own residual and step.
     #[default]
