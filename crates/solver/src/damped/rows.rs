@@ -51,7 +51,7 @@ impl Rows<'_> {
 
     /// Whether every sample has the same constant Jacobian.
     pub(super) fn is_constant(&self) -> bool {
-        matches!(self.curvature, RowCurvature::None) && self.linear.is_shared()
+        self.rows == 0 || (matches!(self.curvature, RowCurvature::None) && self.linear.is_shared())
     }
 
     /// `out = H_row y` of one row; returns false where H is zero.

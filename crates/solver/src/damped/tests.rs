@@ -318,6 +318,14 @@ fn gradients_agree_with_central_differences_on_every_sample() {
     assert!(checked > 1000, "{checked}");
 }
 
+/// The tests above cover both paths only if some families take the one for constant rows.
+#[test]
+fn families_take_both_paths() {
+    let constant = |family: &Family| rows::constant_jacobian(&family.problem()).is_some();
+    let count = families().iter().filter(|family| constant(family)).count();
+    assert_eq!(count, 2, "[3, 0, 0, 0] and [9, 0, 0, 0]");
+}
+
 #[test]
 fn samples_stop_alone_or_together() {
     let family = Family::new(3, 7, 5, [2, 2, 1, 0]);
