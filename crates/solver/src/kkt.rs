@@ -316,7 +316,7 @@ fn null_form(
     for (row, norm) in scaled.chunks_exact_mut(n).zip(norms) {
         row.iter_mut().for_each(|v| *v /= norm);
     }
-    let mut split = Nullspace::new(&scaled, count, n);
+    let mut split = Nullspace::with_tolerance(&scaled, count, n, rank_tolerance);
     let mut basis = None;
     let mut deficient = false;
     if split.rank() < count {
@@ -329,7 +329,7 @@ fn null_form(
                 transposed[j * count + i] = scaled[i * n + j];
             }
         }
-        let columns = Nullspace::new(&transposed, n, count);
+        let columns = Nullspace::with_tolerance(&transposed, n, count, rank_tolerance);
         if columns.rank() != rank {
             return None;
         }
@@ -341,7 +341,7 @@ fn null_form(
             range.transpose(),
             view(&scaled, count, n),
         );
-        split = Nullspace::new(&independent, rank, n);
+        split = Nullspace::with_tolerance(&independent, rank, n, rank_tolerance);
         if split.rank() < rank {
             return None;
         }

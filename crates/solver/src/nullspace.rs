@@ -10,7 +10,7 @@ use crate::dense::view;
 
 /// A normalised row whose part outside the span of the others is below this counts as redundant.
 /// Rounding of the factorisation itself is about `n · 1e-16`.
-const RANK_TOLERANCE: f64 = 1e-10;
+pub(crate) const RANK_TOLERANCE: f64 = 1e-10;
 
 /// Range and null space of a row-major `A: [p, n]`.
 #[derive(Clone, Debug)]
@@ -34,6 +34,11 @@ pub(crate) struct Nullspace {
 impl Nullspace {
     /// Factors `a`, which holds `p` rows of length `n`.
     pub(crate) fn new(a: &[f64], p: usize, n: usize) -> Nullspace {
+        Nullspace::with_tolerance(a, p, n, RANK_TOLERANCE)
+    }
+
+    /// The same with another limit than [`RANK_TOLERANCE`].
+    pub(crate) fn with_tolerance(a: &[f64], p: usize, n: usize, tolerance: f64) -> Nullspace {
         let norms: Vec<f64> = a
             .chunks_exact(n)
             .map(|row| {
@@ -66,7 +71,7 @@ impl Nullspace {
         if count <= n {
             let qr = scaled.qr();
             let upper = qr.thin_R();
-            if (0..count).all(|j| upper[(j, j)].abs() > 1e-4) {
+            if (0..count).all(|j| upper[(j, j)].abs() > tolerance.max(1e-4)) {
                 // A diagonal this large rules out a dependent row: its part outside the span of
                 // the rows before it is the diagonal entry itself.
                 return Nullspace::assemble(&qr.compute_Q(), upper, rest, &zero, norms, count);
@@ -75,7 +80,7 @@ impl Nullspace {
         let qr = scaled.col_piv_qr();
         let upper = qr.thin_R();
         let rank = (0..count.min(n))
-            .take_while(|&j| upper[(j, j)].abs() > RANK_TOLERANCE)
+            .take_while(|&j| upper[(j, j)].abs() > tolerance)
             .count();
         let order = qr.P().arrays().0.iter().map(|&j| rest[j]).collect();
         Nullspace::assemble(&qr.compute_Q(), upper, order, &zero, norms, rank)

@@ -8,6 +8,7 @@ use crate::adjoint::direction::lagrangian_hessian;
 use crate::dense::{dot, vectorised};
 use crate::interior_point::Answer;
 use crate::kkt::ActiveKkt;
+use crate::nullspace::RANK_TOLERANCE;
 use crate::problem::Sample;
 use crate::residual::{Measured, Point, Terms, measure};
 use crate::solution::ActiveRows;
@@ -24,9 +25,6 @@ const STEPS: usize = 8;
 /// a hopeless system stays orders above.
 const ACCEPT: f64 = 1e-11;
 
-/// Singular values below this times the largest are taken as zero.
-const RANK_TOLERANCE: f64 = 1e-10;
-
 /// Where to start.
 #[derive(Clone, Debug)]
 pub(crate) struct Guess {
@@ -41,6 +39,16 @@ pub(crate) struct Guess {
 }
 
 impl Guess {
+    /// The point without the guess.
+    pub(crate) fn point(&self) -> Point<'_> {
+        Point {
+            x: &self.x,
+            nu: &self.nu,
+            lambda: &self.lambda,
+            mu: &self.mu,
+        }
+    }
+
     /// The guessed active rows.
     pub(crate) fn active(&self) -> ActiveRows {
         ActiveRows {
@@ -54,7 +62,9 @@ impl Guess {
                 .filter(|(_, on)| **on)
                 .map(|(i, _)| i)
                 .collect(),
+            dependent: Vec::new(),
             factor: Vec::new(),
+            identified: false,
         }
     }
 }
@@ -75,7 +85,7 @@ pub(crate) fn polish(
         let mut terms = Terms::default();
         vectorised(
             #[inline(always)]
-            || terms.evaluate(sample, point(&at)),
+            || terms.evaluate(sample, at.point()),
         );
         if !change_active_set(sample, &terms, &mut at, accept) {
             let solved = measured.relative() <= accept;
@@ -85,17 +95,11 @@ pub(crate) fn polish(
     (None, steps)
 }
 
-fn point(guess: &Guess) -> Point<'_> {
-    Point {
-        x: &guess.x,
-        nu: &guess.nu,
-        lambda: &guess.lambda,
-        mu: &guess.mu,
-    }
-}
-
 fn answer(at: Guess, residuals: Residuals) -> Answer {
-    let active = at.active();
+    let active = ActiveRows {
+        identified: true,
+        ..at.active()
+    };
     Answer {
         x: at.x,
         nu: at.nu,
@@ -130,9 +134,9 @@ fn newton(sample: &Sample<'_>, at: &mut Guess, steps: &mut usize, accept: f64) -
     for step in 0..=STEPS {
         vectorised(
             #[inline(always)]
-            || terms.evaluate(sample, point(at)),
+            || terms.evaluate(sample, at.point()),
         );
-        let measured = measure(sample, terms.evaluated(), point(at));
+        let measured = measure(sample, terms.evaluated(), at.point());
         let error = defect(sample, &terms, at);
         if !error.is_finite() {
             break;

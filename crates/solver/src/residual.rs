@@ -116,6 +116,7 @@ impl Terms {
 #[inline(always)]
 pub(crate) fn measure(sample: &Sample<'_>, terms: Evaluated<'_>, at: Point<'_>) -> Measured {
     let (mut primal, mut gap) = (0.0f64, 0.0f64);
+    let mut dual = max_abs(terms.stationarity);
     let mut size = 0.0f64;
     for (ax, b) in terms.ax.iter().zip(sample.b) {
         primal = worse(primal, (ax - b).abs());
@@ -129,9 +130,14 @@ pub(crate) fn measure(sample: &Sample<'_>, terms: Evaluated<'_>, at: Point<'_>) 
             size = size.max(if above > below { u.abs() } else { l.abs() });
         }
         let bound = if lambda > 0.0 { u } else { l };
-        if lambda != 0.0 {
+        if lambda != 0.0 && bound.is_finite() {
             gap = worse(gap, gap + (lambda * (value - bound)).abs());
             size = size.max(bound.abs());
+        } else if lambda != 0.0 {
+            // A sign without a bound, which rounding leaves on rows that are touched without force:
+            // as if the multiplier were dropped from the gradient.
+            let row = &sample.g[i * sample.n..(i + 1) * sample.n];
+            dual = worse(dual, max_abs(row) * lambda.abs());
         }
     }
     for i in 0..terms.quadratic.len() {
@@ -145,7 +151,6 @@ pub(crate) fn measure(sample: &Sample<'_>, terms: Evaluated<'_>, at: Point<'_>) 
             size = size.max(c.abs());
         }
     }
-    let dual = max_abs(terms.stationarity);
     let quadratic = dot(terms.px, at.x);
     let linear = dot(sample.q, at.x);
     Measured {

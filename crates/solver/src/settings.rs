@@ -14,6 +14,10 @@ pub struct Settings {
     /// How convincing a certificate of infeasibility must be: the certificate's own residual
     /// relative to its value. Default `1e-8`.
     pub infeasibility_tolerance: f64,
+    /// Relative rounding that the problem's numbers carry. Default [`f64::EPSILON`]; data computed
+    /// in single precision has [`f32::EPSILON`], and then an eigenvalue, a pair of mirrored entries
+    /// or a redundant row may miss by as much more before it counts as a mistake.
+    pub rounding: f64,
     /// Interior-point iterations before [`crate::Status::MaxIterations`]. Default 100.
     pub max_iterations: usize,
     /// Which algorithm starts. Default [`Method::Auto`].
@@ -36,6 +40,7 @@ impl Default for Settings {
         Settings {
             tolerance: 1e-9,
             infeasibility_tolerance: 1e-8,
+            rounding: f64::EPSILON,
             max_iterations: 100,
             method: Method::Auto,
         }
@@ -50,6 +55,7 @@ impl Settings {
     pub fn validate(&self) -> Result<(), Error> {
         in_open_unit("tolerance", self.tolerance)?;
         in_open_unit("infeasibility_tolerance", self.infeasibility_tolerance)?;
+        in_open_unit("rounding", self.rounding)?;
         if self.max_iterations == 0 {
             return Err(Error::Setting {
                 setting: "max_iterations",
@@ -58,6 +64,17 @@ impl Settings {
             });
         }
         Ok(())
+    }
+
+    /// What a sample must reach: no residual is known better than the data.
+    pub(crate) fn reachable_tolerance(&self) -> f64 {
+        self.tolerance.max(4.0 * self.rounding)
+    }
+
+    /// Redundant rows that miss their combination by more than this, relative, contradict it. The
+    /// floor is far above what forming the combination loses in double precision.
+    pub(crate) fn contradiction(&self) -> f64 {
+        (8.0 * self.rounding).max(1e-8)
     }
 }
 
@@ -72,9 +89,13 @@ pub struct AdjointSettings {
     /// Relative residual of the adjoint system above which a gradient is not called exact.
     /// Default `1e-8`.
     pub residual_tolerance: f64,
-    /// Singular values below this times the largest count as zero when active rows or the reduced
-    /// Hessian are rank deficient. Default `1e-10`.
+    /// A normalised active row counts as dependent when its part outside the span of the others is
+    /// below this, and the reduced Hessian as singular when an eigenvalue is below this times the
+    /// Hessian's largest entry. Default `1e-10`.
     pub rank_tolerance: f64,
+    /// A gradient whose [`crate::GradientReport::condition`] is above this is not called exact: a
+    /// small residual then says little about the error. Default `1e13`, which leaves three digits.
+    pub condition_limit: f64,
 }
 
 impl Default for AdjointSettings {
@@ -83,6 +104,7 @@ impl Default for AdjointSettings {
             degenerate_margin: 1e-8,
             residual_tolerance: 1e-8,
             rank_tolerance: 1e-10,
+            condition_limit: 1e13,
         }
     }
 }
@@ -95,7 +117,15 @@ impl AdjointSettings {
     pub fn validate(&self) -> Result<(), Error> {
         in_open_unit("degenerate_margin", self.degenerate_margin)?;
         in_open_unit("residual_tolerance", self.residual_tolerance)?;
-        in_open_unit("rank_tolerance", self.rank_tolerance)
+        in_open_unit("rank_tolerance", self.rank_tolerance)?;
+        if !(self.condition_limit > 1.0) {
+            return Err(Error::Setting {
+                setting: "condition_limit",
+                value: self.condition_limit,
+                must: "above 1",
+            });
+        }
+        Ok(())
     }
 }
 

@@ -54,7 +54,13 @@ pub(crate) struct ActiveRows {
     pub(crate) linear: Vec<u32>,
     /// Quadratic rows, ascending.
     pub(crate) quadratic: Vec<u32>,
+    /// Rows of equal bounds that the others imply: satisfied, but with multipliers of their own only
+    /// by a choice.
+    pub(crate) dependent: Vec<u32>,
     /// Packed lower Cholesky factor of the scaled `K` on `linear`; empty when the sample was not
     /// solved with shared factors.
     pub(crate) factor: Vec<f64>,
+    /// Whether the equations of these rows were solved to rounding and every other row and sign
+    /// agreed; otherwise the rows are a guess from a converged iterate.
+    pub(crate) identified: bool,
 }

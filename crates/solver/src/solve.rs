@@ -39,7 +39,7 @@ const RUN: usize = 64;
 /// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration.
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
-    validate(problem)?;
+    validate(problem, settings.rounding)?;
     let mut solution = empty(problem);
     if problem.batch == 0 {
         return Ok(solution);

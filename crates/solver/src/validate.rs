@@ -1,6 +1,7 @@
 //! Checks a problem before anything is computed with it.
 
 use faer::Side;
+use rayon::prelude::*;
 
 use crate::batch::{Symmetric, Values};
 use crate::dense::view;
@@ -10,6 +11,7 @@ use crate::problem::Problem;
 /// A matrix counts as convex when its smallest eigenvalue is above minus this times its largest
 /// absolute entry, and as symmetric when mirrored entries agree to the same measure: both are far
 /// above the rounding of forming `MᵀM` in double precision and far below a modelling mistake.
+/// Coarser data gets `n` times its rounding, by which the eigenvalues of `MᵀM` can be off.
 const TOLERANCE: f64 = 1e-10;
 
 /// What infinities a parameter may hold.
@@ -24,8 +26,9 @@ enum Infinities {
 ///
 /// # Errors
 /// See [`crate::solve`].
-pub(crate) fn validate(problem: &Problem<'_>) -> Result<(), Error> {
+pub(crate) fn validate(problem: &Problem<'_>, rounding: f64) -> Result<(), Error> {
     let (batch, n) = (problem.batch, problem.n);
+    let tolerance = TOLERANCE.max(n as f64 * rounding);
     if n == 0 {
         return Err(Error::NoVariables);
     }
@@ -51,7 +54,7 @@ pub(crate) fn validate(problem: &Problem<'_>) -> Result<(), Error> {
         "[n], per sample or shared",
         Infinities::None,
     )?;
-    convex("p", problem.p, batch, 1, n)?;
+    convex("p", problem.p, batch, 1, n, tolerance)?;
     if let Some(part) = problem.equalities {
         let rows = part.rows;
         check(
@@ -142,7 +145,7 @@ pub(crate) fn validate(problem: &Problem<'_>) -> Result<(), Error> {
             "[k], per sample or shared",
             Infinities::Upper,
         )?;
-        convex("quadratics.h", part.h, batch, rows, n)?;
+        convex("quadratics.h", part.h, batch, rows, n, tolerance)?;
     }
     Ok(())
 }
@@ -186,13 +189,15 @@ fn check(
     }
 }
 
-/// Symmetry and positive semidefiniteness of a stack of matrices.
+/// Symmetry and positive semidefiniteness of a stack of matrices; of several that fail, the first
+/// is named.
 fn convex(
     argument: &'static str,
     symmetric: Symmetric<'_>,
     batch: usize,
     rows: usize,
     n: usize,
+    tolerance: f64,
 ) -> Result<(), Error> {
     let values = symmetric.values();
     let copies = if values.is_shared() {
@@ -201,39 +206,46 @@ fn convex(
         batch
     };
     let entries = symmetric.entries(n);
-    for copy in 0..copies {
+    let check = |copy: usize, index: usize| {
+        let data = &values.sample(copy, rows * entries)[index * entries..(index + 1) * entries];
         let sample = (!values.is_shared()).then_some(copy);
-        let stack = values.sample(copy, rows * entries);
-        for (index, data) in stack.chunks_exact(entries).enumerate() {
-            let size = crate::dense::max_abs(data);
-            let lowest = match symmetric {
-                Symmetric::Diagonal(_) => data.iter().copied().fold(f64::INFINITY, f64::min),
-                Symmetric::Dense(_) => {
-                    if let Some((row, column)) = asymmetry(data, n, TOLERANCE * size) {
-                        let difference = (data[row * n + column] - data[column * n + row]).abs();
-                        return Err(Error::Asymmetric {
-                            argument,
-                            sample,
-                            index,
-                            row,
-                            column,
-                            difference,
-                        });
-                    }
-                    lowest_eigenvalue(data, n, size)
+        let allowed = tolerance * crate::dense::max_abs(data);
+        let lowest = match symmetric {
+            Symmetric::Diagonal(_) => data.iter().copied().fold(f64::INFINITY, f64::min),
+            Symmetric::Dense(_) => {
+                if let Some((row, column)) = asymmetry(data, n, allowed) {
+                    let difference = (data[row * n + column] - data[column * n + row]).abs();
+                    return Err(Error::Asymmetric {
+                        argument,
+                        sample,
+                        index,
+                        row,
+                        column,
+                        difference,
+                    });
                 }
-            };
-            if lowest < -TOLERANCE * size {
-                return Err(Error::NotConvex {
-                    argument,
-                    sample,
-                    index,
-                    eigenvalue: lowest,
-                });
+                lowest_eigenvalue(data, n, allowed)
             }
+        };
+        if lowest < -allowed {
+            return Err(Error::NotConvex {
+                argument,
+                sample,
+                index,
+                eigenvalue: lowest,
+            });
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    // A dense matrix costs a factorisation, a diagonal one a glance.
+    let failed = if symmetric.is_diagonal() {
+        (0..copies * rows).find_map(|at| check(at / rows, at % rows).err())
+    } else {
+        (0..copies * rows)
+            .into_par_iter()
+            .find_map_first(|at| check(at / rows, at % rows).err())
+    };
+    failed.map_or(Ok(()), Err)
 }
 
 fn asymmetry(data: &[f64], n: usize, allowed: f64) -> Option<(usize, usize)> {
@@ -244,13 +256,13 @@ fn asymmetry(data: &[f64], n: usize, allowed: f64) -> Option<(usize, usize)> {
 
 /// A lower estimate that is exact when it matters: 0 when a Cholesky factorisation of the
 /// slightly shifted matrix succeeds, the smallest eigenvalue otherwise.
-fn lowest_eigenvalue(data: &[f64], n: usize, size: f64) -> f64 {
+fn lowest_eigenvalue(data: &[f64], n: usize, shift: f64) -> f64 {
     let matrix = view(data, n, n);
     let mut shifted = matrix.to_owned();
     for j in 0..n {
-        shifted[(j, j)] += TOLERANCE * size;
+        shifted[(j, j)] += shift;
     }
-    if size == 0.0 || shifted.llt(Side::Lower).is_ok() {
+    if shift == 0.0 || shifted.llt(Side::Lower).is_ok() {
         return 0.0;
     }
     // A failing eigenvalue iteration has never been seen on finite symmetric data; treating it as
@@ -279,13 +291,17 @@ mod tests {
         }
     }
 
+    fn checked(problem: &Problem<'_>) -> Result<(), Error> {
+        validate(problem, f64::EPSILON)
+    }
+
     const EYE: Symmetric<'static> = Symmetric::Diagonal(Values::Shared(&[1.0, 1.0]));
     const ZERO: Values<'static> = Values::Shared(&[0.0, 0.0]);
 
     #[test]
     fn lengths_are_checked_for_shared_and_per_sample() {
-        assert!(validate(&problem(EYE, ZERO)).is_ok());
-        let error = validate(&problem(EYE, Values::PerSample(&[0.0; 3]))).unwrap_err();
+        assert!(checked(&problem(EYE, ZERO)).is_ok());
+        let error = checked(&problem(EYE, Values::PerSample(&[0.0; 3]))).unwrap_err();
         assert!(matches!(
             error,
             Error::Shape {
@@ -300,7 +316,7 @@ mod tests {
     #[test]
     fn nan_names_sample_and_entry() {
         let q = [0.0, 0.0, 0.0, f64::NAN];
-        let error = validate(&problem(EYE, Values::PerSample(&q))).unwrap_err();
+        let error = checked(&problem(EYE, Values::PerSample(&q))).unwrap_err();
         assert!(matches!(
             error,
             Error::NotFinite {
@@ -310,7 +326,7 @@ mod tests {
                 ..
             }
         ));
-        let error = validate(&problem(EYE, Values::Shared(&[f64::INFINITY, 0.0]))).unwrap_err();
+        let error = checked(&problem(EYE, Values::Shared(&[f64::INFINITY, 0.0]))).unwrap_err();
         assert!(matches!(
             error,
             Error::NotFinite {
@@ -332,7 +348,7 @@ mod tests {
                 l: Values::Shared(l),
                 u: Values::Shared(u),
             });
-            validate(&problem)
+            checked(&problem)
         };
         const INF: f64 = f64::INFINITY;
         assert!(with(&[-INF], &[INF]).is_ok());
@@ -371,7 +387,7 @@ mod tests {
                 g: ZERO,
                 c: Values::Shared(c),
             });
-            validate(&problem)
+            checked(&problem)
         };
         assert!(with(&[f64::INFINITY]).is_ok());
         assert!(with(&[f64::NEG_INFINITY]).is_err());
@@ -380,7 +396,7 @@ mod tests {
     #[test]
     fn convexity_and_symmetry() {
         let dense =
-            |data: &'static [f64]| validate(&problem(Symmetric::Dense(Values::Shared(data)), ZERO));
+            |data: &'static [f64]| checked(&problem(Symmetric::Dense(Values::Shared(data)), ZERO));
         assert!(dense(&[1.0, 1.0, 1.0, 1.0]).is_ok());
         assert!(dense(&[0.0; 4]).is_ok());
         let error = dense(&[1.0, 2.0, 2.0, 1.0]).unwrap_err();
@@ -397,12 +413,15 @@ mod tests {
         ));
         let diagonal = Symmetric::Diagonal(Values::Shared(&[1.0, -1e-3]));
         assert!(matches!(
-            validate(&problem(diagonal, ZERO)),
+            checked(&problem(diagonal, ZERO)),
             Err(Error::NotConvex { .. })
         ));
+        let asymmetric = Symmetric::Dense(Values::Shared(&[1.0, 0.5, 0.5 + 1e-7, 1.0]));
+        assert!(checked(&problem(asymmetric, ZERO)).is_err());
+        assert!(validate(&problem(asymmetric, ZERO), f64::from(f32::EPSILON)).is_ok());
         // Rounding-sized negativity is not a modelling mistake.
         let diagonal = Symmetric::Diagonal(Values::Shared(&[1.0, -1e-12]));
-        assert!(validate(&problem(diagonal, ZERO)).is_ok());
+        assert!(checked(&problem(diagonal, ZERO)).is_ok());
     }
 
     #[test]
@@ -413,8 +432,8 @@ mod tests {
             a: Values::Shared(&[]),
             b: Values::PerSample(&[]),
         });
-        assert!(validate(&with).is_ok());
+        assert!(checked(&with).is_ok());
         with.n = 0;
-        assert_eq!(validate(&with), Err(Error::NoVariables));
+        assert_eq!(checked(&with), Err(Error::NoVariables));
     }
 }

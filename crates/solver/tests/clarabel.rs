@@ -127,4 +127,5 @@ fn semidefinite_objectives() {
         }
     }
     println!("{samples} samples, {unsolved} undecided by Clarabel");
+    assert_eq!(unsolved, 0, "Clarabel must have an opinion");
 }

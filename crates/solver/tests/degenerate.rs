@@ -2,15 +2,19 @@
 #![allow(missing_docs)]
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Equalities, GradientQuality, Gradients, Inequalities, Problem,
-    Quadratics, Settings, Symmetric, Values, Wanted, adjoint, solve,
+    AdjointSettings, Cotangent, Equalities, GradientQuality, Gradients, Inequalities, Method,
+    Problem, Quadratics, Settings, Symmetric, Values, Wanted, adjoint, solve,
 };
 
 const INF: f64 = f64::INFINITY;
 const ONES: Symmetric<'static> = Symmetric::Diagonal(Values::Shared(&[1.0, 1.0]));
 
 fn gradients(problem: &Problem<'_>) -> Gradients {
-    let solution = solve(problem, &Settings::default()).unwrap();
+    gradients_with(problem, &Settings::default())
+}
+
+fn gradients_with(problem: &Problem<'_>, settings: &Settings) -> Gradients {
+    let solution = solve(problem, settings).unwrap();
     assert!(solution.all_solved(), "{:?}", solution.status);
     let x = vec![1.0; problem.batch * problem.n];
     let cotangent = Cotangent {
@@ -89,6 +93,81 @@ fn redundant_equalities() {
         a: Values::Shared(&[1.0, 1.0, 2.0, 2.0]),
         b: Values::Shared(&[1.0, 2.0]),
     });
+    let gradients = gradients(&problem);
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+}
+
+/// The same condition stated twice as rows of equal bounds, or once there and once as an equality:
+/// which of the two carries the multiplier is a choice, by whatever method.
+#[test]
+fn duplicate_rows_of_equal_bounds() {
+    let mut twice = base(ONES, &[-3.0, 0.0]);
+    twice.inequalities = rows(&[1.0, 0.0, 1.0, 0.0], &[1.0; 2], &[1.0; 2]);
+    let mut beside_an_equality = base(ONES, &[-3.0, 0.0]);
+    beside_an_equality.inequalities = rows(&[1.0, 0.0], &[1.0], &[1.0]);
+    beside_an_equality.equalities = Some(Equalities {
+        rows: 1,
+        a: Values::Shared(&[1.0, 0.0]),
+        b: Values::Shared(&[1.0]),
+    });
+    for problem in [twice, beside_an_equality] {
+        for method in [Method::Auto, Method::InteriorPoint] {
+            let settings = Settings {
+                method,
+                ..Settings::default()
+            };
+            let gradients = gradients_with(&problem, &settings);
+            assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
+            // The least-norm answer shares the derivative evenly, whatever the method.
+            let mut shares = gradients.u.unwrap();
+            for (u, l) in shares.iter_mut().zip(gradients.l.unwrap()) {
+                *u += l;
+            }
+            shares.extend(gradients.b.unwrap_or_default());
+            assert_eq!(shares.len(), 2);
+            for share in shares {
+                assert!((share - 0.5).abs() < 1e-12, "{method:?}: {share}");
+            }
+        }
+    }
+}
+
+/// x² ≤ 0 has no interior: no multiplier exists, and the point cannot be confirmed.
+#[test]
+fn no_interior_is_never_exact() {
+    let problem = Problem {
+        n: 1,
+        quadratics: Some(Quadratics {
+            rows: 1,
+            h: Symmetric::Diagonal(Values::Shared(&[1.0])),
+            g: Values::Shared(&[0.0]),
+            c: Values::Shared(&[0.0]),
+        }),
+        ..base(Symmetric::Diagonal(Values::Shared(&[1.0])), &[-1.0])
+    };
+    let solution = solve(&problem, &Settings::default()).unwrap();
+    let gradients = adjoint(
+        &problem,
+        &solution,
+        &Cotangent {
+            x: &[1.0],
+            equality_dual: None,
+            inequality_dual: None,
+            quadratic_dual: None,
+        },
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
+    assert_ne!(gradients.reports[0].quality, GradientQuality::Exact);
+}
+
+/// Two active rows at an angle of 1e-7: independent, but the gradient has few digits left.
+#[test]
+fn ill_conditioned_rows_are_not_called_exact() {
+    let mut problem = base(ONES, &[-3.0, 0.0]);
+    let g = [1.0, 0.0, 1.0, 1e-7];
+    problem.inequalities = rows(&g, &[1.0, 1.0], &[1.0, 1.0]);
     let gradients = gradients(&problem);
     assert_eq!(gradients.reports[0].quality, GradientQuality::Degenerate);
 }

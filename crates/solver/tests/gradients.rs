@@ -175,12 +175,11 @@ struct Tally {
     worst: f64,
 }
 
-fn check_direction(owned: &Owned, seed: u64, duals: bool, tally: &mut Tally) {
+fn check_direction(owned: &Owned, seed: u64, duals: bool, d: &[Vec<f64>; 10], tally: &mut Tally) {
     let settings = Settings::default();
     let solution = solve(&owned.problem(), &settings).unwrap();
     assert!(solution.all_solved(), "seed {seed}: {:?}", solution.status);
     let loss = Loss::random(owned, seed, duals);
-    let d = direction(owned, seed);
     let reports = gradients(owned, &solution, &loss).reports;
     tally.problems += 1;
     let mut open: Vec<usize> = Vec::new();
@@ -197,7 +196,7 @@ fn check_direction(owned: &Owned, seed: u64, duals: bool, tally: &mut Tally) {
             return;
         }
         let at = [-2.0, -1.0, 1.0, 2.0].map(|t| {
-            let solution = solve(&moved(owned, &d, t * step).problem(), &settings).unwrap();
+            let solution = solve(&moved(owned, d, t * step).problem(), &settings).unwrap();
             // So small a change of a strictly convex, feasible problem leaves it one.
             assert!(solution.all_solved(), "seed {seed}: {:?}", solution.status);
             solution
@@ -209,7 +208,7 @@ fn check_direction(owned: &Owned, seed: u64, duals: bool, tally: &mut Tally) {
             let straddles = reports[sample].margin < movements.fold(0.0, f64::max);
             if !straddles {
                 let only = loss.only(owned, sample);
-                let error = relative_error(owned, &solution, &only, &d, &at, step);
+                let error = relative_error(owned, &solution, &only, d, &at, step);
                 tally.checked += 1;
                 tally.worst = tally.worst.max(error);
                 assert!(
@@ -305,22 +304,122 @@ fn many(seeds: std::ops::Range<u64>, quadratics: bool) -> Tally {
     let mut tally = Tally::default();
     for seed in seeds {
         let owned = random(shape(seed, quadratics), seed);
-        check_direction(&owned, seed, seed % 2 == 0, &mut tally);
+        let d = direction(&owned, seed);
+        check_direction(&owned, seed, seed % 2 == 0, &d, &mut tally);
     }
     println!("{tally:?}");
+    // Random problems are never degenerate, and no step has to be left out.
+    assert_eq!((tally.degenerate, tally.straddling), (0, 0), "{tally:?}");
+    assert_eq!(tally.checked, tally.samples);
     tally
 }
 
 #[test]
 fn quadratic_programs_along_random_directions() {
-    let tally = many(0..600, false);
-    assert!(tally.checked * 10 > tally.samples * 9, "{tally:?}");
+    assert_eq!(many(0..600, false).problems, 600);
 }
 
 #[test]
 fn quadratically_constrained_programs_along_random_directions() {
-    let tally = many(10_000..10_400, true);
-    assert!(tally.checked * 10 > tally.samples * 9, "{tally:?}");
+    assert_eq!(many(10_000..10_400, true).problems, 400);
+}
+
+/// Objectives of half rank and linear ones: rows hold what the objective leaves free.
+#[test]
+fn semidefinite_objectives_along_random_directions() {
+    let mut tally = Tally::default();
+    for seed in 30_000..30_200 {
+        let mut shape = shape(seed, seed % 2 == 0);
+        shape.n = shape.n.min(30);
+        shape.p_diagonal = false;
+        shape.p_rank = if seed % 3 == 0 { 0 } else { shape.n / 2 };
+        shape.p_rows = shape.p_rows.min(shape.n / 4);
+        shape.m = shape.n;
+        shape.equal_rows = 0.0;
+        let mut owned = random(shape, seed);
+        // Two-sided rows in all directions bound the feasible set.
+        for (l, u) in (0..owned.parts[5].data.len()).map(|i| (i, i)) {
+            let (lower, upper) = (owned.parts[5].data[l], owned.parts[6].data[u]);
+            if lower.is_infinite() {
+                owned.parts[5].data[l] = upper - 2.0;
+            }
+            if upper.is_infinite() {
+                owned.parts[6].data[u] = lower + 2.0;
+            }
+        }
+        let mut d = direction(&owned, seed);
+        // Most changes of a singular P are not convex; multiples of it are.
+        d[0] = owned.parts[0].data.iter().map(|v| 0.5 * v).collect();
+        check_direction(&owned, seed, seed % 2 == 0, &d, &mut tally);
+    }
+    println!("{tally:?}");
+    assert_eq!(tally.degenerate, 0, "{tally:?}");
+    assert!(tally.straddling * 100 <= tally.samples, "{tally:?}");
+}
+
+/// Kinks and non-unique multipliers made from the solutions of random problems: a bound moved onto
+/// the value of an inactive row, an active row stated twice, an equality stated twice.
+#[test]
+fn degenerate_problems_are_flagged() {
+    let settings = Settings::default();
+    let (mut touching, mut twice, mut equalities) = (0, 0, 0);
+    for seed in 40_000..40_300 {
+        let mut shape = shape(seed, seed % 3 == 0);
+        shape.batch = 1;
+        shape.per_sample = 0;
+        shape.equal_rows = 0.0;
+        shape.m = shape.m.max(2);
+        let owned = random(shape, seed);
+        let solution = solve(&owned.problem(), &settings).unwrap();
+        let n = owned.n;
+        let flagged = |changed: &Owned| {
+            let solution = solve(&changed.problem(), &settings).unwrap();
+            assert!(solution.all_solved(), "seed {seed}: {:?}", solution.status);
+            let gradients = gradients(changed, &solution, &Loss::random(changed, seed, true));
+            assert_eq!(
+                gradients.reports[0].quality,
+                GradientQuality::Degenerate,
+                "seed {seed} {:?}",
+                gradients.reports[0]
+            );
+            assert!(
+                parts(&gradients)
+                    .iter()
+                    .all(|g| g.iter().all(|v| v.is_finite()))
+            );
+        };
+        let g = &owned.parts[4].data;
+        if let Some(row) = (0..owned.m).find(|&row| solution.inequality_dual[row] == 0.0) {
+            let mut changed = owned.clone();
+            let value = inner(&g[row * n..(row + 1) * n], &solution.x);
+            changed.parts[6].data[row] = value;
+            changed.parts[5].data[row] = changed.parts[5].data[row].min(value - 1.0);
+            flagged(&changed);
+            touching += 1;
+        }
+        if let Some(row) = (0..owned.m).find(|&row| solution.inequality_dual[row] != 0.0) {
+            let mut changed = owned.clone();
+            changed.m += 1;
+            for (part, len) in [(4, n), (5, 1), (6, 1)] {
+                let copy = changed.parts[part].data[row * len..(row + 1) * len].to_vec();
+                changed.parts[part].data.extend(copy);
+            }
+            flagged(&changed);
+            twice += 1;
+        }
+        if owned.p_rows > 0 {
+            let mut changed = owned.clone();
+            changed.p_rows += 1;
+            for (part, len) in [(2, n), (3, 1)] {
+                let copy = changed.parts[part].data[..len].to_vec();
+                changed.parts[part].data.extend(copy);
+            }
+            flagged(&changed);
+            equalities += 1;
+        }
+    }
+    println!("{touching} bounds touched, {twice} rows twice, {equalities} equalities twice");
+    assert!(touching > 200 && twice > 200 && equalities > 80);
 }
 
 /// Every entry of every parameter on small problems.
@@ -347,11 +446,12 @@ fn every_entry_of_small_problems() {
         }
         problems += 1;
         let gradients = parts(&gradients).map(<[f64]>::to_vec);
-        let largest = gradients
-            .iter()
-            .flatten()
-            .fold(0.0f64, |a, v| a.max(v.abs()));
+        let size = |part: &[f64]| part.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+        let largest = gradients.iter().map(|part| size(part)).fold(0.0, f64::max);
         for part in 0..10 {
+            // Against the parameter's own gradient, so that a small one is checked as well; the
+            // floor is what rounding of the differences allows.
+            let scale = size(&gradients[part]).max(1e-2 * largest).max(1e-12);
             for entry in 0..owned.parts[part].data.len() {
                 if owned.parts[part].data[entry].is_infinite() {
                     continue;
@@ -377,7 +477,7 @@ fn every_entry_of_small_problems() {
                 };
                 let near = value(1.0) - value(-1.0);
                 let measured = (8.0 * near - (value(2.0) - value(-2.0))) / (12.0 * STEP);
-                let error = (predicted - measured).abs() / largest.max(1e-12);
+                let error = (predicted - measured).abs() / scale;
                 assert!(
                     error < TOLERANCE,
                     "seed {seed} part {part} entry {entry}: {predicted:e} {measured:e}"

@@ -23,8 +23,9 @@ const ROUNDS: usize = 4;
 pub(crate) enum Outcome {
     /// Optimal working set found.
     Optimal,
-    /// A bound is violated by far and no multiplier can move it.
-    Infeasible,
+    /// A bound is violated and no multiplier seems to move it; [`Pivots::ray`] is the combination of
+    /// rows that would prove it, and has to be checked on the rows themselves.
+    Contradiction,
     /// Too many pivots, or too ill-conditioned to tell; another method must decide.
     Stalled,
 }
@@ -61,21 +62,26 @@ pub(crate) struct Pivots {
     direction: Vec<f64>,
     /// Rows that must not enter: in the working set, or equal-bounds rows that depend on it.
     closed: Vec<bool>,
+    /// After [`Outcome::Contradiction`], multipliers of the scaled rows whose combination no point
+    /// can satisfy, `[m]`: positive for upper bounds, negative for lower.
+    pub(crate) ray: Vec<f64>,
 }
 
 impl Pivots {
-    /// Memory for `m` rows.
-    pub(crate) fn new(m: usize) -> Pivots {
+    /// Memory for `m` rows of which at most `independent` are independent.
+    pub(crate) fn new(m: usize, independent: usize) -> Pivots {
+        let most = m.min(independent);
         Pivots {
-            factor: vec![0.0; (m + 1) * (m + 1)],
-            stride: m + 1,
-            working: Vec::with_capacity(m + 1),
-            side: Vec::with_capacity(m + 1),
+            factor: vec![0.0; (most + 1) * (most + 1)],
+            stride: most + 1,
+            working: Vec::with_capacity(most),
+            side: Vec::with_capacity(most),
             lambda: vec![0.0; m],
             value: vec![0.0; m],
-            step: vec![0.0; m + 1],
+            step: vec![0.0; most + 1],
             direction: vec![0.0; m],
             closed: vec![false; m],
+            ray: vec![0.0; m],
         }
     }
 
@@ -172,7 +178,9 @@ impl Pivots {
             }
             let violation = (sign * (self.value[row] - bound)).max(0.0);
             let remainder = self.solve_column(rows.k, m, k_row, row);
-            let full = if remainder > DEPENDENT {
+            // As many working rows as variables leave nothing outside their span, whatever rounding
+            // says.
+            let full = if remainder > DEPENDENT && self.working.len() + 1 < self.stride {
                 violation / remainder
             } else {
                 f64::INFINITY
@@ -185,7 +193,12 @@ impl Pivots {
                     self.closed[row] = true;
                     return Outcome::Optimal;
                 }
-                return self.certify(rows, row, violation / scale);
+                self.ray.fill(0.0);
+                self.ray[row] = sign;
+                for (i, &w) in self.working.iter().enumerate() {
+                    self.ray[w] = -sign * self.step[i];
+                }
+                return Outcome::Contradiction;
             }
             self.direction.copy_from_slice(k_row);
             for (i, &w) in self.working.iter().enumerate() {
@@ -304,30 +317,6 @@ impl Pivots {
         }
         true
     }
-
-    /// No multiplier can reduce the violation of `row`. Infeasible when the ray that shows this
-    /// leaves all rows still and the violation is far above rounding; otherwise undecided.
-    #[inline(always)]
-    fn certify(&mut self, rows: Rows<'_>, row: usize, relative_violation: f64) -> Outcome {
-        let m = rows.start.len();
-        self.direction
-            .copy_from_slice(&rows.k[row * m..(row + 1) * m]);
-        let mut size = 1.0;
-        for (i, &w) in self.working.iter().enumerate() {
-            size += self.step[i].abs();
-            axpy(
-                -self.step[i],
-                &rows.k[w * m..(w + 1) * m],
-                &mut self.direction,
-            );
-        }
-        let moved = crate::dense::max_abs(&self.direction);
-        if moved <= 1e-10 * size && relative_violation > 1e-6 * size {
-            Outcome::Infeasible
-        } else {
-            Outcome::Stalled
-        }
-    }
 }
 
 /// `step ← L⁻ᵀ step` for a row-major lower triangle.
@@ -367,7 +356,7 @@ mod tests {
     const INF: f64 = f64::INFINITY;
 
     fn solve(k: &[f64], start: &[f64], lower: &[f64], upper: &[f64]) -> (Outcome, Pivots) {
-        let mut pivots = Pivots::new(start.len());
+        let mut pivots = Pivots::new(start.len(), start.len());
         let (outcome, _) = pivots.run(Rows {
             k,
             start,
@@ -385,16 +374,61 @@ mod tests {
         assert_eq!(pivots.lambda, [1.0, -2.0, 0.0]);
     }
 
+    /// Row 0 is violated most and enters first; rows 1 and 2, which lean on it from both sides, then
+    /// push it back inside, so that it has to leave.
     #[test]
     fn a_row_can_leave_again() {
-        // Row 0 is violated most and enters first; row 1 then implies it.
-        let c = 0.9;
-        let k = [1.0, c, c, 1.0];
-        let (outcome, pivots) = solve(&k, &[1.0, 1.0 - 1e-3], &[-INF; 2], &[0.0, -0.5]);
+        let c = 0.7;
+        let k = [1.0, c, c, c, 1.0, 0.0, c, 0.0, 1.0];
+        let (outcome, pivots) = solve(&k, &[1.5, 1.4, 1.4], &[-INF; 3], &[0.0; 3]);
         assert_eq!(outcome, Outcome::Optimal);
-        let row0 = 1.0 - c * pivots.lambda[1];
-        assert!(pivots.lambda[0] == 0.0 && row0 <= 1e-12 || pivots.lambda[0] > 0.0);
-        assert!((pivots.working.len() == 1) == (row0 <= 0.0));
+        assert_eq!(
+            (pivots.working.as_slice(), pivots.lambda[0]),
+            (&[1, 2][..], 0.0)
+        );
+        for (lambda, expected) in pivots.lambda[1..].iter().zip([1.4, 1.4]) {
+            assert!((lambda - expected).abs() < 1e-14);
+        }
+        // The rotations that took it out leave the factor of what stayed.
+        assert_eq!(pivots.packed_factor().len(), 3);
+        check_factor(&pivots, &k);
+    }
+
+    /// Removals from every position of a larger set.
+    #[test]
+    fn the_factor_survives_removals() {
+        let m = 6;
+        // A Gram matrix of unit vectors, far from singular.
+        let vector = |i: usize| -> Vec<f64> {
+            let v: Vec<f64> = (0..8)
+                .map(|j| ((i * 8 + j).pow(2) as f64 * 0.37).sin())
+                .collect();
+            let norm = dot(&v, &v).sqrt();
+            v.iter().map(|v| v / norm).collect()
+        };
+        let k: Vec<f64> = (0..m * m)
+            .map(|at| dot(&vector(at / m), &vector(at % m)))
+            .collect();
+        for position in 0..m {
+            let (_, mut pivots) = solve(&k, &[5.0; 6], &[0.0; 6], &[0.0; 6]);
+            assert_eq!(pivots.working.len(), m);
+            check_factor(&pivots, &k);
+            pivots.remove(position);
+            assert_eq!(pivots.working.len(), m - 1);
+            check_factor(&pivots, &k);
+        }
+    }
+
+    /// `L·Lᵀ = K` on the working rows.
+    fn check_factor(pivots: &Pivots, k: &[f64]) {
+        let m = pivots.lambda.len();
+        for (i, &row) in pivots.working.iter().enumerate() {
+            for (j, &column) in pivots.working[..=i].iter().enumerate() {
+                let line = |i: usize| &pivots.factor[i * pivots.stride..i * pivots.stride + j + 1];
+                let product = dot(line(i), line(j));
+                assert!((product - k[row * m + column]).abs() < 1e-14);
+            }
+        }
     }
 
     #[test]
@@ -409,8 +443,9 @@ mod tests {
     #[test]
     fn opposite_rows_are_infeasible() {
         let k = [1.0, -1.0, -1.0, 1.0];
-        let (outcome, _) = solve(&k, &[0.0, 0.0], &[-INF; 2], &[-1.0, -1.0]);
-        assert_eq!(outcome, Outcome::Infeasible);
+        let (outcome, pivots) = solve(&k, &[0.0, 0.0], &[-INF; 2], &[-1.0, -1.0]);
+        assert_eq!(outcome, Outcome::Contradiction);
+        assert_eq!(pivots.ray, [1.0, 1.0]);
     }
 
     #[test]

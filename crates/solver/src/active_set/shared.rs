@@ -3,7 +3,7 @@
 
 use crate::active_set::pivot::{Outcome, Pivots, Rows, solve_packed};
 use crate::active_set::reduced::Reduced;
-use crate::dense::{add_multiply, multiply, vectorised, view, view_mut};
+use crate::dense::{add_multiply, axpy, max_abs, multiply, vectorised, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::{Evaluated, Measured, Point, margin, measure};
 use crate::settings::Settings;
@@ -13,9 +13,6 @@ use crate::status::Status;
 /// Residuals above this, relative, are worth a refinement step: it is some tens of rounding errors
 /// for the sizes this crate is for.
 const REFINE_ABOVE: f64 = 1e-14;
-
-/// A redundant equality that misses its combination by more than this, relative, contradicts it.
-const CONTRADICTION: f64 = 1e-8;
 
 /// Result of one sample.
 #[derive(Clone, Debug)]
@@ -74,7 +71,17 @@ pub(crate) fn solve_run(
     let mut multipliers = vec![0.0; count * m];
     let mut found = vectorised(
         #[inline(always)]
-        || pivot_all(problem, reduced, first, count, &rows, &mut multipliers),
+        || {
+            pivot_all(
+                problem,
+                reduced,
+                first,
+                count,
+                &rows,
+                &mut multipliers,
+                settings,
+            )
+        },
     );
     add_multiply(
         view_mut(&mut point, count, size),
@@ -114,7 +121,7 @@ pub(crate) fn solve_run(
     for one in &mut found {
         let relative = one.measured.relative();
         // A NaN hands over as well.
-        if one.status == Some(Status::Solved) && !(relative <= settings.tolerance) {
+        if one.status == Some(Status::Solved) && !(relative <= settings.reachable_tolerance()) {
             one.status = None;
         }
     }
@@ -151,15 +158,17 @@ fn pivot_all(
     count: usize,
     rows: &[f64],
     multipliers: &mut [f64],
+    settings: &Settings,
 ) -> Vec<Found> {
     let m = reduced.m;
-    let mut pivots = Pivots::new(m);
+    let contradiction = settings.contradiction();
+    let mut pivots = Pivots::new(m, reduced.n);
     let (mut start, mut lower, mut upper) = (vec![0.0; m], vec![0.0; m], vec![0.0; m]);
     let mut found = Vec::with_capacity(count);
     for i in 0..count {
         let sample = problem.sample(first + i);
         let values = &rows[i * m..(i + 1) * m];
-        let mut feasible = consistent(reduced, sample.b);
+        let mut feasible = consistent(reduced, sample.b, contradiction);
         for j in 0..m {
             let scale = reduced.scale[j];
             if scale > 0.0 {
@@ -168,9 +177,8 @@ fn pivot_all(
                 upper[j] = scale * sample.u[j];
             } else {
                 // The equalities fix this row: it is satisfied or nothing can be done.
-                let v = values[j];
-                let slack = CONTRADICTION * (1.0 + v.abs());
-                feasible &= v >= sample.l[j] - slack && v <= sample.u[j] + slack;
+                let slack = contradiction * (reduced.norms[j] + values[j].abs());
+                feasible &= values[j] >= sample.l[j] - slack && values[j] <= sample.u[j] + slack;
                 (start[j], lower[j], upper[j]) = (0.0, f64::NEG_INFINITY, f64::INFINITY);
             }
         }
@@ -192,10 +200,19 @@ fn pivot_all(
                 one.active = ActiveRows {
                     linear: pivots.working.iter().map(|&w| w as u32).collect(),
                     quadratic: Vec::new(),
+                    dependent: (0..m)
+                        .filter(|&j| sample.l[j] == sample.u[j] && !pivots.working.contains(&j))
+                        .map(|j| j as u32)
+                        .collect(),
                     factor: pivots.packed_factor(),
+                    identified: true,
                 };
             }
-            Outcome::Infeasible => one.status = Some(Status::PrimalInfeasible),
+            Outcome::Contradiction => {
+                if proves_infeasible(&sample, reduced, &pivots.ray, settings) {
+                    one.status = Some(Status::PrimalInfeasible);
+                }
+            }
             Outcome::Stalled => {}
         }
         found.push(one);
@@ -203,14 +220,54 @@ fn pivot_all(
     found
 }
 
-fn consistent(reduced: &Reduced, b: &[f64]) -> bool {
+fn consistent(reduced: &Reduced, b: &[f64], contradiction: f64) -> bool {
     match &reduced.split {
         Some(split) if !split.dropped.is_empty() => {
             let (miss, size) = split.inconsistency(b);
-            miss <= CONTRADICTION * (1.0 + size)
+            miss <= contradiction * (1.0 + size)
         }
         _ => true,
     }
+}
+
+/// Whether `λ = scale · ray`, completed by the best `ν`, is a certificate: `Gᵀλ + Aᵀν` nearly
+/// zero while `Σ λ·bound + νᵀb < 0` (Farkas). With `r` the former, every feasible `x` has
+/// `−(Σ λ·bound + νᵀb) ≤ ‖r‖‖x‖`: asked for is that this excludes every `x` shorter than
+/// `1/tolerance`.
+fn proves_infeasible(
+    sample: &Sample<'_>,
+    reduced: &Reduced,
+    ray: &[f64],
+    settings: &Settings,
+) -> bool {
+    let (n, size) = (reduced.n, reduced.n + reduced.p);
+    let mut combination = vec![0.0; n];
+    let mut value = 0.0;
+    let mut weight = 0.0;
+    let mut nu = vec![0.0; reduced.p];
+    for (j, &scaled) in ray.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+        let lambda = reduced.scale[j] * scaled;
+        let bound = if lambda > 0.0 {
+            sample.u[j]
+        } else {
+            sample.l[j]
+        };
+        value -= lambda * bound;
+        weight += lambda.abs() * reduced.norms[j];
+        axpy(lambda, &sample.g[j * n..(j + 1) * n], &mut combination);
+        axpy(
+            -scaled,
+            &reduced.response[j * size + n..(j + 1) * size],
+            &mut nu,
+        );
+    }
+    for ((nu, b), row) in nu.iter().zip(sample.b).zip(sample.a.chunks_exact(n)) {
+        value -= nu * b;
+        axpy(*nu, row, &mut combination);
+    }
+    let left = max_abs(&combination) / weight;
+    value / weight > settings.infeasibility_tolerance
+        && left <= settings.infeasibility_tolerance * value / weight
 }
 
 impl Found {

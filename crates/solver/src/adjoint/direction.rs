@@ -95,6 +95,7 @@ fn batched(
                 && solution.margin[i] > settings.degenerate_margin
                 && reduced.full_rank()
                 && active.factor.len() == rows * (rows + 1) / 2
+                && active.dependent.is_empty()
         })
         .collect();
     if !clean.contains(&true) {
@@ -162,8 +163,14 @@ fn batched(
                     force = force.max(wanted.abs());
                 }
                 let residual = if force == 0.0 { 0.0 } else { error / force };
-                // Anything doubtful, NaN included, goes to the method with refinement.
-                if !(residual <= settings.residual_tolerance * 1e-2) {
+                // Anything doubtful, NaN included, goes to the method with refinement: two digits
+                // short of what would no longer be called exact.
+                let factor = &active[i].factor;
+                let diagonal = (0..active[i].linear.len()).map(|r| factor[r * (r + 3) / 2]);
+                let condition = reduced.condition.max(spread(diagonal).powi(2));
+                if !(residual <= settings.residual_tolerance * 1e-2
+                    && condition <= settings.condition_limit)
+                {
                     done[i] = false;
                     continue;
                 }
@@ -172,13 +179,11 @@ fn batched(
                 out.nu[i * p..(i + 1) * p].copy_from_slice(&w[n..]);
                 out.lambda[i * m..(i + 1) * m]
                     .copy_from_slice(&products.lambda[i * m..(i + 1) * m]);
-                let factor = &active[i].factor;
-                let diagonal = (0..active[i].linear.len()).map(|r| factor[r * (r + 3) / 2]);
                 out.reports[i] = GradientReport {
                     quality: GradientQuality::Exact,
                     residual,
                     margin: solution.margin[first + i],
-                    condition: reduced.condition.max(spread(diagonal).powi(2)),
+                    condition,
                 };
             }
         },
@@ -267,7 +272,11 @@ fn single(
     for (&row, v) in quadratic.iter().zip(&eta[p + linear.len()..]) {
         out.mu[slot * k + row] = *v;
     }
-    let exact = !weak && !kkt.deficient && residual <= settings.residual_tolerance;
+    let exact = !weak
+        && !kkt.deficient
+        && solution.active[index].identified
+        && residual <= settings.residual_tolerance
+        && kkt.condition <= settings.condition_limit;
     let quality = if exact {
         GradientQuality::Exact
     } else {
@@ -291,7 +300,12 @@ fn touching(
     weak: bool,
     margin: f64,
 ) -> (Vec<usize>, Vec<usize>) {
-    let mut linear: Vec<usize> = active.linear.iter().map(|&row| row as usize).collect();
+    let mut linear: Vec<usize> = active
+        .linear
+        .iter()
+        .chain(&active.dependent)
+        .map(|&row| row as usize)
+        .collect();
     let mut quadratic: Vec<usize> = active.quadratic.iter().map(|&row| row as usize).collect();
     if weak {
         let n = sample.n;

@@ -125,8 +125,9 @@ pub struct GradientReport {
 pub enum GradientQuality {
     /// The solution map is differentiable here and this is its derivative.
     Exact,
-    /// The solution map has a kink, or the solution or its multipliers are not unique. The
-    /// least-norm answer of the singular system is returned.
+    /// The solution map has a kink, or the solution or its multipliers are not unique, or the
+    /// active rows could not be confirmed, or the system is too ill-conditioned. The least-norm
+    /// answer of the (nearly) singular system is returned.
     Degenerate,
     /// The sample was not solved; its contribution is zero.
     Unavailable,

@@ -16,7 +16,9 @@ pub(crate) fn primal_infeasible(model: &Model<'_>, at: &Iterate, tolerance: f64)
         return false;
     }
     let value = dot(&at.dual, &at.values.rows) / weight;
-    if !(value > 1e-9 * (1.0 + model.bound_size)) {
+    // The bounds that have a say, so that a huge one elsewhere does not hide the contradiction.
+    let size = dot(&at.dual, &model.row_size) / weight;
+    if !(value > 1e-9 * size) {
         return false;
     }
     let mut gradient = vec![0.0; model.sample.n];
@@ -35,7 +37,8 @@ pub(crate) fn primal_infeasible(model: &Model<'_>, at: &Iterate, tolerance: f64)
 pub(crate) fn unbounded(model: &Model<'_>, x: &[f64], tolerance: f64) -> bool {
     let size = max_abs(x);
     let (sample, n) = (model.sample, model.sample.n);
-    if !(size > 1e5 * (1.0 + max_abs(&model.origin) + model.bound_size)) {
+    let bounds = model.row_size.iter().fold(1.0, |a: f64, v| a.max(*v));
+    if !(size > 1e5 * (max_abs(&model.origin) + bounds)) {
         return false;
     }
     let v: Vec<f64> = x.iter().map(|v| v / size).collect();

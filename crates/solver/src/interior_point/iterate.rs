@@ -131,14 +131,20 @@ impl<'m> Iterations<'m> {
         })
     }
 
+    /// Asks for a tenth of the residuals, when what converged is not good enough on the original
+    /// data. False when rounding allows no less.
+    pub(crate) fn tighten(&mut self) -> bool {
+        self.tolerance *= 0.1;
+        self.tolerance > f64::EPSILON
+    }
+
     /// Iterates until there is something to decide.
     #[inline(always)]
     pub(crate) fn run(&mut self) -> Pause {
         let rows = self.model.count();
         loop {
             let complementarity = self.at.complementarity();
-            let scale = 1.0 + self.model.bound_size;
-            let primal = max_abs(&self.at.primal) / scale;
+            let primal = self.model.relative_rows(&self.at.primal);
             let force = 1.0 + max_abs(&self.at.values.cost_gradient);
             let dual = max_abs(&self.at.reduced_gradient) / force;
             let gap = complementarity * rows as f64 / (1.0 + self.at.values.cost.abs());
@@ -214,11 +220,16 @@ impl<'m> Iterations<'m> {
                     products[j] + affine.slack[j] * affine.dual[j] - centering * complementarity
                 })
                 .collect();
-            if length < 0.1 || self.cautious > 0 {
+            // Far outside the neighbourhood the rows' products shrink while the residuals stay, and
+            // ever shorter steps end at the boundary: then only towards the centre.
+            let lagging =
+                self.at.relative_residual(model) > NEIGHBOURHOOD * self.ratio * complementarity;
+            if length < 0.1 || self.cautious > 0 || lagging {
                 self.cautious = self.cautious.saturating_sub(1);
                 // The predictor says little about the step that will be taken.
+                let centering = if lagging { 1.0 } else { centering.max(0.3) };
                 for j in 0..rows {
-                    target[j] = products[j] - centering.max(0.3) * complementarity;
+                    target[j] = products[j] - centering * complementarity;
                 }
                 self.direction(&self.at.gradient.clone(), &self.at.primal.clone(), &target)
             } else {
@@ -257,7 +268,7 @@ impl<'m> Iterations<'m> {
     fn travel(&mut self, step: &Direction, tries: usize) -> f64 {
         let model = self.model;
         let mut length = self.longest(step, TO_BOUNDARY);
-        let before = self.at.relative_residual(model);
+        let (before, ratio) = (self.at.relative_residual(model), self.ratio);
         let old = (
             self.at.z.clone(),
             self.at.slack.clone(),
@@ -279,7 +290,7 @@ impl<'m> Iterations<'m> {
         for _ in 0..tries {
             place(&mut self.at, length);
             let after = self.at.relative_residual(model);
-            let allowed = NEIGHBOURHOOD * self.ratio * self.at.complementarity();
+            let allowed = NEIGHBOURHOOD * ratio * self.at.complementarity();
             // Residuals of linear rows fall with the step whatever its length.
             if model.quadratic.is_empty()
                 || after <= allowed
@@ -294,7 +305,7 @@ impl<'m> Iterations<'m> {
     }
 
     fn feasible(&self) -> bool {
-        max_abs(&self.at.primal) <= 1e-6 * (1.0 + self.model.bound_size)
+        self.model.relative_rows(&self.at.primal) <= 1e-6
     }
 
     /// Residuals with the terms that a full affine step would leave behind.
@@ -394,7 +405,7 @@ impl Iterate {
 
     /// Residuals relative to the bounds and to the cost gradient.
     fn relative_residual(&self, model: &Model<'_>) -> f64 {
-        let primal = max_abs(&self.primal) / (1.0 + model.bound_size);
+        let primal = model.relative_rows(&self.primal);
         primal.max(max_abs(&self.reduced_gradient) / (1.0 + max_abs(&self.values.cost_gradient)))
     }
 

@@ -90,7 +90,13 @@ fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer 
     let inner = phase_one.sample();
     let found = iterate(&inner, &Prepared::new(&inner), settings);
     answer.iterations += found.iterations;
-    if found.status.is_solved() && found.x[sample.n] > 1e-7 * (1.0 + bound_size(sample)) {
+    // Ten times the tolerance, as phase one is itself solved to it; relative to the bounds that
+    // hold the point.
+    let noise = 10.0
+        * settings
+            .infeasibility_tolerance
+            .max(settings.reachable_tolerance());
+    if found.status.is_solved() && found.x[sample.n] > noise * phase_one.bound_size(&found) {
         answer.status = Status::PrimalInfeasible;
         return answer;
     }
@@ -111,14 +117,6 @@ fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer 
     answer
 }
 
-fn bound_size(sample: &Sample<'_>) -> f64 {
-    [sample.b, sample.l, sample.u, sample.c]
-        .iter()
-        .flat_map(|part| part.iter())
-        .filter(|v| v.is_finite())
-        .fold(0.0, |largest: f64, v| largest.max(v.abs()))
-}
-
 fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
     let scaled_q: Vec<f64>;
     let scaled_sample;
@@ -135,11 +133,11 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
             &scaled_sample
         }
     };
-    let Ok(model) = Model::new(inner, prepared) else {
+    let Ok(model) = Model::new(inner, prepared, settings.contradiction()) else {
         return Answer::empty(sample, Status::PrimalInfeasible);
     };
     // One digit below what is asked for, so that unscaling does not eat the tolerance.
-    let tolerance = 0.1 * settings.tolerance;
+    let tolerance = 0.1 * settings.reachable_tolerance();
     let started = Iterations::start(
         &model,
         settings.max_iterations,
@@ -161,15 +159,19 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
             && max_abs(&guess.mu).is_finite();
         let status = match pause {
             Pause::Close | Pause::Converged | Pause::Limit | Pause::Stalled if finite => {
-                let (polished, steps) = polish(sample, &guess, settings.tolerance);
+                let (polished, steps) = polish(sample, &guess, settings.reachable_tolerance());
                 polishing += steps;
                 if let Some(mut answer) = polished {
                     answer.iterations = iterations.count + polishing;
                     return answer;
                 }
+                let measured = measured(sample, guess.point()).relative();
+                let good = measured <= settings.reachable_tolerance();
                 match pause {
                     Pause::Close => continue,
-                    Pause::Converged => Status::Solved,
+                    _ if good => Status::Solved,
+                    // What the scaled problem calls converged need not be on the original data.
+                    Pause::Converged if iterations.tighten() => continue,
                     Pause::Limit => Status::MaxIterations,
                     _ => Status::NumericalError,
                 }
@@ -186,16 +188,6 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
             (answer.lambda, answer.mu) = (guess.lambda, guess.mu);
         }
         answer.iterations = iterations.count + polishing;
-        if pause != Pause::Converged
-            && matches!(status, Status::MaxIterations | Status::NumericalError)
-            && finite
-        {
-            // Stopped early but good enough all the same.
-            let measured = measured(sample, answer.point());
-            if measured.relative() <= settings.tolerance {
-                answer.status = Status::Solved;
-            }
-        }
         return answer;
     }
 }

@@ -5,9 +5,6 @@ use crate::dense::{axpy, dot, max_abs};
 use crate::interior_point::prepared::Prepared;
 use crate::problem::Sample;
 
-/// Equalities or fixed rows that miss by more than this, relative, cannot be satisfied.
-const CONTRADICTION: f64 = 1e-8;
-
 /// One-sided rows: first those of `G`, then the quadratic ones.
 pub(crate) struct Model<'a> {
     pub(crate) sample: &'a Sample<'a>,
@@ -22,8 +19,9 @@ pub(crate) struct Model<'a> {
     pub(crate) sides: Vec<Side>,
     /// Quadratic rows in use.
     pub(crate) quadratic: Vec<usize>,
-    /// Size of the bounds, for relative tests.
-    pub(crate) bound_size: f64,
+    /// `1 + |bound|` of every one-sided row: what its residual is measured against. A row's own
+    /// bound, so that a huge one elsewhere excuses nothing here.
+    pub(crate) row_size: Vec<f64>,
 }
 
 /// `sign · g̃ᵀx ≤ bound`.
@@ -42,12 +40,13 @@ impl<'a> Model<'a> {
     pub(crate) fn new(
         sample: &'a Sample<'a>,
         prepared: &'a Prepared,
+        contradiction: f64,
     ) -> Result<Model<'a>, Contradiction> {
         let n = sample.n;
         let mut origin = vec![0.0; n];
         if let Some(split) = &prepared.split {
             let (miss, size) = split.nullspace.inconsistency(sample.b);
-            if miss > CONTRADICTION * (1.0 + size) {
+            if miss > contradiction * (1.0 + size) {
                 return Err(Contradiction);
             }
             for (j, &row) in split.nullspace.kept.iter().enumerate() {
@@ -57,13 +56,14 @@ impl<'a> Model<'a> {
             }
         }
         let (mut linear, mut sides) = (Vec::new(), Vec::new());
-        let mut bound_size = 0.0f64;
+        let mut row_size = Vec::new();
         for i in 0..sample.l.len() {
             let scale = prepared.row_scale[i];
             let (l, u) = (sample.l[i], sample.u[i]);
             if !prepared.movable[i] {
                 let value = dot(&sample.g[i * n..(i + 1) * n], &origin);
-                let slack = CONTRADICTION * (1.0 + value.abs());
+                let norm = if scale > 0.0 { 1.0 / scale } else { 1.0 };
+                let slack = contradiction * (norm + value.abs());
                 if value < l - slack || value > u + slack {
                     return Err(Contradiction);
                 }
@@ -72,7 +72,7 @@ impl<'a> Model<'a> {
             let position = linear.len();
             for (bound, sign) in [(u, 1.0), (l, -1.0)] {
                 if bound.is_finite() {
-                    bound_size = bound_size.max((scale * bound).abs());
+                    row_size.push(1.0 + (scale * bound).abs());
                     sides.push(Side {
                         position,
                         sign,
@@ -92,7 +92,7 @@ impl<'a> Model<'a> {
                     return Err(Contradiction);
                 }
             } else if sample.c[i].is_finite() {
-                bound_size = bound_size.max((scale * sample.c[i]).abs());
+                row_size.push(1.0 + (scale * sample.c[i]).abs());
                 quadratic.push(i);
             }
         }
@@ -106,8 +106,20 @@ impl<'a> Model<'a> {
             linear,
             sides,
             quadratic,
-            bound_size,
+            row_size,
         })
+    }
+
+    /// The largest of the rows' residuals, each relative to its bound; NaN when one is.
+    pub(crate) fn relative_rows(&self, residuals: &[f64]) -> f64 {
+        let mut worst = 0.0f64;
+        for (residual, size) in residuals.iter().zip(&self.row_size) {
+            let relative = residual.abs() / size;
+            if relative > worst || relative.is_nan() {
+                worst = relative;
+            }
+        }
+        worst
     }
 
     /// One-sided rows in all.

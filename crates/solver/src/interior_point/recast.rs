@@ -187,6 +187,24 @@ impl PhaseOne {
     pub(crate) fn sample(&self) -> Sample<'_> {
         self.0.sample()
     }
+
+    /// 1 + the size of the bounds that hold a solution, weighted by its multipliers, which sum to
+    /// one over the inequalities.
+    pub(crate) fn bound_size(&self, found: &Answer) -> f64 {
+        let weighted = |duals: &[f64], bounds: &[f64]| -> f64 {
+            duals
+                .iter()
+                .zip(bounds)
+                .filter(|(dual, _)| **dual != 0.0)
+                .map(|(dual, bound)| (dual * bound).abs())
+                .sum()
+        };
+        // The last linear row only keeps t above −1; its upper bound is infinite.
+        let rows = found.lambda.len() - 1;
+        1.0 + weighted(&found.nu, &self.0.b)
+            + weighted(&found.lambda[..rows], &self.0.u[..rows])
+            + weighted(&found.mu, &self.0.c)
+    }
 }
 
 /// `min qᵀv` over the recession cone cut off at `‖v‖∞ ≤ 1`: negative exactly when the objective of
