@@ -3,13 +3,15 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use feasible::convex::{
-    GradientQuality, Hessian, Projection, QcqpLayer, QpLayer, QpTensors, RowHessians,
+    ConvexSettings, Error, GradientQuality, Hessian, OnFailure, Projection, QcqpLayer, QpLayer,
+    QpTensors, RowHessians, Status,
 };
 use feasible::nls::{Backward, FunctionResidual, LevenbergMarquardt, Settings};
 use feasible::repair::{SnareNet, SnareNetSettings};
 use feasible::{
-    Affine, Bounds, Constraints, Dual, Function, Quadratic, SoftPenalty, Violations, host,
+    Affine, Bounds, Constraints, Dual, Function, Quadratic, SoftPenalty, Stacked, Violations, host,
 };
+use std::sync::Arc;
 
 /// A backend under test.
 struct Backend {
@@ -64,7 +66,14 @@ impl Backend {
         self.penalty_and_violations();
         self.projection_on_the_simplex();
         self.quadratic_program_with_every_gradient();
+        self.quadratic_program_with_dense_matrices_and_an_active_row();
         self.projection_on_the_ball();
+        self.quadratic_rows_with_every_gradient();
+        self.projection_on_stacked_rows();
+        self.relaxed_projection();
+        self.samples_without_a_solution();
+        self.numbers_that_are_none();
+        self.no_samples_and_no_rows();
         self.repair_of_affine_rows();
         self.repair_of_a_circle_by_both_paths();
         self.repair_with_infinite_bounds_and_relaxation();
@@ -156,6 +165,46 @@ impl Backend {
         );
     }
 
+    /// P = [2 1; 1 2], x₁ + x₂ ≤ u active: x = −P⁻¹(q + λ(1, 1)), λ = −(3u + q₁ + q₂)/2.
+    fn quadratic_program_with_dense_matrices_and_an_active_row(&self) {
+        let p = self.matrix([[2.0, 1.0], [1.0, 2.0]]).require_grad();
+        let q = self.matrix([[-4.0, -5.0], [1.0, 2.0]]).require_grad();
+        let g = self.matrix([[1.0, 1.0]]).require_grad();
+        let (l, u) = (
+            self.vector(&[f64::NEG_INFINITY]),
+            self.vector(&[1.0]).require_grad(),
+        );
+        let problem = QpTensors::new(Hessian::dense(p.clone()), q.clone()).inequalities(
+            g.clone(),
+            l,
+            u.clone(),
+        );
+        let solution = QpLayer::default().forward(&problem).unwrap();
+        // The second sample's minimiser −P⁻¹q = (0, −1) meets the row.
+        self.same("dense x", &solution.x, &[0.0, 1.0, 0.0, -1.0]);
+        self.same("dense dual", &solution.inequality_dual, &[3.0, 0.0]);
+        let gradients = solution.x.narrow(1, 0, 1).sum().backward();
+        self.same(
+            "dense q gradient",
+            &q.grad(&gradients).unwrap(),
+            &[-0.5, 0.5, -2.0 / 3.0, 1.0 / 3.0],
+        );
+        self.same("dense u gradient", &u.grad(&gradients).unwrap(), &[0.5]);
+        // λ times the gradient in q plus the gradient in u times −x.
+        self.same(
+            "dense G gradient",
+            &g.grad(&gradients).unwrap(),
+            &[-1.5, 1.0],
+        );
+        // −½(w xᵀ + x wᵀ) of both samples, w = (½, −½) and (⅔, −⅓).
+        let off = -0.5 * (0.5 * 1.0) - 0.5 * (2.0 / 3.0 * -1.0);
+        self.same(
+            "dense P gradient",
+            &p.grad(&gradients).unwrap(),
+            &[0.0, off, off, 0.5 - 1.0 / 3.0],
+        );
+    }
+
     /// ŷ outside the unit ball goes to u = ŷ/‖ŷ‖, with derivative (I − uuᵀ)/‖ŷ‖.
     fn projection_on_the_ball(&self) {
         let y_hat = self.matrix([[3.0, 4.0], [0.3, 0.4]]).require_grad();
@@ -173,6 +222,152 @@ impl Backend {
             &y_hat.grad(&gradients).unwrap(),
             &[0.64 / 5.0, -0.48 / 5.0, 1.0, 0.0],
         );
+    }
+
+    /// h x² + g x ≤ c with x wanted as large as possible near 10: x = (−g + √(g² + 4hc))/(2h); at
+    /// h = 1, g = 0, c = 4 it is 2, with derivatives −1, −½ and ¼.
+    fn quadratic_rows_with_every_gradient(&self) {
+        let h = self.vector(&[1.0]).reshape([1, 1, 1]).require_grad();
+        let g = self.matrix([[0.0]]).require_grad();
+        let c = self.vector(&[4.0]).require_grad();
+        let problem = QpTensors::new(Hessian::dense(self.matrix([[1.0]])), self.matrix([[-10.0]]))
+            .quadratics(RowHessians::dense(h.clone()), g.clone(), c.clone());
+        let solution = QcqpLayer::default().forward(&problem).unwrap();
+        self.same("root", &solution.x, &[2.0]);
+        // x − 10 + μ·2x = 0.
+        self.same("multiplier", &solution.quadratic_dual, &[2.0]);
+        let gradients = solution.x.sum().backward();
+        self.same("h gradient", &h.grad(&gradients).unwrap(), &[-1.0]);
+        self.same("g gradient", &g.grad(&gradients).unwrap(), &[-0.5]);
+        self.same("c gradient", &c.grad(&gradients).unwrap(), &[0.25]);
+    }
+
+    /// The disc x₁² + x₂² ≤ 1 and x₁ = 0.6: from (0.6, 3) to (0.6, 0.8), which moves with the
+    /// equality's side by (1, −0.75).
+    fn projection_on_stacked_rows(&self) {
+        let disc = Quadratic::diagonal(
+            self.matrix([[1.0, 1.0]]),
+            self.matrix([[0.0, 0.0]]),
+            Bounds::at_most(self.matrix([[1.0]])).unwrap(),
+        )
+        .unwrap();
+        let target = self.matrix([[0.6]]).require_grad();
+        let line = Affine::shared(
+            self.matrix([[1.0, 0.0]]),
+            Bounds::equal(target.clone()).unwrap(),
+        )
+        .unwrap();
+        let set = Stacked::new(vec![Arc::new(disc), Arc::new(line)]).unwrap();
+        let raw = self.matrix([[0.6, 3.0], [0.0, 0.0]]);
+        let projected = Projection::default().forward(raw, &set).unwrap();
+        self.same("stacked", &projected.y, &[0.6, 0.8, 0.6, 0.0]);
+        let gradients = projected.y.narrow(1, 1, 1).sum().backward();
+        self.same(
+            "stacked gradient",
+            &target.grad(&gradients).unwrap(),
+            &[-0.75],
+        );
+    }
+
+    fn relaxed_projection(&self) {
+        let rows = self.matrix([[1.0, 0.0], [0.0, 1.0]]);
+        let box_ = Affine::shared(
+            rows,
+            Bounds::shared(self.vector(&[0.0, 1.0]), self.vector(&[1.0, 1.0])).unwrap(),
+        )
+        .unwrap();
+        let raw = self.matrix([[3.0, 5.0], [-2.0, 0.75]]);
+        let epsilon = self.vector(&[0.5, 0.25]);
+        let projected = Projection::default()
+            .forward_relaxed(raw, &box_, epsilon)
+            .unwrap();
+        self.same("relaxed", &projected.y, &[1.5, 1.25, -0.5, 0.75]);
+    }
+
+    /// The second sample's rows contradict each other.
+    fn samples_without_a_solution(&self) {
+        let q = self.matrix([[-2.0], [-2.0]]).require_grad();
+        let problem = || {
+            QpTensors::new(Hessian::diagonal(self.vector(&[1.0])), q.clone()).inequalities(
+                self.matrix([[1.0], [-1.0]]),
+                self.matrix([[f64::NEG_INFINITY, f64::NEG_INFINITY], [-1.0, 2.0]]),
+                self.matrix([[1.0, f64::INFINITY], [f64::INFINITY, f64::INFINITY]]),
+            )
+        };
+        let error = QpLayer::default().forward(&problem()).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Unsolved {
+                    sample: 1,
+                    status: Status::PrimalInfeasible,
+                    failed: 1,
+                    batch: 2
+                }
+            ),
+            "{error}"
+        );
+        for on_failure in [OnFailure::Nan, OnFailure::Keep] {
+            let layer = QpLayer::new(ConvexSettings {
+                on_failure,
+                ..ConvexSettings::default()
+            })
+            .unwrap();
+            let solution = layer.forward(&problem()).unwrap();
+            let x = host::read("x", &solution.x).unwrap();
+            assert!((x[0] - 1.0).abs() <= self.tolerance);
+            assert_eq!(x[1].is_nan(), on_failure == OnFailure::Nan);
+            let gradients = (solution.x * -2.0).narrow(0, 0, 2).sum().backward();
+            let of_q = host::read("q", &q.grad(&gradients).unwrap()).unwrap();
+            // The first is held by its bound, the second adds nothing.
+            assert_eq!(of_q, [0.0, 0.0]);
+        }
+    }
+
+    fn numbers_that_are_none(&self) {
+        let bounds = Bounds::shared(self.vector(&[0.0]), self.vector(&[1.0])).unwrap();
+        let row = Affine::shared(self.matrix([[1.0, 1.0]]), bounds).unwrap();
+        let y = self.matrix([[0.25, 0.25], [f64::NAN, 0.0]]);
+        let summary = Violations::of(&row, y.clone()).summary(1e-6).unwrap();
+        assert_eq!(summary.infeasible_samples, 1, "a NaN is never feasible");
+        let message = Projection::default()
+            .forward(y.clone(), &row)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("y_hat") && message.contains("NaN"),
+            "{message}"
+        );
+        let message = self.snarenet(0.0).forward(y, &row, None).unwrap_err();
+        assert!(message.to_string().contains("NaN"), "{message}");
+        let crossed = Bounds::shared(self.vector(&[2.0]), self.vector(&[1.0]));
+        assert!(crossed.unwrap_err().to_string().contains("row 0"));
+    }
+
+    fn no_samples_and_no_rows(&self) {
+        let empty = |rows: usize, columns: usize| -> Tensor<2> {
+            host::write(vec![], [rows, columns], &self.device, self.dtype)
+        };
+        let nothing = || Bounds::shared(self.vector(&[]), self.vector(&[])).unwrap();
+        let none = Affine::shared(empty(0, 2), nothing()).unwrap();
+        let one = Affine::shared(
+            self.matrix([[1.0, 0.0]]),
+            Bounds::at_most(self.matrix([[1.0]])).unwrap(),
+        )
+        .unwrap();
+        let set = Stacked::new(vec![Arc::new(none.clone()), Arc::new(one)]).unwrap();
+        let raw = self.matrix([[3.0, 4.0]]).require_grad();
+        let projected = Projection::default().forward(raw.clone(), &set).unwrap();
+        self.same("one row of two parts", &projected.y, &[1.0, 4.0]);
+        let projected = Projection::default().forward(raw.clone(), &none).unwrap();
+        self.same("no rows", &projected.y, &[3.0, 4.0]);
+        for constraints in [&none as &dyn Constraints, &set] {
+            let raw = empty(0, 2);
+            let repaired = self.snarenet(0.0).forward(raw.clone(), constraints, None);
+            assert_eq!(repaired.unwrap().y.dims(), [0, 2]);
+            let projected = Projection::default().forward(raw, constraints).unwrap();
+            assert_eq!(projected.y.dims(), [0, 2]);
+        }
     }
 
     fn snarenet(&self, damping: f64) -> SnareNet {
@@ -285,6 +480,22 @@ impl Backend {
                 &[0.25, 1.0 / 6.0],
             );
         }
+    }
+}
+
+/// Without the feature a backend's tests are silently absent: the test command says which it means
+/// to run.
+#[test]
+fn every_backend_asked_for_is_in_this_build() {
+    let asked = std::env::var("FEASIBLE_TEST_BACKENDS").unwrap_or_default();
+    for backend in asked.split_whitespace() {
+        let built = match backend {
+            "flex" => cfg!(feature = "flex"),
+            "ndarray" => cfg!(feature = "ndarray"),
+            "wgpu" => cfg!(feature = "wgpu"),
+            _ => false,
+        };
+        assert!(built, "feasible-tests was built without {backend}");
     }
 }
 

@@ -169,6 +169,8 @@ pub(crate) struct Tracked {
     pub(crate) device: Device,
     /// Precision of the output: that of `q`.
     pub(crate) dtype: DType,
+    /// Relative rounding of the coarsest tensor.
+    pub(crate) rounding: f64,
 }
 
 impl Tracked {
@@ -183,6 +185,7 @@ impl Tracked {
         } else {
             host::read_finite(role.name(), tensor)?
         };
+        self.rounding = self.rounding.max(host::rounding(tensor.dtype()));
         if tensor.is_tracked() {
             if self.inputs.is_empty() {
                 self.device = tensor.device();
@@ -192,6 +195,51 @@ impl Tracked {
             self.inputs.push(Input::new(tensor.clone()));
         }
         Ok(Numbers { data, shared })
+    }
+
+    /// Square matrices of size `n`, symmetric to the last bit where they are up to the rounding of
+    /// their own precision; the solver, which computes in f64, would see the difference.
+    fn read_dense<const D: usize>(
+        &mut self,
+        role: Role,
+        tensor: &Parameter<D>,
+        n: usize,
+    ) -> Result<SymmetricNumbers, Error> {
+        let mut numbers = self.read(role, tensor)?;
+        let rounding = host::rounding(tensor.tensor().dtype());
+        for matrix in numbers.data.chunks_exact_mut((n * n).max(1)) {
+            mend_symmetry(matrix, n, n as f64 * rounding);
+        }
+        Ok(SymmetricNumbers {
+            numbers,
+            diagonal: false,
+        })
+    }
+
+    fn read_diagonal<const D: usize>(
+        &mut self,
+        role: Role,
+        tensor: &Parameter<D>,
+    ) -> Result<SymmetricNumbers, Error> {
+        Ok(SymmetricNumbers {
+            numbers: self.read(role, tensor)?,
+            diagonal: true,
+        })
+    }
+}
+
+/// Replaces mirrored entries by their mean if all of them agree to `tolerance` times the largest
+/// entry; otherwise leaves the matrix for the solver to refuse.
+fn mend_symmetry(matrix: &mut [f64], n: usize, tolerance: f64) {
+    let allowed = tolerance * matrix.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+    let mirrored = |row: usize, column: usize| (row * n + column, column * n + row);
+    let pairs = || (0..n).flat_map(move |row| (0..row).map(move |column| mirrored(row, column)));
+    if pairs().any(|(a, b)| (matrix[a] - matrix[b]).abs() > allowed) {
+        return;
+    }
+    for (a, b) in pairs() {
+        let mean = 0.5 * (matrix[a] + matrix[b]);
+        (matrix[a], matrix[b]) = (mean, mean);
     }
 }
 
@@ -208,16 +256,11 @@ pub(crate) fn read(
         inputs: vec![],
         device: q.device(),
         dtype: q.dtype(),
+        rounding: 0.0,
     };
     let p = match &qp.p {
-        Hessian::Dense(p) => SymmetricNumbers {
-            numbers: tracked.read(Role::P, p)?,
-            diagonal: false,
-        },
-        Hessian::Diagonal(p) => SymmetricNumbers {
-            numbers: tracked.read(Role::P, p)?,
-            diagonal: true,
-        },
+        Hessian::Dense(p) => tracked.read_dense(Role::P, p, sizes.n)?,
+        Hessian::Diagonal(p) => tracked.read_diagonal(Role::P, p)?,
     };
     let q = tracked.read(Role::Q, &qp.q)?;
     let equalities = match &qp.equalities {
@@ -238,14 +281,8 @@ pub(crate) fn read(
     let quadratics = match quadratics {
         Some(part) if sizes.quadratics > 0 => {
             let h = match &part.h {
-                RowHessians::Dense(h) => SymmetricNumbers {
-                    numbers: tracked.read(Role::RowH, h)?,
-                    diagonal: false,
-                },
-                RowHessians::Diagonal(h) => SymmetricNumbers {
-                    numbers: tracked.read(Role::RowH, h)?,
-                    diagonal: true,
-                },
+                RowHessians::Dense(h) => tracked.read_dense(Role::RowH, h, sizes.n)?,
+                RowHessians::Diagonal(h) => tracked.read_diagonal(Role::RowH, h)?,
             };
             Some((
                 h,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
-use feasible_solver::{Solution, solve};
+use feasible_solver::{Settings, Solution, solve};
 
 use crate::adjoint::{GradientReports, LayerAdjoint};
 use crate::host_problem::read;
@@ -18,7 +18,11 @@ pub(crate) fn forward(
     quadratics: Option<&QuadraticTensors>,
 ) -> Result<ConvexSolution, Error> {
     let (problem, tracked) = read(qp, quadratics)?;
-    let solution = solve(&problem.as_problem(), &settings.solver)?;
+    let solver = Settings {
+        rounding: settings.solver.rounding.max(tracked.rounding),
+        ..settings.solver
+    };
+    let solution = solve(&problem.as_problem(), &solver)?;
     if settings.on_failure == OnFailure::Error {
         refuse_failures(&solution)?;
     }

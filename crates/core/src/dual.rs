@@ -2,6 +2,8 @@ use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 
 use burn::tensor::Tensor;
 
+use crate::host;
+
 /// A batch of vectors with their derivatives: forward-mode automatic differentiation on tensors.
 ///
 /// The value is `[batch, k]`; the tangent, where there is one, is the Jacobian `[batch, k, n]`
@@ -26,7 +28,7 @@ impl Dual {
     pub fn variable(value: Tensor<2>) -> Self {
         let [batch, n] = value.dims();
         let identity = Tensor::<2>::eye(n, &value.device()).cast(value.dtype());
-        let tangent = identity.unsqueeze_dim::<3>(0).expand([batch, n, n]);
+        let tangent = host::expand(identity.unsqueeze_dim::<3>(0), [batch, n, n]);
         Self {
             value,
             tangent: Some(tangent),
@@ -56,7 +58,7 @@ impl Dual {
         let [batch, k] = self.value.dims();
         let tangent = match self.tangent {
             // A component broadcast from a constant sample count still gets its full batch.
-            Some(tangent) => tangent.expand([batch, k, variables]),
+            Some(tangent) => host::expand(tangent, [batch, k, variables]),
             None => Tensor::zeros(
                 [batch, k, variables],
                 (&self.value.device(), self.value.dtype()),
@@ -184,11 +186,10 @@ impl Dual {
     /// # Panics
     /// If `parts` is empty.
     pub fn cat(parts: Vec<Dual>) -> Self {
-        let batch = parts
-            .iter()
-            .map(|p| p.value.dims()[0])
-            .max()
-            .expect("at least one part");
+        // A constant for all samples has a batch of 1; the others agree, on 0 as well.
+        let batches = parts.iter().map(|p| p.value.dims()[0]);
+        let batch = batches.reduce(|a, b| if a == 1 { b } else { a });
+        let batch = batch.expect("at least one part");
         let directions = parts
             .iter()
             .find_map(|p| p.tangent.as_ref().map(|t| t.dims()[2]));
@@ -196,14 +197,14 @@ impl Dual {
         for part in parts {
             let k = part.components();
             let (value, tangent) = part.into_parts(directions.unwrap_or(0));
-            values.push(value.expand([batch, k]));
+            values.push(host::expand(value, [batch, k]));
             if let Some(n) = directions {
-                tangents.push(tangent.expand([batch, k, n]));
+                tangents.push(host::expand(tangent, [batch, k, n]));
             }
         }
         Self {
-            value: Tensor::cat(values, 1),
-            tangent: directions.map(|_| Tensor::cat(tangents, 1)),
+            value: host::cat(values, 1),
+            tangent: directions.map(|_| host::cat(tangents, 1)),
         }
     }
 }
@@ -223,7 +224,7 @@ impl Add for Dual {
         let [batch, k] = value.dims();
         let tangent = add_tangents(self.tangent, other.tangent).map(|t| {
             let n = t.dims()[2];
-            t.expand([batch, k, n])
+            host::expand(t, [batch, k, n])
         });
         Dual { value, tangent }
     }

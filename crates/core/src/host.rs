@@ -101,6 +101,11 @@ pub fn write<const D: usize>(
     )
 }
 
+/// The gap after 1 in numbers of this type; f64's for types that are exact.
+pub fn rounding(dtype: DType) -> f64 {
+    dtype.finfo().map_or(f64::EPSILON, |info| info.epsilon)
+}
+
 /// The tensor with a leading axis of 1: one copy for the batch.
 ///
 /// Burn reads a 0 in a new shape as "this axis as it was", so a tensor without entries, which has
@@ -112,6 +117,29 @@ pub fn shared<const D: usize, const E: usize>(tensor: Tensor<D>) -> Tensor<E> {
     let mut shape = [1; E];
     shape[1..].copy_from_slice(&tensor.dims());
     write(vec![], shape, &tensor.device(), tensor.dtype())
+}
+
+/// The tensor repeated to `shape` along axes of length 1.
+///
+/// Burn refuses to expand to a shape with a 0 in it; a tensor without entries is made anew.
+pub fn expand<const D: usize>(tensor: Tensor<D>, shape: [usize; D]) -> Tensor<D> {
+    if shape.contains(&0) {
+        return write(vec![], shape, &tensor.device(), tensor.dtype());
+    }
+    tensor.expand(shape)
+}
+
+/// Tensors one after the other along `axis`, of which some or all may have no entries.
+///
+/// # Panics
+/// If there are none, or they differ along another axis.
+pub fn cat<const D: usize>(parts: Vec<Tensor<D>>, axis: usize) -> Tensor<D> {
+    let mut shape = parts.first().expect("at least one part").dims();
+    shape[axis] = parts.iter().map(|part| part.dims()[axis]).sum();
+    if shape.contains(&0) {
+        return write(vec![], shape, &parts[0].device(), parts[0].dtype());
+    }
+    Tensor::cat(parts, axis)
 }
 
 /// The output of a host computation as a tensor whose gradients `adjoint` supplies.

@@ -75,6 +75,22 @@ pub struct Projected {
 }
 
 impl Projected {
+    /// A batch without samples. Arithmetic on tensors without entries is not to be relied on:
+    /// cubecl's kernels compute the last element's place.
+    fn of_nothing(y_hat: &Tensor<2>, rows: usize) -> Self {
+        let [_, n] = y_hat.dims();
+        let empty = |columns| host::write(vec![], [0, columns], &y_hat.device(), y_hat.dtype());
+        Self {
+            y: empty(n),
+            status: vec![],
+            iterations: vec![],
+            residuals: vec![],
+            duals: [empty(rows), empty(0), empty(0)],
+            order: vec![],
+            reports: GradientReports::default(),
+        }
+    }
+
     /// The multipliers λ, `[batch, m]` in the order of the constraints' rows: positive where the
     /// upper bound holds y, negative where the lower bound does. Differentiable.
     pub fn dual(&self) -> Tensor<2> {
@@ -155,6 +171,15 @@ impl Projection {
         if y_hat.dims()[1] != n {
             let expected = format!("[batch, {n}], one column a variable of the constraints");
             return Err(feasible_core::Error::shape("y_hat", &y_hat.dims(), expected).into());
+        }
+        let samples = [y_hat.dims()[0], bounds.batch()];
+        if samples.contains(&0) {
+            return if samples.iter().all(|count| *count <= 1) {
+                Ok(Projected::of_nothing(&y_hat, bounds.rows()))
+            } else {
+                let expected = format!("[{}, {n}], a row a sample of the constraints", samples[1]);
+                Err(feasible_core::Error::shape("y_hat", &y_hat.dims(), expected).into())
+            };
         }
         host::read_finite("y_hat", &y_hat)?;
         let blocks = constraints.blocks().ok_or(Error::NotBlocks)?;

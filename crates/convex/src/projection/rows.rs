@@ -178,7 +178,7 @@ fn stack<const D: usize>(parts: Vec<Tensor<D>>) -> Tensor<D> {
             return part;
         }
         shape[0] = batch;
-        part.expand(shape)
+        host::expand(part, shape)
     });
-    Tensor::cat(parts.collect(), 1)
+    host::cat(parts.collect(), 1)
 }

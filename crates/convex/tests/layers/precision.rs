@@ -67,3 +67,47 @@ fn precisions_mix_and_the_output_follows_q() {
     assert_close("∂p", &numbers(&of_p), &[-0.25, 0.25], 1e-14);
     assert_close("∂q", &numbers(&of_q), &[-0.5, -0.25], 1e-14);
 }
+
+/// A Gram matrix of too few rows computed in f32 has eigenvalues of both signs near zero and
+/// mirrored entries that differ; a multiple of a row misses by rounding.
+#[test]
+fn f32_rounding_is_no_modelling_mistake() {
+    let mut random = random(5);
+    let m: Tensor<2> = host::write(random(2 * N), [2, N], &device(), DType::F32);
+    let gram = m.clone().transpose().matmul(m);
+    let mut p = numbers(&gram);
+    p[1] += 0.5 * f64::from(f32::EPSILON) * p[1].abs();
+    let a = [[1.0f32, 0.0, 0.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0, 0.0]];
+    let b = [0.7f32, 3.0 * 0.7f32];
+    let q: Tensor<2> = host::write(random(N), [1, N], &device(), DType::F32).require_grad();
+    let single =
+        |values: Vec<f64>, shape: [usize; 2]| host::write(values, shape, &device(), DType::F32);
+    let identity = (0..N * N)
+        .map(|i| f64::from(u8::from(i % (N + 1) == 0)))
+        .collect();
+    let bound = |value: f64| host::write(vec![value; N], [N], &device(), DType::F32);
+    let problem = QpTensors::new(Hessian::dense(single(p, [N, N])), q.clone())
+        .equalities(
+            Tensor::<2>::from_data(a, &device()),
+            Tensor::<1>::from_data(b, &device()),
+        )
+        .inequalities(single(identity, [N, N]), bound(-1.0), bound(1.0));
+    let x = QpLayer::default().forward(&problem).unwrap().x;
+    assert_close("x[0]", &numbers(&x)[..1], &[0.7], 1e-6);
+    let gradients = x.sum().backward();
+    assert!(
+        numbers(&q.grad(&gradients).unwrap())
+            .iter()
+            .all(|v| v.is_finite())
+    );
+
+    // What is no rounding is still refused.
+    let skew = single(vec![1.0, 0.5, 0.501, 1.0], [2, 2]);
+    let q: Tensor<2> = single(vec![1.0, 1.0], [1, 2]);
+    let problem = QpTensors::new(Hessian::dense(skew), q);
+    let error = QpLayer::default()
+        .forward(&problem)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("symmetric"), "{error}");
+}

@@ -1,6 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use crate::{Error, host};
 
@@ -13,6 +13,13 @@ pub enum Curvature {
     Diagonal(Tensor<3>),
     /// Symmetric matrices H_i, `[1 or batch, m, n, n]`.
     Dense(Tensor<4>),
+}
+
+/// How far mirrored entries of a symmetric matrix may be apart, as a share of its largest entry: far
+/// above the rounding of forming MᵀM in the tensor's precision, far below a modelling mistake. In
+/// f64 that of `feasible_solver`.
+fn symmetry_tolerance(dtype: DType) -> f64 {
+    f64::max(1e-10, 100.0 * host::rounding(dtype))
 }
 
 /// Rows g_i(y) = yᵀH_i y + a_iᵀy, without the ½, as quadratic constraints are published.
@@ -55,7 +62,9 @@ impl Block {
     /// A block from its parts.
     ///
     /// # Errors
-    /// If shapes disagree. Numbers are checked when they are first read ([`Block::on_host`]).
+    /// If shapes disagree, or a dense H_i is not symmetric: the Jacobian 2H_i y + a_i is that of
+    /// symmetric matrices alone. Dense ones are read for that; other numbers are checked when they
+    /// are first read ([`Block::on_host`]).
     pub fn new(linear: Tensor<3>, curvature: Curvature) -> Result<Self, Error> {
         let [b, m, n] = linear.dims();
         let check = |argument, got: &[usize], tail: &[usize]| {
@@ -73,7 +82,10 @@ impl Block {
         match &curvature {
             Curvature::None => {}
             Curvature::Diagonal(h) => check("h", &h.dims(), &[m, n])?,
-            Curvature::Dense(h) => check("h", &h.dims(), &[m, n, n])?,
+            Curvature::Dense(h) => {
+                check("h", &h.dims(), &[m, n, n])?;
+                check_symmetry(h)?;
+            }
         }
         Ok(Self {
             linear,
@@ -112,7 +124,8 @@ impl Block {
             }
     }
 
-    /// The numbers on the host, read once however often the block is cloned.
+    /// The numbers on the host, read once however often the block is cloned. Dense matrices are made
+    /// symmetric to the last bit: in f32 their rounding is more than a computation in f64 allows.
     ///
     /// # Errors
     /// If an entry is not finite or the device cannot be read.
@@ -127,7 +140,9 @@ impl Block {
                 HostCurvature::Diagonal(host::read_finite("h", h)?, shared(h.dims()[0]))
             }
             Curvature::Dense(h) => {
-                HostCurvature::Dense(host::read_finite("h", h)?, shared(h.dims()[0]))
+                let mut values = host::read_finite("h", h)?;
+                make_symmetric(&mut values, self.variables());
+                HostCurvature::Dense(values, shared(h.dims()[0]))
             }
         };
         let block = Arc::new(HostBlock {
@@ -205,5 +220,83 @@ impl Block {
                 .expand([batch, self.rows(), self.variables()]),
             Some(product) => product * 2.0 + self.linear.clone(),
         }
+    }
+}
+
+fn check_symmetry(h: &Tensor<4>) -> Result<(), Error> {
+    let [_, m, n, _] = h.dims();
+    let values = host::read("h", h)?;
+    let tolerance = symmetry_tolerance(h.dtype());
+    for (at, matrix) in values.chunks_exact((n * n).max(1)).enumerate() {
+        let largest = matrix.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+        let difference =
+            |row: usize, column: usize| (matrix[row * n + column] - matrix[column * n + row]).abs();
+        let pair = (0..n)
+            .flat_map(|row| (0..row).map(move |column| (row, column)))
+            .find(|&(row, column)| difference(row, column) > tolerance * largest);
+        if let Some((row, column)) = pair {
+            let (sample, index) = (at / m, at % m);
+            return Err(Error::shape(
+                "h",
+                &h.dims(),
+                format!(
+                    "stacked symmetric matrices: entries ({row}, {column}) and ({column}, {row}) of \
+                     matrix {index}, sample {sample}, differ by {:e}",
+                    difference(row, column)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The mean of mirrored entries in their place.
+fn make_symmetric(matrices: &mut [f64], n: usize) {
+    for matrix in matrices.chunks_exact_mut((n * n).max(1)) {
+        for row in 0..n {
+            for column in 0..row {
+                let (a, b) = (row * n + column, column * n + row);
+                let mean = 0.5 * (matrix[a] + matrix[b]);
+                (matrix[a], matrix[b]) = (mean, mean);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn a_matrix_that_is_not_symmetric_is_refused_with_its_place() {
+        let device = Device::flex();
+        let linear = || Tensor::<3>::zeros([1, 2, 2], &device);
+        let block = |corner: f64, scale: f64| {
+            let h = [[[[1.0, 0.5], [0.5, 2.0]], [[3.0, corner], [0.25, 1.0]]]];
+            let h = Tensor::<4>::from_data(h, (&device, DType::F64)) * scale;
+            Block::new(linear().cast(DType::F64), Curvature::Dense(h))
+        };
+        let error = block(0.75, 1.0).unwrap_err().to_string();
+        assert!(
+            error.contains("`h`")
+                && error
+                    .contains("entries (1, 0) and (0, 1) of matrix 1, sample 0, differ by 5e-1"),
+            "{error}"
+        );
+        for scale in [1.0, 1e12] {
+            block(0.25, scale).unwrap();
+            // Rounding is no mistake, whatever the scale.
+            block(0.25 + 1e-12, scale).unwrap();
+            assert!(block(0.25 + 1e-8, scale).is_err());
+        }
+        // In f32 it is larger.
+        let h = Tensor::<4>::from_data([[[[1.0f32, 0.5], [0.5 + 6e-8, 2.0]]]], &device);
+        let block = Block::new(Tensor::zeros([1, 1, 2], &device), Curvature::Dense(h)).unwrap();
+        let host = block.on_host().unwrap();
+        let HostCurvature::Dense(h, true) = &host.curvature else {
+            panic!("one dense matrix for the batch");
+        };
+        assert_eq!(h[1], h[2]);
     }
 }

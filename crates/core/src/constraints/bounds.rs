@@ -38,7 +38,8 @@ impl Bounds {
         }
         let (l, u) = (host::read("lower", &lower)?, host::read("upper", &upper)?);
         let batch = if bl == 1 { bu } else { bl };
-        let mut equality = vec![batch > 0; ml];
+        // Without samples a row has no unequal bounds either.
+        let mut equality = vec![true; ml];
         for sample in 0..batch {
             for row in 0..ml {
                 let lower = l[if bl == 1 { 0 } else { sample } * ml + row];
@@ -115,13 +116,13 @@ impl Bounds {
                 ));
             }
             let rows = part.rows();
-            lower.push(part.lower.clone().expand([batch, rows]));
-            upper.push(part.upper.clone().expand([batch, rows]));
+            lower.push(host::expand(part.lower.clone(), [batch, rows]));
+            upper.push(host::expand(part.upper.clone(), [batch, rows]));
             equality.extend_from_slice(&part.equality);
         }
         Ok(Self {
-            lower: Tensor::cat(lower, 1),
-            upper: Tensor::cat(upper, 1),
+            lower: host::cat(lower, 1),
+            upper: host::cat(upper, 1),
             equality: equality.into(),
         })
     }
