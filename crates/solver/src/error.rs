@@ -74,6 +74,22 @@ pub enum Error {
         /// The most negative eigenvalue.
         eigenvalue: f64,
     },
+    /// A sparse matrix whose pattern is none.
+    #[error("the pattern of `{argument}` {reason}")]
+    Pattern {
+        /// The matrix.
+        argument: &'static str,
+        /// What is wrong and what it must be.
+        reason: String,
+    },
+    /// A cone that is none.
+    #[error("`cones[{index}]` {reason}")]
+    Cone {
+        /// Which one.
+        index: usize,
+        /// What is wrong and what it must be.
+        reason: String,
+    },
     /// The problem has no variables.
     #[error("`n` is 0 but a problem needs at least one variable")]
     NoVariables,

@@ -56,6 +56,7 @@
 mod active_set;
 mod adjoint;
 mod batch;
+mod cone;
 pub mod damped;
 mod dense;
 mod error;
@@ -73,6 +74,10 @@ mod validate;
 
 pub use adjoint::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted, adjoint};
 pub use batch::{Symmetric, Values};
+pub use cone::{
+    Cone, ConeCotangent, ConeGradients, ConeProblem, ConeSettings, ConeSolution, ConeWanted,
+    Sparse, cone_adjoint, solve_cones,
+};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
 pub use settings::{AdjointSettings, Method, Settings};

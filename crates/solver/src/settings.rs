@@ -129,7 +129,7 @@ impl AdjointSettings {
     }
 }
 
-fn in_open_unit(setting: &'static str, value: f64) -> Result<(), Error> {
+pub(crate) fn in_open_unit(setting: &'static str, value: f64) -> Result<(), Error> {
     if value > 0.0 && value < 1.0 {
         Ok(())
     } else {

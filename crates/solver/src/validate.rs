@@ -274,6 +274,22 @@ fn lowest_eigenvalue(data: &[f64], n: usize, shift: f64) -> f64 {
         })
 }
 
+/// The smallest eigenvalue of a symmetric matrix given by its upper triangle, if it is too negative
+/// for rounding.
+pub(crate) fn lowest_of_upper<'v>(
+    n: usize,
+    entries: impl Iterator<Item = ((usize, usize), &'v f64)>,
+    size: f64,
+) -> Option<f64> {
+    let mut dense = vec![0.0; n * n];
+    for ((row, column), v) in entries {
+        dense[row * n + column] = *v;
+        dense[column * n + row] = *v;
+    }
+    let lowest = lowest_eigenvalue(&dense, n, TOLERANCE * size);
+    (lowest < -TOLERANCE * size).then_some(lowest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,271 @@
+//! Derivatives of cone programs' solutions with respect to every number.
+
+use rayon::prelude::*;
+
+use crate::adjoint::{GradientQuality, GradientReport};
+use crate::batch::Values;
+use crate::cone::problem::{ConeProblem, Sparse};
+use crate::cone::solve::ConeSolution;
+use crate::cone::system::System;
+use crate::dense::max_abs;
+use crate::error::Error;
+use crate::settings::AdjointSettings;
+
+/// Derivatives of a scalar loss with respect to the solution.
+#[derive(Clone, Copy, Debug)]
+pub struct ConeCotangent<'a> {
+    /// With respect to `x`, `[batch, n]`.
+    pub x: &'a [f64],
+    /// With respect to `z`, `[batch, m]`; `None` is zero.
+    pub z: Option<&'a [f64]>,
+    /// With respect to `s`, `[batch, m]`; `None` is zero.
+    pub s: Option<&'a [f64]>,
+}
+
+/// Which gradients to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConeWanted {
+    /// `P`.
+    pub p: bool,
+    /// `q`.
+    pub q: bool,
+    /// `A`.
+    pub a: bool,
+    /// `b`.
+    pub b: bool,
+}
+
+impl ConeWanted {
+    /// Everything.
+    pub const ALL: ConeWanted = ConeWanted {
+        p: true,
+        q: true,
+        a: true,
+        b: true,
+    };
+}
+
+/// Derivatives of the loss with respect to the parameters, in their layouts; a shared parameter
+/// gets the sum over the batch. An entry of `P`'s upper triangle off the diagonal stands for two
+/// mirrored numbers, and its gradient is that of moving both.
+#[derive(Clone, Debug, Default)]
+pub struct ConeGradients {
+    /// `P`, on its pattern.
+    pub p: Option<Vec<f64>>,
+    /// `q`.
+    pub q: Option<Vec<f64>>,
+    /// `A`, on its pattern.
+    pub a: Option<Vec<f64>>,
+    /// `b`.
+    pub b: Option<Vec<f64>>,
+    /// How far each sample's gradient can be trusted.
+    pub reports: Vec<GradientReport>,
+}
+
+/// Gradients of a scalar loss with respect to a cone program's parameters, given its gradient with
+/// respect to the solution.
+///
+/// # Adjoint
+/// One symmetric system a sample, that of the polish. With `(w, v)` its solution for the
+/// cotangents, `∂P = −w xᵀ`, `∂q = −w`, `∂A = −(z wᵀ + v xᵀ)`, `∂b = v`.
+///
+/// # Errors
+/// As [`crate::adjoint`].
+///
+/// # Cost
+/// One dense factorisation of size `n +` active rows a sample.
+pub fn cone_adjoint(
+    problem: &ConeProblem<'_>,
+    solution: &ConeSolution,
+    cotangent: &ConeCotangent<'_>,
+    wanted: &ConeWanted,
+    settings: &AdjointSettings,
+) -> Result<ConeGradients, Error> {
+    settings.validate()?;
+    check(problem, solution, cotangent)?;
+    let (batch, n, m) = (problem.batch, problem.n, problem.rows());
+    let directions: Vec<Direction> = (0..batch)
+        .into_par_iter()
+        .map(|i| direction(problem, solution, cotangent, settings, i))
+        .collect();
+    let x = |i: usize| &solution.x[i * n..(i + 1) * n];
+    let z = |i: usize| &solution.z[i * m..(i + 1) * m];
+    let mut gradients = ConeGradients::default();
+    if let Some(p) = problem.p.filter(|_| wanted.p) {
+        gradients.p = Some(on_pattern(&p, batch, |i, row, column| {
+            let (w, x) = (&directions[i].w, x(i));
+            if row == column {
+                -w[row] * x[row]
+            } else {
+                -(w[row] * x[column] + w[column] * x[row])
+            }
+        }));
+    }
+    if wanted.q {
+        gradients.q = Some(vector(problem.q, batch, n, |i, j| -directions[i].w[j]));
+    }
+    if wanted.a {
+        gradients.a = Some(on_pattern(&problem.a, batch, |i, row, column| {
+            let direction = &directions[i];
+            -(z(i)[row] * direction.w[column] + direction.v[row] * x(i)[column])
+        }));
+    }
+    if wanted.b {
+        gradients.b = Some(vector(problem.b, batch, m, |i, j| directions[i].v[j]));
+    }
+    gradients.reports = directions.into_iter().map(|d| d.report).collect();
+    Ok(gradients)
+}
+
+fn vector(
+    values: Values<'_>,
+    batch: usize,
+    len: usize,
+    entry: impl Fn(usize, usize) -> f64,
+) -> Vec<f64> {
+    if values.is_shared() {
+        (0..len)
+            .map(|j| (0..batch).map(|i| entry(i, j)).sum())
+            .collect()
+    } else {
+        (0..batch * len)
+            .map(|at| entry(at / len, at % len))
+            .collect()
+    }
+}
+
+fn on_pattern(
+    sparse: &Sparse<'_>,
+    batch: usize,
+    entry: impl Fn(usize, usize, usize) -> f64,
+) -> Vec<f64> {
+    let places: Vec<(usize, usize)> = sparse.places().collect();
+    vector(sparse.values, batch, places.len(), |i, at| {
+        let (row, column) = places[at];
+        entry(i, row, column)
+    })
+}
+
+struct Direction {
+    /// `[n]`
+    w: Vec<f64>,
+    /// `[m]`
+    v: Vec<f64>,
+    report: GradientReport,
+}
+
+fn direction(
+    problem: &ConeProblem<'_>,
+    solution: &ConeSolution,
+    cotangent: &ConeCotangent<'_>,
+    settings: &AdjointSettings,
+    i: usize,
+) -> Direction {
+    let sample = problem.sample(i);
+    let (n, m) = (sample.n, sample.m);
+    let mut out = Direction {
+        w: vec![0.0; n],
+        v: vec![0.0; m],
+        report: GradientReport {
+            quality: GradientQuality::Unavailable,
+            residual: f64::INFINITY,
+            margin: 0.0,
+            condition: f64::INFINITY,
+        },
+    };
+    let local = &solution.local[i];
+    if !solution.status[i].is_solved() {
+        return out;
+    }
+    let Some(system) = System::new(&sample, local, settings.rank_tolerance) else {
+        return out;
+    };
+    // s = b − Ax: its cotangent acts on x, and once more on A and b themselves.
+    let of_s = cotangent.s.map(|s| &s[i * m..(i + 1) * m]);
+    let mut rhs = cotangent.x[i * n..(i + 1) * n].to_vec();
+    if let Some(s) = of_s {
+        let negative: Vec<f64> = s.iter().map(|v| -v).collect();
+        sample.a.add_transposed_product(&negative, &mut rhs);
+    }
+    match cotangent.z {
+        Some(z) => {
+            let z = &z[i * m..(i + 1) * m];
+            rhs.extend(local.directions.iter().map(|t| t.dot(z)));
+        }
+        None => rhs.resize(n + local.directions.len(), 0.0),
+    }
+    let residual = system.solve(&mut rhs);
+    if !max_abs(&rhs).is_finite() {
+        return out;
+    }
+    let (w, u) = rhs.split_at(system.variables());
+    out.w.copy_from_slice(w);
+    for (t, u) in local.directions.iter().zip(u) {
+        t.add_to(*u, &mut out.v);
+    }
+    if let Some(s) = of_s {
+        crate::dense::axpy(1.0, s, &mut out.v);
+    }
+    let exact = solution.confirmed[i]
+        && local.smooth
+        && local.margin > settings.degenerate_margin
+        && !system.deficient
+        && residual <= settings.residual_tolerance
+        && system.condition <= settings.condition_limit;
+    out.report = GradientReport {
+        quality: if exact {
+            GradientQuality::Exact
+        } else {
+            GradientQuality::Degenerate
+        },
+        residual,
+        margin: local.margin,
+        condition: system.condition,
+    };
+    out
+}
+
+fn check(
+    problem: &ConeProblem<'_>,
+    solution: &ConeSolution,
+    cotangent: &ConeCotangent<'_>,
+) -> Result<(), Error> {
+    let (batch, n, m) = (problem.batch, problem.n, problem.rows());
+    for (what, got, expected) in [
+        ("batch", solution.status.len(), batch),
+        ("x", solution.x.len(), batch * n),
+        ("z", solution.z.len(), batch * m),
+    ] {
+        if got != expected {
+            return Err(Error::ForeignSolution {
+                what,
+                got,
+                expected,
+            });
+        }
+    }
+    for (argument, part, len, layout) in [
+        ("cotangent.x", Some(cotangent.x), n, "[batch, n]"),
+        ("cotangent.z", cotangent.z, m, "[batch, m]"),
+        ("cotangent.s", cotangent.s, m, "[batch, m]"),
+    ] {
+        let Some(part) = part else { continue };
+        if part.len() != batch * len {
+            return Err(Error::Shape {
+                argument,
+                got: part.len(),
+                expected: batch * len,
+                layout,
+            });
+        }
+        if let Some(at) = part.iter().position(|v| !v.is_finite()) {
+            return Err(Error::NotFinite {
+                argument,
+                sample: Some(at / len),
+                entry: at % len,
+                value: part[at],
+            });
+        }
+    }
+    Ok(())
+}

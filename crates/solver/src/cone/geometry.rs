@@ -1,0 +1,371 @@
+//! The cones near a solution.
+//!
+//! With `w = z − s` the complementary pair is `z = Π(w)`, `s = Π(w) − w`, `Π` the projection on the
+//! dual cone (Moreau 1962). Where it is smooth, `DΠ` is symmetric with eigenvalues in `[0, 1]`; this
+//! module writes it as `Σ t tᵀ/(1 + γ)` over orthonormal directions `t` with curvatures `γ ≥ 0`,
+//! leaving out the eigenvalue 0. Active rows of linear cones are unit directions without curvature.
+
+use crate::cone::problem::Cone;
+use crate::cone::three::{Boundary, Three};
+use crate::dense::{dot, max_abs};
+
+/// Directions of one sample, and how far it is from the kinks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Local {
+    /// First row and entries of every direction.
+    pub(crate) directions: Vec<Direction>,
+    /// The smallest distance to a change of the directions' number, relative to the sizes of `s`
+    /// and `z`; infinite when nothing can change.
+    pub(crate) margin: f64,
+    /// False at points where a cone's boundary is not smooth.
+    pub(crate) smooth: bool,
+}
+
+/// A direction within the rows of one cone.
+#[derive(Clone, Debug)]
+pub(crate) struct Direction {
+    pub(crate) first: usize,
+    pub(crate) entries: Vec<f64>,
+    pub(crate) curvature: f64,
+}
+
+impl Direction {
+    /// Its inner product with a vector of all rows.
+    pub(crate) fn dot(&self, v: &[f64]) -> f64 {
+        dot(
+            &self.entries,
+            &v[self.first..self.first + self.entries.len()],
+        )
+    }
+
+    /// `v += factor · t`.
+    pub(crate) fn add_to(&self, factor: f64, v: &mut [f64]) {
+        let len = self.entries.len();
+        crate::dense::axpy(factor, &self.entries, &mut v[self.first..self.first + len]);
+    }
+}
+
+/// Complementary pair and directions at `w`. `s` and `z` come in as guesses (three-row cones are
+/// projected on by Newton's method from there) and go out exact.
+pub(crate) fn localise(cones: &[Cone], w: &[f64], s: &mut [f64], z: &mut [f64]) -> Local {
+    let (primal, dual) = (1.0 + max_abs(s), 1.0 + max_abs(z));
+    let mut local = Local {
+        directions: Vec::new(),
+        margin: f64::INFINITY,
+        smooth: true,
+    };
+    let mut first = 0;
+    for &cone in cones {
+        let rows = first..first + cone.rows();
+        match cone {
+            Cone::Zero(_) => {
+                for row in rows.clone() {
+                    (z[row], s[row]) = (w[row], 0.0);
+                    local.unit(row);
+                }
+            }
+            Cone::Nonnegative(_) => {
+                for row in rows.clone() {
+                    (z[row], s[row]) = (w[row].max(0.0), (-w[row]).max(0.0));
+                    local.note(w[row], primal, dual);
+                    if w[row] > 0.0 {
+                        local.unit(row);
+                    }
+                }
+            }
+            Cone::SecondOrder(_) => {
+                let range = rows.clone();
+                second_order(
+                    &mut local,
+                    first,
+                    &w[range.clone()],
+                    &mut s[range.clone()],
+                    &mut z[range],
+                    primal,
+                    dual,
+                );
+            }
+            Cone::Exponential(_) | Cone::Power(_) => {
+                let kind = match cone {
+                    Cone::Power(alpha) => Three::Power(alpha),
+                    _ => Three::Exponential,
+                };
+                for start in rows.clone().step_by(3) {
+                    let range = start..start + 3;
+                    three_rows(
+                        &mut local,
+                        kind,
+                        start,
+                        &w[range.clone()],
+                        &mut s[range.clone()],
+                        &mut z[range],
+                        primal,
+                        dual,
+                    );
+                }
+            }
+        }
+        first = rows.end;
+    }
+    local
+}
+
+impl Local {
+    fn unit(&mut self, row: usize) {
+        self.directions.push(Direction {
+            first: row,
+            entries: vec![1.0],
+            curvature: 0.0,
+        });
+    }
+
+    /// Counts an eigenvalue of `w`, which is one of `z` where positive and of `s` where negative.
+    fn note(&mut self, eigenvalue: f64, primal: f64, dual: f64) {
+        let relative = if eigenvalue > 0.0 {
+            eigenvalue / dual
+        } else {
+            -eigenvalue / primal
+        };
+        self.distance(relative);
+    }
+
+    fn distance(&mut self, relative: f64) {
+        // A NaN must not pass for a safe distance.
+        if !(relative >= self.margin) {
+            self.margin = relative.max(0.0);
+        }
+    }
+}
+
+/// Eigenvalues of `w` are `w₀ ± ‖w₁‖` (Alizadeh & Goldfarb 2003, §4); the derivative of the
+/// projection is that of Kanzow, Ferenczi & Fukushima 2009, lemma 2.5.
+fn second_order(
+    local: &mut Local,
+    first: usize,
+    w: &[f64],
+    s: &mut [f64],
+    z: &mut [f64],
+    primal: f64,
+    dual: f64,
+) {
+    let d = w.len();
+    let radius = dot(&w[1..], &w[1..]).sqrt();
+    local.note(w[0] + radius, primal, dual);
+    if d > 1 {
+        local.note(w[0] - radius, primal, dual);
+    }
+    if w[0] >= radius {
+        z.copy_from_slice(w);
+        s.fill(0.0);
+        (first..first + d).for_each(|row| local.unit(row));
+        return;
+    }
+    if w[0] <= -radius {
+        z.fill(0.0);
+        for (s, w) in s.iter_mut().zip(w) {
+            *s = -w;
+        }
+        return;
+    }
+    let axis: Vec<f64> = w[1..].iter().map(|v| v / radius).collect();
+    let (up, down) = (0.5 * (radius + w[0]), 0.5 * (radius - w[0]));
+    (z[0], s[0]) = (up, down);
+    for ((z, s), axis) in z[1..].iter_mut().zip(&mut s[1..]).zip(&axis) {
+        (*z, *s) = (up * axis, -down * axis);
+    }
+    let half = std::f64::consts::FRAC_1_SQRT_2;
+    let ray = std::iter::once(half)
+        .chain(axis.iter().map(|v| half * v))
+        .collect();
+    local.directions.push(Direction {
+        first,
+        entries: ray,
+        curvature: 0.0,
+    });
+    for tangent in complement(&axis) {
+        local.directions.push(Direction {
+            first: first + 1,
+            entries: tangent,
+            curvature: down / up,
+        });
+    }
+}
+
+/// An orthonormal basis of what is orthogonal to a unit vector: the columns of the Householder
+/// reflection that takes it to an axis, but for the first.
+fn complement(unit: &[f64]) -> Vec<Vec<f64>> {
+    let d = unit.len();
+    let sign = if unit[0] >= 0.0 { 1.0 } else { -1.0 };
+    let mut v = unit.to_vec();
+    v[0] += sign;
+    let norm = dot(&v, &v);
+    (1..d)
+        .map(|column| {
+            let mut out: Vec<f64> = v.iter().map(|e| -2.0 * e * v[column] / norm).collect();
+            out[column] += 1.0;
+            out
+        })
+        .collect()
+}
+
+#[allow(clippy::too_many_arguments)]
+fn three_rows(
+    local: &mut Local,
+    kind: Three,
+    first: usize,
+    w: &[f64],
+    s: &mut [f64],
+    z: &mut [f64],
+    primal: f64,
+    dual: f64,
+) {
+    let mut guess_s = [s[0], s[1], s[2]];
+    let mut guess_z = [z[0], z[1], z[2]];
+    // Interior of one cone, apex of the other: whichever is clearer at the guess.
+    let (inside_s, inside_z) = (
+        kind.depth(&guess_s) / primal,
+        kind.dual_depth(&guess_z) / dual,
+    );
+    let (size_s, size_z) = (max_abs(&guess_s) / primal, max_abs(&guess_z) / dual);
+    if inside_s > size_z {
+        z.fill(0.0);
+        for (s, w) in s.iter_mut().zip(w) {
+            *s = -w;
+        }
+        local.distance(kind.depth(&[s[0], s[1], s[2]]) / primal);
+        return;
+    }
+    if inside_z > size_s {
+        s.fill(0.0);
+        z.copy_from_slice(w);
+        local.distance(kind.dual_depth(&[z[0], z[1], z[2]]) / dual);
+        (first..first + 3).for_each(|row| local.unit(row));
+        return;
+    }
+    let target = [w[0], w[1], w[2]];
+    let Some(boundary) = kind.project(&target, &mut guess_s, &mut guess_z) else {
+        local.smooth = false;
+        local.distance(0.0);
+        return;
+    };
+    s.copy_from_slice(&guess_s);
+    z.copy_from_slice(&guess_z);
+    local.distance(max_abs(&guess_s) / primal);
+    local.distance(max_abs(&guess_z) / dual);
+    let Boundary {
+        normal,
+        bend,
+        distance,
+    } = boundary;
+    local.distance(distance);
+    local.directions.push(Direction {
+        first,
+        entries: normal.to_vec(),
+        curvature: 0.0,
+    });
+    if let Some((direction, curvature)) = bend {
+        local.directions.push(Direction {
+            first,
+            entries: direction.to_vec(),
+            curvature,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Σ t tᵀ/(1 + γ)` against central differences of the projection itself.
+    fn check(cones: &[Cone], w: &[f64], s: &[f64], z: &[f64]) {
+        let (mut s0, mut z0) = (s.to_vec(), z.to_vec());
+        let local = localise(cones, w, &mut s0, &mut z0);
+        assert!(local.smooth && local.margin > 1e-3, "{local:?}");
+        for i in 0..w.len() {
+            assert!((z0[i] - s0[i] - w[i]).abs() < 1e-12);
+        }
+        assert!(dot(&s0, &z0).abs() < 1e-12);
+        let step = 1e-6;
+        for j in 0..w.len() {
+            let at = |t: f64| {
+                let mut moved = w.to_vec();
+                moved[j] += t;
+                let (mut s, mut z) = (s0.clone(), z0.clone());
+                localise(cones, &moved, &mut s, &mut z);
+                z
+            };
+            let (up, down) = (at(step), at(-step));
+            for i in 0..w.len() {
+                let mut exact = 0.0;
+                for t in &local.directions {
+                    let entry = |row: usize| {
+                        row.checked_sub(t.first)
+                            .and_then(|at| t.entries.get(at))
+                            .copied()
+                            .unwrap_or(0.0)
+                    };
+                    exact += entry(i) * entry(j) / (1.0 + t.curvature);
+                }
+                let difference = (up[i] - down[i]) / (2.0 * step);
+                assert!(
+                    (exact - difference).abs() < 1e-8,
+                    "{cones:?} ({i}, {j}): {exact} {difference}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_of_the_projections() {
+        check(
+            &[Cone::Zero(2), Cone::Nonnegative(3)],
+            &[1.0, -2.0, 0.5, -0.5, 3.0],
+            &[0.0; 5],
+            &[0.0; 5],
+        );
+        for w in [
+            [0.3, 1.0, -0.5, 0.2],
+            [-0.3, 0.1, 2.0, -0.4],
+            [2.0, 0.5, 0.5, 0.1],
+            [-2.0, 0.5, 0.5, 0.1],
+        ] {
+            check(&[Cone::SecondOrder(4)], &w, &[0.0; 4], &[0.0; 4]);
+        }
+        check(&[Cone::SecondOrder(2)], &[0.2, -1.0], &[0.0; 2], &[0.0; 2]);
+        check(&[Cone::SecondOrder(1)], &[0.2], &[0.0], &[0.0]);
+    }
+
+    #[test]
+    fn derivatives_of_the_three_row_cones() {
+        // Complementary pairs on the boundaries: s with f(s) = 0 and z = −κ∇f(s).
+        for (x, y, kappa) in [(0.5, 1.0, 0.7), (-1.0, 0.5, 2.0), (2.0, 1.5, 0.1)] {
+            let e = f64::exp(x / y);
+            let s = [x, y, y * e];
+            let z = [-kappa * e, -kappa * e * (1.0 - x / y), kappa];
+            let w: Vec<f64> = z.iter().zip(&s).map(|(z, s)| z - s).collect();
+            check(&[Cone::Exponential(1)], &w, &s, &z);
+        }
+        for (alpha, x, y, sign, kappa) in [(0.6, 1.0, 2.0, 1.0, 0.5), (0.2, 0.3, 0.4, -1.0, 2.0)] {
+            let g = f64::powf(x, alpha) * f64::powf(y, 1.0 - alpha);
+            let s = [x, y, sign * g];
+            let z = [
+                kappa * alpha * g / x,
+                kappa * (1.0 - alpha) * g / y,
+                -sign * kappa,
+            ];
+            let w: Vec<f64> = z.iter().zip(&s).map(|(z, s)| z - s).collect();
+            check(&[Cone::Power(alpha)], &w, &s, &z);
+        }
+    }
+
+    #[test]
+    fn apexes_of_the_three_row_cones() {
+        let inside = [0.0, 1.0, 3.0];
+        let w: Vec<f64> = inside.iter().map(|v| -v).collect();
+        check(&[Cone::Exponential(1)], &w, &inside, &[0.0; 3]);
+        let inside = [-1.0, 0.5, 2.0];
+        check(&[Cone::Exponential(1)], &inside, &[0.0; 3], &inside);
+        let inside = [1.0, 2.0, 0.3];
+        check(&[Cone::Power(0.3)], &inside, &[0.0; 3], &inside);
+    }
+}

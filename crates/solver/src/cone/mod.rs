@@ -1,0 +1,19 @@
+//! Convex cone programs through Clarabel, polished, with their adjoint.
+//!
+//! Clarabel (Goulart & Chen 2024) finds the solution to its tolerance; Newton's method on the
+//! optimality conditions, with the projections on the cones in them, then takes it to rounding
+//! (Ali, Wong & Kolter 2017), and the same system, transposed, gives the adjoint (Agrawal,
+//! Barratt, Boyd, Busseti & Moursi 2019, in a symmetric form of our own: see [`solve_cones`]).
+
+mod adjoint;
+mod clarabel;
+mod geometry;
+mod newton;
+mod problem;
+mod solve;
+mod system;
+mod three;
+
+pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
+pub use problem::{Cone, ConeProblem, Sparse};
+pub use solve::{ConeSettings, ConeSolution, solve_cones};

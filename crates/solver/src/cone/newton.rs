@@ -1,0 +1,158 @@
+//! Newton's method on the optimality conditions, from a solver's point to rounding.
+
+use crate::cone::geometry::{Local, localise};
+use crate::cone::problem::ConeSample;
+use crate::cone::system::System;
+use crate::dense::{axpy, dot, max_abs};
+use crate::status::Residuals;
+
+/// Newton steps; quadratic convergence from a tolerance of 1e-8 takes two or three.
+const STEPS: usize = 12;
+
+/// What a polished point must reach, relative. The right local geometry ends near 1e-15.
+const ACCEPT: f64 = 1e-11;
+
+/// Eigenvalues below this times the largest are taken for zero.
+const RANK_TOLERANCE: f64 = 1e-11;
+
+/// A primal-dual point of one sample.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConePoint {
+    pub(crate) x: Vec<f64>,
+    pub(crate) s: Vec<f64>,
+    pub(crate) z: Vec<f64>,
+}
+
+/// Residuals and what they are measured against.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measured {
+    pub(crate) absolute: Residuals,
+    scale: Residuals,
+    pub(crate) objective: f64,
+}
+
+impl Measured {
+    pub(crate) fn relative(&self) -> f64 {
+        Residuals {
+            primal: self.absolute.primal / self.scale.primal,
+            dual: self.absolute.dual / self.scale.dual,
+            gap: self.absolute.gap / self.scale.gap,
+        }
+        .worst()
+    }
+}
+
+/// `r₁ = Px + q + Aᵀz`, `r₂ = Ax + s − b`, and their sizes. `s` and `z` are in their cones by
+/// construction; what is left of complementarity is `sᵀz`.
+pub(crate) fn measure(sample: &ConeSample<'_>, at: &ConePoint) -> (Vec<f64>, Vec<f64>, Measured) {
+    let mut px = vec![0.0; sample.n];
+    if let Some(p) = sample.p {
+        p.add_symmetric_product(&at.x, &mut px);
+    }
+    let mut az = vec![0.0; sample.n];
+    sample.a.add_transposed_product(&at.z, &mut az);
+    let mut ax = vec![0.0; sample.m];
+    sample.a.add_product(&at.x, &mut ax);
+    let dual: Vec<f64> = (0..sample.n).map(|i| px[i] + sample.q[i] + az[i]).collect();
+    let primal: Vec<f64> = (0..sample.m)
+        .map(|i| ax[i] + at.s[i] - sample.b[i])
+        .collect();
+    let (quadratic, linear) = (dot(&px, &at.x), dot(sample.q, &at.x));
+    let measured = Measured {
+        absolute: Residuals {
+            primal: max_abs(&primal),
+            dual: max_abs(&dual),
+            gap: dot(&at.s, &at.z).abs(),
+        },
+        scale: Residuals {
+            primal: 1.0 + max_abs(sample.b).max(max_abs(&ax)).max(max_abs(&at.s)),
+            dual: 1.0 + max_abs(sample.q).max(max_abs(&px)).max(max_abs(&az)),
+            gap: 1.0 + quadratic.abs() + linear.abs() + dot(sample.b, &at.z).abs(),
+        },
+        objective: 0.5 * quadratic + linear,
+    };
+    (dual, primal, measured)
+}
+
+/// What [`polish`] found.
+pub(crate) struct Polished {
+    pub(crate) point: ConePoint,
+    pub(crate) local: Local,
+    pub(crate) measured: Measured,
+    pub(crate) steps: usize,
+    /// Whether the point reached rounding.
+    pub(crate) confirmed: bool,
+}
+
+/// Improves a point; never returns a worse one.
+pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint) -> Polished {
+    let given = measure(sample, start).2;
+    let mut w: Vec<f64> = start.z.iter().zip(&start.s).map(|(z, s)| z - s).collect();
+    let mut at = start.clone();
+    let mut local = localise(sample.cones, &w, &mut at.s, &mut at.z);
+    let mut best: Option<(ConePoint, Local, Measured)> = None;
+    let mut steps = 0;
+    loop {
+        let (dual, primal, measured) = measure(sample, &at);
+        let error = measured.relative();
+        let improved = best
+            .as_ref()
+            .is_none_or(|(_, _, before)| error < before.relative());
+        if improved && local.smooth {
+            best = Some((at.clone(), local.clone(), measured));
+        }
+        if steps == STEPS || !local.smooth || !(error > 1e-15) || !improved && steps > 3 {
+            break;
+        }
+        let Some(system) = System::new(sample, &local, RANK_TOLERANCE) else {
+            break;
+        };
+        let mut rhs: Vec<f64> = dual.iter().map(|v| -v).collect();
+        let missing: Vec<f64> = primal.iter().map(|v| -v).collect();
+        rhs.extend(local.directions.iter().map(|t| t.dot(&missing)));
+        system.solve(&mut rhs);
+        let (dx, u) = rhs.split_at(sample.n);
+        // dw = dz + A dx − r₂.
+        let mut dw: Vec<f64> = missing.iter().map(|v| -v).collect();
+        sample.a.add_product(dx, &mut dw);
+        for (t, u) in local.directions.iter().zip(u) {
+            t.add_to(*u, &mut dw);
+        }
+        axpy(1.0, dx, &mut at.x);
+        axpy(1.0, &dw, &mut w);
+        if !(max_abs(&at.x).is_finite() && max_abs(&w).is_finite()) {
+            break;
+        }
+        local = localise(sample.cones, &w, &mut at.s, &mut at.z);
+        steps += 1;
+    }
+    match best {
+        Some((point, local, measured))
+            if measured.relative() <= ACCEPT || measured.relative() < given.relative() =>
+        {
+            let confirmed = measured.relative() <= ACCEPT;
+            Polished {
+                point,
+                local,
+                measured,
+                steps,
+                confirmed,
+            }
+        }
+        _ => {
+            let mut point = start.clone();
+            let local = localise(sample.cones, &w_of(start), &mut point.s, &mut point.z);
+            Polished {
+                point: start.clone(),
+                local,
+                measured: given,
+                steps,
+                confirmed: false,
+            }
+        }
+    }
+}
+
+fn w_of(at: &ConePoint) -> Vec<f64> {
+    at.z.iter().zip(&at.s).map(|(z, s)| z - s).collect()
+}

@@ -1,0 +1,672 @@
+//! Cone programs with known solutions: values, gradients against central differences on every
+//! sample, statuses, degenerate points, bad input.
+#![allow(missing_docs, clippy::print_stdout)]
+
+mod support;
+
+use feasible_solver::{
+    AdjointSettings, Cone, ConeCotangent, ConeGradients, ConeProblem, ConeSettings, ConeSolution,
+    ConeWanted, Error, GradientQuality, Sparse, Status, Values, cone_adjoint, solve_cones,
+};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use support::{inner, normal, rng};
+
+/// A batch that owns its numbers: P, q, A, b.
+#[derive(Clone, Debug)]
+struct Owned {
+    batch: usize,
+    n: usize,
+    cones: Vec<Cone>,
+    p: Pattern,
+    a: Pattern,
+    /// P, q, A, b and whether the batch shares them.
+    parts: [(Vec<f64>, bool); 4],
+}
+
+#[derive(Clone, Debug)]
+struct Pattern {
+    rows: usize,
+    columns: usize,
+    starts: Vec<usize>,
+    indices: Vec<usize>,
+}
+
+impl Pattern {
+    /// The entries of a dense matrix where `keep` says so, by columns.
+    fn new(rows: usize, columns: usize, mut keep: impl FnMut(usize, usize) -> bool) -> Self {
+        let (mut starts, mut indices) = (vec![0], Vec::new());
+        for column in 0..columns {
+            indices.extend((0..rows).filter(|&row| keep(row, column)));
+            starts.push(indices.len());
+        }
+        Self {
+            rows,
+            columns,
+            starts,
+            indices,
+        }
+    }
+
+    fn with<'a>(&'a self, values: Values<'a>) -> Sparse<'a> {
+        Sparse {
+            rows: self.rows,
+            columns: self.columns,
+            starts: &self.starts,
+            indices: &self.indices,
+            values,
+        }
+    }
+
+    fn places(&self) -> Vec<(usize, usize)> {
+        (0..self.columns)
+            .flat_map(|c| {
+                self.indices[self.starts[c]..self.starts[c + 1]]
+                    .iter()
+                    .map(move |&r| (r, c))
+            })
+            .collect()
+    }
+}
+
+impl Owned {
+    fn problem(&self) -> ConeProblem<'_> {
+        let values = |i: usize| {
+            let (data, shared) = &self.parts[i];
+            if *shared {
+                Values::Shared(data)
+            } else {
+                Values::PerSample(data)
+            }
+        };
+        ConeProblem {
+            batch: self.batch,
+            n: self.n,
+            p: Some(self.p.with(values(0))),
+            q: values(1),
+            a: self.a.with(values(2)),
+            b: values(3),
+            cones: &self.cones,
+        }
+    }
+
+    fn of(&self, part: usize, sample: usize) -> &[f64] {
+        let (data, shared) = &self.parts[part];
+        if *shared {
+            data
+        } else {
+            let len = data.len() / self.batch;
+            &data[sample * len..(sample + 1) * len]
+        }
+    }
+}
+
+/// Rows of each kind that are drawn.
+const KINDS: [Cone; 6] = [
+    Cone::Zero(2),
+    Cone::Nonnegative(3),
+    Cone::SecondOrder(4),
+    Cone::Exponential(2),
+    Cone::Power(0.3),
+    Cone::Power(0.75),
+];
+
+/// A complementary pair of a cone: one of the two inside, or both on the boundary.
+fn pair(cone: Cone, rng: &mut ChaCha8Rng) -> (Vec<f64>, Vec<f64>) {
+    let positive = |rng: &mut ChaCha8Rng| rng.random_range(0.2..2.0);
+    match cone {
+        Cone::Zero(rows) => (vec![0.0; rows], normal(rng, rows)),
+        Cone::Nonnegative(rows) => (0..rows)
+            .map(|_| {
+                if rng.random_bool(0.5) {
+                    (positive(rng), 0.0)
+                } else {
+                    (0.0, positive(rng))
+                }
+            })
+            .unzip(),
+        Cone::SecondOrder(rows) => {
+            let axis = normal(rng, rows - 1);
+            let norm = inner(&axis, &axis).sqrt();
+            let along = |size: f64, sign: f64| -> Vec<f64> {
+                std::iter::once(size)
+                    .chain(axis.iter().map(|v| sign * size * v / norm))
+                    .collect()
+            };
+            let (a, b) = (positive(rng), positive(rng));
+            match rng.random_range(0..4) {
+                0 => {
+                    let mut inside = along(a, 1.0);
+                    inside[0] += b;
+                    (inside, vec![0.0; rows])
+                }
+                1 => {
+                    let mut inside = along(a, 1.0);
+                    inside[0] += b;
+                    (vec![0.0; rows], inside)
+                }
+                _ => (along(a, 1.0), along(b, -1.0)),
+            }
+        }
+        Cone::Exponential(count) => {
+            let (mut s, mut z) = (Vec::new(), Vec::new());
+            for _ in 0..count {
+                let (x, y): (f64, f64) = (rng.random_range(-1.0..1.0), rng.random_range(0.4..1.5));
+                let (e, kappa) = ((x / y).exp(), positive(rng));
+                match rng.random_range(0..4) {
+                    0 => {
+                        s.extend([x, y, y * e + kappa]);
+                        z.extend([0.0; 3]);
+                    }
+                    1 => {
+                        s.extend([0.0; 3]);
+                        z.extend([-y, x, y * (-x / y - 1.0).exp() + kappa]);
+                    }
+                    _ => {
+                        s.extend([x, y, y * e]);
+                        z.extend([-kappa * e, -kappa * e * (1.0 - x / y), kappa]);
+                    }
+                }
+            }
+            (s, z)
+        }
+        Cone::Power(alpha) => {
+            let (x, y) = (positive(rng), positive(rng));
+            let g = x.powf(alpha) * y.powf(1.0 - alpha);
+            let (kappa, sign) = (positive(rng), if rng.random_bool(0.5) { 1.0 } else { -1.0 });
+            match rng.random_range(0..4) {
+                0 => (vec![x, y, 0.5 * sign * g], vec![0.0; 3]),
+                1 => (
+                    vec![0.0; 3],
+                    vec![alpha * x, (1.0 - alpha) * y, 0.5 * sign * g],
+                ),
+                _ => (
+                    vec![x, y, sign * g],
+                    vec![
+                        kappa * alpha * g / x,
+                        kappa * (1.0 - alpha) * g / y,
+                        -sign * kappa,
+                    ],
+                ),
+            }
+        }
+    }
+}
+
+/// A strictly convex problem built around a solution, with that solution.
+fn random(seed: u64) -> (Owned, Vec<f64>, Vec<f64>, Vec<f64>) {
+    let mut rng = rng(seed);
+    let batch = rng.random_range(1..4);
+    let mut cones = Vec::new();
+    for _ in 0..rng.random_range(1..4) {
+        cones.push(KINDS[rng.random_range(0..KINDS.len())]);
+    }
+    let m: usize = cones.iter().map(|c| c.rows()).sum();
+    // More variables than rows can be active, so that multipliers are unique.
+    let n = m + rng.random_range(0..4);
+    let p = Pattern::new(n, n, |row, column| row <= column && column - row < 3);
+    let mut keep = rng.clone();
+    let a = Pattern::new(m, n, |row, column| {
+        row % n == column % m.max(1) || keep.random_bool(0.6)
+    });
+    // Diagonally dominant, so positive definite.
+    let p_values: Vec<f64> = p
+        .places()
+        .iter()
+        .map(|(row, column)| {
+            if row == column {
+                rng.random_range(1.0..2.0)
+            } else {
+                rng.random_range(-0.2..0.2)
+            }
+        })
+        .collect();
+    let shared_a = rng.random_bool(0.5);
+    let copies = if shared_a { 1 } else { batch };
+    let a_values = normal(&mut rng, copies * a.indices.len());
+    let (mut x, mut s, mut z) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut q, mut b) = (Vec::new(), Vec::new());
+    for i in 0..batch {
+        let x_i = normal(&mut rng, n);
+        let (mut s_i, mut z_i) = (Vec::new(), Vec::new());
+        for &cone in &cones {
+            let (more_s, more_z) = pair(cone, &mut rng);
+            s_i.extend(more_s);
+            z_i.extend(more_z);
+        }
+        let entries = a.indices.len();
+        let values = &a_values[if shared_a { 0 } else { i * entries }..][..entries];
+        let mut q_i = vec![0.0; n];
+        let mut b_i = s_i.clone();
+        for ((row, column), v) in p.places().into_iter().zip(&p_values) {
+            q_i[row] -= v * x_i[column];
+            if row != column {
+                q_i[column] -= v * x_i[row];
+            }
+        }
+        for ((row, column), v) in a.places().into_iter().zip(values) {
+            q_i[column] -= v * z_i[row];
+            b_i[row] += v * x_i[column];
+        }
+        q.extend(q_i);
+        b.extend(b_i);
+        x.extend(x_i);
+        s.extend(s_i);
+        z.extend(z_i);
+    }
+    let owned = Owned {
+        batch,
+        n,
+        cones,
+        p,
+        a,
+        parts: [
+            (p_values, true),
+            (q, false),
+            (a_values, shared_a),
+            (b, false),
+        ],
+    };
+    (owned, x, s, z)
+}
+
+fn solve(owned: &Owned) -> ConeSolution {
+    solve_cones(&owned.problem(), &ConeSettings::default()).unwrap()
+}
+
+fn gradients(owned: &Owned, solution: &ConeSolution, c: &[Vec<f64>; 3]) -> ConeGradients {
+    cone_adjoint(
+        &owned.problem(),
+        solution,
+        &ConeCotangent {
+            x: &c[0],
+            z: Some(&c[1]),
+            s: Some(&c[2]),
+        },
+        &ConeWanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap()
+}
+
+/// Half-width of the differences: fourth order, so truncation is far below 1e-12 of the fifth
+/// derivative, and rounding 1e-15 over it.
+const STEP: f64 = 1e-4;
+
+#[test]
+fn known_solutions_and_their_gradients() {
+    let (mut samples, mut exact, mut checked, mut worst) = (0, 0, 0, 0.0f64);
+    for seed in 0..400 {
+        let (owned, x, s, z) = random(seed);
+        let solution = solve(&owned);
+        assert!(
+            solution.all_solved(),
+            "seed {seed} {:?} {:?}",
+            owned.cones,
+            solution.status
+        );
+        for (what, got, expected) in [
+            ("x", &solution.x, &x),
+            ("s", &solution.s, &s),
+            ("z", &solution.z, &z),
+        ] {
+            for (got, expected) in got.iter().zip(expected) {
+                assert!(
+                    (got - expected).abs() < 1e-9 * (1.0 + expected.abs()),
+                    "seed {seed} {:?} {what}: {got} {expected}",
+                    owned.cones
+                );
+            }
+        }
+        let mut rng = rng(seed ^ 0xc0);
+        let (n, m) = (owned.n, owned.a.rows);
+        let c = [n, m, m].map(|len| normal(&mut rng, owned.batch * len));
+        let d: [Vec<f64>; 4] = std::array::from_fn(|i| normal(&mut rng, owned.parts[i].0.len()));
+        let at = [-2.0, -1.0, 1.0, 2.0].map(|t| {
+            let mut moved = owned.clone();
+            for (part, d) in moved.parts.iter_mut().zip(&d) {
+                for (v, d) in part.0.iter_mut().zip(d) {
+                    *v += t * STEP * d;
+                }
+            }
+            solve(&moved)
+        });
+        let reports = gradients(&owned, &solution, &c).reports;
+        for sample in 0..owned.batch {
+            samples += 1;
+            assert_eq!(
+                reports[sample].quality,
+                GradientQuality::Exact,
+                "seed {seed} sample {sample} {:?}: {:?}",
+                owned.cones,
+                reports[sample]
+            );
+            exact += 1;
+            // A piece of the boundary that changes between the points spoils the differences.
+            if reports[sample].margin < 1e-2 {
+                continue;
+            }
+            let only: [Vec<f64>; 3] = [(0, n), (1, m), (2, m)].map(|(i, len)| {
+                let mut only = vec![0.0; c[i].len()];
+                only[sample * len..(sample + 1) * len]
+                    .copy_from_slice(&c[i][sample * len..(sample + 1) * len]);
+                only
+            });
+            let gradients = gradients(&owned, &solution, &only);
+            let parts = [&gradients.p, &gradients.q, &gradients.a, &gradients.b];
+            let (mut predicted, mut squares) = (0.0, 0.0);
+            for (g, d) in parts.iter().zip(&d) {
+                for (g, d) in g.as_ref().unwrap().iter().zip(d) {
+                    predicted += g * d;
+                    squares += (g * d).powi(2);
+                }
+            }
+            let value = at
+                .each_ref()
+                .map(|s| inner(&only[0], &s.x) + inner(&only[1], &s.z) + inner(&only[2], &s.s));
+            let measured = (8.0 * (value[2] - value[1]) - (value[3] - value[0])) / (12.0 * STEP);
+            let size = predicted.abs().max(measured.abs()).max(f64::sqrt(squares));
+            let error = (predicted - measured).abs() / size;
+            assert!(
+                error < 1e-6,
+                "seed {seed} sample {sample} {:?}: {predicted} {measured} {error:e} {:?}",
+                owned.cones,
+                reports[sample]
+            );
+            worst = worst.max(error);
+            checked += 1;
+        }
+    }
+    println!("{samples} samples, {exact} exact, {checked} checked, worst {worst:.1e}");
+    assert!(checked * 10 > samples * 9);
+}
+
+/// Softmax is the entropy-regularised choice: max cᵀy + H(y) over the simplex. Variables (y, t) with
+/// (−t_i, y_i, 1) in the exponential cone: y_i·exp(−t_i/y_i) ≤ 1.
+#[test]
+fn softmax() {
+    let c: [f64; 3] = [0.3, -1.0, 2.0];
+    let n = 6;
+    let q: Vec<f64> = c.iter().map(|v| -v).chain([1.0; 3]).collect();
+    // Rows: Σy = 1; then −t_i + … : s = b − A(y, t).
+    let mut dense = vec![vec![0.0; n]; 10];
+    let mut b = vec![0.0; 10];
+    dense[0][..3].fill(1.0);
+    b[0] = 1.0;
+    for i in 0..3 {
+        dense[1 + 3 * i][3 + i] = 1.0; // s = −t_i
+        dense[2 + 3 * i][i] = -1.0; // s = y_i
+        b[3 + 3 * i] = 1.0;
+    }
+    let pattern = Pattern::new(10, n, |row, column| dense[row][column] != 0.0);
+    let values: Vec<f64> = pattern
+        .places()
+        .iter()
+        .map(|&(row, column)| dense[row][column])
+        .collect();
+    let cones = [Cone::Zero(1), Cone::Exponential(3)];
+    let problem = ConeProblem {
+        batch: 1,
+        n,
+        p: None,
+        q: Values::Shared(&q),
+        a: pattern.with(Values::Shared(&values)),
+        b: Values::Shared(&b),
+        cones: &cones,
+    };
+    let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+    assert!(solution.all_solved());
+    let total: f64 = c.iter().map(|v| v.exp()).sum();
+    let y: Vec<f64> = c.iter().map(|v| v.exp() / total).collect();
+    for (got, expected) in solution.x.iter().zip(&y) {
+        assert!((got - expected).abs() < 1e-12, "{got} {expected}");
+    }
+    // ∂y_0/∂c = y_0(e_0 − y); q = −c.
+    let gradients = cone_adjoint(
+        &problem,
+        &solution,
+        &ConeCotangent {
+            x: &[1.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            z: None,
+            s: None,
+        },
+        &ConeWanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
+    assert_eq!(gradients.reports[0].quality, GradientQuality::Exact);
+    let q = gradients.q.unwrap();
+    for j in 0..3 {
+        let expected = -y[0] * (if j == 0 { 1.0 } else { 0.0 } - y[j]);
+        assert!((q[j] - expected).abs() < 1e-12, "{} {expected}", q[j]);
+    }
+}
+
+/// min ½‖x − p‖² over rows that a test chooses: s = b − Ax.
+fn nearest<'a>(
+    p: &'a Pattern,
+    a: &'a Pattern,
+    numbers: &'a [&'a [f64]; 4],
+    cones: &'a [Cone],
+) -> ConeProblem<'a> {
+    ConeProblem {
+        batch: 1,
+        n: p.rows,
+        p: Some(p.with(Values::Shared(numbers[0]))),
+        q: Values::Shared(numbers[1]),
+        a: a.with(Values::Shared(numbers[2])),
+        b: Values::Shared(numbers[3]),
+        cones,
+    }
+}
+
+fn quality(problem: &ConeProblem<'_>) -> (Status, GradientQuality, ConeGradients) {
+    let solution = solve_cones(problem, &ConeSettings::default()).unwrap();
+    let x = vec![1.0; problem.n];
+    let gradients = cone_adjoint(
+        problem,
+        &solution,
+        &ConeCotangent {
+            x: &x,
+            z: None,
+            s: None,
+        },
+        &ConeWanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
+    for part in [&gradients.p, &gradients.q, &gradients.a, &gradients.b] {
+        assert!(part.iter().flatten().all(|v| v.is_finite()));
+    }
+    (solution.status[0], gradients.reports[0].quality, gradients)
+}
+
+#[test]
+fn kinks_and_repeated_rows_are_flagged() {
+    let identity = Pattern::new(2, 2, |row, column| row == column);
+    let both = Pattern::new(2, 2, |row, column| row == column);
+    let ones = [1.0, 1.0];
+    // x ≥ 0 with the minimiser on the bound.
+    let numbers: [&[f64]; 4] = [&ones, &[0.0, -1.0], &[-1.0, -1.0], &[0.0, 0.0]];
+    let cones = [Cone::Nonnegative(2)];
+    let (status, quality_, _) = quality(&nearest(&identity, &both, &numbers, &cones));
+    assert_eq!(
+        (status, quality_),
+        (Status::Solved, GradientQuality::Degenerate)
+    );
+    // The same equality twice.
+    let rows = Pattern::new(2, 2, |_, column| column == 0);
+    let numbers: [&[f64]; 4] = [&ones, &[-3.0, 0.0], &[1.0, 1.0], &[1.0, 1.0]];
+    let cones = [Cone::Zero(2)];
+    let (status, quality_, gradients) = quality(&nearest(&identity, &rows, &numbers, &cones));
+    assert_eq!(
+        (status, quality_),
+        (Status::Solved, GradientQuality::Degenerate)
+    );
+    // Least norm: both share the derivative.
+    let b = gradients.b.unwrap();
+    assert!(
+        (b[0] - 0.5).abs() < 1e-9 && (b[1] - 0.5).abs() < 1e-9,
+        "{b:?}"
+    );
+    // The tip of a second-order cone, touched without force: x = 0 is the minimiser of ½‖x‖².
+    let rows = Pattern::new(3, 2, |row, column| row == column + 1);
+    let numbers: [&[f64]; 4] = [&ones, &[0.0, 0.0], &[-1.0, -1.0], &[0.0, 0.0, 0.0]];
+    let cones = [Cone::SecondOrder(3)];
+    let (_, quality_, _) = quality(&nearest(&identity, &rows, &numbers, &cones));
+    assert_ne!(quality_, GradientQuality::Exact);
+}
+
+#[test]
+fn infeasible_and_unbounded_samples_have_certificates_and_spare_the_others() {
+    // x ≤ b₀ and −x ≤ b₁, min ½p x² + qx.
+    let p = Pattern::new(1, 1, |_, _| true);
+    let a = Pattern::new(2, 1, |_, _| true);
+    let (p_values, q) = ([1.0, 1.0, 0.0, 1.0], [-3.0, 0.0, 1.0, 0.5]);
+    let b = [1.0, 0.0, -1.0, -1.0, 1.0, f64::MAX.sqrt(), 1.0, 1.0];
+    let b: Vec<f64> = b.iter().map(|v: &f64| v.min(1e19)).collect();
+    let values = [1.0, -1.0];
+    let cones = [Cone::Nonnegative(2)];
+    let problem = ConeProblem {
+        batch: 4,
+        n: 1,
+        p: Some(p.with(Values::PerSample(&p_values))),
+        q: Values::PerSample(&q),
+        a: a.with(Values::Shared(&values)),
+        b: Values::PerSample(&b),
+        cones: &cones,
+    };
+    let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+    assert_eq!(solution.status[0], Status::Solved);
+    assert_eq!(solution.status[1], Status::PrimalInfeasible);
+    assert_eq!(solution.status[3], Status::Solved);
+    assert!((solution.x[0] - 1.0).abs() < 1e-12 && (solution.x[3] + 0.5).abs() < 1e-12);
+    let z = &solution.z[2..4];
+    assert!(z[0] > 0.0 && (z[0] - z[1]).abs() < 1e-6 * z[0]);
+    let x = [1.0; 4];
+    let gradients = cone_adjoint(
+        &problem,
+        &solution,
+        &ConeCotangent {
+            x: &x,
+            z: None,
+            s: None,
+        },
+        &ConeWanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
+    assert_eq!(gradients.reports[1].quality, GradientQuality::Unavailable);
+    assert_eq!(gradients.b.unwrap()[2..4], [0.0, 0.0]);
+    let q = gradients.q.unwrap();
+    assert!(q[1] == 0.0 && (q[3] + 1.0).abs() < 1e-12);
+
+    // min −x with x ≥ 0 only.
+    let a = Pattern::new(1, 1, |_, _| true);
+    let cones = [Cone::Nonnegative(1)];
+    let problem = ConeProblem {
+        batch: 1,
+        n: 1,
+        p: None,
+        q: Values::Shared(&[-1.0]),
+        a: a.with(Values::Shared(&[-1.0])),
+        b: Values::Shared(&[0.0]),
+        cones: &cones,
+    };
+    let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+    assert_eq!(solution.status[0], Status::DualInfeasible);
+    assert!(solution.x[0] > 0.0);
+}
+
+#[test]
+fn bad_input_is_named() {
+    let (owned, ..) = random(3);
+    let good = owned.problem();
+    let settings = ConeSettings::default();
+    let message =
+        |problem: &ConeProblem<'_>| solve_cones(problem, &settings).unwrap_err().to_string();
+    let cones = [Cone::Power(1.5)];
+    let bad = ConeProblem {
+        cones: &cones,
+        ..good
+    };
+    assert!(
+        message(&bad).contains("`cones[0]` has exponent 1.5"),
+        "{}",
+        message(&bad)
+    );
+    let cones = [Cone::SecondOrder(0)];
+    let bad = ConeProblem {
+        cones: &cones,
+        ..good
+    };
+    assert!(message(&bad).contains("`cones[0]` has no rows"));
+    let cones = [Cone::Zero(99)];
+    let bad = ConeProblem {
+        cones: &cones,
+        ..good
+    };
+    assert!(
+        message(&bad).contains("the pattern of `a` has"),
+        "{}",
+        message(&bad)
+    );
+    let q = vec![f64::NAN; owned.parts[1].0.len()];
+    let bad = ConeProblem {
+        q: Values::PerSample(&q),
+        ..good
+    };
+    assert!(message(&bad).contains("`q` is NaN at entry 0 of sample 0"));
+    let bad = ConeProblem {
+        q: Values::Shared(&[0.0]),
+        ..good
+    };
+    assert!(matches!(
+        solve_cones(&bad, &settings),
+        Err(Error::Shape {
+            argument: "q",
+            got: 1,
+            ..
+        })
+    ));
+    let mut negative = owned.clone();
+    negative.parts[0].0[0] = -5.0;
+    assert!(message(&negative.problem()).contains("`p` matrix 0 of the shared data"));
+    let mut lower = owned.clone();
+    let starts = (0..=owned.n).map(|c| if c == 0 { 0 } else { 1 }).collect();
+    lower.p = Pattern {
+        starts,
+        indices: vec![1],
+        ..lower.p
+    };
+    lower.parts[0].0.truncate(1);
+    assert!(message(&lower.problem()).contains("below the diagonal"));
+    let mut pattern = owned.clone();
+    pattern.a.indices[0] = 1000;
+    assert!(message(&pattern.problem()).contains("pattern of `a`"));
+    let empty = ConeProblem {
+        batch: 0,
+        q: Values::PerSample(&[]),
+        b: Values::PerSample(&[]),
+        a: owned.a.with(Values::PerSample(&[])),
+        ..good
+    };
+    assert!(solve_cones(&empty, &settings).unwrap().x.is_empty());
+    let foreign = solve(&owned);
+    assert!(matches!(
+        cone_adjoint(
+            &empty,
+            &foreign,
+            &ConeCotangent {
+                x: &[],
+                z: None,
+                s: None
+            },
+            &ConeWanted::ALL,
+            &AdjointSettings::default()
+        ),
+        Err(Error::ForeignSolution { .. })
+    ));
+    let none = owned.of(1, 0).len();
+    assert_eq!(none, owned.n);
+}
