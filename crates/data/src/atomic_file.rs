@@ -28,6 +28,13 @@ pub(crate) fn write_atomically(
     })
 }
 
+/// Whether a file can be written to `path`, told by making one beside it and taking it away.
+pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
+    let beside = temporary_name(path)?;
+    File::create(&beside)?;
+    fs::remove_file(&beside)
+}
+
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let name = path
         .file_name()
@@ -41,6 +48,15 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_checked_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept");
+        check_writable(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(check_writable(&folder.path().join("missing/kept")).is_err());
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file() {

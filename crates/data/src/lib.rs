@@ -32,5 +32,5 @@ pub use local_solver::{Optimum, OptimumStatus, optima};
 pub use numpy_random::LegacyRandom;
 pub use optimum_cache::{CachedOptima, Origin, optima_cached};
 pub use problem::{Part, Problem, PublishedProblem};
-pub use recipes::{Error, Instance, Parts, Recipe, Size, dc3_partial_variables, generate};
+pub use recipes::{Error, Instance, Parts, Recipe, Size, generate};
 pub use split::Split;

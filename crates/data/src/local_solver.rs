@@ -10,7 +10,7 @@ mod face_newton;
 mod kkt;
 mod sequential;
 
-use crate::recipes::{Error, Instance};
+use crate::recipes::{Error, Instance, Size};
 use feasible_solver::{Equalities, Inequalities, Problem, Quadratics, Settings, Symmetric, Values};
 use kkt::Point;
 use serde::{Deserialize, Serialize};
@@ -89,11 +89,11 @@ pub fn optima(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Optimum>, Error> {
     check_samples(instance, &samples)?;
-    let eq = instance.size.eq;
-    let inputs = &instance.x[samples.start * eq..samples.end * eq];
+    let eq = instance.size().eq;
+    let inputs = &instance.parts().x[samples.start * eq..samples.end * eq];
     let mut found = Vec::with_capacity(samples.len());
     for chunk in inputs.chunks(CHUNK * eq) {
-        if instance.recipe.is_convex() {
+        if instance.recipe().is_convex() {
             found.extend(convex(instance, chunk)?);
         } else {
             found.extend(sequential::minimise(instance, chunk)?);
@@ -105,7 +105,7 @@ pub fn optima(
 
 /// Whether the instance has these samples.
 pub(crate) fn check_samples(instance: &Instance, samples: &Range<usize>) -> Result<(), Error> {
-    let total = instance.size.samples;
+    let total = instance.size().samples;
     if samples.start > samples.end || samples.end > total {
         return Err(Error::Samples {
             start: samples.start,
@@ -117,8 +117,9 @@ pub(crate) fn check_samples(instance: &Instance, samples: &Range<usize>) -> Resu
 }
 
 fn convex(instance: &Instance, inputs: &[f64]) -> Result<Vec<Optimum>, Error> {
-    let p = Symmetric::Diagonal(Values::Shared(&instance.q));
-    solve_quadratic(instance, inputs, p, Values::Shared(&instance.p))?
+    let parts = instance.parts();
+    let p = Symmetric::Diagonal(Values::Shared(&parts.q));
+    solve_quadratic(instance, inputs, p, Values::Shared(&parts.p))?
         .into_iter()
         .map(|(point, solver)| point.optimum(instance, solver))
         .collect()
@@ -131,14 +132,11 @@ fn solve_quadratic(
     p: Symmetric<'_>,
     q: Values<'_>,
 ) -> Result<Vec<(Point, OptimumStatus)>, Error> {
-    let size = &instance.size;
-    let (n, eq, m) = (size.n, size.eq, size.ineq);
+    let Size { n, eq, ineq: m, .. } = instance.size();
+    let parts = instance.parts();
     let below = vec![f64::NEG_INFINITY; m];
-    let (g, upper) = (
-        Values::Shared(&instance.ineq),
-        Values::Shared(&instance.upper),
-    );
-    let (inequalities, quadratics) = match &instance.ineq_diagonals {
+    let (g, upper) = (Values::Shared(&parts.ineq), Values::Shared(&parts.upper));
+    let (inequalities, quadratics) = match &parts.ineq_diagonals {
         None => {
             let linear = Inequalities {
                 rows: m,
@@ -169,14 +167,14 @@ fn solve_quadratic(
         q,
         equalities: Some(Equalities {
             rows: eq,
-            a: Values::Shared(&instance.equality),
+            a: Values::Shared(&parts.equality),
             b: Values::PerSample(inputs),
         }),
         inequalities,
         quadratics,
     };
     let solution = feasible_solver::solve(&problem, &Settings::default())?;
-    let ineq_duals = if instance.ineq_diagonals.is_some() {
+    let ineq_duals = if parts.ineq_diagonals.is_some() {
         &solution.quadratic_dual
     } else {
         &solution.inequality_dual
@@ -208,7 +206,7 @@ impl From<feasible_solver::Status> for OptimumStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipes::{Parts, Recipe, Size};
+    use crate::recipes::{Parts, Recipe};
 
     const SIZE: Size = Size {
         n: 2,

@@ -42,11 +42,54 @@ fn names(recipe: Recipe) -> Names {
     }
 }
 
+/// Most bytes one array of a file may have: an entry of a plain zip holds 4 GiB, with the array's header and with
+/// what compression adds to random numbers.
+const MOST_BYTES: u128 = 4_000_000_000;
+
+/// Checks that each array of such an instance fits into a file. Larger instances can be drawn and trained on:
+/// above all `H`, which is kept as diagonals, has full matrices in the file.
+///
+/// # Errors
+/// [`Error::Size`] with the array, its shape and bytes, and what would fit.
+pub fn validate_size(recipe: Recipe, size: &Size) -> Result<(), Error> {
+    let Size {
+        n,
+        eq,
+        ineq: m,
+        samples,
+    } = *size;
+    // The equality rows are fewer than those of `Q`.
+    let mut arrays = vec![
+        ("n", "Q", vec![n, n]),
+        ("samples", "X", vec![samples, eq]),
+        ("ineq", names(recipe).ineq, vec![m, n]),
+    ];
+    if recipe == Recipe::SnareQcqp {
+        arrays.push(("ineq", "H", vec![m, n, n]));
+    }
+    for (what, array, shape) in arrays {
+        let bytes = shape
+            .iter()
+            .fold(8_u128, |bytes, &d| bytes.saturating_mul(d as u128));
+        if bytes > MOST_BYTES {
+            return Err(Error::Size {
+                what,
+                got: shape[0],
+                need: format!(
+                    "smaller: array {array} {shape:?} has {bytes} bytes, and at most {MOST_BYTES} fit into a file"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Writes an instance; the file appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Size`] where [`validate_size`] refuses the size, before anything is written; [`Error::Io`].
 pub fn write(path: &Path, instance: &Instance) -> Result<(), Error> {
+    validate_size(instance.recipe(), &instance.size())?;
     write_atomically(path, |file| write_arrays(file, instance)).map_err(|source| Error::Io {
         path: path.to_owned(),
         source,
@@ -59,8 +102,9 @@ fn write_arrays(file: &mut BufWriter<File>, instance: &Instance) -> io::Result<(
         eq,
         ineq: m,
         samples,
-    } = instance.size;
-    let names = names(instance.recipe);
+    } = instance.size();
+    let names = names(instance.recipe());
+    let parts = instance.parts();
     let mut npz = NpzWriter::new(file);
     let mut array = |name: &str, shape: &[usize], values: &mut dyn Iterator<Item = f64>| {
         let shape: Vec<u64> = shape.iter().map(|&d| d as u64).collect();
@@ -72,21 +116,21 @@ fn write_arrays(file: &mut BufWriter<File>, instance: &Instance) -> io::Result<(
         writer.extend(values)?;
         writer.finish()
     };
-    array("Q", &[n, n], &mut full(&instance.q, n))?;
-    array("p", &[n], &mut instance.p.iter().copied())?;
+    array("Q", &[n, n], &mut full(&parts.q, n))?;
+    array("p", &[n], &mut parts.p.iter().copied())?;
     array(
         names.equality,
         &[eq, n],
-        &mut instance.equality.iter().copied(),
+        &mut parts.equality.iter().copied(),
     )?;
-    array("X", &[samples, eq], &mut instance.x.iter().copied())?;
-    array(names.ineq, &[m, n], &mut instance.ineq.iter().copied())?;
-    array(names.upper, &[m], &mut instance.upper.iter().copied())?;
-    if let Some(diagonals) = &instance.ineq_diagonals {
+    array("X", &[samples, eq], &mut parts.x.iter().copied())?;
+    array(names.ineq, &[m, n], &mut parts.ineq.iter().copied())?;
+    array(names.upper, &[m], &mut parts.upper.iter().copied())?;
+    if let Some(diagonals) = &parts.ineq_diagonals {
         array("H", &[m, n, n], &mut full(diagonals, n))?;
     }
 
-    let text = instance.recipe.name();
+    let text = instance.recipe().name();
     let dtype = format!("<U{}", text.len())
         .parse()
         .map_err(io::Error::other)?;
@@ -102,7 +146,7 @@ fn write_arrays(file: &mut BufWriter<File>, instance: &Instance) -> io::Result<(
         .default_dtype()
         .shape(&[])
         .begin_nd()?;
-    writer.push(&instance.seed)?;
+    writer.push(&instance.seed())?;
     writer.finish()?;
     npz.zip_writer().finish()?;
     Ok(())

@@ -123,31 +123,6 @@ impl LegacyRandom {
         mean + deviation * self.randn()
     }
 
-    /// An integer of `0..=max`, all equally likely: words masked to the bits of `max`, drawn again while larger.
-    fn below_or_equal(&mut self, max: u32) -> u32 {
-        if max == 0 {
-            return 0;
-        }
-        let mask = u32::MAX >> max.leading_zeros();
-        loop {
-            let value = self.word() & mask;
-            if value <= max {
-                return value;
-            }
-        }
-    }
-
-    /// `np.random.permutation(len)`: `0..len` shuffled by Fisher and Yates from the end.
-    ///
-    /// `np.random.choice(len, k, replace=False)` is its first `k` entries.
-    pub fn permutation(&mut self, len: u32) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..len as usize).collect();
-        for i in (1..len).rev() {
-            order.swap(i as usize, self.below_or_equal(i) as usize);
-        }
-        order
-    }
-
     /// `np.random.rand(len)`.
     pub fn rand_vec(&mut self, len: usize) -> Vec<f64> {
         (0..len).map(|_| self.rand()).collect()
@@ -185,14 +160,5 @@ mod tests {
         let first = interleaved.randn();
         interleaved.rand_vec(700);
         assert_eq!([first, interleaved.randn()], [pair[0], pair[1]]);
-    }
-
-    #[test]
-    fn a_permutation_holds_every_index_once() {
-        for len in [0, 1, 2, 100] {
-            let mut order = LegacyRandom::new(8).permutation(len);
-            order.sort_unstable();
-            assert_eq!(order, (0..len as usize).collect::<Vec<_>>());
-        }
     }
 }

@@ -1,18 +1,15 @@
 //! Optima kept on disk, so that a study solves the published labels once.
 
-use crate::atomic_file::write_atomically;
-use crate::local_solver::{Optimum, OptimumStatus, check_samples, optima};
-use crate::npz::Archive;
+mod file;
+
+use crate::atomic_file::{check_writable, write_atomically};
+use crate::local_solver::{Optimum, check_samples, optima};
 use crate::recipes::{Error, Instance};
-use npyz::WriterBuilder;
-use npyz::npz::NpzWriter;
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use file::{VERSION, read, write};
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// Goes up when the file's arrays or the optima themselves would come out differently.
-const VERSION: u32 = 1;
 
 /// Optima with where they come from. Iterates over the optima.
 #[derive(Clone, Debug)]
@@ -43,7 +40,7 @@ pub enum Origin {
     Solved,
     /// There was a file that is not these optima, for this reason; it was replaced.
     Replaced(String),
-    /// They were solved for but could not be written, for this reason.
+    /// They were solved for, and then writing them failed for this reason: a full disk, for one.
     NotKept(String),
 }
 
@@ -54,8 +51,12 @@ pub enum Origin {
 /// another version or of another instance is solved for again and replaced. The folder is made where missing;
 /// without one every call solves.
 ///
+/// A folder that takes no files is an error before anything is solved. Solved optima are never lost to the
+/// cache: where writing fails only then, they are returned as [`Origin::NotKept`]. Reading needs no permission to
+/// write.
+///
 /// # Errors
-/// [`Error::Io`] where the folder cannot be made; whatever [`optima`](crate::optima) returns.
+/// [`Error::Io`] with the folder or file that cannot be made; whatever [`optima`](crate::optima) returns.
 ///
 /// # Cost
 /// Reading 833 published optima takes 15 ms, against seconds to solve for them.
@@ -79,7 +80,7 @@ pub fn optima_cached(
     })?;
     let file = folder.join(file_name(instance, &samples));
     let fingerprint = fingerprint(instance);
-    let wrong = match read(&file, fingerprint, samples.len(), instance.size.n) {
+    let wrong = match read(&file, fingerprint, samples.len(), instance.size().n) {
         Ok(optima) => {
             progress(optima.len());
             return Ok(CachedOptima {
@@ -91,9 +92,13 @@ pub fn optima_cached(
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(error.to_string()),
     };
+    check_writable(&file).map_err(|source| Error::Io {
+        path: file.clone(),
+        source,
+    })?;
     let optima = optima(instance, samples, progress)?;
     let kept = write_atomically(&file, |writer| {
-        write(writer, fingerprint, instance.size.n, &optima)
+        write(writer, fingerprint, instance.size().n, &optima)
     });
     let (origin, file) = match (kept, wrong) {
         (Err(error), _) => (Origin::NotKept(error.to_string()), None),
@@ -108,15 +113,15 @@ pub fn optima_cached(
 }
 
 fn file_name(instance: &Instance, samples: &Range<usize>) -> String {
-    let size = &instance.size;
+    let size = instance.size();
     format!(
         "optima-v{VERSION}-{}-n{}-eq{}-ineq{}-samples{}-seed{}-{}-{}.npz",
-        instance.recipe,
+        instance.recipe(),
         size.n,
         size.eq,
         size.ineq,
         size.samples,
-        instance.seed,
+        instance.seed(),
         samples.start,
         samples.end
     )
@@ -124,106 +129,22 @@ fn file_name(instance: &Instance, samples: &Range<usize>) -> String {
 
 /// FNV-1a (Fowler, Noll & Vo; 64 bits) taken over the words of every array: changes with any bit of any entry.
 fn fingerprint(instance: &Instance) -> u64 {
+    let parts = instance.parts();
     let arrays = [
-        &instance.q,
-        &instance.p,
-        &instance.equality,
-        &instance.x,
-        &instance.ineq,
-        &instance.upper,
+        &parts.q,
+        &parts.p,
+        &parts.equality,
+        &parts.x,
+        &parts.ineq,
+        &parts.upper,
     ];
     arrays
         .into_iter()
-        .chain(&instance.ineq_diagonals)
+        .chain(&parts.ineq_diagonals)
         .flatten()
         .fold(0xcbf2_9ce4_8422_2325, |hash, v| {
             (hash ^ v.to_bits()).wrapping_mul(0x0000_0100_0000_01b3)
         })
-}
-
-/// Codes of the statuses in the file.
-const STATUSES: [OptimumStatus; 4] = [
-    OptimumStatus::Optimal,
-    OptimumStatus::Infeasible,
-    OptimumStatus::Unbounded,
-    OptimumStatus::Unconverged,
-];
-
-fn write(
-    file: &mut BufWriter<File>,
-    fingerprint: u64,
-    n: usize,
-    optima: &[Optimum],
-) -> io::Result<()> {
-    let mut npz = NpzWriter::new(file);
-    array(&mut npz, "version", &[], [VERSION])?;
-    array(&mut npz, "fingerprint", &[], [fingerprint])?;
-    let count = optima.len();
-    let points = optima.iter().flat_map(|o| o.y.iter().copied());
-    array(&mut npz, "y", &[count, n], points)?;
-    array(
-        &mut npz,
-        "objective",
-        &[count],
-        optima.iter().map(|o| o.objective),
-    )?;
-    array(
-        &mut npz,
-        "kkt_residual",
-        &[count],
-        optima.iter().map(|o| o.kkt_residual),
-    )?;
-    let code = |o: &Optimum| STATUSES.iter().position(|s| *s == o.status).unwrap_or(0) as u8;
-    array(&mut npz, "status", &[count], optima.iter().map(code))?;
-    npz.zip_writer().finish()?;
-    Ok(())
-}
-
-fn array<T: npyz::AutoSerialize>(
-    npz: &mut NpzWriter<&mut BufWriter<File>>,
-    name: &str,
-    shape: &[usize],
-    values: impl IntoIterator<Item = T>,
-) -> io::Result<()> {
-    let shape: Vec<u64> = shape.iter().map(|&d| d as u64).collect();
-    let mut writer = npz
-        .array::<T>(name, Default::default())?
-        .default_dtype()
-        .shape(&shape)
-        .begin_nd()?;
-    writer.extend(values)?;
-    writer.finish()
-}
-
-fn read(file: &Path, fingerprint: u64, count: usize, n: usize) -> Result<Vec<Optimum>, Error> {
-    let mut archive = Archive::open(file)?;
-    let version: u32 = archive.scalar("version")?;
-    if version != VERSION {
-        return Err(archive.problem(format!("version {version}, must be {VERSION}")));
-    }
-    if archive.scalar::<u64>("fingerprint")? != fingerprint {
-        return Err(archive.problem("optima of another instance".into()));
-    }
-    let y: Vec<f64> = archive.array("y", &[count, n])?;
-    let objective: Vec<f64> = archive.array("objective", &[count])?;
-    let kkt_residual: Vec<f64> = archive.array("kkt_residual", &[count])?;
-    let codes: Vec<u8> = archive.array("status", &[count])?;
-    y.chunks_exact(n)
-        .zip(objective)
-        .zip(kkt_residual)
-        .zip(codes)
-        .map(|(((y, objective), kkt_residual), code)| {
-            let status = STATUSES
-                .get(usize::from(code))
-                .ok_or_else(|| archive.problem(format!("status {code} is not known")))?;
-            Ok(Optimum {
-                y: y.to_vec(),
-                objective,
-                status: *status,
-                kkt_residual,
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -271,13 +192,43 @@ mod tests {
             assert!(matches!(again.origin, Origin::Replaced(ref why) if why.contains("npz")));
             assert_eq!(again.optima, first.optima);
         }
-        let mut other = instance.clone();
-        other.p[0] += 1e-15;
+        let mut parts = instance.parts().clone();
+        parts.p[0] += 1e-15;
+        let other = Instance::new(instance.recipe(), SMALL, instance.seed(), parts).unwrap();
         let again = cached(folder.path(), &other);
         assert!(
             matches!(again.origin, Origin::Replaced(ref why) if why.contains("another instance"))
         );
         assert_eq!(cached(folder.path(), &other).origin, Origin::Read);
+    }
+
+    #[test]
+    fn optima_that_cannot_be_kept_are_returned_and_said_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let instance = generate(Recipe::Dc3Simple, &SMALL, 4).unwrap();
+        // A folder where the file should be lets files be made beside it, but not be renamed to it.
+        let place = folder.path().join(file_name(&instance, &(2..7)));
+        fs::create_dir(&place).unwrap();
+        let found = cached(folder.path(), &instance);
+        assert!(matches!(found.origin, Origin::NotKept(_)));
+        assert_eq!((found.file, found.optima.len()), (None, 5));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// `/proc` takes no files, not even from the superuser, whom permissions do not stop.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_takes_no_files_is_an_error_before_anything_is_solved() {
+        let instance = generate(Recipe::Dc3Simple, &SMALL, 4).unwrap();
+        let mut told = 0;
+        let result = optima_cached(&instance, 2..7, Some(Path::new("/proc/self")), &mut |_| {
+            told += 1;
+        });
+        match result {
+            Err(Error::Io { path, .. }) => assert!(path.starts_with("/proc/self"), "{path:?}"),
+            other => panic!("expected an error, got {other:?}"),
+        }
+        assert_eq!(told, 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::{Affine, Block, Bounds, Constraints, Curvature, Quadratic, Stacked, host};
 
-use crate::{Error, Instance, Split, optima_cached};
+use crate::{Error, Instance, Size, Split, optima_cached};
 
 /// Which part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +56,11 @@ pub trait Problem: Debug + Send + Sync {
     /// finish is NaN. With a `cache` folder they are computed once. `progress` is called with the
     /// number of finished samples.
     ///
+    /// A cache that cannot be used is refused before anything is computed; computed values are
+    /// returned even where keeping them failed, so that the next call computes them again.
+    ///
     /// # Errors
-    /// If the cache folder cannot be written, or the problem data are unsound.
+    /// If the cache folder cannot be made or takes no files, or the problem data are unsound.
     fn reference(
         &self,
         part: Part,
@@ -88,23 +91,29 @@ impl PublishedProblem {
         device: &Device,
         dtype: DType,
     ) -> Result<Self, feasible_core::Error> {
-        let (n, m, eq) = (instance.size.n, instance.size.ineq, instance.size.eq);
+        let Size {
+            n,
+            eq,
+            ineq: m,
+            samples,
+        } = instance.size();
+        let parts = instance.parts();
         let matrix = |values: &[f64], rows: usize, columns: usize| {
             host::write(values.to_vec(), [rows, columns], device, dtype)
         };
         let rows =
             |values: &[f64], rows: usize| host::write(values.to_vec(), [1, rows, n], device, dtype);
-        let curvature = match &instance.ineq_diagonals {
+        let curvature = match &parts.ineq_diagonals {
             Some(diagonals) => Curvature::Diagonal(rows(diagonals, m)),
             None => Curvature::None,
         };
         Ok(Self {
-            q: matrix(&instance.q, 1, n),
-            p: matrix(&instance.p, 1, n),
-            upper: matrix(&instance.upper, 1, m),
-            inequalities: Block::new(rows(&instance.ineq, m), curvature)?,
-            equalities: Block::new(rows(&instance.equality, eq), Curvature::None)?,
-            split: Split::published(instance.size.samples),
+            q: matrix(&parts.q, 1, n),
+            p: matrix(&parts.p, 1, n),
+            upper: matrix(&parts.upper, 1, m),
+            inequalities: Block::new(rows(&parts.ineq, m), curvature)?,
+            equalities: Block::new(rows(&parts.equality, eq), Curvature::None)?,
+            split: Split::published(samples),
             instance,
         })
     }
@@ -125,15 +134,15 @@ impl PublishedProblem {
 
 impl Problem for PublishedProblem {
     fn name(&self) -> &str {
-        self.instance.recipe.name()
+        self.instance.recipe().name()
     }
 
     fn inputs(&self) -> usize {
-        self.instance.size.eq
+        self.instance.size().eq
     }
 
     fn variables(&self) -> usize {
-        self.instance.size.n
+        self.instance.size().n
     }
 
     fn samples(&self, part: Part) -> usize {
@@ -142,11 +151,11 @@ impl Problem for PublishedProblem {
 
     fn input(&self, part: Part) -> &[f64] {
         let range = self.range(part);
-        &self.instance.x[range.start * self.inputs()..range.end * self.inputs()]
+        &self.instance.parts().x[range.start * self.inputs()..range.end * self.inputs()]
     }
 
     fn objective(&self, _x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
-        let carrier = if self.instance.recipe.is_convex() {
+        let carrier = if self.instance.recipe().is_convex() {
             y.clone()
         } else {
             y.clone().sin()
@@ -169,9 +178,6 @@ impl Problem for PublishedProblem {
             self.equalities.clone(),
             Bounds::equal(x)?,
         )?);
-        if self.instance.size.ineq == 0 {
-            return Ok(equalities);
-        }
         let inequalities = Quadratic::from_block(
             self.inequalities.clone(),
             Bounds::at_most(self.upper.clone())?,
@@ -182,6 +188,7 @@ impl Problem for PublishedProblem {
         ])?))
     }
 
+    /// [`optima_cached`] is the same with points, statuses, and whether they were kept.
     fn reference(
         &self,
         part: Part,
@@ -199,5 +206,44 @@ impl Problem for PublishedProblem {
                 }
             })
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Recipe, generate};
+
+    /// As [`optima_cached`] does: solved values are not lost to a cache that cannot keep them.
+    #[test]
+    fn references_are_the_same_kept_or_not() {
+        let size = Size {
+            n: 6,
+            eq: 2,
+            ineq: 3,
+            samples: 12,
+        };
+        let instance = generate(Recipe::Dc3Simple, &size, 4).unwrap();
+        let device = Device::flex();
+        let problem = PublishedProblem::new(instance, &device, DType::F64).unwrap();
+        let test = problem.range(Part::Test);
+        let folder = tempfile::tempdir().unwrap();
+        let reference = |cache| problem.reference(Part::Test, cache, &mut |_| {});
+        let solved = reference(None).unwrap();
+        assert_eq!(solved.len(), test.len());
+        let kept = reference(Some(folder.path())).unwrap();
+        assert_eq!(kept, solved);
+        let file = optima_cached(problem.instance(), test, Some(folder.path()), &mut |_| {})
+            .unwrap()
+            .file
+            .unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert_eq!(reference(Some(folder.path())).unwrap(), solved);
+        // A folder that is a file can keep nothing, which is told at once.
+        let occupied = folder.path().join("occupied");
+        std::fs::write(&occupied, b"").unwrap();
+        let refused = reference(Some(&occupied)).unwrap_err();
+        assert!(refused.to_string().contains("occupied"), "{refused}");
     }
 }

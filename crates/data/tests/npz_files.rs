@@ -82,6 +82,50 @@ fn reading_gives_back_the_instance() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+/// The matrices of `H` would take 9 GB.
+#[test]
+fn an_instance_that_no_file_holds_is_refused_before_it_is_written() {
+    let size = Size {
+        n: 1200,
+        eq: 1,
+        ineq: 800,
+        samples: 3,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let instance = generate(Recipe::SnareQcqp, &size, 1).unwrap();
+    let refused = npz::write(&folder.path().join("instance.npz"), &instance).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "size: ineq is 800, must be smaller: array H [800, 1200, 1200] has 9216000000 bytes, \
+         and at most 4000000000 fit into a file"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // Only this recipe has quadratic rows.
+    npz::validate_size(Recipe::Dc3Simple, &size).unwrap();
+    for (size, expected) in [
+        (Size { n: 25_000, ..size }, "n"),
+        (
+            Size {
+                ineq: 500_000,
+                ..size
+            },
+            "ineq",
+        ),
+        (
+            Size {
+                samples: 600_000_000,
+                ..size
+            },
+            "samples",
+        ),
+    ] {
+        match npz::validate_size(Recipe::Dc3Simple, &size) {
+            Err(Error::Size { what, .. }) => assert_eq!(what, expected),
+            other => panic!("{size:?} gave {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn numpys_own_files_are_read() {
     for (file, recipe) in [
@@ -92,9 +136,10 @@ fn numpys_own_files_are_read() {
         let path = fixtures().join(file);
         let got = npz::read_as(&path, recipe, SMALL_SEED).unwrap();
         let want = generate(recipe, &SMALL, SMALL_SEED).unwrap();
-        assert_eq!(got.size, SMALL);
-        assert_eq!((got.q, got.p, got.x), (want.q, want.p, want.x));
-        assert_eq!((got.equality, got.ineq), (want.equality, want.ineq));
+        assert_eq!(got.size(), SMALL);
+        let (got, want) = (got.parts(), want.parts());
+        assert_eq!((&got.q, &got.p, &got.x), (&want.q, &want.p, &want.x));
+        assert_eq!((&got.equality, &got.ineq), (&want.equality, &want.ineq));
         assert_eq!(got.ineq_diagonals, want.ineq_diagonals);
         assert!(problem(npz::read(&path)).contains("array recipe is missing"));
     }

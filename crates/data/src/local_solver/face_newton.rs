@@ -1,7 +1,7 @@
 //! Newton's method on the face of the feasible set where a solution lies.
 
 use super::kkt::Point;
-use crate::recipes::{Error, Instance};
+use crate::recipes::{Error, Instance, Size};
 use faer::linalg::solvers::Solve;
 use faer::prelude::ReborrowMut;
 use faer::{Mat, Side};
@@ -21,19 +21,18 @@ const SMALL_STEP: f64 = 1e-13;
 ///
 /// `point` must be on the face already, and the rows linear.
 pub(super) fn minimise_on_face(instance: &Instance, point: &Point) -> Result<Option<Point>, Error> {
-    let (n, eq) = (instance.size.n, instance.size.eq);
-    let active: Vec<usize> = (0..instance.size.ineq)
-        .filter(|&i| point.ineq_dual[i] > 0.0)
-        .collect();
+    let Size { n, eq, ineq: m, .. } = instance.size();
+    let active: Vec<usize> = (0..m).filter(|&i| point.ineq_dual[i] > 0.0).collect();
     let rows = eq + active.len();
     if rows > n {
         return Ok(None);
     }
+    let parts = instance.parts();
     let transposed = Mat::from_fn(n, rows, |j, r| {
         if r < eq {
-            instance.equality[r * n + j]
+            parts.equality[r * n + j]
         } else {
-            instance.ineq[active[r - eq] * n + j]
+            parts.ineq[active[r - eq] * n + j]
         }
     });
     let qr = transposed.qr();
@@ -75,7 +74,7 @@ pub(super) fn minimise_on_face(instance: &Instance, point: &Point) -> Result<Opt
     let gradient = column(&instance.objective_gradient(&y)?);
     let mut duals = range.transpose() * &gradient;
     qr.thin_R().solve_upper_triangular_in_place(duals.rb_mut());
-    let mut ineq_dual = vec![0.0; instance.size.ineq];
+    let mut ineq_dual = vec![0.0; m];
     for (k, &i) in active.iter().enumerate() {
         ineq_dual[i] = -duals[(eq + k, 0)];
     }
@@ -94,10 +93,10 @@ fn column(values: &[f64]) -> Mat<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipes::{Parts, Recipe, Size};
+    use crate::recipes::{Parts, Recipe};
 
-    /// `Σ ½ q v² + sin v` over three variables with `y₀ = x` and `y₁ ≤ 5`.
-    fn instance(q: f64) -> Instance {
+    /// `Σ ½ q v² + sin v` over three variables with `y₀ = x` and `row · y ≤ 5`.
+    fn instance(q: f64, row: [f64; 3]) -> Instance {
         let size = Size {
             n: 3,
             eq: 1,
@@ -109,7 +108,7 @@ mod tests {
             p: vec![1.0; 3],
             equality: vec![1.0, 0.0, 0.0],
             x: vec![0.0; 3],
-            ineq: vec![0.0, 1.0, 0.0],
+            ineq: row.to_vec(),
             ineq_diagonals: None,
             upper: vec![5.0],
         };
@@ -127,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_minimum_is_reached_to_rounding_with_its_multipliers() {
-        let instance = instance(0.5);
+        let instance = instance(0.5, [0.0, 1.0, 0.0]);
         let found = minimise_on_face(&instance, &point([0.0, -0.9, -1.2], 0.0))
             .unwrap()
             .unwrap();
@@ -143,7 +142,7 @@ mod tests {
 
     #[test]
     fn maxima_saddles_and_crowded_faces_are_refused() {
-        let concave = instance(0.1);
+        let concave = instance(0.1, [0.0, 1.0, 0.0]);
         // sin v is at its top near v = π/2: negative curvature in one or both directions.
         assert!(
             minimise_on_face(&concave, &point([0.0, 1.5, 1.5], 0.0))
@@ -155,8 +154,7 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
-        let mut twice = instance(0.5);
-        twice.ineq.copy_from_slice(&[1.0, 0.0, 0.0]);
+        let twice = instance(0.5, [1.0, 0.0, 0.0]);
         assert!(
             minimise_on_face(&twice, &point([0.0, -1.0, -1.0], 1.0))
                 .unwrap()

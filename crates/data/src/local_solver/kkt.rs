@@ -20,15 +20,16 @@ impl Point {
     /// The largest absolute entry of the KKT conditions (Karush 1939; Kuhn & Tucker 1951): `∇f + Eᵀν + Σ λ_i ∇g_i`,
     /// the constraint violation, `λ_i (g_i - u_i)` and the negative part of `λ`. NaN counts as infinite.
     pub(super) fn kkt_residual(&self, instance: &Instance) -> Result<f64, Error> {
-        let n = instance.size.n;
+        let n = instance.size().n;
+        let parts = instance.parts();
         let mut lagrangian = instance.objective_gradient(&self.y)?;
-        for (row, dual) in instance.equality.chunks_exact(n).zip(&self.equality_dual) {
+        for (row, dual) in parts.equality.chunks_exact(n).zip(&self.equality_dual) {
             add_scaled(&mut lagrangian, row, *dual);
         }
-        for (row, dual) in instance.ineq.chunks_exact(n).zip(&self.ineq_dual) {
+        for (row, dual) in parts.ineq.chunks_exact(n).zip(&self.ineq_dual) {
             add_scaled(&mut lagrangian, row, *dual);
         }
-        if let Some(diagonals) = &instance.ineq_diagonals {
+        if let Some(diagonals) = &parts.ineq_diagonals {
             for (row, dual) in diagonals.chunks_exact(n).zip(&self.ineq_dual) {
                 for ((entry, d), y) in lagrangian.iter_mut().zip(row).zip(&self.y) {
                     *entry += 2.0 * dual * d * y;
@@ -38,7 +39,7 @@ impl Point {
         let complementarity = instance
             .inequality(&self.y)?
             .into_iter()
-            .zip(&instance.upper)
+            .zip(&parts.upper)
             .zip(&self.ineq_dual)
             .map(|((g, u), dual)| (dual * (g - u)).abs());
         let negative = self.ineq_dual.iter().map(|dual| -dual);

@@ -42,7 +42,7 @@ enum Outcome {
 
 /// Local optima for the inputs `[batch, eq]`.
 pub(super) fn minimise(instance: &Instance, inputs: &[f64]) -> Result<Vec<Optimum>, Error> {
-    let eq = instance.size.eq;
+    let eq = instance.size().eq;
     let mut found: Vec<Option<Optimum>> = vec![None; inputs.len() / eq];
     let mut iterates: Vec<Iterate> = inputs
         .chunks_exact(eq)
@@ -83,8 +83,8 @@ fn model_minimisers(
     instance: &Instance,
     iterates: &[Iterate],
 ) -> Result<Vec<(Point, OptimumStatus)>, Error> {
-    let mut curvatures = Vec::with_capacity(iterates.len() * instance.size.n);
-    let mut linear = Vec::with_capacity(iterates.len() * instance.size.n);
+    let mut curvatures = Vec::with_capacity(iterates.len() * instance.size().n);
+    let mut linear = Vec::with_capacity(iterates.len() * instance.size().n);
     for Iterate { y, .. } in iterates {
         let gradient = instance.objective_gradient(y)?;
         let hessian = instance.objective_hessian_diagonal(y)?;
@@ -116,7 +116,7 @@ fn advance(
     if said != OptimumStatus::Optimal {
         return ends(Point { y, ..model }, said);
     }
-    let now: Vec<usize> = (0..instance.size.ineq)
+    let now: Vec<usize> = (0..instance.size().ineq)
         .filter(|&i| model.ineq_dual[i] > 0.0)
         .collect();
     // A start that is not feasible (never so for a drawn instance) has nothing to lose by a full step.
@@ -205,11 +205,14 @@ mod tests {
         };
         let mut inner = 0;
         for seed in 0..20 {
-            let mut instance = generate(Recipe::SnareNoncvx, &size, seed).unwrap();
+            let drawn = generate(Recipe::SnareNoncvx, &size, seed).unwrap();
             // Flat enough for the sine to make several valleys.
-            instance.q.iter_mut().for_each(|q| *q *= 0.1);
-            let found = minimise(&instance, &instance.x).unwrap();
-            for (optimum, x) in found.iter().zip(instance.x.chunks_exact(3)) {
+            let mut parts = drawn.parts().clone();
+            parts.q.iter_mut().for_each(|q| *q *= 0.1);
+            let instance = Instance::new(drawn.recipe(), size, seed, parts).unwrap();
+            let inputs = &instance.parts().x;
+            let found = minimise(&instance, inputs).unwrap();
+            for (optimum, x) in found.iter().zip(inputs.chunks_exact(3)) {
                 assert!(optimum.is_solved(), "seed {seed}: {optimum:?}");
                 assert!(instance.violation(x, &optimum.y).unwrap() < 1e-9);
                 let along = null_direction(&instance, &optimum.y);
@@ -239,8 +242,9 @@ mod tests {
             .zip(1..)
             .map(|(v, k)| v + f64::from(k))
             .collect();
-        let n = instance.size.n;
+        let n = instance.size().n;
         let image: Vec<f64> = instance
+            .parts()
             .equality
             .chunks_exact(n)
             .map(|row| row.iter().zip(&shifted).map(|(a, b)| a * b).sum())

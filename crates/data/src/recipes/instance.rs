@@ -1,55 +1,41 @@
 //! One drawn problem family member with all its inputs.
 
+use super::parts::check_length;
 use super::pseudo_inverse::pseudo_inverse;
-use super::{Error, Recipe, Size};
-
-/// The arrays of an [`Instance`], row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parts {
-    /// Diagonal of `Q`, `[n]`, not negative.
-    pub q: Vec<f64>,
-    /// `p`, `[n]`.
-    pub p: Vec<f64>,
-    /// Equality rows, `[eq, n]`, of full row rank.
-    pub equality: Vec<f64>,
-    /// Inputs, `[samples, eq]`: the right-hand sides of the equalities.
-    pub x: Vec<f64>,
-    /// Linear part of the inequality rows, `[ineq, n]`.
-    pub ineq: Vec<f64>,
-    /// Diagonals of the quadratic part `H_i`, `[ineq, n]`, not negative; only [`Recipe::SnareQcqp`] has them.
-    pub ineq_diagonals: Option<Vec<f64>>,
-    /// Upper bounds of the inequality rows, `[ineq]`.
-    pub upper: Vec<f64>,
-}
+use super::{Error, Parts, Recipe, Size};
 
 /// A family of problems, one per input `x`: minimise `f(y)` subject to `equality · y = x` and `g(y) ≤ upper`.
 ///
 /// `f` is `½ yᵀQy + pᵀy` ([`Recipe::is_convex`]) or `½ yᵀQy + pᵀ sin(y)`; row `i` of `g` is `G_i y`, plus
-/// `yᵀH_i y` for [`Recipe::SnareQcqp`]. All arrays are row-major. The fields may be read freely; an instance
-/// made by hand goes through [`Instance::new`], which checks them.
+/// `yᵀH_i y` for [`Recipe::SnareQcqp`]. All arrays are row-major.
+///
+/// An instance cannot be changed, so that what is derived from its arrays stays true: [`Instance::parts`] reads
+/// them, and an altered instance is made by [`Instance::new`], which checks them.
+///
+/// ```
+/// use feasible_data::{Instance, Recipe, Size, generate};
+///
+/// # fn main() -> Result<(), feasible_data::Error> {
+/// let size = Size { n: 8, eq: 3, ineq: 4, samples: 10 };
+/// let drawn = generate(Recipe::Dc3Simple, &size, 17)?;
+/// let mut parts = drawn.parts().clone();
+/// parts.upper.iter_mut().for_each(|bound| *bound += 1.0);
+/// let looser = Instance::new(drawn.recipe(), drawn.size(), drawn.seed(), parts)?;
+/// # assert_eq!(looser.parts().upper[0], drawn.parts().upper[0] + 1.0);
+/// # Ok(()) }
+/// ```
+///
+/// ```compile_fail
+/// # use feasible_data::{Recipe, Size, generate};
+/// let mut drawn = generate(Recipe::Dc3Simple, &Size::default(), 17).unwrap();
+/// drawn.parts.equality[0] = 1.0; // The pseudo-inverse behind `start` would be another matrix's.
+/// ```
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Instance {
-    /// The family.
-    pub recipe: Recipe,
-    /// Its dimensions.
-    pub size: Size,
-    /// The seed it was drawn with.
-    pub seed: u32,
-    /// Diagonal of `Q`, `[n]`.
-    pub q: Vec<f64>,
-    /// `p`, `[n]`.
-    pub p: Vec<f64>,
-    /// Equality rows, `[eq, n]`.
-    pub equality: Vec<f64>,
-    /// Inputs, `[samples, eq]`.
-    pub x: Vec<f64>,
-    /// Linear part of the inequality rows, `[ineq, n]`.
-    pub ineq: Vec<f64>,
-    /// Diagonals of the quadratic part, `[ineq, n]`, for [`Recipe::SnareQcqp`] only.
-    pub ineq_diagonals: Option<Vec<f64>>,
-    /// Upper bounds of the inequality rows, `[ineq]`.
-    pub upper: Vec<f64>,
+    recipe: Recipe,
+    size: Size,
+    seed: u32,
+    parts: Parts,
     /// Pseudo-inverse of the equality rows, `[n, eq]`.
     inverse: Vec<f64>,
 }
@@ -63,56 +49,40 @@ impl Instance {
     /// [`Error::RankDeficient`].
     pub fn new(recipe: Recipe, size: Size, seed: u32, parts: Parts) -> Result<Self, Error> {
         size.validate()?;
-        let Size {
-            n,
-            eq,
-            ineq: m,
-            samples,
-        } = size;
-        check("q", &parts.q, n)?;
-        check("p", &parts.p, n)?;
-        check("equality", &parts.equality, eq * n)?;
-        check("x", &parts.x, samples * eq)?;
-        check("ineq", &parts.ineq, m * n)?;
-        check("upper", &parts.upper, m)?;
-        check_not_negative("q", &parts.q)?;
-        match (&parts.ineq_diagonals, recipe) {
-            (Some(diagonals), Recipe::SnareQcqp) => {
-                check("ineq_diagonals", diagonals, m * n)?;
-                check_not_negative("ineq_diagonals", diagonals)?;
-            }
-            (None, Recipe::SnareQcqp) => return Err(quadratic_rows("missing", recipe)),
-            (Some(_), _) => return Err(quadratic_rows("given", recipe)),
-            (None, _) => {}
-        }
-        let inverse = pseudo_inverse(&parts.equality, eq, n)?;
-        let Parts {
-            q,
-            p,
-            equality,
-            x,
-            ineq,
-            ineq_diagonals,
-            upper,
-        } = parts;
+        parts.validate(recipe, &size)?;
+        let inverse = pseudo_inverse(&parts.equality, size.eq, size.n)?;
         Ok(Self {
             recipe,
             size,
             seed,
-            q,
-            p,
-            equality,
-            x,
-            ineq,
-            ineq_diagonals,
-            upper,
+            parts,
             inverse,
         })
     }
 
+    /// The family.
+    pub fn recipe(&self) -> Recipe {
+        self.recipe
+    }
+
+    /// The dimensions.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The seed it was drawn with.
+    pub fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    /// The arrays.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// Input of one sample, `[eq]`, or `None` past the last.
     pub fn input(&self, sample: usize) -> Option<&[f64]> {
-        self.x.chunks_exact(self.size.eq).nth(sample)
+        self.parts.x.chunks_exact(self.size.eq).nth(sample)
     }
 
     /// `f(y)` at a point `[n]`.
@@ -164,8 +134,13 @@ impl Instance {
     pub fn inequality(&self, y: &[f64]) -> Result<Vec<f64>, Error> {
         self.check_point(y)?;
         let n = self.size.n;
-        let mut g: Vec<f64> = self.ineq.chunks_exact(n).map(|row| dot(row, y)).collect();
-        if let Some(diagonals) = &self.ineq_diagonals {
+        let mut g: Vec<f64> = self
+            .parts
+            .ineq
+            .chunks_exact(n)
+            .map(|row| dot(row, y))
+            .collect();
+        if let Some(diagonals) = &self.parts.ineq_diagonals {
             for (value, row) in g.iter_mut().zip(diagonals.chunks_exact(n)) {
                 *value += row.iter().zip(y).map(|(d, v)| d * v * v).sum::<f64>();
             }
@@ -182,9 +157,10 @@ impl Instance {
         let over = self
             .inequality(y)?
             .into_iter()
-            .zip(&self.upper)
+            .zip(&self.parts.upper)
             .map(|(g, u)| g - u);
         let off = self
+            .parts
             .equality
             .chunks_exact(self.size.n)
             .zip(x)
@@ -213,19 +189,15 @@ impl Instance {
             .collect())
     }
 
-    /// `equality⁺`, `[n, eq]`.
-    pub fn equality_inverse(&self) -> &[f64] {
-        &self.inverse
-    }
-
     fn per_variable<'a, T>(
         &'a self,
         y: &'a [f64],
         term: impl Fn(f64, f64, f64) -> T + 'a,
     ) -> impl Iterator<Item = T> + 'a {
-        self.q
+        self.parts
+            .q
             .iter()
-            .zip(&self.p)
+            .zip(&self.parts.p)
             .zip(y)
             .map(move |((&q, &p), &v)| term(q, p, v))
     }
@@ -239,53 +211,8 @@ impl Instance {
     }
 }
 
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(u, v)| u * v).sum()
-}
-
-fn check_length(argument: &'static str, values: &[f64], need: usize) -> Result<(), Error> {
-    if values.len() == need {
-        Ok(())
-    } else {
-        Err(Error::Shape {
-            argument,
-            got: values.len(),
-            need,
-        })
-    }
-}
-
-fn check(argument: &'static str, values: &[f64], need: usize) -> Result<(), Error> {
-    check_length(argument, values, need)?;
-    match values.iter().position(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(entry) => Err(Error::Value {
-            argument,
-            problem: format!("entry {entry} is {}, must be finite", values[entry]),
-        }),
-    }
-}
-
-fn check_not_negative(argument: &'static str, values: &[f64]) -> Result<(), Error> {
-    match values.iter().position(|&v| v < 0.0) {
-        None => Ok(()),
-        Some(entry) => Err(Error::Value {
-            argument,
-            problem: format!("entry {entry} is {}, must not be negative", values[entry]),
-        }),
-    }
-}
-
-fn quadratic_rows(state: &str, recipe: Recipe) -> Error {
-    let has = if recipe == Recipe::SnareQcqp {
-        "has"
-    } else {
-        "has no"
-    };
-    Error::Value {
-        argument: "ineq_diagonals",
-        problem: format!("{state}, but {recipe} {has} quadratic rows"),
-    }
 }
 
 #[cfg(test)]
@@ -358,6 +285,18 @@ mod tests {
     }
 
     #[test]
+    fn the_start_follows_altered_equality_rows() {
+        let drawn = generate(Recipe::Dc3Simple, &SMALL, 1).unwrap();
+        let mut parts = drawn.parts().clone();
+        parts.equality[0] += 0.5;
+        let altered = Instance::new(drawn.recipe(), drawn.size(), drawn.seed(), parts).unwrap();
+        let x = altered.input(0).unwrap();
+        let y = altered.start(x).unwrap();
+        let met = dot(&altered.parts().equality[..SMALL.n], &y) - x[0];
+        assert!(met.abs() < 1e-13, "the first row is off by {met:e}");
+    }
+
+    #[test]
     fn violation_sees_each_kind_of_miss() {
         let instance = generate(Recipe::SnareQcqp, &SMALL, 1).unwrap();
         let x = instance.input(0).unwrap();
@@ -368,7 +307,7 @@ mod tests {
         let far: Vec<f64> = y.iter().map(|v| v * 1e3).collect();
         let over = instance.inequality(&far).unwrap();
         let worst = (0..SMALL.ineq)
-            .map(|i| over[i] - instance.upper[i])
+            .map(|i| over[i] - instance.parts().upper[i])
             .fold(0.0, f64::max);
         assert!(instance.violation(&target, &far).unwrap() >= worst && worst > 0.0);
         assert_eq!(
@@ -397,52 +336,5 @@ mod tests {
             })
         ));
         assert!(instance.input(SMALL.samples).is_none());
-    }
-
-    #[test]
-    fn bad_arrays_are_refused() {
-        let good = generate(Recipe::Dc3Simple, &SMALL, 1).unwrap();
-        let parts = || Parts {
-            q: good.q.clone(),
-            p: good.p.clone(),
-            equality: good.equality.clone(),
-            x: good.x.clone(),
-            ineq: good.ineq.clone(),
-            ineq_diagonals: None,
-            upper: good.upper.clone(),
-        };
-        let new = |parts| Instance::new(Recipe::Dc3Simple, SMALL, 1, parts);
-        assert_eq!(new(parts()).unwrap(), good);
-        let mut nan = parts();
-        nan.x[4] = f64::NAN;
-        assert!(matches!(new(nan), Err(Error::Value { argument: "x", .. })));
-        let mut short = parts();
-        short.upper.pop();
-        assert!(matches!(
-            new(short),
-            Err(Error::Shape {
-                argument: "upper",
-                ..
-            })
-        ));
-        let mut concave = parts();
-        concave.q[0] = -1.0;
-        assert!(matches!(
-            new(concave),
-            Err(Error::Value { argument: "q", .. })
-        ));
-        let mut dependent = parts();
-        dependent.equality.copy_within(0..7, 7);
-        assert!(matches!(
-            new(dependent),
-            Err(Error::RankDeficient { rank: 2, rows: 3 })
-        ));
-        assert!(matches!(
-            Instance::new(Recipe::SnareQcqp, SMALL, 1, parts()),
-            Err(Error::Value {
-                argument: "ineq_diagonals",
-                ..
-            })
-        ));
     }
 }

@@ -6,14 +6,15 @@
 mod dc3;
 mod error;
 mod instance;
+mod parts;
 mod pseudo_inverse;
 mod size;
 mod snare_noncvx;
 mod snare_qcqp;
 
-pub use dc3::dc3_partial_variables;
 pub use error::Error;
-pub use instance::{Instance, Parts};
+pub use instance::Instance;
+pub use parts::Parts;
 pub use size::Size;
 
 use crate::numpy_random::LegacyRandom;
