@@ -14,6 +14,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use feasible_repair::AdaptiveRelaxation;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
+use thiserror::Error as ThisError;
 
 use crate::optimizer::ParameterState;
 use crate::{Error, Optimizer};
@@ -33,17 +34,33 @@ pub struct Progress {
     pub wall_seconds: f64,
     /// Where adaptive relaxation stands, if the method has it and it has begun.
     pub relaxation: Option<AdaptiveRelaxation>,
-    /// The checkpoint with the lowest validation loss so far.
+    /// The best checkpoint so far.
     pub best: Option<Best>,
 }
 
-/// A validated checkpoint.
+/// The checkpoint with the lowest finite validation loss, of those whose epoch was validated with
+/// the whole method on the true box: no soft epoch, and ε = 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Its step.
     pub step: u64,
     /// Its mean validation loss, penalty included.
     pub loss: f64,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum CheckpointFault {
+    /// It was torn or altered after it was written.
+    #[error("is damaged: {0}")]
+    Damaged(String),
+    /// Another program, or another version of this one, wrote it.
+    #[error("{0}")]
+    Foreign(String),
+    /// It does not fit the network, or the network's numbers have no place in it.
+    #[error("{0}")]
+    Mismatch(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,8 +97,8 @@ impl Checkpoint {
     /// The module with this checkpoint's parameters and statistics.
     ///
     /// # Errors
-    /// In words, if the module's parameters are not those of the checkpoint.
-    pub fn load_module<M: Module>(&self, module: M) -> Result<M, String> {
+    /// [`CheckpointFault::Mismatch`] if the module's parameters are not those of the checkpoint.
+    pub fn load_module<M: Module>(&self, module: M) -> Result<M, CheckpointFault> {
         let mut load = Load {
             checkpoint: self,
             path: Vec::new(),
@@ -90,12 +107,14 @@ impl Checkpoint {
         };
         let module = module.map(&mut load);
         match load.problem {
-            Some(problem) => Err(problem),
-            None if load.loaded != self.parameters.len() => Err(format!(
-                "has {} parameters, the network {}",
-                self.parameters.len(),
-                load.loaded
-            )),
+            Some(problem) => Err(CheckpointFault::Mismatch(problem)),
+            None if load.loaded != self.parameters.len() => {
+                Err(CheckpointFault::Mismatch(format!(
+                    "has {} parameters, the network {}",
+                    self.parameters.len(),
+                    load.loaded
+                )))
+            }
             None => Ok(module),
         }
     }
@@ -108,8 +127,11 @@ impl Checkpoint {
     /// The content of the file.
     ///
     /// # Errors
-    /// In words, if a number type has no place in the format.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+    /// [`CheckpointFault::Mismatch`] if a number type has no place in the format.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CheckpointFault> {
+        let unwritable = |error: &dyn std::fmt::Display| {
+            CheckpointFault::Mismatch(format!("cannot be written: {error}"))
+        };
         let mut tensors: Vec<(String, Stored<'_>)> = Vec::new();
         for (path, data) in &self.parameters {
             tensors.push((format!("model.{path}"), Stored::new(data)?));
@@ -128,9 +150,9 @@ impl Checkpoint {
                 .map(|(path, state)| (path.clone(), state.steps))
                 .collect(),
         };
-        let document = serde_json::to_string(&document).map_err(|error| error.to_string())?;
+        let document = serde_json::to_string(&document).map_err(|error| unwritable(&error))?;
         let metadata = HashMap::from([(ENTRY.to_owned(), document)]);
-        safetensors::serialize(tensors, Some(metadata)).map_err(|error| error.to_string())
+        safetensors::serialize(tensors, Some(metadata)).map_err(|error| unwritable(&error))
     }
 
     /// Reads a checkpoint file.
@@ -139,32 +161,34 @@ impl Checkpoint {
     /// [`Error::Io`], or [`Error::Checkpoint`] if it is damaged or of another format.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        Self::from_bytes(&bytes).map_err(|reason| Error::Checkpoint {
+        Self::from_bytes(&bytes).map_err(|fault| Error::Checkpoint {
             path: path.to_path_buf(),
-            reason,
+            fault,
         })
     }
 
     /// Reads the content of a checkpoint file.
     ///
     /// # Errors
-    /// In words, if it is damaged or of another format.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let damaged = |error: &dyn std::fmt::Display| format!("is damaged: {error}");
+    /// [`CheckpointFault::Damaged`] or [`CheckpointFault::Foreign`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CheckpointFault> {
+        let damaged = |error: &dyn std::fmt::Display| CheckpointFault::Damaged(error.to_string());
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
         let document = header
             .metadata()
             .as_ref()
             .and_then(|entries| entries.get(ENTRY));
         let document = document.ok_or_else(|| {
-            format!("has no `{ENTRY}` metadata; it is not a checkpoint of this program")
+            CheckpointFault::Foreign(format!(
+                "has no `{ENTRY}` metadata; it is not a checkpoint of this program"
+            ))
         })?;
         let value: serde_json::Value = serde_json::from_str(document).map_err(|e| damaged(&e))?;
         if value["format"] != FORMAT {
-            return Err(format!(
-                "has format {}, this program reads format {FORMAT}",
+            return Err(CheckpointFault::Foreign(format!(
+                "has format {}, this program reads format {FORMAT}; use the program version that wrote it",
                 value["format"]
-            ));
+            )));
         }
         let document: Document = serde_json::from_value(value).map_err(|e| damaged(&e))?;
 
@@ -185,7 +209,9 @@ impl Checkpoint {
                     .or_default()
                     .insert(index, data);
             } else {
-                return Err(format!("has an unknown tensor {name:?}"));
+                return Err(CheckpointFault::Foreign(format!(
+                    "has an unknown tensor {name:?}"
+                )));
             }
         }
         let mut optimizer = BTreeMap::new();
@@ -214,11 +240,15 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn new(data: &'a TensorData) -> Result<Self, String> {
+    fn new(data: &'a TensorData) -> Result<Self, CheckpointFault> {
         let dtype = match data.dtype() {
             DType::F64 => Dtype::F64,
             DType::F32 => Dtype::F32,
-            other => return Err(format!("cannot hold numbers of type {other:?}")),
+            other => {
+                return Err(CheckpointFault::Mismatch(format!(
+                    "cannot hold numbers of type {other:?}"
+                )));
+            }
         };
         Ok(Self {
             data,
@@ -246,7 +276,7 @@ impl View for Stored<'_> {
     }
 }
 
-fn restore(view: &safetensors::tensor::TensorView<'_>) -> Result<TensorData, String> {
+fn restore(view: &safetensors::tensor::TensorView<'_>) -> Result<TensorData, CheckpointFault> {
     let shape = view.shape().to_vec();
     match view.dtype() {
         Dtype::F64 => Ok(TensorData::new(
@@ -257,9 +287,9 @@ fn restore(view: &safetensors::tensor::TensorView<'_>) -> Result<TensorData, Str
             numbers(view.data(), f32::from_le_bytes),
             shape,
         )),
-        other => Err(format!(
+        other => Err(CheckpointFault::Foreign(format!(
             "has numbers of type {other:?}, which no run writes"
-        )),
+        ))),
     }
 }
 

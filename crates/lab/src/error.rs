@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use thiserror::Error as ThisError;
 
+use crate::checkpoint::CheckpointFault;
+
 /// What stopped a study or one of its runs. A run that diverged is a status, not an error.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
@@ -34,8 +36,16 @@ pub enum Error {
         /// The device, which is also the feature's name.
         device: &'static str,
     },
+    /// The study file cannot be read.
+    #[error("could not read the study file {}: {source}", path.display())]
+    StudyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A run in the runs folder was made with other settings.
-    #[error("run {} was made with other settings:\n  {}\nrename the study, use another runs folder, or start over with --fresh (the old runs are kept aside)", path.display(), differences.join("\n  "))]
+    #[error("run {} was made with other settings:\n  {}\nrename the study, use another runs folder, or put the old runs aside", path.display(), differences.join("\n  "))]
     Changed {
         /// The run folder.
         path: PathBuf,
@@ -43,12 +53,20 @@ pub enum Error {
         differences: Vec<String>,
     },
     /// A checkpoint that cannot be used.
-    #[error("checkpoint {} {reason}", path.display())]
+    #[error("checkpoint {} {fault}", path.display())]
     Checkpoint {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        fault: CheckpointFault,
+    },
+    /// A run has recorded checkpoints, and none of them can be used. Nothing of it was touched.
+    #[error("run {} cannot go on, and its records are left as they are:\n  {}\nrestore a checkpoint from a copy, use another runs folder, or put the old runs aside", path.display(), reasons.join("\n  "))]
+    NoCheckpoint {
+        /// The run folder.
+        path: PathBuf,
+        /// One line for each checkpoint: its file and what is wrong with it.
+        reasons: Vec<String>,
     },
     /// A file that cannot be read or written.
     #[error("could not {action} {}: {source}", path.display())]
@@ -94,6 +112,14 @@ impl Error {
         }
     }
 
+    /// Whether the runs folder, and so every run in it, is to blame, not one run's training.
+    pub(crate) fn is_of_the_folder(&self) -> bool {
+        matches!(
+            self,
+            Self::Record(_) | Self::Io { .. } | Self::Checkpoint { .. } | Self::NoCheckpoint { .. }
+        )
+    }
+
     /// Whether the study or the command line is to blame, not the run.
     pub fn is_configuration(&self) -> bool {
         matches!(
@@ -101,6 +127,7 @@ impl Error {
             Self::Syntax { .. }
                 | Self::Value { .. }
                 | Self::Backend { .. }
+                | Self::StudyFile { .. }
                 | Self::Changed { .. }
                 | Self::Network(_)
                 | Self::Record(feasible_record::Error::Name { .. })

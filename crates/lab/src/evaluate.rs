@@ -117,7 +117,7 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
 }
 
 /// NaN if one is NaN or there is none.
-fn max(values: &[f64]) -> f64 {
+pub(crate) fn max(values: &[f64]) -> f64 {
     let larger = |a: f64, b: f64| {
         if a.is_nan() || b.is_nan() {
             f64::NAN

@@ -1,6 +1,6 @@
 //! What training steps measure, and an epoch's summary of it.
 
-use crate::evaluate::mean;
+use crate::evaluate::{max, mean};
 
 /// What one step measured; losses are means over the batch's samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +66,7 @@ pub(crate) fn epoch_values(steps: &[StepFigures]) -> Vec<(&'static str, f64)> {
     let details: Vec<StepDetails> = steps.iter().filter_map(|figures| figures.details).collect();
     let loss = |of: fn(&StepFigures) -> f64| mean(&steps.iter().map(of).collect::<Vec<_>>());
     let all = |of: fn(&StepDetails) -> f64| details.iter().map(of).collect::<Vec<_>>();
-    let max = |of| all(of).into_iter().fold(0.0, f64::max);
+    let max = |of| max(&all(of));
     let mut values = vec![
         ("epoch.loss", loss(|f| f.loss)),
         ("epoch.objective", loss(|f| f.objective)),
@@ -129,5 +129,16 @@ mod tests {
         );
         assert_eq!(of("epoch.failed"), Some(2.0));
         assert_eq!(epoch_values(&[step(1.0, None)]).len(), 4);
+
+        // Whichever step it is in, NaN is no violation of zero.
+        let nan = StepDetails {
+            violation_max: f64::NAN,
+            ..details
+        };
+        for order in [[details, nan], [nan, details]] {
+            let values = epoch_values(&order.map(|details| step(1.0, Some(details))));
+            let violation = values.iter().find(|(key, _)| *key == "epoch.violation_max");
+            assert!(violation.unwrap().1.is_nan());
+        }
     }
 }

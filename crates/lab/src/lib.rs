@@ -1,7 +1,8 @@
 //! From a study file to trained networks, run folders and tables.
 //!
 //! - [`StudyConfig`]: what a study file says; [`Study`] runs it: problem × method × backbone × seed.
-//! - [`Trainer`]: one network's training, step by step, for any [`feasible_data::Problem`].
+//! - [`train_run`]: one run of any [`feasible_data::Problem`], with its folder and resumption.
+//! - [`Trainer`]: one network's training, step by step.
 //! - [`Checkpoint`]: a run's state in a safetensors file; a killed study goes on bit for bit.
 //! - [`Observer`]: follows a study while it runs.
 //! - [`Table`]: mean ± standard deviation over seeds, the best marked.
@@ -24,18 +25,20 @@ mod figures;
 mod method;
 mod observer;
 mod optimizer;
+mod provenance;
 mod random;
 mod runner;
+mod settings;
 mod study;
 mod table;
 mod task;
 mod trainer;
 
-pub use checkpoint::{Best, Checkpoint, Progress};
+pub use checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 pub use config::{
-    BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind, OptimizerConfig,
-    OptimizerKind, PenaltyConfig, Precision, ProblemConfig, RelaxationConfig, RunConfig,
-    StudyConfig, TrainingConfig,
+    AdamSettings, BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind,
+    OptimizerConfig, OptimizerKind, OwnProblem, PenaltyConfig, Precision, ProblemConfig,
+    RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
 };
 pub use device::device;
 pub use error::Error;
@@ -45,7 +48,8 @@ pub use figures::{StepDetails, StepFigures};
 pub use method::{Method, Repaired};
 pub use observer::{Beginning, EpochSummary, Event, Observer, Silent};
 pub use optimizer::{Optimizer, ParameterState};
-pub use study::{Existing, Options, RunReport, Study, StudyReport};
-pub use table::{Cell, Column, Format, Row, Table, Unfinished};
+pub use runner::{RunReport, train_run};
+pub use study::{Existing, Options, Study, StudyReport};
+pub use table::{Cell, Column, Difference, Format, Row, Table, Unfinished};
 pub use task::{References, Task};
 pub use trainer::{Diverged, Trainer};

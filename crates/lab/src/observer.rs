@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use feasible_record::RunStatus;
 
@@ -6,6 +7,11 @@ use feasible_record::RunStatus;
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// The study's old runs were put aside.
+    SetAside {
+        /// Where they are now.
+        folder: &'a Path,
+    },
     /// Optimal values are being computed for a problem.
     References {
         /// The problem's label.
@@ -38,6 +44,8 @@ pub enum Event<'a> {
         step: usize,
         /// Mean loss a sample.
         loss: f64,
+        /// Largest violation of the true constraints in the batch, of a recorded step.
+        violation: Option<f64>,
     },
     /// An epoch has ended.
     Epoch {
@@ -45,6 +53,13 @@ pub enum Event<'a> {
         epoch: usize,
         /// Its figures.
         summary: EpochSummary,
+    },
+    /// Something that may make a run's numbers doubtful; it is in the run's events too.
+    Warning {
+        /// The run's folder name.
+        run: &'a str,
+        /// What, in words.
+        message: &'a str,
     },
     /// A run has ended.
     RunEnded {
@@ -75,9 +90,8 @@ pub struct EpochSummary {
     pub seconds: f64,
     /// Mean training loss a sample.
     pub loss: f64,
-    /// Mean objective of the validation samples, in an epoch that is validated.
-    pub validation_objective: Option<f64>,
-    /// Largest violation of the true constraints among the validation samples.
+    /// Largest violation of the true constraints among the validation samples, in an epoch that is
+    /// validated.
     pub validation_violation: Option<f64>,
 }
 

@@ -1,16 +1,16 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use feasible_record::{RunInfo, RunReader, RunStatus};
-use serde_json::Value;
+use feasible_record::{RunReader, RunStatus};
 
 use crate::config::{RunConfig, StudyConfig};
-use crate::observer::{Beginning, Event, Observer};
-use crate::runner::{self, Ended};
+use crate::observer::{Event, Observer};
+use crate::runner::{self, Run, RunReport};
+use crate::task::References;
 use crate::{Error, Task};
 
 /// A checked study, ready to run.
@@ -70,17 +70,6 @@ pub struct StudyReport {
     pub set_aside: Option<PathBuf>,
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunReport {
-    /// Its folder name.
-    pub name: String,
-    /// Its folder.
-    pub path: PathBuf,
-    /// How it stands now.
-    pub status: RunStatus,
-}
-
 impl Study {
     /// Checks a study.
     ///
@@ -108,43 +97,45 @@ impl Study {
     /// not stop the others.
     ///
     /// # Errors
-    /// Before anything is trained: if a device is missing, a problem cannot be made, or an existing
-    /// run has other settings ([`Error::Changed`]). Later only if the runs folder fails.
+    /// Before anything is trained or put aside: if a device is missing, a problem cannot be made, or
+    /// an existing run has other settings ([`Error::Changed`]). Later only if the runs folder fails,
+    /// or a run's checkpoints cannot be used ([`Error::Checkpoint`], [`Error::NoCheckpoint`]).
     pub fn run(
         &self,
         options: &Options,
         observer: &mut dyn Observer,
     ) -> Result<StudyReport, Error> {
         let folder = options.runs.join(&self.config.name);
+        let combinations = self.config.combinations();
+        // Published problems are cheap to draw: all are made first, so that a bad one is found now.
+        let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
+        for config in &combinations {
+            if let Entry::Vacant(vacant) = tasks.entry(config.problem.label()) {
+                vacant.insert(Task::published(&config.problem, &config.training)?);
+            }
+        }
         let set_aside = match options.existing {
             Existing::SetAside => set_aside(&folder)?,
             Existing::Continue => None,
         };
-        let combinations = self.config.combinations();
-        let mut runs = Vec::new();
-        for config in &combinations {
-            let name = config.run_name();
-            let path = folder.join(&name);
-            let status = existing_status(&path, config)?;
-            runs.push(RunReport { name, path, status });
-        }
-        // Published problems are cheap to draw: all are made first, so that a bad one is found now.
-        let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
-        for problem in &self.config.problem {
-            tasks.insert(
-                problem.label(),
-                Task::published(problem, &self.config.training)?,
-            );
-        }
+        let runs = combinations
+            .iter()
+            .map(|config| runner::existing(&options.runs, config))
+            .collect::<Result<_, _>>()?;
         let mut report = StudyReport {
             folder,
             runs,
             stopped: false,
             set_aside,
         };
-        report.stopped = self
-            .train(options, &combinations, &tasks, &mut report.runs, observer)?
-            .is_break();
+        let told = match &report.set_aside {
+            Some(folder) => observer.observe(&Event::SetAside { folder }),
+            None => ControlFlow::Continue(()),
+        };
+        report.stopped = told.is_break()
+            || self
+                .train(options, &combinations, &tasks, &mut report.runs, observer)?
+                .is_break();
         Ok(report)
     }
 
@@ -153,172 +144,60 @@ impl Study {
         options: &Options,
         combinations: &[RunConfig],
         tasks: &BTreeMap<String, Task>,
-        runs: &mut [RunReport],
+        reports: &mut [RunReport],
         observer: &mut dyn Observer,
     ) -> Result<ControlFlow<()>, Error> {
         let cache = options.runs.join(".optima");
-        let mut references = BTreeMap::new();
-        let total = runs.len();
-        for (index, (config, report)) in combinations.iter().zip(runs).enumerate() {
+        let mut references: BTreeMap<String, References> = BTreeMap::new();
+        let total = reports.len();
+        for (index, (config, report)) in combinations.iter().zip(reports).enumerate() {
             let label = config.problem.label();
-            let task = &tasks[&label];
-            if has_ended(&report.status) {
-                let steps = task.train_samples().div_ceil(config.training.batch);
-                let epochs = config.training.epochs;
-                let skipped = Event::RunStarted {
-                    run: &report.name,
-                    index,
-                    total,
-                    epochs,
-                    steps,
-                    beginning: Beginning::Skipped,
-                };
-                if observer.observe(&skipped).is_break() {
+            let run = Run {
+                runs: &options.runs,
+                config,
+                task: &tasks[&label],
+                position: (index, total),
+            };
+            if report.has_ended() {
+                if run.pass_over(observer).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
                 continue;
             }
             if !references.contains_key(&label) {
                 let mut stop = false;
-                let computed = task.references(Some(&cache), &mut |done, total| {
-                    stop |= observer
-                        .observe(&Event::References {
-                            problem: &label,
-                            done,
-                            total,
-                        })
-                        .is_break();
+                let computed = run.task.references(Some(&cache), &mut |done, total| {
+                    let event = Event::References {
+                        problem: &label,
+                        done,
+                        total,
+                    };
+                    stop |= observer.observe(&event).is_break();
                 })?;
                 if stop {
                     return Ok(ControlFlow::Break(()));
                 }
                 references.insert(label.clone(), computed);
             }
-            let info = info(config)?;
-            let (status, seconds) = match runner::run(
-                &options.runs,
-                config,
-                &info,
-                task,
-                &references[&label],
-                (index, total),
-                observer,
-            ) {
-                Ok(Ended::With(status, seconds)) => (status, seconds),
-                Ok(Ended::Stopped) => return Ok(ControlFlow::Break(())),
-                Err(error @ (Error::Record(_) | Error::Io { .. })) => return Err(error),
-                Err(error) => (
-                    RunStatus::Failed {
+            let flow = match run.train(&references[&label], report, observer) {
+                Err(error) if !error.is_of_the_folder() => {
+                    report.status = RunStatus::Failed {
                         reason: error.to_string(),
-                    },
-                    0.0,
-                ),
+                    };
+                    observer.observe(&Event::RunEnded {
+                        run: &report.name,
+                        status: &report.status,
+                        seconds: 0.0,
+                    })
+                }
+                flow => flow?,
             };
-            report.status = status;
-            let ended = Event::RunEnded {
-                run: &report.name,
-                status: &report.status,
-                seconds,
-            };
-            if observer.observe(&ended).is_break() {
+            if flow.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     }
-}
-
-/// Training again would give the same end. A failed run is tried again: its cause may be gone.
-fn has_ended(status: &RunStatus) -> bool {
-    matches!(status, RunStatus::Finished | RunStatus::Diverged { .. })
-}
-
-/// The status of a run that may be there, after checking that it was made with these settings.
-fn existing_status(path: &Path, config: &RunConfig) -> Result<RunStatus, Error> {
-    if !path.join("run.json").exists() {
-        return Ok(RunStatus::Running);
-    }
-    let reader = RunReader::open(path)?;
-    let mut differences = Vec::new();
-    compare(
-        "",
-        &reader.document().info.config,
-        &to_json(config)?,
-        &mut differences,
-    );
-    if !differences.is_empty() {
-        return Err(Error::Changed {
-            path: path.to_path_buf(),
-            differences,
-        });
-    }
-    Ok(reader.document().status.clone())
-}
-
-fn compare(key: &str, old: &Value, new: &Value, differences: &mut Vec<String>) {
-    match (old, new) {
-        (Value::Object(a), Value::Object(b)) => {
-            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for name in keys {
-                let key = if key.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{key}.{name}")
-                };
-                let of = |table: &serde_json::Map<String, Value>| {
-                    table.get(name).cloned().unwrap_or(Value::Null)
-                };
-                compare(&key, &of(a), &of(b), differences);
-            }
-        }
-        _ if old != new => {
-            let word = |value: &Value| {
-                if value.is_null() {
-                    "not set".to_owned()
-                } else {
-                    value.to_string()
-                }
-            };
-            differences.push(format!("{key}: was {}, is now {}", word(old), word(new)));
-        }
-        _ => {}
-    }
-}
-
-fn to_json(config: &RunConfig) -> Result<Value, Error> {
-    serde_json::to_value(config)
-        .map_err(|error| Error::value("study", error, "convertible to JSON"))
-}
-
-fn info(config: &RunConfig) -> Result<RunInfo, Error> {
-    let dtype = match config.training.dtype {
-        crate::config::Precision::F64 => "f64",
-        crate::config::Precision::F32 => "f32",
-    };
-    Ok(RunInfo {
-        config: to_json(config)?,
-        git_revision: git_revision(),
-        versions: [("feasible".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
-        device: config.training.device.name().to_owned(),
-        dtype: dtype.to_owned(),
-        seed: config.seed,
-    })
-}
-
-/// The revision of the working directory, when it is a git checkout and git is there.
-fn git_revision() -> Option<String> {
-    let output = Command::new("git")
-        .args([
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=40",
-            "--exclude=*",
-        ])
-        .output()
-        .ok()?;
-    let revision = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !revision.is_empty()).then_some(revision)
 }
 
 /// Renames a study folder to a hidden name, which listings pass over.

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
 use feasible_data::{Part, Problem, PublishedProblem, generate};
 
-use crate::config::{ProblemConfig, TrainingConfig};
+use crate::config::{RunProblem, TrainingConfig};
 use crate::{Error, device};
 
 /// A problem on a device, twice: with automatic differentiation, to train on, and without, to
@@ -28,12 +28,36 @@ pub struct References {
     pub test: Vec<f64>,
 }
 
+impl References {
+    /// Whether there is one value for each sample.
+    pub(crate) fn check(&self, task: &Task) -> Result<(), Error> {
+        for (key, values, part) in [
+            ("references.validation", &self.validation, Part::Validation),
+            ("references.test", &self.test, Part::Test),
+        ] {
+            let samples = task.evaluation.samples(part);
+            if values.len() != samples {
+                return Err(Error::value(
+                    key,
+                    format!("{} values", values.len()),
+                    format!("{samples}, one for each sample"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Task {
-    /// Puts a published problem on the device that `training` names.
+    /// Puts a run's published problem on the device that `training` names.
     ///
     /// # Errors
-    /// If the device is not there or the instance cannot be drawn.
-    pub fn published(problem: &ProblemConfig, training: &TrainingConfig) -> Result<Self, Error> {
+    /// [`Error::Value`] if the run's problem is one's own, for which there is [`Task::new`];
+    /// otherwise if the device is not there or the instance cannot be drawn.
+    pub fn published(problem: &RunProblem, training: &TrainingConfig) -> Result<Self, Error> {
+        let RunProblem::Published(problem) = problem else {
+            return Err(Error::value("problem", problem.label(), "a published one"));
+        };
         let (device, dtype) = device(training.device, training.dtype)?;
         let instance = generate(problem.recipe, &problem.size(), problem.published_seed())?;
         Self::new(&device, dtype, training.train_samples, |device| {
@@ -50,7 +74,8 @@ impl Task {
     ///
     /// # Errors
     /// Those of `make`; [`Error::Value`] if there are fewer than two training samples, fewer than
-    /// `train_samples`, or no test sample.
+    /// `train_samples`, or no validation or test sample, or if a part's inputs are not as many as
+    /// its samples need.
     pub fn new(
         device: &Device,
         dtype: DType,
@@ -81,6 +106,21 @@ impl Task {
                     "problem.samples",
                     format!("so small that {samples} are left for {part}"),
                     format!("large enough for {least}"),
+                ));
+            }
+        }
+        for (problem, part) in [
+            (&training, Part::Train),
+            (&evaluation, Part::Validation),
+            (&evaluation, Part::Test),
+        ] {
+            let needed = problem.samples(part) * problem.inputs();
+            let found = problem.input(part).len();
+            if found != needed {
+                return Err(Error::value(
+                    "problem.input",
+                    format!("{found} numbers for {part:?}"),
+                    format!("{needed}, those of all its samples"),
                 ));
             }
         }

@@ -7,7 +7,7 @@ use feasible_data::Part;
 use feasible_nn::Mlp;
 use feasible_repair::{AdaptiveRelaxation, RelaxationSettings};
 
-use crate::checkpoint::{Best, Checkpoint, Progress};
+use crate::checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 use crate::config::RunConfig;
 use crate::evaluate::{self, Evaluation, FEASIBILITY_TOLERANCE, evaluate, mean};
 use crate::figures::{StepDetails, StepFigures};
@@ -37,6 +37,8 @@ pub struct Trainer<'a> {
     epochs: usize,
     steps: u64,
     best: Option<Best>,
+    /// Found by the pass before the relaxation; the next step says so.
+    diverged: bool,
     wall_before: f64,
     started: Instant,
 }
@@ -49,12 +51,15 @@ impl<'a> Trainer<'a> {
     /// A run before its first step.
     ///
     /// # Errors
-    /// If the settings or the network are refused.
+    /// As [`RunConfig::validate`]; [`Error::Value`] if `references` has not one value for each
+    /// sample of the task; otherwise if the network is refused.
     pub fn new(
         config: &'a RunConfig,
         task: &'a Task,
         references: &'a References,
     ) -> Result<Self, Error> {
+        config.validate()?;
+        references.check(task)?;
         let device = task.device().clone().autodiff();
         device.seed(derive(config.seed, Purpose::Parameters));
         let problem = task.training();
@@ -80,6 +85,7 @@ impl<'a> Trainer<'a> {
             epochs: 0,
             steps: 0,
             best: None,
+            diverged: false,
             wall_before: 0.0,
             started: Instant::now(),
         })
@@ -88,8 +94,8 @@ impl<'a> Trainer<'a> {
     /// The run as `checkpoint` has it.
     ///
     /// # Errors
-    /// In words, if the checkpoint is of another network.
-    pub fn restore(mut self, checkpoint: &Checkpoint) -> Result<Self, String> {
+    /// [`CheckpointFault::Mismatch`] if the checkpoint is of another network.
+    pub fn restore(mut self, checkpoint: &Checkpoint) -> Result<Self, CheckpointFault> {
         self.network = checkpoint.load_module(self.network)?;
         self.optimizer
             .restore(checkpoint.optimizer(), self.task.device());
@@ -125,7 +131,7 @@ impl<'a> Trainer<'a> {
         self.steps
     }
 
-    /// The validated state with the lowest loss so far.
+    /// The best checkpoint so far.
     pub fn best(&self) -> Option<Best> {
         self.best
     }
@@ -172,7 +178,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One no-gradient pass in training mode, as published: dropout is active and batch
-    /// normalisation's statistics move.
+    /// normalisation's statistics move. A network whose violations are not finite has diverged.
     fn begin_relaxation(&mut self, batches: &[Vec<usize>]) -> Result<(), Error> {
         let Some(relaxation) = &mut self.relaxation else {
             return Ok(());
@@ -181,7 +187,13 @@ impl<'a> Trainer<'a> {
             let x = self.task.training_inputs(samples);
             let raw = self.network.forward(x.clone()).detach();
             let constraints = self.task.training().constraints(x)?;
-            relaxation.observe(&Violations::of(constraints.as_ref(), raw))?;
+            let violations = Violations::of(constraints.as_ref(), raw.clone());
+            // Both, because a violation of NaN may be 0: some devices' ReLU drops it.
+            if !all_finite(&raw)? || !all_finite(&violations.rows())? {
+                self.diverged = true;
+                return Ok(());
+            }
+            relaxation.observe(&violations)?;
         }
         Ok(())
     }
@@ -189,9 +201,17 @@ impl<'a> Trainer<'a> {
     /// One optimiser step on some training samples.
     ///
     /// # Errors
-    /// If the layer or the device fails. Numbers that are not finite are no error but `Err(Diverged)`
-    /// inside.
+    /// [`Error::Value`] if `samples` is empty or has one that is not there; otherwise if the layer or
+    /// the device fails. Numbers that are not finite are no error but `Err(Diverged)` inside.
     pub fn step(&mut self, samples: &[usize]) -> Result<Result<StepFigures, Diverged>, Error> {
+        let there = self.task.train_samples();
+        if samples.is_empty() || samples.iter().any(|&sample| sample >= there) {
+            let expected = format!("some of 0 to {}, the training samples", there - 1);
+            return Err(Error::value("samples", format!("{samples:?}"), expected));
+        }
+        if self.diverged {
+            return Ok(Err(Diverged));
+        }
         let problem = self.task.training();
         let x = self.task.training_inputs(samples);
         let raw = self.network.forward(x.clone());
@@ -259,13 +279,16 @@ impl<'a> Trainer<'a> {
     }
 
     /// Figures of the validation samples, with the relaxation of the epoch at work, as published.
-    /// Call it before [`Trainer::end_epoch`].
+    /// Call it before [`Trainer::end_epoch`]. If the settings have a checkpoint after this epoch, it
+    /// may be the best one.
     ///
     /// # Errors
     /// As [`Trainer::step`].
     pub fn validate(&mut self) -> Result<Result<Evaluation, Diverged>, Error> {
         let found = self.evaluate(Part::Validation, self.epsilon())?;
         if let Ok((evaluation, _)) = &found
+            && self.may_be_best()
+            && evaluation.loss.is_finite()
             && self.best.is_none_or(|best| evaluation.loss < best.loss)
         {
             self.best = Some(Best {
@@ -274,6 +297,15 @@ impl<'a> Trainer<'a> {
             });
         }
         Ok(found.map(|(evaluation, _)| evaluation))
+    }
+
+    /// Losses of different boxes, or with and without the layer, do not compare; and a best state
+    /// that was not kept is of no use.
+    fn may_be_best(&self) -> bool {
+        let on_the_true_box = self
+            .epsilon()
+            .is_none_or(|epsilon| epsilon.iter().all(|&e| e == 0.0));
+        on_the_true_box && !self.is_soft() && self.config.training.checkpoints(self.epochs)
     }
 
     /// Figures of the test samples on the true box, and the seconds of one forward pass (network

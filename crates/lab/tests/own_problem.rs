@@ -1,5 +1,6 @@
 //! Training on a problem of one's own, with a known answer.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,9 +8,12 @@ use burn::tensor::{DType, Device, Tensor};
 use feasible_core::{Affine, Bounds, Constraints, host};
 use feasible_data::{Part, Problem};
 use feasible_lab::{
-    BackboneConfig, Evaluation, MethodConfig, MethodKind, OptimizerConfig, ProblemConfig,
-    References, RunConfig, Task, Trainer, TrainingConfig,
+    BackboneConfig, Beginning, Checkpoint, Error, Event, MethodConfig, MethodKind, OptimizerConfig,
+    OptimizerKind, References, RunConfig, RunProblem, Silent, Table, Task, Trainer, TrainingConfig,
+    train_run,
 };
+use feasible_record::{EventKind, Metric, RunReader, RunStatus};
+use serde_json::json;
 
 /// min ½‖y − (x, −x)‖² subject to y₁ + y₂ = 1, y₁ ≤ 0.75: the projection of (x, −x), which is
 /// y₁ = min(x + ½, ¾), y₂ = 1 − y₁.
@@ -17,6 +21,8 @@ use feasible_lab::{
 struct Line {
     device: Device,
     inputs: Vec<f64>,
+    /// What the objective is multiplied by.
+    scale: f64,
 }
 
 impl Line {
@@ -48,7 +54,7 @@ impl Problem for Line {
 
     fn objective(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
         let target = Tensor::cat(vec![x.clone(), -x], 1);
-        (y - target).square().sum_dim(1).squeeze_dim::<1>(1) * 0.5
+        (y - target).square().sum_dim(1).squeeze_dim::<1>(1) * (0.5 * self.scale)
     }
 
     fn constraints(&self, _: Tensor<2>) -> Result<Arc<dyn Constraints>, feasible_core::Error> {
@@ -73,22 +79,25 @@ impl Problem for Line {
     }
 }
 
+fn inputs() -> Vec<f64> {
+    (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect()
+}
+
 fn task() -> Task {
-    let inputs: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
     Task::new(&Device::flex(), DType::F64, None, |device| {
         Ok(Arc::new(Line {
             device: device.clone(),
-            inputs: inputs.clone(),
+            inputs: inputs(),
+            scale: 1.0,
         }))
     })
     .unwrap()
 }
 
 fn config(method: MethodConfig, epochs: usize) -> RunConfig {
-    let problem: ProblemConfig = serde_json::from_str(r#"{"recipe": "dc3-simple"}"#).unwrap();
     RunConfig {
         study: "own".into(),
-        problem,
+        problem: RunProblem::own("line", json!({ "inputs": 64 })),
         method,
         backbone: BackboneConfig {
             hidden: vec![],
@@ -107,17 +116,28 @@ fn config(method: MethodConfig, epochs: usize) -> RunConfig {
     }
 }
 
-fn train(config: &RunConfig, task: &Task, references: &References) -> Evaluation {
-    let mut trainer = Trainer::new(config, task, references).unwrap();
-    for _ in 0..config.training.epochs {
-        for samples in trainer.begin_epoch().unwrap() {
-            trainer.step(&samples).unwrap().unwrap();
-        }
-        trainer.end_epoch();
+fn metrics(run: &Path) -> Vec<Metric> {
+    let metrics = RunReader::open(run).unwrap().metrics().unwrap();
+    metrics.collect::<Result<_, _>>().unwrap()
+}
+
+/// What the test measured, from the run's folder.
+struct Test(Metric);
+
+impl Test {
+    fn of(&self, name: &str) -> f64 {
+        self.0.value(&format!("test.{name}")).unwrap()
     }
-    let (evaluation, seconds) = trainer.test().unwrap().unwrap();
-    assert!(seconds > 0.0 && evaluation.unreferenced == 0 && evaluation.samples == 64);
-    evaluation
+}
+
+fn train(config: &RunConfig, task: &Task, references: &References) -> Test {
+    let runs = tempfile::tempdir().unwrap();
+    let report = train_run(runs.path(), config, task, references, &mut Silent).unwrap();
+    assert_eq!(report.status, RunStatus::Finished);
+    let found = Test(metrics(&report.path).pop().unwrap());
+    assert!(found.of("seconds") > 0.0);
+    assert_eq!((found.of("unreferenced"), found.of("samples")), (0.0, 64.0));
+    found
 }
 
 /// A linear network with a projection after it can represent the solution: raw = (x, −x) does. The
@@ -136,11 +156,10 @@ fn a_projection_reaches_the_closed_form_optimum() {
             &references,
         );
         // 600 steps of Adam at 0.02 settle to about a hundredth of the optimum, squared.
-        assert!(
-            (-1e-7..1e-3).contains(&found.gap_max),
-            "{kind:?}: {found:?}"
-        );
-        assert!(found.violation_max < 1e-6, "{kind:?}: {found:?}");
+        let gap = found.of("gap_max");
+        assert!((-1e-7..1e-3).contains(&gap), "{kind:?}: {gap}");
+        let violation = found.of("violation_max");
+        assert!(violation < 1e-6, "{kind:?}: {violation}");
     }
 }
 
@@ -157,9 +176,9 @@ fn a_soft_penalty_leaves_a_violation_and_beats_the_constrained_optimum() {
     );
     // A linear network cannot bend where the inequality begins to act, so the closed form holds
     // for most samples only; the largest violation is at least its.
-    assert!(found.violation_max > 1.0 / 41.0, "{found:?}");
-    assert!(found.gap_mean < 0.0, "{found:?}");
-    assert_eq!(found.feasible[2], 0, "{found:?}");
+    assert!(found.of("violation_max") > 1.0 / 41.0);
+    assert!(found.of("gap_mean") < 0.0);
+    assert_eq!(found.of("feasible_1e-4"), 0.0);
 }
 
 /// Central differences of the summed loss against the step that plain gradient descent takes:
@@ -197,10 +216,8 @@ fn a_step_follows_the_gradient_of_the_summed_loss() {
     ] {
         let mut config = config(MethodConfig::new(kind.clone()), 1);
         config.training.optimizer = OptimizerConfig {
-            kind: feasible_lab::OptimizerKind::Sgd,
+            kind: OptimizerKind::Sgd { momentum: 0.0 },
             learning_rate: rate,
-            momentum: Some(0.0),
-            ..OptimizerConfig::default()
         };
         let mut trainer = Trainer::new(&config, &task, &references).unwrap();
         let before = numbers(trainer.network());
@@ -248,4 +265,254 @@ fn a_step_follows_the_gradient_of_the_summed_loss() {
             );
         }
     }
+}
+
+/// Everything recorded but times, to the last bit.
+fn exact(run: &Path) -> Vec<(u64, Vec<(String, u64)>)> {
+    let untimed = |metric: Metric| {
+        let values = metric.values.into_iter();
+        let values = values.filter(|(name, _)| !name.ends_with("seconds"));
+        let bits = values.map(|(name, value)| (name, value.0.to_bits()));
+        (metric.step, bits.collect())
+    };
+    metrics(run).into_iter().map(untimed).collect()
+}
+
+#[test]
+fn a_run_of_ones_own_problem_has_a_folder_goes_on_and_is_in_tables() {
+    let task = task();
+    let references = task.references(None, &mut |_, _| {}).unwrap();
+    let mut config = config(MethodConfig::new(MethodKind::Projection), 5);
+    config.training.validate_every = 2;
+    let whole = tempfile::tempdir().unwrap();
+    let expected = train_run(whole.path(), &config, &task, &references, &mut Silent).unwrap();
+    let validated: Vec<u64> = metrics(&expected.path)
+        .iter()
+        .filter(|metric| metric.value("valid.loss").is_some())
+        .map(|metric| metric.epoch)
+        .collect();
+    assert_eq!(validated, [1, 3, 4]);
+
+    let parts = tempfile::tempdir().unwrap();
+    let (mut beginnings, mut status) = (Vec::new(), RunStatus::Running);
+    // Four steps an epoch: stops in epochs 1, 2 and 4.
+    for stop in [6, 3, 6, usize::MAX, usize::MAX] {
+        let mut steps = 0;
+        let mut observer = |event: &Event<'_>| {
+            match event {
+                Event::RunStarted { beginning, .. } => beginnings.push(*beginning),
+                Event::Step { .. } => steps += 1,
+                _ => {}
+            }
+            if steps == stop {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let report = train_run(parts.path(), &config, &task, &references, &mut observer).unwrap();
+        assert_eq!(report.name, "line_projection_mlp_s1");
+        status = report.status;
+    }
+    assert_eq!(status, RunStatus::Finished);
+    assert_eq!(
+        beginnings,
+        [
+            Beginning::New,
+            Beginning::Resumed(1),
+            Beginning::Resumed(1),
+            Beginning::Resumed(2),
+            Beginning::Skipped
+        ]
+    );
+    let run = parts.path().join("own/line_projection_mlp_s1");
+    assert_eq!(exact(&run), exact(&expected.path));
+    let table = Table::read(parts.path()).unwrap();
+    assert_eq!(
+        (table.rows[0].problem.as_str(), table.rows[0].finished),
+        ("line", 1)
+    );
+
+    config.problem = RunProblem::own("line", json!({ "inputs": 65 }));
+    let error = train_run(parts.path(), &config, &task, &references, &mut Silent).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("problem.settings.inputs: was 64, is now 65"),
+        "{error}"
+    );
+}
+
+/// The objective overflows where the training never looks: the run goes on, and so do its
+/// checkpoints.
+#[test]
+fn an_infinite_validation_loss_is_no_best_and_spoils_no_checkpoint() {
+    #[derive(Debug)]
+    struct Overflowing(Line);
+    impl Problem for Overflowing {
+        fn name(&self) -> &str {
+            "overflowing"
+        }
+        fn inputs(&self) -> usize {
+            self.0.inputs()
+        }
+        fn variables(&self) -> usize {
+            self.0.variables()
+        }
+        fn samples(&self, part: Part) -> usize {
+            self.0.samples(part)
+        }
+        fn input(&self, part: Part) -> &[f64] {
+            self.0.input(part)
+        }
+        fn objective(&self, x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
+            self.0.objective(x, y)
+        }
+        fn constraints(&self, x: Tensor<2>) -> Result<Arc<dyn Constraints>, feasible_core::Error> {
+            self.0.constraints(x)
+        }
+        fn reference(
+            &self,
+            part: Part,
+            cache: Option<&Path>,
+            progress: &mut dyn FnMut(usize),
+        ) -> Result<Vec<f64>, feasible_data::Error> {
+            self.0.reference(part, cache, progress)
+        }
+    }
+    // The training's problem comes first, the evaluation's second.
+    let made = std::cell::Cell::new(0);
+    let task = Task::new(&Device::flex(), DType::F64, None, |device| {
+        let scale = if made.replace(1) == 0 {
+            1.0
+        } else {
+            f64::INFINITY
+        };
+        Ok(Arc::new(Overflowing(Line {
+            device: device.clone(),
+            inputs: inputs(),
+            scale,
+        })))
+    })
+    .unwrap();
+    let references = task.references(None, &mut |_, _| {}).unwrap();
+    let config = config(MethodConfig::new(MethodKind::Projection), 3);
+    let runs = tempfile::tempdir().unwrap();
+    let mut stop = |event: &Event<'_>| match event {
+        Event::Epoch { epoch: 1, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let report = train_run(runs.path(), &config, &task, &references, &mut stop).unwrap();
+    let last = RunReader::open(&report.path).unwrap();
+    let last = last.last_checkpoint().unwrap().unwrap();
+    assert_eq!(Checkpoint::read(&last.path).unwrap().progress.best, None);
+
+    let mut beginning = None;
+    let mut watch = |event: &Event<'_>| {
+        if let Event::RunStarted { beginning: how, .. } = event {
+            beginning = Some(*how);
+        }
+        ControlFlow::Continue(())
+    };
+    let report = train_run(runs.path(), &config, &task, &references, &mut watch).unwrap();
+    assert_eq!(
+        (report.status, beginning),
+        (RunStatus::Finished, Some(Beginning::Resumed(2)))
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_names_it() {
+    let task = task();
+    let references = task.references(None, &mut |_, _| {}).unwrap();
+    let good = config(MethodConfig::new(MethodKind::Soft), 2);
+    let refused = |config: &RunConfig, references: &References, expected: &str| {
+        let error = Trainer::new(config, &task, references).unwrap_err();
+        assert!(
+            matches!(error, Error::Value { .. }) && error.to_string().contains(expected),
+            "{error}\nshould contain {expected}"
+        );
+    };
+    let with = |training: TrainingConfig| RunConfig {
+        training,
+        ..good.clone()
+    };
+    refused(
+        &with(TrainingConfig::new(1, 0)),
+        &references,
+        "`training.batch` is 0, must be at least 2",
+    );
+    refused(
+        &with(TrainingConfig::new(0, 10)),
+        &references,
+        "`training.epochs` is 0",
+    );
+    refused(
+        &good,
+        &References::default(),
+        "`references.validation` is 0 values, must be 64",
+    );
+    let short = References {
+        test: vec![0.0; 3],
+        ..references.clone()
+    };
+    refused(&good, &short, "`references.test` is 3 values, must be 64");
+
+    let mut trainer = Trainer::new(&good, &task, &references).unwrap();
+    for samples in [&[][..], &[64]] {
+        let error = trainer.step(samples).unwrap_err().to_string();
+        assert!(error.contains("`samples` is"), "{error}");
+    }
+
+    let runs = tempfile::tempdir().unwrap();
+    let single = with(TrainingConfig {
+        dtype: feasible_lab::Precision::F32,
+        ..good.training.clone()
+    });
+    let error = train_run(runs.path(), &single, &task, &references, &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("`task.dtype` is F64"), "{error}");
+    let outside = RunConfig {
+        study: "../elsewhere".into(),
+        ..good.clone()
+    };
+    assert!(train_run(runs.path(), &outside, &task, &references, &mut Silent).is_err());
+    assert_eq!(std::fs::read_dir(runs.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_run_says_what_made_it_and_what_went_on_with_it() {
+    let task = task();
+    let references = task.references(None, &mut |_, _| {}).unwrap();
+    let config = config(MethodConfig::new(MethodKind::Soft), 3);
+    let runs = tempfile::tempdir().unwrap();
+    let mut stop = |event: &Event<'_>| match event {
+        Event::Epoch { epoch: 0, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let report = train_run(runs.path(), &config, &task, &references, &mut stop).unwrap();
+    let document = report.path.join("run.json");
+    let text = std::fs::read_to_string(&document).unwrap();
+    let info = &RunReader::open(&report.path)
+        .unwrap()
+        .document()
+        .info
+        .clone();
+    let names: Vec<&str> = info.versions.keys().map(String::as_str).collect();
+    assert_eq!(names, ["burn", "feasible"]);
+    // As an older version would have left it.
+    let burn = &info.versions["burn"];
+    let older = text.replace(&format!("\"burn\": \"{burn}\""), "\"burn\": \"0.21.0\"");
+    assert_ne!(text, older);
+    std::fs::write(&document, older).unwrap();
+
+    train_run(runs.path(), &config, &task, &references, &mut Silent).unwrap();
+    let reader = RunReader::open(&report.path).unwrap();
+    assert_eq!(reader.document().info.versions["burn"], "0.21.0");
+    let resumed = reader
+        .events()
+        .unwrap()
+        .map(Result::unwrap)
+        .find(|event| event.kind == EventKind::Resumed)
+        .unwrap();
+    assert_eq!(&resumed.payload["versions"]["burn"], burn.as_str());
 }

@@ -52,7 +52,7 @@ mod writer;
 pub use document::{FORMAT, RunDocument, RunInfo, RunStatus, Timestamp};
 pub use error::Error;
 pub use lines::Records;
-pub use listing::{RunList, list_runs};
+pub use listing::{RunList, is_study, list_runs, list_study};
 pub use name::validate_name;
 pub use number::Number;
 pub use reader::{Checkpoint, RunReader};

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::writer::DOCUMENT;
 use crate::{Error, RunReader};
 
 /// What [`list_runs`] found.
@@ -25,14 +26,40 @@ pub struct RunList {
 pub fn list_runs(root: impl AsRef<Path>) -> Result<RunList, Error> {
     let mut list = RunList::default();
     for study in folders(root.as_ref())? {
-        for run in folders(&study)? {
-            match RunReader::open(&run) {
-                Ok(reader) => list.runs.push(reader),
-                Err(problem) => list.problems.push(problem),
-            }
-        }
+        list.add_study(&study)?;
     }
     Ok(list)
+}
+
+/// Finds the runs `<study>/<run>` of one study's folder, as [`list_runs`] does.
+///
+/// # Errors
+/// As [`list_runs`].
+pub fn list_study(study: impl AsRef<Path>) -> Result<RunList, Error> {
+    let mut list = RunList::default();
+    list.add_study(study.as_ref())?;
+    Ok(list)
+}
+
+/// Whether a folder is a study's: a visible folder in it has a `run.json`.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be read.
+pub fn is_study(folder: impl AsRef<Path>) -> Result<bool, Error> {
+    let runs = folders(folder.as_ref())?;
+    Ok(runs.iter().any(|run| run.join(DOCUMENT).is_file()))
+}
+
+impl RunList {
+    fn add_study(&mut self, study: &Path) -> Result<(), Error> {
+        for run in folders(study)? {
+            match RunReader::open(&run) {
+                Ok(reader) => self.runs.push(reader),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The visible folders in a folder, sorted by name.

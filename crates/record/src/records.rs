@@ -38,7 +38,8 @@ pub enum EventKind {
     Warning,
     /// A checkpoint was written; the payload has its `file` relative to the run folder.
     Checkpoint,
-    /// The run was resumed; the payload says how many lines were dropped.
+    /// The run was resumed; the payload says how many lines were dropped, and has the revision and
+    /// the versions that went on where they are not those of `run.json`.
     Resumed,
     /// A loss landscape was written.
     Landscape,

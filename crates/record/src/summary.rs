@@ -1,27 +1,9 @@
-//! From records to the numbers of a table: last and best value of a run, mean and spread over runs.
+//! From records to the numbers of a table: the last value of a run, mean and spread over runs.
 //!
 //! What is undefined stays undefined: a missing value, a NaN, or the spread of one run gives `None`,
 //! never a number that looks measured.
 
-use crate::{Error, Metric, RunReader};
-
-/// Which of two values is the better one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// The smaller one.
-    Minimise,
-    /// The larger one.
-    Maximise,
-}
-
-/// Which value of a run stands for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pick {
-    /// The last one recorded.
-    Last,
-    /// The best one recorded.
-    Best(Goal),
-}
+use crate::Metric;
 
 /// A value and where it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,22 +20,6 @@ pub fn last(metrics: &[Metric], name: &str) -> Option<Observed> {
         .iter()
         .rev()
         .find_map(|metric| observed(metric, name))
-}
-
-/// The best recorded value of `name`, the earliest of equals. NaN is never best; `None` when there is
-/// nothing else.
-pub fn best(metrics: &[Metric], name: &str, goal: Goal) -> Option<Observed> {
-    let values = metrics
-        .iter()
-        .filter_map(|metric| observed(metric, name))
-        .filter(|o| !o.value.is_nan());
-    values.reduce(|best, next| {
-        let better = match goal {
-            Goal::Minimise => next.value < best.value,
-            Goal::Maximise => next.value > best.value,
-        };
-        if better { next } else { best }
-    })
 }
 
 fn observed(metric: &Metric, name: &str) -> Option<Observed> {
@@ -142,39 +108,6 @@ fn power_of_two_below(x: f64) -> f64 {
     }
 }
 
-/// One value for each run and their spread.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OverRuns {
-    /// In the order of the runs; `None` for a run that has no such value.
-    pub values: Vec<Option<Observed>>,
-    /// Over all the runs.
-    pub spread: Spread,
-}
-
-/// Reads one value of `name` from each run and gives their spread. Reads each metrics file once.
-///
-/// # Errors
-/// Those of [`RunReader::metrics`] and its items.
-pub fn over_runs<'a>(
-    runs: impl IntoIterator<Item = &'a RunReader>,
-    name: &str,
-    pick: Pick,
-) -> Result<OverRuns, Error> {
-    let mut values = Vec::new();
-    for run in runs {
-        let metrics = run.metrics()?.collect::<Result<Vec<Metric>, Error>>()?;
-        values.push(match pick {
-            Pick::Last => last(&metrics, name),
-            Pick::Best(goal) => best(&metrics, name, goal),
-        });
-    }
-    let numbers: Vec<Option<f64>> = values.iter().map(|o| o.map(|o| o.value)).collect();
-    Ok(OverRuns {
-        spread: Spread::of(&numbers),
-        values,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,20 +143,6 @@ mod tests {
             })
         );
         assert_eq!(last(&records(&[1.0]), "b"), None);
-    }
-
-    #[test]
-    fn best_passes_over_nan_and_takes_the_earliest_of_equals() {
-        let metrics = records(&[f64::NAN, 3.0, 1.0, 1.0, f64::INFINITY]);
-        assert_eq!(
-            best(&metrics, "a", Goal::Minimise),
-            Some(Observed {
-                step: 2,
-                value: 1.0
-            })
-        );
-        assert_eq!(best(&metrics, "a", Goal::Maximise).unwrap().step, 4);
-        assert_eq!(best(&records(&[f64::NAN]), "a", Goal::Minimise), None);
     }
 
     #[test]

@@ -79,27 +79,28 @@ impl RunWriter {
     /// Goes on with the run in `path` after its checkpoint of step `from_step`.
     ///
     /// Metrics and events of later steps and a torn last line are dropped, and a
-    /// [`EventKind::Resumed`] event says how many. Record a step's metrics before its checkpoint:
+    /// [`EventKind::Resumed`] event says how many. `run.json` keeps the revision and the versions
+    /// that the run began with; the event has those of `info` where they differ. Record a step's metrics before its checkpoint:
     /// what is recorded for that step afterwards would be missing had the process died in between.
     ///
     /// # Errors
     /// [`Error::NotARun`], [`Error::Busy`] when it is being written, [`Error::Document`],
     /// [`Error::Format`] or [`Error::Line`] for damaged files (nothing is dropped then), and
     /// [`Error::Io`].
-    pub fn resume(path: impl AsRef<Path>, from_step: u64) -> Result<Self, Error> {
-        Self::reopen(path.as_ref(), Some(from_step))
+    pub fn resume(path: impl AsRef<Path>, from_step: u64, info: &RunInfo) -> Result<Self, Error> {
+        Self::reopen(path.as_ref(), Some(from_step), info)
     }
 
     /// Goes on with the run in `path` from the very beginning, for a run without a checkpoint: all
-    /// its metrics and events are dropped.
+    /// its metrics and events are dropped. `info` is as for [`RunWriter::resume`].
     ///
     /// # Errors
     /// As [`RunWriter::resume`].
-    pub fn restart(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::reopen(path.as_ref(), None)
+    pub fn restart(path: impl AsRef<Path>, info: &RunInfo) -> Result<Self, Error> {
+        Self::reopen(path.as_ref(), None, info)
     }
 
-    fn reopen(path: &Path, until: Option<u64>) -> Result<Self, Error> {
+    fn reopen(path: &Path, until: Option<u64>, info: &RunInfo) -> Result<Self, Error> {
         let folder = folder_of_run(path)?;
         let lock = Lock::take(&folder)?;
         let document_path = folder.join(DOCUMENT);
@@ -119,8 +120,15 @@ impl RunWriter {
             document,
             _lock: lock,
         };
-        let dropped = json!({ "metrics_dropped": kept_metrics.dropped, "events_dropped": kept_events.dropped });
-        writer.event(EventKind::Resumed, until.unwrap_or(0), dropped)?;
+        let mut payload = json!({ "metrics_dropped": kept_metrics.dropped, "events_dropped": kept_events.dropped });
+        let began = &writer.document.info;
+        if info.git_revision != began.git_revision {
+            payload["git_revision"] = json!(info.git_revision);
+        }
+        if info.versions != began.versions {
+            payload["versions"] = json!(info.versions);
+        }
+        writer.event(EventKind::Resumed, until.unwrap_or(0), payload)?;
         Ok(writer)
     }
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use feasible_record::summary::{Goal, Pick, over_runs};
 use feasible_record::{
-    Error, Event, EventKind, Metric, Number, RunInfo, RunReader, RunStatus, RunWriter, list_runs,
+    Error, Event, EventKind, Metric, Number, RunInfo, RunReader, RunStatus, RunWriter, is_study,
+    list_runs, list_study,
 };
 use serde_json::json;
 
@@ -150,7 +150,7 @@ fn a_run_is_created_once_and_written_by_one() -> Outcome {
         RunWriter::create(root.path(), "s", "r", &info(0)),
         Err(Error::Exists { .. })
     ));
-    let busy = RunWriter::resume(&path, 0).unwrap_err();
+    let busy = RunWriter::resume(&path, 0, &info(0)).unwrap_err();
     assert!(
         matches!(&busy, Error::Busy { path: p } if *p == path),
         "{busy}"
@@ -160,7 +160,7 @@ fn a_run_is_created_once_and_written_by_one() -> Outcome {
         RunReader::open(&path)?.document().status,
         RunStatus::Running
     );
-    RunWriter::resume(&path, 0)?;
+    RunWriter::resume(&path, 0, &info(0))?;
     assert!(matches!(
         RunWriter::create(root.path(), "s", "r", &info(0)),
         Err(Error::Exists { .. })
@@ -233,7 +233,7 @@ fn a_run_stopped_at_any_byte_resumes_without_a_step_lost_or_doubled() -> Outcome
     drop(writer);
     // The last checkpoint is that of step 20; two more steps are written and cut anywhere.
     let kept = fs::read(path.join("metrics.jsonl"))?.len();
-    let mut writer = RunWriter::resume(&path, 20)?;
+    let mut writer = RunWriter::resume(&path, 20, &info(0))?;
     assert_eq!(
         writer.last_metric().map(|m| (m.step, m.wall_seconds.0)),
         Some((20, 20.0))
@@ -245,7 +245,7 @@ fn a_run_stopped_at_any_byte_resumes_without_a_step_lost_or_doubled() -> Outcome
     let text = fs::read(path.join("metrics.jsonl"))?;
     for cut in kept..=text.len() {
         fs::write(path.join("metrics.jsonl"), &text[..cut])?;
-        let mut writer = RunWriter::resume(&path, 20)?;
+        let mut writer = RunWriter::resume(&path, 20, &info(0))?;
         train(&mut writer, 20, 25)?;
         drop(writer);
         is_complete(&path, 25)?;
@@ -267,7 +267,7 @@ fn resuming_says_what_it_dropped_and_restarting_drops_all() -> Outcome {
         .append(true)
         .open(path.join("events.jsonl"));
     torn?.write_all(b"{\"kind\":\"no")?;
-    let writer = RunWriter::resume(&path, 20)?;
+    let writer = RunWriter::resume(&path, 20, &info(0))?;
     assert_eq!(
         (&writer.document().status, writer.document().end),
         (&RunStatus::Running, None)
@@ -280,7 +280,21 @@ fn resuming_says_what_it_dropped_and_restarting_drops_all() -> Outcome {
         json!({ "metrics_dropped": 9, "events_dropped": 3 })
     );
     drop(writer);
-    let mut writer = RunWriter::restart(&path)?;
+    let newer = RunInfo {
+        git_revision: Some("4567def".to_owned()),
+        versions: [("burn".to_owned(), "0.23.0".to_owned())].into(),
+        ..info(0)
+    };
+    drop(RunWriter::resume(&path, 20, &newer)?);
+    assert_eq!(
+        events(&path)?.pop().unwrap().payload,
+        json!({
+            "metrics_dropped": 0, "events_dropped": 0,
+            "git_revision": "4567def", "versions": { "burn": "0.23.0" }
+        })
+    );
+    assert_eq!(RunReader::open(&path)?.document().info, info(0));
+    let mut writer = RunWriter::restart(&path, &info(0))?;
     assert!(metrics(&path)?.is_empty() && writer.last_metric().is_none());
     train(&mut writer, 0, 12)?;
     drop(writer);
@@ -315,7 +329,7 @@ fn a_damaged_line_stops_a_resumption_before_anything_is_dropped() -> Outcome {
     drop(writer);
     fs::write(path.join("events.jsonl"), "{\"kind\":\"note\"}\n")?;
     let before = fs::read(path.join("metrics.jsonl"))?;
-    let error = RunWriter::resume(&path, 10).unwrap_err();
+    let error = RunWriter::resume(&path, 10, &info(0)).unwrap_err();
     assert!(matches!(error, Error::Line { line: 1, .. }), "{error}");
     assert_eq!(fs::read(path.join("metrics.jsonl"))?, before);
     Ok(())
@@ -336,7 +350,7 @@ fn damaged_folders_are_named_with_what_to_do() -> Outcome {
             error.contains("run.json") && error.contains(phrase),
             "{error}"
         );
-        assert!(RunWriter::resume(&path, 0).is_err());
+        assert!(RunWriter::resume(&path, 0, &info(0)).is_err());
     };
     check(&good[..good.len() / 2], "damaged");
     check("", "damaged");
@@ -418,37 +432,13 @@ fn the_listing_is_sorted_and_says_what_it_could_not_read() -> Outcome {
     assert_eq!(list.problems.len(), 2);
     assert!(matches!(list.problems[0], Error::Name { role: "run", .. }));
     assert!(matches!(list.problems[1], Error::NotARun { .. }));
+    let study = list_study(root.path().join("a"))?;
+    assert_eq!((study.runs.len(), study.problems.len()), (2, 2));
+    assert!(is_study(root.path().join("a"))? && !is_study(root.path())?);
     assert!(matches!(
         list_runs(root.path().join("none")),
         Err(Error::Io { .. })
     ));
-    Ok(())
-}
-
-#[test]
-fn a_table_cell_over_three_seeds() -> Outcome {
-    let root = tempfile::tempdir()?;
-    for seed in 0..3u64 {
-        let mut writer = RunWriter::create(root.path(), "s", &format!("seed-{seed}"), &info(seed))?;
-        let gap = seed as f64 + 1.0;
-        writer.metric(1, 0, 0.0, &[("gap", gap / 2.0), ("rare", gap)])?;
-        let mut values = vec![("gap", gap)];
-        if seed == 1 {
-            values.push(("once", 0.0));
-        }
-        writer.metric(2, 0, 0.0, &values)?;
-        writer.finish()?;
-    }
-    let runs = list_runs(root.path())?.runs;
-    let last = over_runs(&runs, "gap", Pick::Last)?;
-    assert_eq!((last.spread.mean, last.spread.std), (Some(2.0), Some(1.0)));
-    let best = over_runs(&runs, "gap", Pick::Best(Goal::Minimise))?;
-    assert_eq!((best.spread.mean, best.spread.std), (Some(1.0), Some(0.5)));
-    let once = over_runs(&runs, "once", Pick::Last)?;
-    assert_eq!(
-        (once.spread.mean, once.spread.count, once.spread.undefined),
-        (None, 3, 2)
-    );
     Ok(())
 }
 
@@ -486,7 +476,7 @@ fn a_killed_process_leaves_a_run_that_resumes() -> Outcome {
     let reader = RunReader::open(&path)?;
     assert!(reader.is_being_written()?);
     assert!(matches!(
-        RunWriter::resume(&path, reached),
+        RunWriter::resume(&path, reached, &info(0)),
         Err(Error::Busy { .. })
     ));
     victim.kill()?;
@@ -500,7 +490,7 @@ fn a_killed_process_leaves_a_run_that_resumes() -> Outcome {
     let from = reader.last_checkpoint()?.unwrap();
     assert_eq!(fs::read(&from.path)?, from.step.to_le_bytes());
     let until = from.step + 15;
-    let mut writer = RunWriter::resume(&path, from.step)?;
+    let mut writer = RunWriter::resume(&path, from.step, &info(0))?;
     train(&mut writer, from.step, until)?;
     writer.finish()?;
     is_complete(&path, until)

@@ -37,7 +37,8 @@ pub struct RelaxationConfig {
     /// How ε falls. Default linear.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Epochs until ε is 0. Default half of the epochs that are not soft.
+    /// Epochs until ε is 0, at most as many as are not soft: with all of them no epoch is trained on
+    /// the true box. Default half of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay_epochs: Option<usize>,
 }
@@ -111,7 +112,7 @@ impl MethodConfig {
             let left = epochs - self.soft_epochs;
             if decay == 0 || decay > left {
                 let expected = format!(
-                    "1 to {left}, the epochs that are not soft, so that the box is the true one in the end"
+                    "1 to {left}, the epochs that are not soft; the test has ε = 0 in any case"
                 );
                 return Err(Error::value(
                     "method.relaxation.decay_epochs",

@@ -3,16 +3,18 @@
 mod backbone;
 mod method;
 mod one_or_many;
+mod optimizer;
 mod parse;
 mod problem;
+mod run;
 mod training;
 
 pub use backbone::{BackboneConfig, BackboneKind};
 pub use method::{MethodConfig, MethodKind, RelaxationConfig};
-pub use problem::ProblemConfig;
-pub use training::{
-    DeviceKind, OptimizerConfig, OptimizerKind, PenaltyConfig, Precision, TrainingConfig,
-};
+pub use optimizer::{AdamSettings, OptimizerConfig, OptimizerKind};
+pub use problem::{OwnProblem, ProblemConfig, RunProblem};
+pub use run::RunConfig;
+pub use training::{DeviceKind, PenaltyConfig, Precision, TrainingConfig};
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use one_or_many::one_or_many;
+use run::slug;
 
 /// A whole study: every problem with every method, backbone and seed is one run.
 ///
@@ -71,36 +74,6 @@ fn published_backbone() -> Vec<BackboneConfig> {
     vec![BackboneConfig::default()]
 }
 
-/// One run of a study: everything that decides its numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunConfig {
-    /// The study's name.
-    pub study: String,
-    /// The problem.
-    pub problem: ProblemConfig,
-    /// The method.
-    pub method: MethodConfig,
-    /// The backbone.
-    pub backbone: BackboneConfig,
-    /// The seed.
-    pub seed: u64,
-    /// How it is trained.
-    pub training: TrainingConfig,
-}
-
-impl RunConfig {
-    /// The run's folder name, made of problem, method, backbone and seed.
-    pub fn run_name(&self) -> String {
-        let parts = [
-            self.problem.label(),
-            self.method.label().to_owned(),
-            self.backbone.label(),
-        ];
-        let parts: Vec<String> = parts.iter().map(|part| slug(part)).collect();
-        format!("{}_s{}", parts.join("_"), self.seed)
-    }
-}
-
 impl StudyConfig {
     /// Reads and checks a study.
     ///
@@ -114,9 +87,12 @@ impl StudyConfig {
     /// Reads and checks a study file.
     ///
     /// # Errors
-    /// As [`StudyConfig::from_toml`], and [`Error::Io`] when the file cannot be read.
+    /// As [`StudyConfig::from_toml`], and [`Error::StudyFile`] when the file cannot be read.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = std::fs::read_to_string(path).map_err(|source| Error::StudyFile {
+            path: path.to_path_buf(),
+            source,
+        })?;
         parse::study(&text, &path.display().to_string())
     }
 
@@ -152,16 +128,6 @@ impl StudyConfig {
                 ));
             }
         }
-        self.training.validate()?;
-        for problem in &self.problem {
-            problem.validate()?;
-        }
-        for method in &self.method {
-            method.validate(self.training.epochs)?;
-        }
-        for backbone in &self.backbone {
-            backbone.to_mlp()?.validate()?;
-        }
         let distinct = |key: &str, labels: Vec<String>| match first_repeated(labels.iter()) {
             Some(label) => Err(Error::value(
                 key,
@@ -182,10 +148,7 @@ impl StudyConfig {
             "backbone",
             self.backbone.iter().map(|b| slug(&b.label())).collect(),
         )?;
-        for run in self.combinations() {
-            feasible_record::validate_name("run", &run.run_name())?;
-        }
-        Ok(())
+        self.combinations().iter().try_for_each(RunConfig::validate)
     }
 
     /// Every run, one problem after the other; all methods of a seed come before the next seed, so
@@ -198,7 +161,7 @@ impl StudyConfig {
                     for method in &self.method {
                         runs.push(RunConfig {
                             study: self.name.clone(),
-                            problem: problem.clone(),
+                            problem: problem.clone().into(),
                             method: method.clone(),
                             backbone: backbone.clone(),
                             seed,
@@ -223,21 +186,6 @@ fn first_repeated<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {
     None
 }
 
-/// A label as part of a folder name: what is not a letter, a digit or a dot between them becomes one dash.
-fn slug(label: &str) -> String {
-    let mut slug = String::new();
-    for c in label.chars() {
-        if c.is_ascii_alphanumeric()
-            || (c == '.' && slug.ends_with(|last: char| last.is_ascii_alphanumeric()))
-        {
-            slug.push(c.to_ascii_lowercase());
-        } else if !slug.is_empty() && !slug.ends_with(['-', '.']) {
-            slug.push('-');
-        }
-    }
-    slug.trim_end_matches(['-', '.']).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,15 +204,10 @@ mod tests {
             run.backbone.to_mlp().unwrap(),
             feasible_nn::MlpConfig::default()
         );
-        assert_eq!(run.problem.size(), feasible_data::Size::default());
-        assert_eq!(run.problem.published_seed(), 17);
-        assert_eq!(
-            (
-                run.training.optimizer.learning_rate,
-                run.training.optimizer.epsilon
-            ),
-            (1e-4, 1e-8)
-        );
+        let problem = &study.problem[0];
+        assert_eq!(problem.size(), feasible_data::Size::default());
+        assert_eq!(problem.published_seed(), 17);
+        assert_eq!(run.training.optimizer, OptimizerConfig::default());
         assert_eq!(run.run_name(), "dc3-simple-100-50-50_soft_mlp-200-200_s1");
     }
 
@@ -316,6 +259,11 @@ mod tests {
                 "`method.damping` is -1, must be",
             ),
             (
+                "kind = 'soft'",
+                "kind = 'snarenet'\nrelaxation = { decay_epochs = 3 }",
+                "`method.relaxation.decay_epochs` is 3, must be 1 to 2, the epochs that are not soft; the test has ε = 0",
+            ),
+            (
                 "recipe = 'dc3-simple'",
                 "recipe = 'dc3-simple'\nequalities = 100",
                 "`problem` is size: eq is 100, must be less than n = 100",
@@ -343,14 +291,5 @@ mod tests {
         let study = StudyConfig::from_toml(&text).unwrap();
         let json = serde_json::to_string(&study).unwrap();
         assert_eq!(serde_json::from_str::<StudyConfig>(&json).unwrap(), study);
-    }
-
-    #[test]
-    fn slugs_are_plain_folder_names() {
-        assert_eq!(
-            slug("SnareNet + relaxation (1e-6)"),
-            "snarenet-relaxation-1e-6"
-        );
-        assert_eq!(slug("../a..b/"), "a.b");
     }
 }

@@ -1,5 +1,6 @@
 use feasible_data::{Recipe, Size};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::Error;
 
@@ -27,6 +28,59 @@ pub struct ProblemConfig {
     /// Seed of the instance. Default the published one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
+}
+
+/// The problem of a run, as `run.json` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RunProblem {
+    /// A published one.
+    Published(ProblemConfig),
+    /// One's own.
+    Own(OwnProblem),
+}
+
+/// A [`Problem`](feasible_data::Problem) of one's own, as far as run folders and tables describe it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnProblem {
+    /// Its name in tables and, made plain, in folder names.
+    pub name: String,
+    /// What decides its numbers, such as size and seed: any JSON. A run is gone on with only if
+    /// this is what it was.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub settings: Value,
+}
+
+impl RunProblem {
+    /// A problem of one's own.
+    pub fn own(name: impl Into<String>, settings: Value) -> Self {
+        Self::Own(OwnProblem {
+            name: name.into(),
+            settings,
+        })
+    }
+
+    /// Its name in tables and, made plain, in folder names.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Published(problem) => problem.label(),
+            Self::Own(problem) => problem.name.clone(),
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        match self {
+            Self::Published(problem) => problem.validate(),
+            Self::Own(_) => Ok(()),
+        }
+    }
+}
+
+impl From<ProblemConfig> for RunProblem {
+    fn from(problem: ProblemConfig) -> Self {
+        Self::Published(problem)
+    }
 }
 
 fn published_variables() -> usize {

@@ -1,6 +1,7 @@
 use feasible_core::{PenaltyForm, SoftPenalty};
 use serde::{Deserialize, Serialize};
 
+use super::OptimizerConfig;
 use crate::Error;
 
 /// How every run of a study is trained.
@@ -83,123 +84,6 @@ impl DeviceKind {
     }
 }
 
-/// Which optimiser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OptimizerKind {
-    /// Adam (Kingma and Ba 2015).
-    #[default]
-    Adam,
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
-    Adamw,
-    /// Stochastic gradient descent with heavy-ball momentum.
-    Sgd,
-}
-
-/// The optimiser and its settings; the default is Adam with the published learning rate and the
-/// constants of the framework it was published with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimizerConfig {
-    /// Which optimiser. Default Adam.
-    pub kind: OptimizerKind,
-    /// Step length, greater than 0. Default 1e-4.
-    pub learning_rate: f64,
-    /// Adam and AdamW: decay of the first moment, in [0, 1). Default 0.9.
-    pub beta1: f64,
-    /// Adam and AdamW: decay of the second moment, in [0, 1). Default 0.999.
-    pub beta2: f64,
-    /// Adam and AdamW: added to the root of the second moment, greater than 0. Default 1e-8.
-    pub epsilon: f64,
-    /// AdamW: decoupled decay, at least 0. Default 0.01.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight_decay: Option<f64>,
-    /// SGD: momentum in [0, 1). Default 0.9.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub momentum: Option<f64>,
-}
-
-impl Default for OptimizerConfig {
-    fn default() -> Self {
-        Self {
-            kind: OptimizerKind::Adam,
-            learning_rate: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: None,
-            momentum: None,
-        }
-    }
-}
-
-impl OptimizerConfig {
-    fn validate(&self) -> Result<(), Error> {
-        let inapplicable = |key: &str, kind: &str| {
-            Err(Error::value(
-                "training.optimizer",
-                format!("set with `{key}`: `{key}` does not apply to optimizer kind {kind:?}"),
-                format!("without `{key}`"),
-            ))
-        };
-        let kind = match self.kind {
-            OptimizerKind::Adam => "adam",
-            OptimizerKind::Adamw => "adamw",
-            OptimizerKind::Sgd => "sgd",
-        };
-        if self.weight_decay.is_some() && self.kind != OptimizerKind::Adamw {
-            return inapplicable("weight_decay", kind);
-        }
-        if self.momentum.is_some() && self.kind != OptimizerKind::Sgd {
-            return inapplicable("momentum", kind);
-        }
-        let fraction = "at least 0 and less than 1";
-        let positive = "finite and greater than 0";
-        for (key, value, ok, expected) in [
-            (
-                "learning_rate",
-                self.learning_rate,
-                self.learning_rate > 0.0,
-                positive,
-            ),
-            ("epsilon", self.epsilon, self.epsilon > 0.0, positive),
-            (
-                "beta1",
-                self.beta1,
-                (0.0..1.0).contains(&self.beta1),
-                fraction,
-            ),
-            (
-                "beta2",
-                self.beta2,
-                (0.0..1.0).contains(&self.beta2),
-                fraction,
-            ),
-            (
-                "momentum",
-                self.momentum.unwrap_or(0.0),
-                (0.0..1.0).contains(&self.momentum.unwrap_or(0.0)),
-                fraction,
-            ),
-            (
-                "weight_decay",
-                self.weight_decay.unwrap_or(0.0),
-                self.weight_decay.unwrap_or(0.0) >= 0.0,
-                "finite and at least 0",
-            ),
-        ] {
-            if !ok || !value.is_finite() {
-                return Err(Error::value(
-                    format!("training.optimizer.{key}"),
-                    value,
-                    expected,
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Weights and form of the penalty for leaving the true, unrelaxed box.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -252,6 +136,21 @@ impl TrainingConfig {
             validate_every: 1,
             record_steps_every: 1,
         }
+    }
+
+    /// Whether `epoch`, counted from 0, ends with a validation.
+    pub fn validates(&self, epoch: usize) -> bool {
+        self.is_last(epoch) || (epoch + 1).is_multiple_of(self.validate_every)
+    }
+
+    /// Whether `epoch`, counted from 0, ends with a checkpoint.
+    pub fn checkpoints(&self, epoch: usize) -> bool {
+        self.is_last(epoch) || (epoch + 1).is_multiple_of(self.checkpoint_every)
+    }
+
+    /// Whether `epoch`, counted from 0, is the last.
+    pub fn is_last(&self, epoch: usize) -> bool {
+        epoch + 1 == self.epochs
     }
 
     /// Checks the settings.

@@ -1,119 +1,33 @@
 //! Mean ± standard deviation over seeds, read back from run folders.
 
+mod column;
+mod group;
 mod render;
+mod text;
 
-use std::fs;
 use std::path::Path;
 
 use feasible_record::summary::Spread;
-use feasible_record::{Metric, RunReader, RunStatus, Timestamp, list_runs};
+use feasible_record::{RunReader, RunStatus, is_study, list_runs, list_study};
 
+use crate::Error;
 use crate::config::RunConfig;
-use crate::{Error, FEASIBILITY_TOLERANCE};
+use group::Group;
 
+pub use column::Column;
 pub use render::Format;
-
-/// A figure of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Column {
-    /// Largest optimality gap over the test samples.
-    GapMax,
-    /// Geometric mean of the gaps.
-    GapGmean,
-    /// Largest violation of an inequality.
-    InequalityMax,
-    /// Inequalities violated by more than 1e-4, mean over test samples.
-    InequalitiesViolated,
-    /// Largest violation of an equality.
-    EqualityMax,
-    /// Mean objective of the test samples.
-    Objective,
-    /// Training seconds an epoch, without validation.
-    EpochSeconds,
-    /// Seconds of one forward pass over all test samples.
-    TestSeconds,
-}
-
-impl Column {
-    /// All columns, in the order of the table. Less is better in each.
-    pub const ALL: [Self; 8] = [
-        Self::GapMax,
-        Self::GapGmean,
-        Self::InequalityMax,
-        Self::InequalitiesViolated,
-        Self::EqualityMax,
-        Self::Objective,
-        Self::EpochSeconds,
-        Self::TestSeconds,
-    ];
-
-    /// Its name in JSON and CSV.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::GapMax => "gap_max",
-            Self::GapGmean => "gap_gmean",
-            Self::InequalityMax => "inequality_max",
-            Self::InequalitiesViolated => "inequalities_violated",
-            Self::EqualityMax => "equality_max",
-            Self::Objective => "objective",
-            Self::EpochSeconds => "epoch_seconds",
-            Self::TestSeconds => "test_seconds",
-        }
-    }
-
-    /// Its heading.
-    pub fn heading(self) -> &'static str {
-        match self {
-            Self::GapMax => "gap max",
-            Self::GapGmean => "gap gmean",
-            Self::InequalityMax => "ineq max",
-            Self::InequalitiesViolated => "# ineq viol",
-            Self::EqualityMax => "eq max",
-            Self::Objective => "objective",
-            Self::EpochSeconds => "s / epoch",
-            Self::TestSeconds => "test s",
-        }
-    }
-
-    fn of(self, metrics: &[Metric]) -> Option<f64> {
-        let test = |name: &str| {
-            feasible_record::summary::last(metrics, name).map(|observed| observed.value)
-        };
-        match self {
-            Self::GapMax => test("test.gap_max"),
-            Self::GapGmean => test("test.gap_gmean"),
-            Self::InequalityMax => test("test.inequality_max"),
-            Self::InequalitiesViolated => test("test.inequalities_violated"),
-            Self::EqualityMax => test("test.equality_max"),
-            Self::Objective => test("test.objective"),
-            Self::TestSeconds => test("test.seconds"),
-            Self::EpochSeconds => {
-                let seconds: Vec<f64> = metrics
-                    .iter()
-                    .filter_map(|metric| metric.value("epoch.seconds"))
-                    .collect();
-                (!seconds.is_empty()).then(|| seconds.iter().sum::<f64>() / seconds.len() as f64)
-            }
-        }
-    }
-
-    /// An infeasible prediction may have any objective, so only feasible methods compete for it.
-    fn needs_feasibility(self) -> bool {
-        matches!(self, Self::GapMax | Self::GapGmean | Self::Objective)
-    }
-}
 
 /// One figure of one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
-    /// Mean and spread over the finished seeds.
+    /// Mean and spread over the seeds that have ended; undefined if one of them diverged or failed.
     pub spread: Spread,
     /// Whether no other row of the same study, problem and backbone has a lower mean. For gaps and
-    /// objective only rows feasible to 1e-4 in every seed count.
+    /// objective only rows count that are feasible to 1e-4 in every seed.
     pub best: bool,
 }
 
-/// One problem, method and backbone.
+/// Runs that differ in their seeds alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// The study.
@@ -124,15 +38,35 @@ pub struct Row {
     pub method: String,
     /// The backbone's label.
     pub backbone: String,
+    /// Which of the rows that have the same labels and other settings, from 1; `None` where there
+    /// is but one.
+    pub variant: Option<usize>,
     /// Finished runs.
     pub finished: usize,
     /// Runs there are.
     pub runs: usize,
+    /// Whether in every finished run all rows of all test samples are within 1e-4.
+    pub feasible: bool,
+    /// Test samples whose layer did not converge, over all seeds.
+    pub failed_samples: usize,
+    /// Test samples without a reference optimum, which no gap includes.
+    pub unreferenced_samples: usize,
     /// One cell for each of [`Column::ALL`].
     pub cells: Vec<Cell>,
 }
 
-/// A run that no mean includes.
+/// A setting in which rows with the same labels differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The rows, as indices into [`Table::rows`].
+    pub rows: Vec<usize>,
+    /// The setting, with the tables it is in: `training.epochs`.
+    pub key: String,
+    /// Its value in each of the rows, as JSON, or `not set`.
+    pub values: Vec<String>,
+}
+
+/// A run that has no figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
     /// The study.
@@ -148,14 +82,12 @@ pub struct Unfinished {
 pub struct Table {
     /// Rows in the order in which they were first trained.
     pub rows: Vec<Row>,
-    /// Runs that are not finished, and folders that cannot be read.
+    /// What tells rows with the same labels apart.
+    pub differences: Vec<Difference>,
+    /// Runs that are not finished, and folders that cannot be read. Those that diverged or failed
+    /// make their row undefined, so that a method is not judged by its lucky seeds; no row counts
+    /// the others as more than a run there is.
     pub unfinished: Vec<Unfinished>,
-}
-
-struct Group {
-    row: Row,
-    start: Timestamp,
-    values: Vec<Vec<Option<f64>>>,
 }
 
 impl Table {
@@ -165,37 +97,25 @@ impl Table {
     /// [`Error::Record`] if the folder or a finished run's metrics cannot be read, [`Error::Value`]
     /// if there is no run in it.
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let mut unfinished = Vec::new();
-        let mut runs = Vec::new();
         let list = if is_study(folder)? {
-            study_runs(folder)?
+            list_study(folder)?
         } else {
-            let list = list_runs(folder)?;
-            list.runs
-                .into_iter()
-                .map(Ok)
-                .chain(list.problems.into_iter().map(Err))
-                .collect()
+            list_runs(folder)?
         };
-        for run in list {
-            match run {
-                Ok(reader) => runs.push(reader),
-                Err(problem) => unfinished.push(Unfinished {
-                    study: String::new(),
-                    run: String::new(),
-                    reason: problem.to_string(),
-                }),
-            }
-        }
-        if runs.is_empty() && unfinished.is_empty() {
+        if list.runs.is_empty() && list.problems.is_empty() {
             return Err(Error::value(
                 "folder",
                 folder.display(),
                 "a runs folder, or a study's folder in it, with at least one run",
             ));
         }
-        let mut table = Self::of_runs(&runs)?;
-        table.unfinished.extend(unfinished);
+        let mut table = Self::of_runs(&list.runs)?;
+        let unreadable = list.problems.iter().map(|problem| Unfinished {
+            study: String::new(),
+            run: String::new(),
+            reason: problem.to_string(),
+        });
+        table.unfinished.extend(unreadable);
         Ok(table)
     }
 
@@ -207,7 +127,6 @@ impl Table {
         let mut groups: Vec<Group> = Vec::new();
         let mut unfinished = Vec::new();
         for run in runs {
-            let document = run.document();
             let mut leave_out = |reason: String| {
                 unfinished.push(Unfinished {
                     study: run.study().to_owned(),
@@ -215,75 +134,33 @@ impl Table {
                     reason,
                 });
             };
-            let config: RunConfig = match serde_json::from_value(document.info.config.clone()) {
+            let config: RunConfig = match serde_json::from_value(run.document().info.config.clone())
+            {
                 Ok(config) => config,
                 Err(error) => {
                     leave_out(format!("its settings cannot be read: {error}"));
                     continue;
                 }
             };
-            let key = [
-                run.study().to_owned(),
-                config.problem.label(),
-                config.method.label().to_owned(),
-                config.backbone.label(),
-            ];
-            let index = groups
-                .iter()
-                .position(|group| group.row.key() == key)
-                .unwrap_or_else(|| {
-                    let [study, problem, method, backbone] = key;
-                    let row = Row {
-                        study,
-                        problem,
-                        method,
-                        backbone,
-                        finished: 0,
-                        runs: 0,
-                        cells: Vec::new(),
-                    };
-                    groups.push(Group {
-                        row,
-                        start: document.start,
-                        values: vec![Vec::new(); Column::ALL.len()],
-                    });
-                    groups.len() - 1
-                });
-            let group = &mut groups[index];
-            group.row.runs += 1;
-            group.start = group.start.min(document.start);
-            if document.status != RunStatus::Finished {
+            if run.document().status != RunStatus::Finished {
                 leave_out(in_words(run)?);
-                continue;
             }
-            let metrics = run.metrics()?.collect::<Result<Vec<Metric>, _>>()?;
-            group.row.finished += 1;
-            for (values, column) in group.values.iter_mut().zip(Column::ALL) {
-                values.push(column.of(&metrics));
+            match groups.iter_mut().find(|group| group.is_of(run, &config)) {
+                Some(group) => group.add(run)?,
+                None => {
+                    let mut group = Group::new(run, config);
+                    group.add(run)?;
+                    groups.push(group);
+                }
             }
         }
-        groups.sort_by_key(|group| group.start);
-        let mut rows: Vec<Row> = groups
-            .into_iter()
-            .filter(|group| group.row.finished > 0)
-            .map(Group::into_row)
-            .collect();
+        let (mut rows, differences) = group::rows(groups)?;
         mark_best(&mut rows);
-        Ok(Self { rows, unfinished })
-    }
-}
-
-impl Group {
-    fn into_row(self) -> Row {
-        let cells = self
-            .values
-            .iter()
-            .map(|values| Cell {
-                spread: Spread::of(values),
-                best: false,
-            })
-            .collect();
-        Row { cells, ..self.row }
+        Ok(Self {
+            rows,
+            differences,
+            unfinished,
+        })
     }
 }
 
@@ -293,37 +170,20 @@ impl Row {
         &self.cells[Column::ALL.iter().position(|&c| c == column).unwrap_or(0)]
     }
 
-    fn key(&self) -> [String; 4] {
-        [
-            self.study.clone(),
-            self.problem.clone(),
-            self.method.clone(),
-            self.backbone.clone(),
-        ]
+    fn labels(&self) -> [&str; 4] {
+        [&self.study, &self.problem, &self.method, &self.backbone]
     }
 
     fn competes_with(&self, other: &Self) -> bool {
         (&self.study, &self.problem, &self.backbone)
             == (&other.study, &other.problem, &other.backbone)
     }
-
-    /// Means of non-negative figures are within the tolerance only if every seed is near it.
-    fn is_feasible(&self) -> bool {
-        [Column::InequalityMax, Column::EqualityMax]
-            .iter()
-            .all(|&column| {
-                self.cell(column)
-                    .spread
-                    .mean
-                    .is_some_and(|mean| mean <= FEASIBILITY_TOLERANCE)
-            })
-    }
 }
 
 fn mark_best(rows: &mut [Row]) {
     for index in 0..Column::ALL.len() {
         let column = Column::ALL[index];
-        let eligible = |row: &Row| !column.needs_feasibility() || row.is_feasible();
+        let eligible = |row: &Row| !column.needs_feasibility() || row.feasible;
         let best: Vec<bool> = rows
             .iter()
             .map(|row| {
@@ -355,20 +215,50 @@ fn in_words(run: &RunReader) -> Result<String, Error> {
     })
 }
 
-fn is_study(folder: &Path) -> Result<bool, Error> {
-    let entries = fs::read_dir(folder).map_err(Error::io("read", folder))?;
-    Ok(entries
-        .flatten()
-        .any(|entry| entry.path().join("run.json").is_file()))
-}
+#[cfg(test)]
+mod samples {
+    //! A small table for the tests of its formats.
 
-fn study_runs(folder: &Path) -> Result<Vec<Result<RunReader, feasible_record::Error>>, Error> {
-    let mut folders: Vec<_> = fs::read_dir(folder)
-        .map_err(Error::io("read", folder))?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    folders.retain(|path| path.is_dir());
-    folders.sort();
-    Ok(folders.iter().map(RunReader::open).collect())
+    use super::*;
+
+    pub(super) fn row(method: &str, values: [f64; 8]) -> Row {
+        let cell = |v: f64| Cell {
+            spread: Spread::of(&[Some(v), Some(v + 0.5 * v.abs())]),
+            best: false,
+        };
+        Row {
+            study: "s".into(),
+            problem: "p".into(),
+            method: method.into(),
+            backbone: "b".into(),
+            variant: None,
+            finished: 2,
+            runs: 2,
+            feasible: values[2] <= 1e-4 && values[4] <= 1e-4,
+            failed_samples: if method == "b" { 5 } else { 0 },
+            unreferenced_samples: 0,
+            cells: values.map(cell).to_vec(),
+        }
+    }
+
+    pub(super) fn table() -> Table {
+        let mut rows = vec![
+            row(
+                "soft, penalty",
+                [-3.0, 1e-16, 0.8, 2.0, 0.3, -20.0, 0.1, 0.01],
+            ),
+            row("a", [0.4, 0.1, 0.0, 0.0, 1e-9, -11.0, 1.0, 0.1]),
+            row("b", [0.3, 0.2, 0.0, 0.0, 1e-7, -12.0, 2.0, 0.1]),
+        ];
+        mark_best(&mut rows);
+        Table {
+            rows,
+            differences: Vec::new(),
+            unfinished: vec![Unfinished {
+                study: "s".into(),
+                run: "r".into(),
+                reason: "diverged at step 3\u{1b}[31m".into(),
+            }],
+        }
+    }
 }
