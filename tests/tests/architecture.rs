@@ -283,6 +283,28 @@ fn solver_and_record_never_reach_burn() {
     }
 }
 
+/// A run folder names the version of Burn that trained it. It is written down in the lab's source,
+/// because nothing tells a crate the versions of its dependencies short of a build script.
+#[test]
+fn run_folders_name_the_version_of_burn_in_use() {
+    let metadata = metadata(true);
+    let burn: Vec<String> = metadata
+        .packages
+        .iter()
+        .filter(|package| package.name.as_str() == "burn")
+        .map(|package| package.version.to_string())
+        .collect();
+    let [version] = &burn[..] else {
+        panic!("one version of Burn, not {burn:?}")
+    };
+    let source = "crates/lab/src/provenance.rs";
+    let text = fs::read_to_string(root().join(source)).expect("the lab's source");
+    assert!(
+        text.contains(&format!("const BURN_VERSION: &str = \"{version}\";")),
+        "BURN_VERSION in {source} is not {version}"
+    );
+}
+
 #[test]
 fn only_core_selects_backends_in_its_manifest() {
     let metadata = metadata(false);

@@ -11,9 +11,10 @@ use feasible_data::Recipe;
 #[command(after_long_help = "Examples:
   feasible study studies/quickstart.toml      train every run of a study, print its table
   feasible table runs                         the table again
+  feasible solve problem.json                 a QP, QCQP or cone program, with gradients
   feasible data qcqp --out qcqp.npz           a published data set for numpy
 
-Exit codes: 0 done, 1 failed, 2 bad arguments or a bad study file.")]
+Exit codes: 0 done, 1 failed, 2 bad arguments or bad input.")]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -27,8 +28,35 @@ pub(crate) enum Command {
     Study(StudyArguments),
     /// Print the table of the runs in a folder: mean ± standard deviation over seeds.
     Table(TableArguments),
+    /// Solve QPs, QCQPs and cone programs given as JSON; answer with solutions and gradients.
+    Solve(SolveArguments),
     /// Write a published problem's arrays as .npz.
     Data(DataArguments),
+}
+
+/// Solves a problem, or a list of problems, given as JSON, and answers in JSON.
+///
+/// Problems of one shape are solved as one batch. One that cannot be read or is not convex gets an
+/// `error` as its answer and spares the others; infeasible and unbounded ones have a `status`. With a
+/// `cotangent` the answer has the gradient of cotangentᵀx with respect to every number given.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  feasible solve problem.json
+  echo '{\"problem\": \"qp\", \"P\": [1, 1], \"q\": [-3, -4],
+         \"quadratic\": [{\"H\": [1, 1], \"u\": 1}], \"cotangent\": [1, 0]}' | feasible solve -
+
+Quadratic programs: min ½xᵀPx + qᵀx, Ax = b, l ≤ Gx ≤ u, xᵀHx + gᵀx ≤ u.
+  {\"problem\": \"qp\", \"P\", \"q\", \"A\", \"b\", \"G\", \"l\", \"u\",
+   \"quadratic\": [{\"H\", \"g\", \"u\"}], \"cotangent\"}
+  P and H are rows or a diagonal; all but q may be absent; bounds may be \"Infinity\".
+Cone programs: min ½xᵀPx + qᵀx, Ax + s = b, s in a product of cones.
+  {\"problem\": \"cone\", \"P\", \"q\", \"A\", \"b\", \"cones\": [{\"zero\": 2}, {\"nonnegative\": 3},
+   {\"second_order\": 4}, {\"exponential\": 1}, {\"power\": 0.6}], \"cotangent\"}
+
+Exit codes: 0 every problem was read, whatever its status; 2 one was not.")]
+pub(crate) struct SolveArguments {
+    /// The problems, or - for standard input.
+    pub(crate) file: PathBuf,
 }
 
 /// Trains a study.
@@ -77,8 +105,9 @@ pub(crate) struct StudyArguments {
     pub(crate) quiet: bool,
 }
 
-/// Prints a table. The best of each column is marked; runs that diverged, failed or were stopped are
-/// listed below the table and are in no mean.
+/// Prints a table. Runs that differ in their seeds alone make a row; the best of each column is
+/// marked. A run that diverged or failed makes the means of its row undefined; one that was stopped
+/// or is being trained is in no mean. Both are listed below the table.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   feasible table runs
@@ -113,7 +142,7 @@ pub(crate) enum TableFormat {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   feasible data dc3-simple --out simple.npz
-  feasible data qcqp --ineq 10 --out qcqp10.npz
+  feasible data qcqp --ineq 10 --out qcqp10.npz --json
   python3 -c \"import numpy; print({k: v.shape for k, v in numpy.load('qcqp10.npz').items()})\"")]
 pub(crate) struct DataArguments {
     /// The problem.
@@ -137,6 +166,9 @@ pub(crate) struct DataArguments {
     /// Seed [default: the published one].
     #[arg(long)]
     pub(crate) seed: Option<u32>,
+    /// Print one JSON document instead of a line.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A published problem.

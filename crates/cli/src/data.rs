@@ -1,11 +1,11 @@
 //! `feasible data`.
 
-use std::io::{self, Write};
-
 use anyhow::Context;
 use feasible_data::{Size, generate, npz};
+use serde_json::json;
 
 use crate::args::DataArguments;
+use crate::print;
 
 pub(crate) fn run(arguments: &DataArguments) -> anyhow::Result<()> {
     let recipe = arguments.problem.recipe();
@@ -17,16 +17,27 @@ pub(crate) fn run(arguments: &DataArguments) -> anyhow::Result<()> {
         samples: arguments.samples.unwrap_or(published.samples),
     };
     let seed = arguments.seed.unwrap_or_else(|| recipe.published_seed());
+    // Drawing takes time; what cannot be written is said before.
+    npz::validate_size(recipe, &size)?;
     let instance = generate(recipe, &size, seed)?;
     npz::write(&arguments.out, &instance).context("the data set was not written")?;
-    writeln!(
-        io::stdout(),
-        "{}: {recipe}, {} variables, {} equalities, {} inequalities, {} inputs, seed {seed}",
-        arguments.out.display(),
-        size.n,
-        size.eq,
-        size.ineq,
-        size.samples,
-    )?;
+    let Size {
+        n,
+        eq,
+        ineq,
+        samples,
+    } = size;
+    if arguments.json {
+        let summary = json!({
+            "file": arguments.out, "recipe": recipe.name(), "variables": n, "equalities": eq,
+            "inequalities": ineq, "samples": samples, "seed": seed,
+        });
+        print(&format!("{summary:#}\n"))?;
+    } else {
+        let file = arguments.out.display();
+        print(&format!(
+            "{file}: {recipe}, {n} variables, {eq} equalities, {ineq} inequalities, {samples} inputs, seed {seed}\n"
+        ))?;
+    }
     Ok(())
 }

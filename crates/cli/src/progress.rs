@@ -8,6 +8,8 @@ use feasible_lab::{Beginning, EpochSummary, Event, Observer};
 use feasible_record::RunStatus;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::pace::Pace;
+
 /// Without a terminal an epoch's line is left out if the last one is younger than this, so that the
 /// log of a long study stays readable.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -16,17 +18,30 @@ pub(crate) struct Progress {
     terminal: bool,
     bar: ProgressBar,
     run: Run,
+    /// The problem whose optimal values are being computed.
+    referenced: Option<String>,
     last_line: Option<Instant>,
 }
 
+/// The run being trained.
 #[derive(Default)]
 struct Run {
-    prefix: String,
+    /// Which of how many: `[2/8]`.
+    position: String,
+    name: String,
     epochs: usize,
     steps: usize,
-    first_epoch: usize,
-    started: Option<Instant>,
-    violation: Option<f64>,
+    pace: Pace,
+    epoch_began: Option<Instant>,
+    violation: Violation,
+}
+
+/// The largest violation to show: that of the last validation until another epoch has ended, else
+/// that of the last recorded step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Violation {
+    validated: Option<f64>,
+    trained: Option<f64>,
 }
 
 impl Progress {
@@ -35,6 +50,7 @@ impl Progress {
             terminal: io::stderr().is_terminal(),
             bar: ProgressBar::hidden(),
             run: Run::default(),
+            referenced: None,
             last_line: None,
         }
     }
@@ -58,43 +74,41 @@ impl Progress {
         beginning: Beginning,
     ) {
         self.clear();
-        let prefix = format!("[{}/{total}] {run}", index + 1);
+        let position = format!("[{}/{total}]", index + 1);
         let first_epoch = match beginning {
-            Beginning::Skipped => return self.line(&format!("{prefix}: ended before")),
+            Beginning::Skipped => return self.line(&format!("{position} {run}: ended before")),
             Beginning::New => 0,
             Beginning::Resumed(first) => {
                 self.line(&format!(
-                    "{prefix}: goes on after epoch {first} of {epochs}"
+                    "{position} {run}: goes on after epoch {first} of {epochs}"
                 ));
                 first
             }
         };
         self.run = Run {
-            prefix,
+            position,
+            name: run.to_owned(),
             epochs,
             steps,
-            first_epoch,
-            started: Some(Instant::now()),
-            violation: None,
+            epoch_began: Some(Instant::now()),
+            ..Run::default()
         };
         self.last_line = None;
         if self.terminal {
             self.bar = ProgressBar::new((epochs * steps) as u64)
                 .with_style(style("{prefix}\n  {bar:30} {msg}"));
-            self.bar.set_prefix(self.run.prefix.clone());
+            self.bar.set_prefix(self.run.prefix());
             self.bar.set_position((first_epoch * steps) as u64);
         }
     }
 
-    fn step(&self, epoch: usize, step: usize, loss: f64) {
+    fn step(&mut self, epoch: usize, step: usize, loss: f64, violation: Option<f64>) {
+        self.run.violation.trained = violation.or(self.run.violation.trained);
         if !self.terminal {
             return;
         }
         let run = &self.run;
-        let violation = run
-            .violation
-            .map_or(String::new(), |v| format!("  violation {v:.1e}"));
-        let left = run.left(epoch * run.steps + step);
+        let (violation, left) = (run.violation.in_words(), run.left(epoch, step));
         self.bar.set_position((epoch * run.steps + step) as u64);
         self.bar.set_message(format!(
             "epoch {}/{}  loss {loss:.4}{violation}  {left}",
@@ -104,29 +118,30 @@ impl Progress {
     }
 
     fn epoch(&mut self, epoch: usize, summary: EpochSummary) {
-        self.run.violation = summary.validation_violation.or(self.run.violation);
+        self.run.violation.validated = summary.validation_violation;
+        let now = Instant::now();
+        if let Some(began) = self.run.epoch_began.replace(now) {
+            self.run.pace.epoch((now - began).as_secs_f64());
+        }
         let last = epoch + 1 == self.run.epochs;
         let quiet = self.last_line.is_some_and(|at| at.elapsed() < PAUSE);
         if self.terminal || (quiet && !last) {
             return;
         }
-        let violation = self
-            .run
-            .violation
-            .map_or(String::new(), |v| format!("  violation {v:.1e}"));
-        let left = self.run.left((epoch + 1) * self.run.steps);
+        let run = &self.run;
+        let (violation, left) = (run.violation.in_words(), run.left(epoch + 1, 0));
         self.line(&format!(
             "{}: epoch {}/{}  loss {:.4}{violation}  {:.2} s  {left}",
-            self.run.prefix,
+            run.prefix(),
             epoch + 1,
-            self.run.epochs,
+            run.epochs,
             summary.loss,
             summary.seconds
         ));
         self.last_line = Some(Instant::now());
     }
 
-    fn end(&mut self, status: &RunStatus, seconds: f64) {
+    fn end(&mut self, run: &str, status: &RunStatus, seconds: f64) {
         self.clear();
         let text = match status {
             RunStatus::Finished => format!("finished after {}", clock(seconds)),
@@ -134,10 +149,24 @@ impl Progress {
             RunStatus::Failed { reason } => format!("failed: {reason}"),
             _ => "was stopped".to_owned(),
         };
-        self.line(&format!("{}: {text}", self.run.prefix));
+        self.line(&self.of_run(run, &text));
+    }
+
+    /// A run can end, or be warned of, before it begins: its position is not known then.
+    fn of_run(&self, run: &str, text: &str) -> String {
+        if self.run.name == run {
+            format!("{}: {text}", self.run.prefix())
+        } else {
+            format!("{run}: {text}")
+        }
     }
 
     fn references(&mut self, problem: &str, done: usize, total: usize) {
+        let begins = self.referenced.as_deref() != Some(problem);
+        if begins {
+            self.clear();
+            self.referenced = Some(problem.to_owned());
+        }
         if self.terminal {
             if self.bar.is_hidden() {
                 self.bar = ProgressBar::new(total as u64)
@@ -145,9 +174,8 @@ impl Progress {
                 self.bar.set_prefix(problem.to_owned());
             }
             self.bar.set_position(done as u64);
-        } else if self.last_line.is_none() {
+        } else if begins {
             self.line(&format!("optimal values of {problem}: {total} samples"));
-            self.last_line = Some(Instant::now());
         }
         if done == total {
             self.clear();
@@ -161,24 +189,37 @@ impl Progress {
 }
 
 impl Run {
-    fn left(&self, done: usize) -> String {
-        let here = done.saturating_sub(self.first_epoch * self.steps);
-        match self.started {
-            Some(started) if here > 0 => {
-                let rest = (self.epochs * self.steps).saturating_sub(done);
-                format!(
-                    "{} left",
-                    clock(started.elapsed().as_secs_f64() / here as f64 * rest as f64)
-                )
-            }
-            _ => String::new(),
-        }
+    fn prefix(&self) -> String {
+        format!("{} {}", self.position, self.name)
+    }
+
+    /// The time left after whole `epochs` and `steps` of the next.
+    fn left(&self, epochs: usize, steps: usize) -> String {
+        let done = steps as f64 / self.steps.max(1) as f64;
+        let here = self
+            .epoch_began
+            .map_or(0.0, |began| began.elapsed().as_secs_f64());
+        let epochs = self.epochs.saturating_sub(epochs) as f64;
+        self.pace
+            .left(epochs, done, here)
+            .map_or(String::new(), |seconds| format!("{} left", clock(seconds)))
+    }
+}
+
+impl Violation {
+    fn in_words(self) -> String {
+        self.validated
+            .or(self.trained)
+            .map_or(String::new(), |v| format!("  violation {v:.1e}"))
     }
 }
 
 impl Observer for Progress {
     fn observe(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         match *event {
+            Event::SetAside { folder } => {
+                self.line(&format!("the old runs are in {}", folder.display()));
+            }
             Event::References {
                 problem,
                 done,
@@ -194,11 +235,21 @@ impl Observer for Progress {
             } => {
                 self.begin(run, index, total, epochs, steps, beginning);
             }
-            Event::Step { epoch, step, loss } => self.step(epoch, step, loss),
+            Event::Step {
+                epoch,
+                step,
+                loss,
+                violation,
+            } => self.step(epoch, step, loss, violation),
             Event::Epoch { epoch, summary } => self.epoch(epoch, summary),
+            Event::Warning { run, message } => {
+                self.line(&self.of_run(run, &format!("warning: {message}")));
+            }
             Event::RunEnded {
-                status, seconds, ..
-            } => self.end(status, seconds),
+                run,
+                status,
+                seconds,
+            } => self.end(run, status, seconds),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -233,5 +284,15 @@ mod tests {
         ] {
             assert_eq!(clock(seconds), expected);
         }
+    }
+
+    #[test]
+    fn a_violation_is_shown_in_every_epoch() {
+        let mut shown = Violation::default();
+        assert_eq!(shown.in_words(), "");
+        shown.trained = Some(0.5);
+        assert_eq!(shown.in_words(), "  violation 5.0e-1");
+        shown.validated = Some(0.25);
+        assert_eq!(shown.in_words(), "  violation 2.5e-1");
     }
 }

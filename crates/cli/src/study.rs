@@ -1,6 +1,5 @@
 //! `feasible study`.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use feasible_lab::{Existing, Observer, Options, Silent, Study, StudyReport, Table};
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use crate::args::StudyArguments;
 use crate::progress::Progress;
-use crate::{FAILED, table};
+use crate::{FAILED, print, table};
 
 pub(crate) fn run(arguments: &StudyArguments) -> anyhow::Result<ExitCode> {
     let study = Study::from_file(&arguments.file)?;
@@ -30,15 +29,11 @@ pub(crate) fn run(arguments: &StudyArguments) -> anyhow::Result<ExitCode> {
     let report = study.run(&options, observer)?;
 
     let table = Table::read(&report.folder)?;
-    let mut out = io::stdout();
-    if arguments.json {
-        writeln!(out, "{:#}", to_json(&study, &report, &table))?;
+    print(&if arguments.json {
+        format!("{:#}\n", to_json(&study, &report, &table))
     } else {
-        if let Some(old) = &report.set_aside {
-            writeln!(out, "old runs are in {}", old.display())?;
-        }
-        out.write_all(table.render(table::text()).as_bytes())?;
-    }
+        format!("{}\n{}", table.render(table::text()), places(&report))
+    })?;
     let all_finished = report
         .runs
         .iter()
@@ -50,11 +45,24 @@ pub(crate) fn run(arguments: &StudyArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Where the runs are, and how to have the table again.
+fn places(report: &StudyReport) -> String {
+    let folder = report.folder.display();
+    let runs = format!("runs: {folder} (this table again: feasible table {folder})\n");
+    match &report.set_aside {
+        Some(old) => format!("old runs: {}\n{runs}", old.display()),
+        None => runs,
+    }
+}
+
 fn to_json(study: &Study, report: &StudyReport, table: &Table) -> serde_json::Value {
     let runs: Vec<_> = report
         .runs
         .iter()
         .map(|run| json!({ "run": run.name, "path": run.path, "status": run.status }))
         .collect();
-    json!({ "study": study.config().name, "folder": report.folder, "runs": runs, "table": table.to_json() })
+    json!({
+        "study": study.config().name, "folder": report.folder, "set_aside": report.set_aside,
+        "runs": runs, "table": table.to_json(),
+    })
 }

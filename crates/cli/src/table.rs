@@ -1,11 +1,10 @@
 //! `feasible table`.
 
-use std::io::{self, Write};
-
 use console::Term;
 use feasible_lab::{Format, Table};
 
 use crate::args::{TableArguments, TableFormat};
+use crate::print;
 
 pub(crate) fn run(arguments: &TableArguments) -> anyhow::Result<()> {
     let format = match arguments.format {
@@ -16,7 +15,7 @@ pub(crate) fn run(arguments: &TableArguments) -> anyhow::Result<()> {
         TableFormat::Json => Format::Json,
     };
     let table = Table::read(&arguments.runs)?;
-    io::stdout().write_all(table.render(format).as_bytes())?;
+    print(&table.render(format))?;
     Ok(())
 }
 

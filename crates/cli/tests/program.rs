@@ -153,6 +153,7 @@ fn output_is_a_table_or_one_json_document() {
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["runs"].as_array().unwrap().len(), 4);
     assert_eq!(json["table"]["rows"].as_array().unwrap().len(), 2);
+    assert_eq!(json["set_aside"], Value::Null);
     // Progress went to standard error, at most one line an epoch beside three lines a run.
     let progress = text(&output.stderr);
     assert!(
@@ -166,7 +167,10 @@ fn output_is_a_table_or_one_json_document() {
         (Some(0), String::new())
     );
     let table = feasible(&["table", "runs"], folder.path());
-    assert_eq!(text(&table.stdout), text(&again.stdout));
+    assert_eq!(
+        text(&again.stdout),
+        text(&table.stdout) + "\nruns: runs/small (this table again: feasible table runs/small)\n"
+    );
     assert!(
         text(&table.stdout).contains("snarenet + relaxation"),
         "{}",
@@ -290,9 +294,16 @@ fn data_sets_are_written_and_help_has_examples() {
     let output = feasible(&arguments, folder.path());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let instance = feasible_data::npz::read(&folder.path().join("a.npz")).unwrap();
+    let size = instance.size();
+    assert_eq!((size.n, size.ineq, instance.seed()), (6, 3, 5));
+    let json = feasible(&[&arguments[..], &["--json"]].concat(), folder.path());
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(
-        (instance.size.n, instance.size.ineq, instance.seed),
-        (6, 3, 5)
+        json,
+        serde_json::json!({
+            "file": "a.npz", "recipe": "snare-qcqp", "variables": 6, "equalities": 2,
+            "inequalities": 3, "samples": 10, "seed": 5,
+        })
     );
     for command in [
         &["--help"][..],
@@ -306,4 +317,112 @@ fn data_sets_are_written_and_help_has_examples() {
             "{command:?}"
         );
     }
+}
+
+#[test]
+fn a_missing_study_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = feasible(&["study", "absent.toml"], folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    let message = text(&output.stderr);
+    assert!(message.contains("absent.toml"), "{message}");
+    assert_eq!(message.matches("No such file").count(), 1, "{message}");
+}
+
+/// A run that takes a second, with one epoch.
+fn quick() -> String {
+    STUDY
+        .replace("epochs = 6", "epochs = 1")
+        .replace("seeds = [1, 2]", "seeds = [1]")
+        .replace("relaxation = { decay_epochs = 3 }", "")
+}
+
+#[test]
+fn fresh_puts_old_runs_aside_only_once_the_study_can_run() {
+    let folder = tempfile::tempdir().unwrap();
+    study_file(folder.path(), &quick());
+    let fresh = ["study", "study.toml", "--fresh"];
+    assert!(
+        feasible(&fresh[..2], folder.path()).status.success(),
+        "the first time"
+    );
+    let old = folder.path().join("runs/small");
+
+    study_file(folder.path(), &quick().replace("epochs = 1", "epochs = 2"));
+    let changed = feasible(&fresh[..2], folder.path());
+    assert_eq!(changed.status.code(), Some(2));
+    let message = text(&changed.stderr);
+    assert!(
+        message.contains("training.epochs: was 1, is now 2") && message.contains("--fresh"),
+        "{message}"
+    );
+
+    study_file(
+        folder.path(),
+        &quick().replace("batch = 25", "batch = 25\ntrain_samples = 10000"),
+    );
+    let refused = feasible(&fresh, folder.path());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(old.is_dir(), "{}", text(&refused.stderr));
+
+    study_file(folder.path(), &quick().replace("epochs = 1", "epochs = 2"));
+    let output = feasible(&[&fresh[..], &["--json"]].concat(), folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let aside = json["set_aside"].as_str().unwrap();
+    assert!(folder.path().join(aside).is_dir());
+    // Told before the first run, not after the last.
+    let progress = text(&output.stderr);
+    assert!(
+        progress.starts_with(&format!("the old runs are in {aside}\n")),
+        "{progress}"
+    );
+}
+
+#[test]
+fn a_reader_that_has_gone_does_not_change_how_a_study_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    for (training, code) in [
+        ("batch = 25", 0),
+        ("batch = 25\noptimizer = { learning_rate = 1e200 }", 1),
+    ] {
+        study_file(folder.path(), &quick().replace("batch = 25", training));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_feasible"))
+            .args(["study", "study.toml", "--quiet", "--fresh"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{training}");
+    }
+}
+
+#[test]
+fn progress_names_every_problem_and_shows_a_violation_in_every_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let problem = "\nvariables = 20\nequalities = 8\ninequalities = 6\nsamples = 600\n";
+    let two = quick()
+        .replace("[problem]", "[[problem]]")
+        .replace(
+            "[training]",
+            &format!("[[problem]]\nname = 'second'\nrecipe = 'dc3-simple'{problem}[training]"),
+        )
+        .replace("epochs = 1", "epochs = 2\nvalidate_every = 2");
+    study_file(folder.path(), &two);
+    let output = feasible(&["study", "study.toml"], folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let progress = text(&output.stderr);
+    for problem in ["snare-qcqp 20/8/6", "second"] {
+        let line = format!("optimal values of {problem}: 100 samples\n");
+        assert_eq!(progress.matches(&line).count(), 1, "{progress}");
+    }
+    let epochs: Vec<&str> = progress
+        .lines()
+        .filter(|l| l.contains("epoch 1/"))
+        .collect();
+    assert!(
+        !epochs.is_empty() && epochs.iter().all(|line| line.contains("violation ")),
+        "{progress}"
+    );
 }
