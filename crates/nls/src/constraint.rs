@@ -42,11 +42,51 @@ impl<'a> ConstraintResidual<'a> {
         self.target = target;
         Ok(())
     }
+
+    /// Values of another shape than the targets come back as they are, for the solve to refuse: the
+    /// difference would panic.
+    fn minus_target(&self, values: Tensor<2>) -> Tensor<2> {
+        let ([a, rows], [b, targets]) = (values.dims(), self.target.dims());
+        if rows == targets && (a == b || a == 1 || b == 1) {
+            values - self.target.clone()
+        } else {
+            values
+        }
+    }
 }
 
-/// The batch size that the affine and quadratic blocks of constraints fix; `None` where they fit
-/// any, or where there are no blocks to tell. Bounds are not looked at.
-pub fn batch_of_rows(constraints: &dyn Constraints) -> Option<usize> {
+/// Refuses affine and quadratic blocks of `constraints` that are neither shared nor for `batch`
+/// samples. Other constraints have nothing to look at, and bounds are not looked at.
+///
+/// # Errors
+/// Naming the block's part, `a` or `h`.
+pub fn check_batch_of_rows(constraints: &dyn Constraints, batch: usize) -> Result<(), Error> {
+    for block in constraints.blocks().into_iter().flatten() {
+        check_leading("a", &block.linear().dims(), batch)?;
+        match block.curvature() {
+            Curvature::None => {}
+            Curvature::Diagonal(h) => check_leading("h", &h.dims(), batch)?,
+            Curvature::Dense(h) => check_leading("h", &h.dims(), batch)?,
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a tensor whose first axis is neither 1 nor `batch` long.
+///
+/// # Errors
+/// Naming the tensor.
+pub fn check_leading(argument: &'static str, got: &[usize], batch: usize) -> Result<(), Error> {
+    if got[0] == 1 || got[0] == batch {
+        return Ok(());
+    }
+    let expected = format!("[1 or {batch}] followed by {:?}", &got[1..]);
+    Err(feasible_core::Error::shape(argument, got, expected).into())
+}
+
+/// The batch size that the blocks of constraints fix; `None` where they fit any, or where there are
+/// no blocks to tell.
+fn batch_of_rows(constraints: &dyn Constraints) -> Option<usize> {
     let leading = |block: &Block| {
         let curvature = match block.curvature() {
             Curvature::None => 1,
@@ -89,13 +129,18 @@ impl Residual for ConstraintResidual<'_> {
         }
     }
 
+    fn check_batch(&self, batch: usize) -> Result<(), Error> {
+        check_leading("target", &self.target.dims(), batch)?;
+        check_batch_of_rows(self.constraints, batch)
+    }
+
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
         let (values, jacobian) = self.constraints.linearise(y);
-        (values - self.target.clone(), jacobian)
+        (self.minus_target(values), jacobian)
     }
 
     fn values(&self, y: Tensor<2>) -> Tensor<2> {
-        self.constraints.values(y) - self.target.clone()
+        self.minus_target(self.constraints.values(y))
     }
 
     /// In closed form for affine and quadratic rows, by backward passes for others.

@@ -31,15 +31,32 @@ pub(crate) struct Evaluation {
 pub(crate) struct RowWeights(pub(crate) Option<Tensor<2>>);
 
 impl RowWeights {
+    /// `jacobian` is the step's at the start; it is asked for where the weights depend on it.
     pub(crate) fn new<R: Residual + ?Sized>(
         weights: &Weights,
         residual: &R,
         start: &Tensor<2>,
+        jacobian: impl FnOnce() -> Result<Tensor<3>, Error>,
     ) -> Result<Self, Error> {
-        let shape = [start.dims()[0], residual.rows()];
-        weights
-            .resolve(shape, || Ok(linearise(residual, start)?.1))
-            .map(Self)
+        let (batch, m) = (start.dims()[0], residual.rows());
+        let scaling = || match residual.unmasked_jacobian(start.clone()) {
+            None => jacobian(),
+            Some(unmasked) => {
+                let [_, _, n] = unmasked.dims();
+                check(
+                    "jacobian(y)",
+                    &unmasked.dims(),
+                    &[batch, m, start.dims()[1]],
+                )?;
+                Ok(unmasked.expand([batch, m, n]))
+            }
+        };
+        weights.resolve([batch, m], scaling).map(Self)
+    }
+
+    /// As the iterations use them: constants where those are not recorded.
+    pub(crate) fn of_run(&self, recorded: bool) -> Self {
+        if recorded { self.clone() } else { self.fixed() }
     }
 
     pub(crate) fn fixed(&self) -> Self {
@@ -90,31 +107,45 @@ impl Evaluation {
         weights: &RowWeights,
         recorded: bool,
     ) -> Result<Self, Error> {
-        let ([batch, n], m) = (y.dims(), residual.rows());
-        let (mut values, mut jacobian) = linearise(residual, y)?;
+        let (values, jacobian) = linearise(residual, y)?;
+        Self::of(values, jacobian, weights, recorded)
+    }
+
+    /// From r and J, each `[batch, ..]`.
+    pub(crate) fn of(
+        mut values: Tensor<2>,
+        mut jacobian: Tensor<3>,
+        weights: &RowWeights,
+        recorded: bool,
+    ) -> Result<Self, Error> {
+        let [batch, m, n] = jacobian.dims();
         if !recorded {
             (values, jacobian) = (fixed(values), fixed(jacobian));
         }
         let plain = host::read("residual(y)", &values)?;
         let weighted = weights.apply(values);
         let jacobian = weights.apply_rows(jacobian);
+        let norms = max_abs_rows(&plain, m, batch);
         let linear = Linear {
             rows: m,
             variables: n,
             jacobian: host::read("jacobian(y)", &jacobian)?,
-            residual: host::read("residual(y)", &weighted)?,
+            residual: match weights.0 {
+                None => plain,
+                Some(_) => host::read("residual(y)", &weighted)?,
+            },
         };
         let finite = (0..batch)
             .map(|b| {
                 let numbers = linear.residual_of(b).iter().chain(linear.jacobian_of(b));
-                numbers.chain(&plain[b * m..][..m]).all(|v| v.is_finite())
+                norms[b].is_finite() && numbers.into_iter().all(|v| v.is_finite())
             })
             .collect();
         Ok(Self {
             jacobian,
             residual: weighted,
             linear,
-            norms: max_abs_rows(&plain, m, batch),
+            norms,
             finite,
         })
     }

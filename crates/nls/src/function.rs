@@ -100,6 +100,17 @@ impl<F: Fn(Dual, &[Tensor<2>]) -> Dual> Residual for FunctionResidual<F> {
             .find(|&batch| batch != 1)
     }
 
+    fn check_batch(&self, batch: usize) -> Result<(), Error> {
+        let mut parameters = self.parameters.iter().map(Tensor::dims).enumerate();
+        match parameters.find(|(_, [leading, _])| *leading != 1 && *leading != batch) {
+            None => Ok(()),
+            Some((index, got)) => {
+                let expected = format!("[1 or {batch}, {}], as number {index} of them", got[1]);
+                Err(feasible_core::Error::shape("parameters", &got, expected).into())
+            }
+        }
+    }
+
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
         (self.function)(Dual::variable(y), &self.parameters).into_parts(self.variables)
     }

@@ -8,14 +8,18 @@ use faer::{Col, Mat, Side};
 use feasible_core::host::{self, HostAdjoint, Input};
 use rayon::prelude::*;
 
-use crate::evaluation::{RowWeights, fixed, linearise};
+use crate::evaluation::{RowWeights, fixed, linearise, max_abs};
 use crate::step::Linear;
-use crate::{Error, GradientQuality, Residual, Status};
+use crate::{Error, GradientQuality, Residual, Settings, Status};
 
 /// Eigenvalues of the Hessian below this times the largest count as zero. The Hessian holds squares
 /// of the Jacobian's singular values: those below 1e-5 of the largest are then not inverted, and
 /// what is inverted loses at most ten of sixteen digits.
 const RANK_TOLERANCE: f64 = 1e-10;
+
+/// The gradient is off by about as much as y is from where it is stationary: a Newton step below
+/// this, relative to y, leaves six digits.
+const STATIONARY: f64 = 1e-6;
 
 /// A solution with its gradient, and how good that is.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ pub(crate) fn differentiate<R: Residual + ?Sized>(
     weights: &RowWeights,
     y: &Tensor<2>,
     status: &[Status],
+    settings: &Settings,
 ) -> Result<Option<ImplicitGradient>, Error> {
     let [batch, n] = y.dims();
     let (values, jacobian) = linearise(residual, y)?;
@@ -73,12 +78,17 @@ pub(crate) fn differentiate<R: Residual + ?Sized>(
             )),
         })
         .collect();
-    let quality = inverses
-        .iter()
-        .zip(status)
-        .map(|(inverse, status)| inverse.quality(*status))
-        .collect();
     let values = host::read("y", y)?;
+    // Steps are converged to their tolerance at best, and by a factor that is not known.
+    let tolerance = STATIONARY.max(10.0 * settings.step_tolerance);
+    let quality = (0..batch)
+        .map(|b| {
+            let y = &values[b * n..][..n];
+            let allowed = tolerance * max_abs(y).max(1.0);
+            let newton = inverses[b].newton_step(&linear, b);
+            inverses[b].quality(status[b], newton <= allowed)
+        })
+        .collect();
     let adjoint = Arc::new(StationarityAdjoint {
         inverses,
         variables: n,
@@ -154,10 +164,23 @@ impl Inverse {
         }
     }
 
-    fn quality(&self, status: Status) -> GradientQuality {
+    /// max|H⁻¹F| with F = Bᵀs: how far the sample is from where F vanishes, to first order. On the
+    /// spectrum that does not vanish.
+    fn newton_step(&self, linear: &Linear, sample: usize) -> f64 {
+        let n = linear.variables;
+        let (mut gradient, mut step) = (vec![0.0; n], vec![0.0; n]);
+        let rows = linear.jacobian_of(sample).chunks_exact(n);
+        for (row, s) in rows.zip(linear.residual_of(sample)) {
+            gradient.iter_mut().zip(row).for_each(|(g, b)| *g += b * s);
+        }
+        self.apply(&gradient, &mut step);
+        max_abs(&step)
+    }
+
+    fn quality(&self, status: Status, is_stationary: bool) -> GradientQuality {
         match self {
             Self::None => GradientQuality::Unavailable,
-            _ if !status.is_converged() => GradientQuality::Inexact,
+            _ if !(status.is_converged() && is_stationary) => GradientQuality::Inexact,
             Self::Spectral {
                 degenerate: true, ..
             } => GradientQuality::Degenerate,

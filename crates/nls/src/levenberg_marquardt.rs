@@ -3,7 +3,6 @@ use std::ops::ControlFlow;
 use burn::tensor::Tensor;
 use feasible_core::host;
 
-use crate::evaluation::RowWeights;
 use crate::state::{Start, State};
 use crate::{Backward, Error, Iteration, Residual, Settings, Solution, Status, Weights, implicit};
 
@@ -15,9 +14,11 @@ use crate::{Backward, Error, Iteration, Residual, Settings, Solution, Status, We
 ///
 /// # Iteration
 ///
-/// y ← y − Δ with (JᵀW²J + λI) Δ = JᵀW²r. Where fewer rows than variables take part the m×m system
-/// Δ = JᵀW(WJJᵀW + λI)⁻¹Wr is solved instead; rows of zeros do not take part. Systems are factored
-/// in f64 by Cholesky, whatever the precision of the tensors, with samples spread over cores.
+/// y ← y − Δ with (JᵀW²J + λI) Δ = JᵀW²r. Where no more rows than variables take part the m×m system
+/// Δ = JᵀW(WJJᵀW + λI)⁻¹Wr is solved instead; rows of zeros do not take part. At λ = 0 that is the
+/// shortest step with JΔ = r, and with more rows than variables the least-squares one. Systems are
+/// factored in f64 by Cholesky, whatever the precision of the tensors, with samples spread over
+/// cores.
 ///
 /// In each iteration: r and J; the residual test; the step; with adaptive damping its acceptance;
 /// the step test; the callback.
@@ -30,7 +31,8 @@ use crate::{Backward, Error, Iteration, Residual, Settings, Solution, Status, We
 ///
 /// Wrong shapes and numbers in the start that are not finite. Whatever goes wrong with a sample
 /// later is its [`Status`]; its variables stay at the last iterate where the residual was finite,
-/// or at its start if it was nowhere, and other samples are not affected, in values or gradients.
+/// or at its start if it was nowhere, with the unrolled gradient of the steps to there, and other
+/// samples are not affected, in values or gradients.
 /// (One exception: a sample whose residual is not finite even at another sample's variables, because
 /// its own parameters are bad, can make gradients of tensors shared by the batch NaN.)
 ///
@@ -118,17 +120,9 @@ impl LevenbergMarquardt {
             return Ok(nothing_to_do(start));
         }
         let recorded = self.settings.backward == Backward::Unrolled;
-        let (start, mut evaluation) = Start::new(residual, start, recorded)?;
-        let weights = RowWeights::new(&self.weights, residual, &start.point)?;
-        if weights.0.is_some() {
-            // Linearised without them so far.
-            evaluation = None;
-        }
-        let run_weights = if recorded {
-            weights.clone()
-        } else {
-            weights.fixed()
-        };
+        let (start, weights, mut evaluation) =
+            Start::new(residual, start, &self.weights, recorded)?;
+        let run_weights = weights.of_run(recorded);
         let mut state = State::new(start, &self.settings, recorded);
         for index in 0..self.settings.max_iterations {
             let at = state.evaluate(residual, &run_weights, evaluation.take())?;
@@ -148,6 +142,7 @@ impl LevenbergMarquardt {
                     status: &state.status,
                 };
                 let flow = callback(&iteration, residual);
+                residual.check_batch(batch)?;
                 state.norms_are_current = false;
                 if flow.is_break() {
                     state.stop_the_rest();
@@ -164,7 +159,8 @@ impl LevenbergMarquardt {
         if recorded {
             return Ok(state.into_solution(None));
         }
-        let gradient = implicit::differentiate(residual, &weights, &state.y, &state.statuses())?;
+        let (y, status) = (&state.y, state.statuses());
+        let gradient = implicit::differentiate(residual, &weights, y, &status, &self.settings)?;
         Ok(state.into_solution(gradient))
     }
 }
@@ -181,6 +177,7 @@ fn check_start<R: Residual + ?Sized>(residual: &R, start: &Tensor<2>) -> Result<
         };
         return Err(feasible_core::Error::shape("start", &[batch, n], expected).into());
     }
+    residual.check_batch(batch)?;
     host::read_finite("start", start)?;
     Ok(())
 }

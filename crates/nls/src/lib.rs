@@ -49,10 +49,11 @@ mod solution;
 mod state;
 mod step;
 #[cfg(test)]
+#[path = "../tests/support/mod.rs"]
 mod testing;
 mod weights;
 
-pub use constraint::{ConstraintResidual, batch_of_rows};
+pub use constraint::{ConstraintResidual, check_batch_of_rows, check_leading};
 pub use error::Error;
 pub use feasible_solver::damped::Stopping;
 pub use function::FunctionResidual;

@@ -26,11 +26,30 @@ pub trait Residual: Debug {
         None
     }
 
+    /// Refuses tensors inside that do not fit a batch of this size. Called before the first
+    /// iteration, and again wherever a callback may have changed the residual: the tensor
+    /// operations of [`Residual::linearise`] can only panic.
+    ///
+    /// # Errors
+    /// Naming the tensor.
+    fn check_batch(&self, _batch: usize) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// r(y) and its Jacobian together.
+    ///
+    /// Results of wrong shapes are refused by the solve, so they may be returned as they are.
     ///
     /// The Jacobian may be another matrix than ∂r/∂y on purpose: the step then uses it, and
     /// [`crate::Backward::Unrolled`] differentiates that. [`crate::Backward::Implicit`] needs ∂r/∂y.
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>);
+
+    /// The Jacobian whose rows [`crate::Weights::RowScales`] measures, where it is another than that
+    /// of [`Residual::linearise`]: rows that the step leaves out need a scale too, for when they
+    /// return.
+    fn unmasked_jacobian(&self, _y: Tensor<2>) -> Option<Tensor<3>> {
+        None
+    }
 
     /// r(y).
     fn values(&self, y: Tensor<2>) -> Tensor<2> {
@@ -63,8 +82,16 @@ impl<R: Residual + ?Sized> Residual for &R {
         (**self).batch()
     }
 
+    fn check_batch(&self, batch: usize) -> Result<(), Error> {
+        (**self).check_batch(batch)
+    }
+
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
         (**self).linearise(y)
+    }
+
+    fn unmasked_jacobian(&self, y: Tensor<2>) -> Option<Tensor<3>> {
+        (**self).unmasked_jacobian(y)
     }
 
     fn values(&self, y: Tensor<2>) -> Tensor<2> {

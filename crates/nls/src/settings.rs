@@ -40,7 +40,11 @@ pub enum Damping {
 /// A step with ρ above `accept` is taken and λ divided by `down`; another is rejected, the sample
 /// keeps its variables, and λ is multiplied by `up`. Reference: Gavin, The Levenberg-Marquardt
 /// algorithm for nonlinear least squares curve-fitting problems, method 1, with the constants of
-/// Theseus.
+/// Theseus. Unlike there, an iteration in which every sample is rejected counts towards
+/// `max_iterations`, a rejected step is never taken for convergence, and a step whose effect on the
+/// cost is below rounding is taken with λ kept. Damping is spherical, λI; Theseus's ellipsoidal
+/// option, λ diag(JᵀJ), is not offered: row scales ([`crate::Weights::RowScales`]) are the remedy
+/// here for rows of different size, and for variables of different size there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AdaptiveDamping {

@@ -15,9 +15,11 @@ pub enum Status {
     MaxIterations,
     /// The callback stopped the iterations.
     Stopped,
-    /// The matrix of a step was singular; the last iterate is returned.
+    /// The matrix of a step was singular to working precision, or the step overflowed; the iterate
+    /// before it is returned, with the gradient of the steps that led there.
     Singular,
-    /// The residual or its Jacobian was not finite; the last iterate where they were is returned.
+    /// The residual or its Jacobian was not finite; the last iterate where they were is returned,
+    /// with the gradient of the steps that led there.
     NonFinite,
 }
 
@@ -38,12 +40,16 @@ impl Status {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum GradientQuality {
-    /// The sample converged to an isolated solution; the gradient is exact there.
+    /// The sample converged to an isolated solution; the gradient is exact there. The undamped
+    /// Newton step from it is below the larger of 1e-6 and ten times the step tolerance, relative
+    /// to the largest variable where that is above 1: what converged because damping made the
+    /// steps short, or by a residual that hardly depends on y, does not pass.
     Exact,
     /// The Hessian is singular: the solution is not isolated, and the gradient is the least-norm
     /// one.
     Degenerate,
-    /// The sample had not converged: the formula was used at a point that is not stationary.
+    /// The sample had not converged, or to the tolerances only: the formula was used at a point
+    /// that is not stationary.
     Inexact,
     /// The sample broke down; its gradient is zero.
     Unavailable,
@@ -56,7 +62,8 @@ pub struct Solution {
     pub y: Tensor<2>,
     /// How each sample ended.
     pub status: Vec<Status>,
-    /// Steps computed for each sample, rejected ones included.
+    /// Steps computed for each sample, those rejected by adaptive damping included. The step at
+    /// which a sample broke down is not counted.
     pub iterations: Vec<usize>,
     /// max|r| at `y`, weights not included; NaN where r is not finite.
     pub residual_norm: Vec<f64>,

@@ -6,7 +6,7 @@ use feasible_core::host::{self, Input};
 use crate::evaluation::{self, Evaluation, RowWeights, fixed};
 use crate::implicit::ImplicitGradient;
 use crate::step::Steps;
-use crate::{Damping, Error, Residual, Settings, Solution, Status, Stopping};
+use crate::{Damping, Error, Residual, Settings, Solution, Status, Stopping, Weights};
 
 /// Relative rounding of a cost, in units of the precision: sums of squares of a few dozen rows.
 const COST_ROUNDING: f64 = 10.0;
@@ -24,39 +24,46 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Looks at the residual at `start`; returns its linearisation too, if it can be used.
+    /// Looks at the residual at `start`, and takes the row weights from there; returns its
+    /// linearisation too, if it can be used.
     pub(crate) fn new<R: Residual + ?Sized>(
         residual: &R,
         start: Tensor<2>,
+        weights: &Weights,
         recorded: bool,
-    ) -> Result<(Self, Option<Evaluation>), Error> {
-        let at = Evaluation::new(residual, &start, &RowWeights(None), recorded)?;
-        let Some(good) = at
-            .finite
-            .iter()
-            .position(|finite| *finite)
-            .filter(|_| at.finite.contains(&false))
-        else {
-            return Ok((
-                Self {
-                    point: start,
-                    lost: None,
-                },
-                Some(at),
-            ));
+    ) -> Result<(Self, RowWeights, Option<Evaluation>), Error> {
+        let (values, jacobian) = evaluation::linearise(residual, &start)?;
+        let none = RowWeights(None);
+        let at = Evaluation::of(values.clone(), jacobian.clone(), &none, recorded)?;
+        let good = at.finite.iter().position(|finite| *finite);
+        if let Some(good) = good.filter(|_| at.finite.contains(&false)) {
+            let start = Self::borrowing(start, &at.finite, good);
+            let linearised = || Ok(evaluation::linearise(residual, &start.point)?.1);
+            let weights = RowWeights::new(weights, residual, &start.point, linearised)?;
+            return Ok((start, weights, None));
+        }
+        let weights = RowWeights::new(weights, residual, &start, || Ok(jacobian.clone()))?;
+        let at = match weights.0 {
+            None => at,
+            Some(_) => Evaluation::of(values, jacobian, &weights.of_run(recorded), recorded)?,
         };
-        let lost: Vec<bool> = at.finite.iter().map(|finite| !finite).collect();
+        let start = Self {
+            point: start,
+            lost: None,
+        };
+        Ok((start, weights, Some(at)))
+    }
+
+    /// Samples that are not finite start with the variables of the sample `good`.
+    fn borrowing(start: Tensor<2>, finite: &[bool], good: usize) -> Self {
+        let lost: Vec<bool> = finite.iter().map(|finite| !finite).collect();
         let borrowed = fixed(start.clone())
             .slice_dim(0, good..good + 1)
             .expand(start.dims());
-        let point = replace(start.clone(), &lost, borrowed);
-        Ok((
-            Self {
-                point,
-                lost: Some((lost, start)),
-            },
-            None,
-        ))
+        Self {
+            point: replace(start.clone(), &lost, borrowed),
+            lost: Some((lost, start)),
+        }
     }
 }
 
@@ -145,7 +152,8 @@ impl State {
         Ok(at)
     }
 
-    /// Stops running samples that are not finite at their previous variables; whether there were any.
+    /// Stops running samples that are not finite at their previous variables, and does not count the
+    /// step from there; whether there were any.
     fn take_back(&mut self, finite: &[bool]) -> bool {
         let bad: Vec<bool> = self
             .status
@@ -163,8 +171,9 @@ impl State {
         if !bad.contains(&true) {
             return false;
         }
-        for (status, _) in self.status.iter_mut().zip(&bad).filter(|(_, bad)| **bad) {
-            *status = Some(Status::NonFinite);
+        for b in (0..bad.len()).filter(|&b| bad[b]) {
+            self.status[b] = Some(Status::NonFinite);
+            self.iterations[b] = self.iterations[b].saturating_sub(1);
         }
         self.y = replace(self.y.clone(), &bad, self.previous.clone());
         true
@@ -208,17 +217,18 @@ impl State {
         let mut steps = at.linear.steps(&self.damping, &running);
         let step_norm = evaluation::max_abs_rows(&steps.delta, n, batch);
         for b in (0..batch).filter(|&b| running[b]) {
-            self.iterations[b] += 1;
             let can_raise =
                 matches!(settings.damping, Damping::Adaptive(a) if self.damping[b] < a.max);
-            if !steps.solved(b) && !can_raise {
+            if steps.solved(b) || can_raise {
+                self.iterations[b] += 1;
+            } else {
                 self.status[b] = Some(Status::Singular);
             }
         }
-        let solved: Vec<bool> = (0..batch).map(|b| steps.solved(b)).collect();
         self.adapt(settings, residual, weights, at, &mut steps)?;
 
-        if (0..batch).any(|b| steps.solved(b)) {
+        let taken: Vec<bool> = (0..batch).map(|b| steps.solved(b)).collect();
+        if taken.contains(&true) {
             let inputs = vec![
                 Input::new(at.jacobian.clone()),
                 Input::new(at.residual.clone()),
@@ -237,10 +247,17 @@ impl State {
             self.previous = std::mem::replace(&mut self.y, moved);
             self.norms_are_current = false;
         }
-        let mut small = self.below(&step_norm, settings.step_tolerance, settings.stopping);
-        for b in 0..batch {
-            small[b] &= solved[b];
-        }
+        // A step that was rejected says nothing, however short: λ may have made it so.
+        let lengths: Vec<f64> = (0..batch)
+            .map(|b| {
+                if taken[b] {
+                    step_norm[b]
+                } else {
+                    f64::INFINITY
+                }
+            })
+            .collect();
+        let small = self.below(&lengths, settings.step_tolerance, settings.stopping);
         self.stop(&small, Status::ConvergedByStep);
         Ok(step_norm)
     }

@@ -2,9 +2,10 @@
 //!
 //! Δ minimises ½‖s − BΔ‖² + ½λ‖Δ‖² for a weighted Jacobian B, `[m, n]`, and residual s:
 //!
-//! - by variables, (BᵀB + λI) Δ = Bᵀs, where there are at least as many rows as variables;
-//! - by rows, Δ = Bᵀt with (BBᵀ + λI) t = s, where there are fewer. The two agree for λ > 0
-//!   (push-through identity); at λ = 0 the second is the shortest solution of BΔ = s.
+//! - by variables, (BᵀB + λI) Δ = Bᵀs, where there are more rows than variables;
+//! - by rows, Δ = Bᵀt with (BBᵀ + λI) t = s, elsewhere. The two agree for λ > 0 (push-through
+//!   identity); at λ = 0 the first is the least-squares step, the second the shortest solution of
+//!   BΔ = s.
 //!
 //! Rows of zeros with residual zero are left out: they change nothing but the size of the matrix.
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use faer::linalg::solvers::{Llt, Solve};
 use faer::{Accum, Col, Mat, Par, Side};
 use feasible_core::host::HostAdjoint;
+use feasible_solver::damped::pivot_is_rounding;
 use rayon::prelude::*;
 
 /// The numbers of one linearisation, all row-major.
@@ -138,7 +140,7 @@ impl Sample {
             .collect();
         let b = Mat::from_fn(rows.len(), n, |i, j| jacobian[rows[i] * n + j]);
         let s = Col::from_fn(rows.len(), |i| residual[rows[i]]);
-        let by_rows = rows.len() < n;
+        let by_rows = rows.len() <= n;
         if rows.is_empty() {
             let (multiplier, delta) = (Col::zeros(0), Col::zeros(n));
             return Some(Self {
@@ -165,13 +167,10 @@ impl Sample {
             return None;
         }
         let factor = Llt::new(matrix.as_ref(), Side::Lower).ok()?;
-        if damping == 0.0 {
-            // A pivot that cancelled down to rounding is zero for all that can be known about it.
-            let rounding = size as f64 * f64::EPSILON;
-            let lost = |i: usize| factor.L()[(i, i)].powi(2) <= rounding * matrix[(i, i)];
-            if (0..size).any(lost) {
-                return None;
-            }
+        // With λ in the diagonal, so that it counts where it is what keeps a row apart.
+        let lost = |i: usize| pivot_is_rounding(factor.L()[(i, i)].powi(2), matrix[(i, i)], size);
+        if (0..size).any(lost) {
+            return None;
         }
         let (multiplier, delta) = if by_rows {
             let mut t = s;
@@ -319,6 +318,45 @@ mod tests {
             "{:?}",
             steps.delta
         );
+    }
+
+    #[test]
+    fn undamped_steps_with_many_rows_are_least_squares() {
+        // Rows ±y_i, of which one asks for 2: BᵀB = 2I.
+        let linear = Linear {
+            rows: 4,
+            variables: 2,
+            jacobian: vec![1.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, -1.0],
+            residual: vec![2.0, 0.0, 0.0, 0.0],
+        };
+        let delta = linear.steps(&[0.0], &[true]).delta;
+        assert!(
+            (delta[0] - 1.0).abs() < 1e-15 && delta[1] == 0.0,
+            "{delta:?}"
+        );
+    }
+
+    #[test]
+    fn a_pivot_is_compared_with_its_own_row_and_damping() {
+        let solved = |jacobian: Vec<f64>, damping: f64| {
+            let linear = Linear {
+                rows: 2,
+                variables: 2,
+                jacobian,
+                residual: vec![1.0, 2.0],
+            };
+            linear.steps(&[damping], &[true]).solved(0)
+        };
+        for damping in [0.0, 1e-2] {
+            assert!(
+                solved(vec![2e7, 0.0, 0.0, 1.0], damping),
+                "rows of different size"
+            );
+        }
+        // The same row twice: damping keeps them apart while it is more than rounding.
+        assert!(solved(vec![1.0, 1.0, 1.0, 1.0], 1e-2));
+        assert!(!solved(vec![1.0, 1.0, 1.0, 1.0], 0.0));
+        assert!(!solved(vec![1e8, 1e8, 1e8, 1e8], 1e-2));
     }
 
     #[test]

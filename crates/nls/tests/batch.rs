@@ -146,6 +146,8 @@ fn failing_samples_do_not_alter_the_others() {
             "the last iterate that was finite, or the start"
         );
         assert!(solution.residual_norm[3].is_nan() && solution.residual_norm[1].is_finite());
+        // The step that was taken back does not count.
+        assert_eq!((solution.iterations[1], solution.iterations[3]), (0, 0));
         let good = tensor(vec![1.0, 2.0], [2, 1]).require_grad();
         let good_start = tensor(vec![0.5, 1.5], [2, 1]).require_grad();
         let alone = solver(backward)
@@ -239,6 +241,10 @@ fn a_singular_sample_is_flagged_and_stays_where_it_was() {
         .solve(&residual, tensor(vec![0.25; 4], [2, 2]))
         .unwrap();
     assert_eq!(solution.status[0], Status::Singular);
+    assert_eq!(
+        solution.iterations[0], 0,
+        "a step that failed does not count"
+    );
     assert!(solution.status[1].is_converged());
     let y = numbers(&solution.y);
     assert_eq!(y[..2], [0.25, 0.25]);
@@ -299,4 +305,84 @@ fn a_callback_can_move_the_target_and_stop() {
     // The residual reported is that of the target left behind: (5, −3) − (9, 9).
     assert_eq!(stopped.residual_norm, [12.0]);
     assert!(residual.set_target(tensor(vec![1.0], [1, 1])).is_err());
+}
+
+/// y − 1 with the Jacobian of 1 − y: every step leads away.
+#[derive(Debug)]
+struct Uphill;
+
+impl Residual for Uphill {
+    fn variables(&self) -> usize {
+        1
+    }
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
+        let jacobian = y.ones_like().neg().unsqueeze_dim::<3>(2);
+        (y - 1.0, jacobian)
+    }
+}
+
+#[test]
+fn a_rejected_step_is_no_convergence_however_short() {
+    // λ rises to 1e7, which makes the step 2e-7 long.
+    let settings = Settings {
+        step_tolerance: 1e-6,
+        max_iterations: 30,
+        ..Settings::default()
+    };
+    for stopping in [Stopping::PerSample, Stopping::WholeBatch] {
+        let solver = LevenbergMarquardt::new(Settings {
+            stopping,
+            ..settings
+        })
+        .unwrap();
+        let solution = solver.solve(&Uphill, tensor(vec![3.0], [1, 1])).unwrap();
+        assert_eq!(
+            (solution.status[0], solution.iterations[0]),
+            (Status::MaxIterations, 30)
+        );
+        assert_eq!(numbers(&solution.y), [3.0]);
+    }
+}
+
+/// Counts how often it is linearised.
+#[derive(Debug)]
+struct Counted<R>(R, std::cell::Cell<usize>);
+
+impl<R: Residual> Residual for Counted<R> {
+    fn variables(&self) -> usize {
+        self.0.variables()
+    }
+
+    fn rows(&self) -> usize {
+        self.0.rows()
+    }
+
+    fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
+        self.1.set(self.1.get() + 1);
+        self.0.linearise(y)
+    }
+
+    fn values(&self, y: Tensor<2>) -> Tensor<2> {
+        self.0.values(y)
+    }
+}
+
+#[test]
+fn the_start_is_linearised_once_whatever_the_weights() {
+    for weights in [Weights::None, Weights::RowScales] {
+        let solver = LevenbergMarquardt::new(Settings {
+            max_iterations: 1,
+            ..Settings::default()
+        });
+        let residual = Counted(curved(), std::cell::Cell::new(0));
+        let start = tensor(vec![0.5, 3.0], [1, 2]);
+        let solver = solver.unwrap().with_weights(weights.clone());
+        solver.solve(&residual, start).unwrap();
+        assert_eq!(residual.1.get(), 1, "{weights:?}");
+    }
 }

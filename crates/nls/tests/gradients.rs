@@ -300,6 +300,34 @@ fn samples_without_an_implicit_gradient_say_so() {
 }
 
 #[test]
+fn a_tolerance_that_is_met_far_from_the_solution_makes_no_exact_gradient() {
+    // r = 1e-5 (y − p): damping makes the first step short for sample 0, the residual is small
+    // anywhere near for sample 1, and sample 2 starts at its solution.
+    let p = tensor(vec![0.5, 1e-4, 0.0], [3, 1]).require_grad();
+    let residual =
+        FunctionResidual::with_parameters(1, 1, vec![p], |y, p| (y - p[0].clone()) * 1e-5);
+    let settings = Settings {
+        damping: Damping::Fixed(1e-2),
+        backward: Backward::Implicit,
+        ..Settings::default()
+    };
+    let solution = LevenbergMarquardt::new(settings)
+        .unwrap()
+        .solve(&residual, tensor(vec![0.0; 3], [3, 1]))
+        .unwrap();
+    assert_eq!(
+        solution.status,
+        [
+            Status::ConvergedByStep,
+            Status::ConvergedByResidual,
+            Status::ConvergedByResidual
+        ]
+    );
+    use GradientQuality::{Exact, Inexact};
+    assert_eq!(solution.gradient.unwrap(), [Inexact, Inexact, Exact]);
+}
+
+#[test]
 fn nothing_is_recorded_without_tracked_tensors() {
     let parameters = inputs(1, 3, 3);
     let residual = nonlinear(3, 3, &parameters[..3]);

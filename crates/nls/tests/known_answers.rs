@@ -4,10 +4,10 @@ mod support;
 
 use burn::tensor::Tensor;
 use faer::linalg::solvers::SolveLstsq;
-use feasible_core::Dual;
+use feasible_core::{Affine, Bounds, Dual, Function};
 use feasible_nls::{
-    AdaptiveDamping, Damping, Error, FunctionResidual, LevenbergMarquardt, Settings, Solution,
-    Status, Weights,
+    AdaptiveDamping, ConstraintResidual, Damping, Error, FunctionResidual, LevenbergMarquardt,
+    Settings, Solution, Status, Weights,
 };
 use support::{device, normal, numbers, rng, tensor};
 
@@ -278,6 +278,18 @@ fn wrong_input_is_named() {
         .unwrap_err()
         .to_string();
     assert_eq!(error, "`start` has shape [2, 1], must be [3, 1]");
+    let parameters = [3, 2].map(|batch| tensor(vec![0.0; batch], [batch, 1]));
+    let two_batches = FunctionResidual::with_parameters(1, 1, parameters.to_vec(), |y, p| {
+        y - p[0].clone() - p[1].clone()
+    });
+    let error = solver
+        .solve(&two_batches, tensor(vec![0.0; 3], [3, 1]))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "`parameters` has shape [2, 1], must be [1 or 3, 1], as number 1 of them"
+    );
     let bad = AdaptiveDamping {
         up: 0.5,
         ..AdaptiveDamping::default()
@@ -290,6 +302,45 @@ fn wrong_input_is_named() {
         LevenbergMarquardt::new(bad),
         Err(Error::Core(feasible_core::Error::Setting { .. }))
     ));
+}
+
+#[test]
+fn constraints_that_do_not_fit_their_targets_are_named() {
+    let solver = solver(Settings::default());
+    let bounds = |rows: usize| Bounds::at_most(tensor(vec![1.0; rows], [1, rows])).unwrap();
+    // Rows for eight samples, a target for four, and four starts.
+    let rows = tensor::<3>(vec![1.0; 8], [8, 1, 1]);
+    let rows = Affine::per_sample(rows, bounds(1)).unwrap();
+    let start = tensor(vec![0.0; 4], [4, 1]);
+    let residual = ConstraintResidual::new(&rows, tensor(vec![0.0; 4], [4, 1])).unwrap();
+    let error = solver.solve(&residual, start.clone()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`a` has shape [8, 1, 1], must be [1 or 4] followed by [1, 1]"
+    );
+    // A function of more or fewer rows than it has bounds.
+    for k in [1, 2, 5] {
+        let function = Function::new(1, bounds(3), move |y| Dual::cat(vec![y; k]));
+        let residual = ConstraintResidual::new(&function, tensor(vec![0.0; 3], [1, 3])).unwrap();
+        let error = solver.solve(&residual, start.clone()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("`residual(y)` has shape [4, {k}], must be [4, 3]")
+        );
+    }
+    // A callback that sets a target for another batch.
+    let rows = Affine::shared(tensor(vec![1.0], [1, 1]), bounds(1)).unwrap();
+    let mut residual = ConstraintResidual::new(&rows, tensor(vec![1.0], [1, 1])).unwrap();
+    let error = solver
+        .solve_with(&mut residual, start, |_, residual| {
+            residual.set_target(tensor(vec![1.0; 2], [2, 1])).unwrap();
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`target` has shape [2, 1], must be [1 or 4] followed by [1]"
+    );
 }
 
 #[test]

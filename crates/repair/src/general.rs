@@ -3,7 +3,9 @@
 
 use burn::tensor::{Bool, Tensor, TensorData};
 use feasible_core::{Bounds, Constraints, host};
-use feasible_nls::{LevenbergMarquardt, Residual, Solution, Weights, batch_of_rows};
+use feasible_nls::{
+    LevenbergMarquardt, Residual, Solution, Weights, check_batch_of_rows, check_leading,
+};
 
 use crate::{Error, RowPolicy, RowWeights, SnareNetSettings};
 
@@ -34,7 +36,23 @@ pub(crate) fn repair(
         RowWeights::InverseNorms => Weights::RowScales,
     };
     let solver = LevenbergMarquardt::new(settings.least_squares())?.with_weights(weights);
-    Ok(solver.solve(&residual, start)?)
+    solver.solve(&residual, start).map_err(in_own_words)
+}
+
+/// What the least-squares layer calls a residual is the value of the constraints here.
+fn in_own_words(error: feasible_nls::Error) -> Error {
+    match Error::from(error) {
+        Error::Core(feasible_core::Error::Shape {
+            argument: "residual(y)",
+            got,
+            expected,
+        }) => Error::Core(feasible_core::Error::Shape {
+            argument: "g(y)",
+            got,
+            expected: format!("{expected}, one column a bound"),
+        }),
+        other => other,
+    }
 }
 
 /// r(y) = g(y) − clip(g(y), l, u) with the Jacobian of g.
@@ -48,6 +66,15 @@ struct BoxResidual<'a> {
     rows: RowPolicy,
 }
 
+impl BoxResidual<'_> {
+    /// The signed distance to the box. A NaN stays one: the ReLUs of some backends make it zero, and
+    /// a row without a value would pass for a satisfied one.
+    fn distance(&self, values: Tensor<2>) -> Tensor<2> {
+        let undefined = values.clone().is_nan();
+        self.bounds.residual(values).mask_fill(undefined, f64::NAN)
+    }
+}
+
 impl Residual for BoxResidual<'_> {
     fn variables(&self) -> usize {
         self.constraints.variables()
@@ -57,26 +84,33 @@ impl Residual for BoxResidual<'_> {
         self.bounds.rows()
     }
 
-    fn batch(&self) -> Option<usize> {
-        match self.bounds.batch() {
-            1 => batch_of_rows(self.constraints),
-            batch => Some(batch),
-        }
+    fn check_batch(&self, batch: usize) -> Result<(), feasible_nls::Error> {
+        check_leading("lower", &self.bounds.lower().dims(), batch)?;
+        check_leading("upper", &self.bounds.upper().dims(), batch)?;
+        check_batch_of_rows(self.constraints, batch)
     }
 
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
+        let [batch, n] = y.dims();
+        let m = self.rows();
         let (values, jacobian) = self.constraints.linearise(y);
-        let residual = self.bounds.residual(values);
+        let is_one_of_batch = |leading: usize| leading == 1 || leading == batch;
+        let ([a, rows], [b, jacobian_rows, columns]) = (values.dims(), jacobian.dims());
+        let fits = is_one_of_batch(a) && is_one_of_batch(b);
+        if !fits || (rows, jacobian_rows, columns) != (m, m, n) {
+            // For the solve to refuse: operations with the box would panic.
+            return (values, jacobian);
+        }
+        let (values, jacobian) = (values.expand([batch, m]), jacobian.expand([batch, m, n]));
+        let residual = self.distance(values);
         match self.rows {
             RowPolicy::All => (residual, jacobian),
             RowPolicy::Violated => {
-                let [batch, m] = residual.dims();
                 let violated = residual.clone().not_equal_elem(0.0);
                 let equality = TensorData::new(self.bounds.equalities().to_vec(), [1, m]);
                 let equality =
                     Tensor::<2, Bool>::from_data(equality, &residual.device()).expand([batch, m]);
                 let absent = violated.bool_or(equality).bool_not();
-                let [_, _, n] = jacobian.dims();
                 // A row of zeros with residual zero changes nothing in JᵀJ and Jᵀr. Filled rather
                 // than multiplied by zero, so that an entry that overflowed does not become NaN.
                 let absent = absent.unsqueeze_dim::<3>(2).expand([batch, m, n]);
@@ -85,7 +119,22 @@ impl Residual for BoxResidual<'_> {
         }
     }
 
+    /// Row scales are those of the rows, whether they are violated at the start or not.
+    fn unmasked_jacobian(&self, y: Tensor<2>) -> Option<Tensor<3>> {
+        match self.rows {
+            RowPolicy::All => None,
+            RowPolicy::Violated => Some(self.constraints.jacobian(y)),
+        }
+    }
+
     fn values(&self, y: Tensor<2>) -> Tensor<2> {
-        self.bounds.residual(self.constraints.values(y))
+        let batch = y.dims()[0];
+        let values = self.constraints.values(y);
+        let [leading, rows] = values.dims();
+        if (leading == 1 || leading == batch) && rows == self.rows() {
+            self.distance(values)
+        } else {
+            values
+        }
     }
 }

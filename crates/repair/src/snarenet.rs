@@ -18,13 +18,15 @@ use crate::{Error, RowWeights, SnareNetSettings, fused, general};
 /// # Iteration
 ///
 /// r = g(y) − clip(g(y), l − ε, u + ε), y ← y − Δ, (JᵀJ + λI) Δ = Jᵀr with J = ∂g/∂y at y; for λ = 0
-/// the shortest Δ with JΔ = r. A sample stops when max|r| (tested before the step) or max|Δ| (after
-/// it) is below the tolerance. Equalities are relaxed by ε too.
+/// the shortest Δ with JΔ = r, or the least-squares one where J has more rows than columns. A sample
+/// stops when max|r| (tested before the step) or max|Δ| (after it) is below the tolerance.
+/// Equalities are relaxed by ε too.
 ///
 /// # Adjoint
 ///
 /// Reverse mode through every iteration that was run, the dependence of J on y included; gradients
 /// reach the input, the bounds and, for tracked constraints, the tensors inside g. ε is a constant.
+/// A sample that broke down has the gradient of its steps up to the point returned.
 ///
 /// # Shapes
 ///
@@ -33,7 +35,9 @@ use crate::{Error, RowWeights, SnareNetSettings, fused, general};
 /// # Errors
 ///
 /// Wrong shapes, an input that is not finite, ε that is negative or not finite. A sample that does
-/// not converge, or breaks down, is reported in [`Repaired::status`] and leaves the others alone.
+/// not converge, or breaks down, is reported in [`Repaired::status`] and leaves the others alone. A
+/// step that cannot be computed, or leads to numbers that are not finite, is not taken, whichever
+/// way the constraints are given.
 ///
 /// # Cost
 ///
@@ -57,9 +61,9 @@ pub struct Repaired {
     pub y: Tensor<2>,
     /// How each sample ended.
     pub status: Vec<Status>,
-    /// Steps taken.
+    /// Steps taken; one that failed or was taken back is not counted.
     pub iterations: Vec<usize>,
-    /// The largest distance of a row to the (relaxed) box at `y`.
+    /// The largest distance of a row to the (relaxed) box at `y`; NaN where it is not finite.
     pub residual: Vec<f64>,
 }
 
@@ -143,6 +147,7 @@ impl SnareNet {
             )
             .into());
         }
+        feasible_nls::check_batch_of_rows(constraints, batch)?;
         let (y, damped) = fused::repair(y0, blocks, bounds, &self.settings.damped())?;
         Ok(Repaired {
             y,

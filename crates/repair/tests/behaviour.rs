@@ -8,7 +8,9 @@ mod support;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use feasible_core::{Affine, Bounds, Constraints, Quadratic, Stacked};
+use feasible_core::{
+    Affine, Block, Bounds, Constraints, Curvature, Dual, Function, Quadratic, Stacked,
+};
 use feasible_repair::{RowPolicy, RowWeights, SnareNet, SnareNetSettings, Status};
 use support::{device, normal, numbers, rng, tensor};
 
@@ -118,7 +120,7 @@ fn undamped_steps_on_violated_rows_ignore_the_satisfied_ones() {
 /// The published QCQP family: 100 variables, 50 convex quadratic inequalities with diagonal matrices,
 /// 50 equalities; inputs of a network imitated by 0.3 times Gaussian noise.
 #[test]
-fn violated_rows_need_a_sixth_of_the_iterations_on_qcqps() {
+fn violated_rows_need_a_third_of_the_iterations_at_most_and_a_sixth_on_average_on_qcqps() {
     let (n, inequalities, equalities, samples) = (100, 50, 50, 8);
     let mut rng = rng(2025);
     let mut uniform = |count: usize, low: f64, high: f64| -> Vec<f64> {
@@ -174,7 +176,7 @@ fn violated_rows_need_a_sixth_of_the_iterations_on_qcqps() {
         .map(|v| 0.3 * v)
         .collect();
     let y0 = tensor(y0, [samples, n]);
-    let mean = |rows| {
+    let iterations = |rows| {
         let settings = SnareNetSettings {
             rows,
             tolerance: 1e-6,
@@ -196,12 +198,21 @@ fn violated_rows_need_a_sixth_of_the_iterations_on_qcqps() {
                 < 1e-4
         );
         println!("{rows:?}: {:?}", repaired.iterations);
-        repaired.iterations.iter().sum::<usize>() as f64 / samples as f64
+        repaired.iterations
     };
-    let (all, violated) = (mean(RowPolicy::All), mean(RowPolicy::Violated));
-    println!("mean iterations: all rows {all}, violated rows {violated}");
-    // 24.3 against 3.75 here; 27.3 against 3.4 was measured on another instance of the family.
-    assert!(violated * 5.0 < all, "{violated} against {all}");
+    let all = iterations(RowPolicy::All);
+    let violated = iterations(RowPolicy::Violated);
+    for (sample, (violated, all)) in violated.iter().zip(&all).enumerate() {
+        assert!(
+            violated * 3 <= *all,
+            "sample {sample}: {violated} against {all}"
+        );
+    }
+    let mean = |counts: &[usize]| counts.iter().sum::<usize>() as f64 / samples as f64;
+    // 24.3 against 3.75 here, a sixth; 27.3 against 3.4 was measured on another instance of the
+    // family, an eighth.
+    let (violated, all) = (mean(&violated), mean(&all));
+    assert!(violated * 6.0 <= all, "{violated} against {all}");
 }
 
 #[test]
@@ -222,15 +233,133 @@ fn a_sample_that_cannot_be_repaired_leaves_the_others_alone() {
             .forward(y0.clone(), &g, None)
             .unwrap();
         let gradient = numbers(&y0.grad(&repaired.y.clone().sum().backward()).unwrap());
-        (numbers(&repaired.y), repaired.status, gradient)
+        (numbers(&repaired.y), repaired, gradient)
     };
-    let (y, status, gradient) = repair(vec![-2.0, 0.0, -2.0], vec![3.0, 2.0, -1.5]);
-    assert!(
-        !status[1].is_failure() && status[0].is_converged() && status[2].is_converged(),
-        "{status:?}"
+    let (y, repaired, gradient) = repair(vec![-2.0, 0.0, -2.0], vec![3.0, 2.0, -1.5]);
+    assert_eq!(
+        repaired.status,
+        [
+            Status::ConvergedByResidual,
+            Status::MaxIterations,
+            Status::ConvergedByResidual
+        ]
     );
+    // y² + 1 at the point returned: it says how far from feasible the sample is left.
+    assert!(
+        repaired.residual[1] == y[1] * y[1] + 1.0 && repaired.iterations[1] == 100,
+        "{repaired:?}"
+    );
+    assert!(repaired.residual[0] < 1e-8 && repaired.residual[2] < 1e-8);
     let (alone, _, alone_gradient) = repair(vec![-2.0, -2.0], vec![3.0, -1.5]);
     assert_eq!([y[0], y[2]], alone[..]);
     assert_eq!([gradient[0], gradient[2]], alone_gradient[..]);
     assert!((y[0] - 1.0).abs() < 1e-8 && (y[2] + 1.0).abs() < 1e-8);
+}
+
+#[test]
+fn row_weights_are_the_scales_of_all_rows_whatever_the_policy() {
+    // Affine rows of different size. Weights that are the rows' inverse norms make the steps those of
+    // rows divided by their norms, also for rows that are satisfied at the start.
+    let (m, n) = (5, 6);
+    let mut rng = rng(17);
+    let a: Vec<f64> = normal(&mut rng, m * n)
+        .iter()
+        .enumerate()
+        .map(|(at, v)| v * 3f64.powi((at / n) as i32 - 2))
+        .collect();
+    let u = normal(&mut rng, m);
+    let y0 = tensor(normal(&mut rng, BATCH * n), [BATCH, n]);
+    let norm = |row: usize| a[row * n..][..n].iter().map(|v| v * v).sum::<f64>().sqrt();
+    let unit = a.iter().enumerate().map(|(at, v)| v / norm(at / n));
+    let unit_u = u.iter().enumerate().map(|(row, u)| u / norm(row));
+    let repair = |a: Vec<f64>, u: Vec<f64>, rows, weights| {
+        let bounds = Bounds::at_most(tensor(u, [1, m])).unwrap();
+        let g = Affine::shared(tensor(a, [m, n]), bounds).unwrap();
+        let settings = SnareNetSettings {
+            rows,
+            weights,
+            // No test of the residual, whose size the weights do not change.
+            tolerance: 0.0,
+            max_iterations: 3,
+            ..SnareNetSettings::default()
+        };
+        layer(settings).forward(y0.clone(), &g, None).unwrap().y
+    };
+    for rows in [RowPolicy::All, RowPolicy::Violated] {
+        let weighted = repair(a.clone(), u.clone(), rows, RowWeights::InverseNorms);
+        let divided = repair(
+            unit.clone().collect(),
+            unit_u.clone().collect(),
+            rows,
+            RowWeights::Uniform,
+        );
+        for (weighted, divided) in numbers(&weighted).iter().zip(numbers(&divided)) {
+            // Three steps with matrices of condition 1e2.
+            assert!(
+                (weighted - divided).abs() < 1e-12,
+                "{rows:?}: {weighted} {divided}"
+            );
+        }
+    }
+}
+
+#[test]
+fn functions_of_another_number_of_rows_are_refused() {
+    let y0 = tensor(normal(&mut rng(1), 4 * 2), [4, 2]);
+    for (k, rows) in [1, 2, 5]
+        .into_iter()
+        .flat_map(|k| [(k, RowPolicy::All), (k, RowPolicy::Violated)])
+    {
+        let bounds = Bounds::at_most(tensor(vec![-1.0; 3], [1, 3])).unwrap();
+        let g = Function::new(2, bounds, move |y| Dual::cat(vec![y.square().sum(); k]));
+        let settings = SnareNetSettings {
+            rows,
+            ..SnareNetSettings::default()
+        };
+        let error = layer(settings).forward(y0.clone(), &g, None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("`g(y)` has shape [4, {k}], must be [4, 3], one column a bound")
+        );
+    }
+}
+
+#[test]
+fn rows_and_boxes_of_another_batch_are_refused() {
+    let rows = |batch: usize| tensor::<3>(normal(&mut rng(2), batch * 6), [batch, 3, 2]);
+    let at_most = |batch: usize| Bounds::at_most(tensor(vec![0.1; batch * 3], [batch, 3])).unwrap();
+    let y0 = || tensor(normal(&mut rng(1), 4 * 2), [4, 2]);
+    // Tracked rows and weights take the general path, others the host's.
+    for (tracked, weights) in [
+        (false, RowWeights::Uniform),
+        (true, RowWeights::Uniform),
+        (false, RowWeights::InverseNorms),
+    ] {
+        let layer = layer(SnareNetSettings {
+            weights,
+            ..SnareNetSettings::default()
+        });
+        let error = |linear: Tensor<3>, h: Option<Tensor<3>>, bounds| {
+            let linear = if tracked {
+                linear.require_grad()
+            } else {
+                linear
+            };
+            let curvature = h.map_or(Curvature::None, Curvature::Diagonal);
+            let block = Block::new(linear, curvature).unwrap();
+            let g = Quadratic::from_block(block, bounds).unwrap();
+            layer.forward(y0(), &g, None).unwrap_err().to_string()
+        };
+        for (got, expected) in [
+            (error(rows(8), None, at_most(4)), "`a` has shape [8, 3, 2]"),
+            (error(rows(8), None, at_most(1)), "`a` has shape [8, 3, 2]"),
+            (
+                error(rows(1), Some(rows(8)), at_most(4)),
+                "`h` has shape [8, 3, 2]",
+            ),
+            (error(rows(4), None, at_most(8)), "`lower` has shape [8, 3]"),
+        ] {
+            assert!(got.contains(expected), "{tracked} {weights:?}: {got}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Shared by the tests of this crate and of those built on it.
+//! Shared by the unit and integration tests of this crate and of those built on it.
 
 #![allow(dead_code)] // each test target uses a part
 
@@ -32,8 +32,12 @@ pub(crate) fn normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
 ///
 /// Fourth order in f64. With `step` 1e-4 truncation is about 1e-17 of the fifth derivative, which
 /// matrices that are nearly singular make large, and rounding about 1e-12 of the value; functions
-/// with kinks need smaller ones, so that no kink lies between the points. `tolerance` is relative to the largest difference quotient, at least one. Returns the
-/// largest error.
+/// with kinks need smaller ones, so that no kink lies between the points.
+///
+/// An input with a row a sample is compared sample by sample: the quotients are those of the
+/// sample's own output, and `tolerance` is relative to the largest of them, at least one, so that
+/// samples with large derivatives do not hide the others. Inputs of another length are shared, and
+/// are compared as a whole. Returns the largest error.
 pub(crate) fn check_gradients(
     name: &str,
     inputs: &[Tensor<2>],
@@ -46,42 +50,58 @@ pub(crate) fn check_gradients(
         .map(|t| t.clone().detach().require_grad())
         .collect();
     let output = f(&leaves);
-    let [rows, columns] = output.dims();
-    let c = normal(&mut rng(7), rows * columns);
-    let gradients = (output * tensor(c.clone(), [rows, columns]))
+    let [samples, columns] = output.dims();
+    let c = normal(&mut rng(7), samples * columns);
+    let gradients = (output * tensor(c.clone(), [samples, columns]))
         .sum()
         .backward();
-    let loss = |inputs: &[Tensor<2>]| -> f64 {
-        numbers(&f(inputs)).iter().zip(&c).map(|(v, c)| v * c).sum()
+    // One a sample.
+    let losses = |inputs: &[Tensor<2>]| -> Vec<f64> {
+        let weighted: Vec<f64> = numbers(&f(inputs))
+            .iter()
+            .zip(&c)
+            .map(|(v, c)| v * c)
+            .collect();
+        weighted
+            .chunks(columns)
+            .map(|sample| sample.iter().sum())
+            .collect()
     };
     let mut worst: f64 = 0.0;
     for (which, leaf) in leaves.iter().enumerate() {
-        let exact = leaf.grad(&gradients).map_or_else(
-            || vec![0.0; inputs[which].shape().num_elements()],
-            |g| numbers(&g),
-        );
+        let [rows, width] = inputs[which].dims();
+        let exact = leaf
+            .grad(&gradients)
+            .map_or_else(|| vec![0.0; rows * width], |g| numbers(&g));
         let base = numbers(&inputs[which]);
-        let shape = inputs[which].dims();
-        let quotients: Vec<f64> = (0..base.len())
-            .map(|entry| {
-                let at = |steps: f64| {
-                    let mut values = base.clone();
-                    values[entry] += steps * step;
-                    let mut shifted = inputs.to_vec();
-                    shifted[which] = tensor(values, shape);
-                    loss(&shifted)
-                };
-                (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * step)
-            })
-            .collect();
-        let scale = quotients.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
-        for (entry, (exact, quotient)) in exact.iter().zip(&quotients).enumerate() {
-            let error = (exact - quotient).abs() / scale;
-            worst = worst.max(error);
-            assert!(
-                error < tolerance,
-                "{name}: input {which}, entry {entry}: {exact} against {quotient}"
-            );
+        let is_per_sample = rows == samples;
+        let quotient = |entry: usize| {
+            let at = |steps: f64| -> f64 {
+                let mut values = base.clone();
+                values[entry] += steps * step;
+                let mut shifted = inputs.to_vec();
+                shifted[which] = tensor(values, [rows, width]);
+                let losses = losses(&shifted);
+                match is_per_sample {
+                    true => losses[entry / width],
+                    false => losses.iter().sum(),
+                }
+            };
+            (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * step)
+        };
+        let quotients: Vec<f64> = (0..base.len()).map(quotient).collect();
+        let group = if is_per_sample { width } else { base.len() };
+        for (sample, quotients) in quotients.chunks(group).enumerate() {
+            let scale = quotients.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
+            for (entry, quotient) in quotients.iter().enumerate() {
+                let exact = exact[sample * group + entry];
+                let error = (exact - quotient).abs() / scale;
+                worst = worst.max(error);
+                assert!(
+                    error < tolerance,
+                    "{name}: input {which}, sample {sample}, entry {entry}: {exact} against {quotient}"
+                );
+            }
         }
     }
     worst

@@ -8,17 +8,17 @@
 
 use rayon::prelude::*;
 
-use super::factor::{Factor, Fixed, Scratch, load_moving};
+use super::cholesky::Scratch;
+use super::factor::{Fixed, Form, load_moving};
 use super::rows::add_curvature;
-use super::sample::{Coefficients, Step, Tape};
-use super::{DampedGradients, DampedProblem, DampedStatus};
+use super::step::{Coefficients, Step, Tape};
+use super::{DampedGradients, DampedProblem};
 use crate::dense::vectorised;
 
 pub(super) fn vjp(
     problem: &DampedProblem<'_>,
     tapes: &[Tape],
     fixed: Option<&Fixed>,
-    status: &[DampedStatus],
     cotangent: &[f64],
 ) -> DampedGradients {
     let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
@@ -36,10 +36,6 @@ pub(super) fn vjp(
         .for_each_init(
             || Reverse::new(problem, fixed),
             |reverse, (sample, ((v, lower), upper))| {
-                if !status[sample].has_gradient() {
-                    v.fill(0.0);
-                    return;
-                }
                 for step in tapes[sample].iter().rev() {
                     vectorised(|| reverse.step(sample, step, v, lower, upper));
                 }
@@ -81,11 +77,12 @@ impl<'a> Reverse<'a> {
         upper: &mut [f64],
     ) {
         let n = self.problem.n;
-        let q = step.moving.len();
+        let (moving, factor) = (&step.factored.moving, &step.factored.factor);
+        let q = moving.len();
         load_moving(
             self.problem,
             sample,
-            &step.moving,
+            moving,
             &step.y,
             &mut self.scratch.moving,
         );
@@ -100,19 +97,19 @@ impl<'a> Reverse<'a> {
         let first_moving = step.sides.len() - q;
         back.fill(0.0);
         p.copy_from_slice(v);
-        match &step.factor {
-            Factor::Rows { coupling, schur } => {
+        match factor.form {
+            Form::Rows => {
                 coefficients.subtract_product(v, w);
-                Factor::solve_rows(coupling, schur, self.fixed, w);
+                factor.solve_rows(self.fixed, w);
                 coefficients.add_transposed(w, p);
             }
-            Factor::Variables(factor) => {
+            Form::Variables => {
                 // p is −z, so the product that is subtracted is Jz.
-                Factor::solve_variables(factor, p);
+                factor.solve_variables(p);
                 coefficients.subtract_product(p, w);
             }
         }
-        for (slot, &row) in step.moving.iter().enumerate() {
+        for (slot, &row) in moving.iter().enumerate() {
             let at = first_moving + slot;
             add_curvature(
                 self.problem,
@@ -135,7 +132,7 @@ impl<'a> Reverse<'a> {
         let all_rows = fixed_rows
             .iter()
             .copied()
-            .chain(step.moving.iter().map(|&row| row as usize));
+            .chain(moving.iter().map(|&row| row as usize));
         for ((row, side), w) in all_rows.zip(&step.sides).zip(w.iter_mut()) {
             match side {
                 1 => upper[row] -= *w,

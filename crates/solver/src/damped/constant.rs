@@ -7,79 +7,83 @@
 
 use rayon::prelude::*;
 
+use super::chunk::{Chunk, Sides};
 use super::{
     Damped, DampedGradients, DampedProblem, DampedSettings, DampedStatus, Record, Stopping,
-    residuals, rows,
+    pivot_is_rounding,
 };
-use crate::dense::{add_multiply, max_abs, multiply, view, view_mut};
+use crate::dense::{add_multiply, multiply, view, view_mut};
 
 /// Samples a task carries: enough for the products to be matrix-matrix, few enough to spread.
-const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 32;
 
-/// One step of a chunk: each sample that moved, and the side of the box each of its rows was on.
-type Sides = Vec<(usize, Vec<i8>)>;
+/// What the steps of all samples share.
+#[derive(Debug)]
+pub(super) struct Constants {
+    /// J, `[m, n]`.
+    pub(super) jacobian: Vec<f64>,
+    /// D, `[m, n]`.
+    pub(super) step: Vec<f64>,
+    /// T, `[m, m]`.
+    pub(super) response: Vec<f64>,
+}
 
 #[derive(Debug)]
 pub(super) struct Tape {
-    jacobian: Vec<f64>,
-    /// D, `[m, n]`.
-    step: Vec<f64>,
-    /// T, `[m, m]`.
-    response: Vec<f64>,
-    /// Samples of a chunk.
-    chunk: usize,
-    /// For every chunk and step, the side of the box each row of each moving sample was on.
+    constants: Constants,
+    /// For every chunk its steps.
     chunks: Vec<Vec<Sides>>,
 }
 
-/// `None` where (JJᵀ + λI) is singular: the general path reports it sample by sample.
+/// `None` where the matrix of a step is singular: the general path reports it sample by sample.
 pub(super) fn repair(
     problem: &DampedProblem<'_>,
-    jacobian: &[f64],
+    jacobian: Vec<f64>,
     start: &[f64],
     settings: &DampedSettings,
     record: Record,
 ) -> Option<Damped> {
-    let (n, m) = (problem.n, problem.rows());
-    let (step, response) = constants(jacobian, m, n, settings.damping)?;
-    // Stopping together needs all samples in one task.
-    let chunk = match settings.stopping {
-        Stopping::PerSample => CHUNK,
-        Stopping::WholeBatch => problem.batch.max(1),
-    };
-    let parts: Vec<Part> = start
-        .par_chunks(chunk * n)
+    let n = problem.n;
+    let constants = Constants::new(jacobian, n, settings.damping)?;
+    let mut chunks: Vec<Chunk<'_>> = start
+        .chunks(CHUNK * n)
         .enumerate()
         .map(|(index, start)| {
-            Part::run(
-                problem,
-                jacobian,
-                &step,
-                &response,
-                index * chunk,
-                start,
-                settings,
-                record,
-            )
+            Chunk::new(problem, &constants, settings, record, index * CHUNK, start)
         })
         .collect();
-    let (mut y, mut iterations, mut status, mut chunks) =
-        (Vec::with_capacity(start.len()), vec![], vec![], vec![]);
-    for part in parts {
-        y.extend(part.y);
-        iterations.extend(part.iterations);
-        status.extend(part.status);
-        chunks.push(part.sides);
+    match settings.stopping {
+        Stopping::PerSample => chunks.par_iter_mut().for_each(|chunk| {
+            for _ in 0..settings.max_iterations {
+                chunk.evaluate();
+                if chunk.is_finished() {
+                    break;
+                }
+                chunk.step();
+            }
+        }),
+        Stopping::WholeBatch => finish_together(&mut chunks, settings),
     }
-    let residual = residuals(problem, &y);
+    chunks.par_iter_mut().for_each(Chunk::settle);
+    let (mut y, mut iterations, mut status, mut residual, mut steps) = (
+        Vec::with_capacity(start.len()),
+        vec![],
+        vec![],
+        vec![],
+        vec![],
+    );
+    for chunk in chunks {
+        y.extend(chunk.y);
+        iterations.extend(chunk.iterations);
+        status.extend(chunk.status);
+        residual.extend(chunk.residual);
+        steps.push(chunk.steps);
+    }
     let tape = match record {
         Record::Nothing => super::Tape::None,
         Record::Steps => super::Tape::Constant(Tape {
-            jacobian: jacobian.to_vec(),
-            step,
-            response,
-            chunk,
-            chunks,
+            constants,
+            chunks: steps,
         }),
     };
     Some(Damped {
@@ -91,208 +95,86 @@ pub(super) fn repair(
     })
 }
 
-/// D and T. Solving in the smaller of the two spaces: JJᵀ + λI where m ≤ n or λ = 0.
-fn constants(jacobian: &[f64], m: usize, n: usize, damping: f64) -> Option<(Vec<f64>, Vec<f64>)> {
-    use faer::linalg::solvers::Solve;
-    let j = view(jacobian, m, n);
-    let rows_side = m <= n || damping == 0.0;
-    let gram = if rows_side {
-        j * j.transpose()
-    } else {
-        j.transpose() * j
+/// Stops all samples at once; one that fails leaves alone.
+fn finish_together(chunks: &mut [Chunk<'_>], settings: &DampedSettings) {
+    let is_small = |chunks: &mut [Chunk<'_>], work: fn(&mut Chunk<'_>) -> f64| {
+        let largest = chunks.par_iter_mut().map(work).reduce(|| 0.0, f64::max);
+        largest < settings.tolerance
     };
-    let mut gram = gram;
-    for i in 0..gram.nrows() {
-        gram[(i, i)] += damping;
-    }
-    let factor = gram.llt(faer::Side::Lower).ok()?;
-    // Positive pivots alone do not make a system well posed: a pivot at rounding level is a
-    // dependent row, whose step would be noise.
-    let lower = factor.L();
-    let smallest = (0..gram.nrows())
-        .map(|i| lower[(i, i)])
-        .fold(f64::INFINITY, f64::min);
-    let largest = (0..gram.nrows()).map(|i| gram[(i, i)]).fold(0.0, f64::max);
-    if smallest * smallest <= super::factor::SINGULAR * largest {
-        return None;
-    }
-    let step = if rows_side {
-        factor.solve(j)
-    } else {
-        factor.solve(j.transpose()).transpose().to_owned()
-    };
-    let response = &step * j.transpose();
-    let row_major = |matrix: &faer::Mat<f64>| -> Vec<f64> {
-        (0..matrix.nrows())
-            .flat_map(|i| (0..matrix.ncols()).map(move |k| (i, k)))
-            .map(|at| matrix[at])
-            .collect()
-    };
-    Some((row_major(&step), row_major(&response)))
-}
-
-/// A chunk of samples on their way.
-struct Part {
-    y: Vec<f64>,
-    iterations: Vec<usize>,
-    status: Vec<DampedStatus>,
-    sides: Vec<Sides>,
-}
-
-impl Part {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the constants of the batch and the place of the chunk in it"
-    )]
-    fn run(
-        problem: &DampedProblem<'_>,
-        jacobian: &[f64],
-        step: &[f64],
-        response: &[f64],
-        first: usize,
-        start: &[f64],
-        settings: &DampedSettings,
-        record: Record,
-    ) -> Self {
-        let (n, m) = (problem.n, problem.rows());
-        let count = start.len() / n;
-        let mut part = Self {
-            y: start.to_vec(),
-            iterations: vec![0; count],
-            status: vec![DampedStatus::MaxIterations; count],
-            sides: vec![],
+    for _ in 0..settings.max_iterations {
+        let ended = if is_small(chunks, |chunk| chunk.evaluate()) {
+            Some(DampedStatus::Residual)
+        } else if is_small(chunks, |chunk| chunk.step()) {
+            Some(DampedStatus::Step)
+        } else {
+            None
         };
-        let mut g = vec![0.0; count * m];
-        rows::affine_values(jacobian, m, n, start, &mut g);
-        let mut moving: Vec<usize> = (0..count).collect();
-        let (mut r, mut delta, mut change) = (
-            vec![0.0; count * m],
-            vec![0.0; count * n],
-            vec![0.0; count * m],
-        );
-        for iteration in 0..settings.max_iterations {
-            for (slot, &i) in moving.iter().enumerate() {
-                let (l, u) = (
-                    problem.lower.sample(first + i, m),
-                    problem.upper.sample(first + i, m),
-                );
-                for row in 0..m {
-                    r[slot * m + row] = rows::residual(g[i * m + row], l[row], u[row]);
-                }
-            }
-            let small = |values: &[f64]| max_abs(values) < settings.tolerance;
-            let together = settings.stopping == Stopping::WholeBatch;
-            if together && small(&r[..moving.len() * m]) {
-                moving
-                    .iter()
-                    .for_each(|&i| part.status[i] = DampedStatus::Residual);
-                break;
-            }
-            // Samples that are done leave; the others close ranks in `r`.
-            let mut kept = 0;
-            let mut still = Vec::with_capacity(moving.len());
-            for (slot, &i) in moving.iter().enumerate() {
-                let range = slot * m..(slot + 1) * m;
-                if !together && small(&r[range.clone()]) {
-                    part.status[i] = DampedStatus::Residual;
-                    continue;
-                }
-                if !max_abs(&r[range.clone()]).is_finite() {
-                    part.status[i] = DampedStatus::NonFinite;
-                    continue;
-                }
-                r.copy_within(range, kept * m);
-                kept += 1;
-                still.push(i);
-            }
-            moving = still;
-            if moving.is_empty() {
-                break;
-            }
-            let rows_now = moving.len();
-            multiply(
-                view_mut(&mut delta[..rows_now * n], rows_now, n),
-                1.0,
-                view(&r[..rows_now * m], rows_now, m),
-                view(step, m, n),
-            );
-            multiply(
-                view_mut(&mut change[..rows_now * m], rows_now, m),
-                1.0,
-                view(&r[..rows_now * m], rows_now, m),
-                view(response, m, m),
-            );
-            if record == Record::Steps {
-                let side = |slot: usize| {
-                    r[slot * m..(slot + 1) * m]
-                        .iter()
-                        .map(|v| i8::from(*v > 0.0) - i8::from(*v < 0.0))
-                        .collect()
-                };
-                part.sides.push(
-                    moving
-                        .iter()
-                        .enumerate()
-                        .map(|(slot, &i)| (i, side(slot)))
-                        .collect(),
-                );
-            }
-            for (slot, &i) in moving.iter().enumerate() {
-                for j in 0..n {
-                    part.y[i * n + j] -= delta[slot * n + j];
-                }
-                for row in 0..m {
-                    g[i * m + row] -= change[slot * m + row];
-                }
-                part.iterations[i] = iteration + 1;
-            }
-            if together {
-                if small(&delta[..rows_now * n]) {
-                    moving
-                        .iter()
-                        .for_each(|&i| part.status[i] = DampedStatus::Step);
-                    break;
-                }
-            } else {
-                let mut slot = 0;
-                moving.retain(|&i| {
-                    let done = small(&delta[slot * n..(slot + 1) * n]);
-                    slot += 1;
-                    if done {
-                        part.status[i] = DampedStatus::Step;
-                    }
-                    !done
-                });
-            }
+        if let Some(status) = ended {
+            chunks.iter_mut().for_each(|chunk| chunk.stop(status));
         }
-        part
+        if chunks.iter().all(Chunk::is_finished) {
+            return;
+        }
     }
+}
+
+impl Constants {
+    /// Solves in the smaller of the two spaces: JJᵀ + λI where m ≤ n.
+    fn new(jacobian: Vec<f64>, n: usize, damping: f64) -> Option<Self> {
+        use faer::linalg::solvers::Solve;
+        let m = jacobian.len() / n;
+        let j = view(&jacobian, m, n);
+        let rows_side = m <= n;
+        let mut gram = if rows_side {
+            j * j.transpose()
+        } else {
+            j.transpose() * j
+        };
+        let size = gram.nrows();
+        for i in 0..size {
+            gram[(i, i)] += damping;
+        }
+        let factor = gram.llt(faer::Side::Lower).ok()?;
+        let lower = factor.L();
+        // Positive pivots alone do not make a system well posed: the step of a dependent row would
+        // be noise.
+        if (0..size).any(|i| pivot_is_rounding(lower[(i, i)].powi(2), gram[(i, i)], size)) {
+            return None;
+        }
+        let step = if rows_side {
+            factor.solve(j)
+        } else {
+            factor.solve(j.transpose()).transpose().to_owned()
+        };
+        let response = &step * j.transpose();
+        Some(Self {
+            step: row_major(&step),
+            response: row_major(&response),
+            jacobian,
+        })
+    }
+}
+
+fn row_major(matrix: &faer::Mat<f64>) -> Vec<f64> {
+    (0..matrix.nrows())
+        .flat_map(|i| (0..matrix.ncols()).map(move |k| (i, k)))
+        .map(|at| matrix[at])
+        .collect()
 }
 
 impl Tape {
-    pub(super) fn vjp(
-        &self,
-        problem: &DampedProblem<'_>,
-        status: &[DampedStatus],
-        cotangent: &[f64],
-    ) -> DampedGradients {
+    pub(super) fn vjp(&self, problem: &DampedProblem<'_>, cotangent: &[f64]) -> DampedGradients {
         let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
         let mut gradients = DampedGradients {
             start: cotangent.to_vec(),
             lower: vec![0.0; batch * m],
             upper: vec![0.0; batch * m],
         };
-        for (i, status) in status.iter().enumerate() {
-            if !status.has_gradient() {
-                gradients.start[i * n..(i + 1) * n].fill(0.0);
-            }
-        }
-        let chunk = self.chunk;
         gradients
             .start
-            .par_chunks_mut(chunk * n)
-            .zip(gradients.lower.par_chunks_mut(chunk * m))
-            .zip(gradients.upper.par_chunks_mut(chunk * m))
+            .par_chunks_mut(CHUNK * n)
+            .zip(gradients.lower.par_chunks_mut(CHUNK * m))
+            .zip(gradients.upper.par_chunks_mut(CHUNK * m))
             .zip(&self.chunks)
             .for_each(|(((v, lower), upper), steps)| self.reverse(v, lower, upper, steps, n, m));
         gradients
@@ -307,13 +189,14 @@ impl Tape {
         n: usize,
         m: usize,
     ) {
+        let constants = &self.constants;
         let count = v.len() / n;
         let mut c = vec![0.0; count * m];
         multiply(
             view_mut(&mut c, count, m),
             1.0,
             view(v, count, n),
-            view(&self.step, m, n).transpose(),
+            view(&constants.step, m, n).transpose(),
         );
         let (mut g, mut change, mut sum) = (
             vec![0.0; count * m],
@@ -321,7 +204,7 @@ impl Tape {
             vec![0.0; count * m],
         );
         for step in steps.iter().rev() {
-            for (slot, (i, sides)) in step.iter().enumerate() {
+            for (slot, (&i, sides)) in step.iter(m).enumerate() {
                 for (row, &side) in sides.iter().enumerate() {
                     let value = if side == 0 { 0.0 } else { -c[i * m + row] };
                     g[slot * m + row] = value;
@@ -333,14 +216,14 @@ impl Tape {
                     }
                 }
             }
-            let rows_now = step.len();
+            let rows_now = step.count();
             multiply(
                 view_mut(&mut change[..rows_now * m], rows_now, m),
                 1.0,
                 view(&g[..rows_now * m], rows_now, m),
-                view(&self.response, m, m).transpose(),
+                view(&constants.response, m, m).transpose(),
             );
-            for (slot, (i, _)) in step.iter().enumerate() {
+            for (slot, (&i, _)) in step.iter(m).enumerate() {
                 for row in 0..m {
                     c[i * m + row] += change[slot * m + row];
                 }
@@ -350,7 +233,7 @@ impl Tape {
             view_mut(v, count, n),
             1.0,
             view(&sum, count, m),
-            view(&self.jacobian, m, n),
+            view(&constants.jacobian, m, n),
         );
     }
 }

@@ -1,21 +1,15 @@
 //! The factored matrix of one damped step, JJᵀ + λI or JᵀJ + λI, with the rows that never change
 //! factored once for the batch.
-//!
-//! Factors are upper triangular and row-major: K = UᵀU. Both triangular solves then run along
-//! contiguous rows.
 
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, Par};
 
+use super::cholesky::{
+    Scratch, cholesky, gram_of_rows, read_diagonal, solve_transposed, solve_upper, whiten,
+};
 use super::rows;
 use super::{DampedProblem, RowPolicy};
-use crate::dense::{add_multiply, axpy, dot, multiply, view, view_mut};
-
-/// A pivot below this share of the largest diagonal entry is rounding, not information: 100 units
-/// of relative rounding for matrices of the sizes met here.
-pub(super) const SINGULAR: f64 = 1e-14;
+use crate::dense::{add_multiply, axpy, dot, max_abs, multiply, view, view_mut};
 
 /// Rows that are in J at every step of every sample, with the same coefficients.
 #[derive(Debug)]
@@ -24,16 +18,18 @@ pub(super) struct Fixed {
     pub(super) rows: Vec<usize>,
     /// The coefficients F, `[f, n]`.
     pub(super) jacobian: Vec<f64>,
-    /// U of FFᵀ + λI, `[f, f]`.
+    /// U of FFᵀ + λI, `[f, f]`; empty where f > n, whose steps are all solved among the variables.
     upper: Vec<f64>,
     /// E = U⁻ᵀF, `[f, n]`: Jᵀ's products with it are the off-diagonal block of larger factors.
+    /// Empty where U is.
     whitened: Vec<f64>,
     /// FᵀF + λI, `[n, n]`, for steps that are solved among the variables.
     gram: Vec<f64>,
 }
 
 impl Fixed {
-    /// `None` where no row is fixed, or the fixed ones are dependent and λ = 0.
+    /// `None` where no row is fixed, or the fixed ones are dependent and λ = 0. Rows of zeros are
+    /// not fixed: whether they take part depends on their residual.
     pub(super) fn new(
         problem: &DampedProblem<'_>,
         policy: RowPolicy,
@@ -45,9 +41,11 @@ impl Fixed {
         for block in &problem.blocks {
             if block.is_constant() {
                 for row in 0..block.rows {
-                    if policy == RowPolicy::All || problem.equality[at + row] {
+                    let coefficients = &block.linear.data()[row * n..(row + 1) * n];
+                    let always = policy == RowPolicy::All || problem.equality[at + row];
+                    if always && max_abs(coefficients) > 0.0 {
                         fixed_rows.push(at + row);
-                        jacobian.extend_from_slice(&block.linear.data()[row * n..(row + 1) * n]);
+                        jacobian.extend_from_slice(coefficients);
                     }
                 }
             }
@@ -57,25 +55,17 @@ impl Fixed {
         if f == 0 {
             return None;
         }
-        let mut upper = vec![0.0; f * f];
-        gram_of_rows(&jacobian, f, n, damping, &mut upper);
-        if !cholesky(&mut upper, f, scratch) {
-            return None;
-        }
-        let mut whitened = jacobian.clone();
-        // Column by column of F this is a triangular solve; row by row it runs along memory.
-        for i in 0..f {
-            let (head, tail) = whitened.split_at_mut((i + 1) * n);
-            let row = &mut head[i * n..];
-            row.iter_mut().for_each(|v| *v /= upper[i * f + i]);
-            for k in i + 1..f {
-                axpy(
-                    -upper[i * f + k],
-                    row,
-                    &mut tail[(k - i - 1) * n..(k - i) * n],
-                );
+        let (upper, whitened) = if f <= n {
+            let mut upper = vec![0.0; f * f];
+            gram_of_rows(&jacobian, f, n, damping, &mut upper, &mut scratch.diagonal);
+            if !cholesky(&mut upper, f, f, scratch) {
+                return None;
             }
-        }
+            let whitened = whiten(&upper, &jacobian, f, n);
+            (upper, whitened)
+        } else {
+            (vec![], vec![])
+        };
         let mut gram = vec![0.0; n * n];
         multiply(
             view_mut(&mut gram, n, n),
@@ -98,108 +88,123 @@ impl Fixed {
     }
 }
 
-/// What one thread needs to factor.
-pub(super) struct Scratch {
-    memory: MemBuffer,
-    /// Coefficients of the moving rows, `[q, n]`.
-    pub(super) moving: Vec<f64>,
-}
-
-impl Scratch {
-    pub(super) fn new(rows: usize, n: usize) -> Self {
-        let size = rows.max(n).max(1);
-        Self {
-            memory: MemBuffer::new(cholesky_in_place_scratch::<f64>(
-                size,
-                Par::Seq,
-                Default::default(),
-            )),
-            moving: vec![0.0; rows * n],
-        }
-    }
+/// Which matrix a step is solved with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// JJᵀ + λI over the rows, where they are not more than the variables.
+    #[default]
+    Rows,
+    /// JᵀJ + λI over the variables.
+    Variables,
 }
 
 /// The factor of one step.
-#[derive(Debug)]
-pub(super) enum Factor {
-    /// JJᵀ + λI over the rows: the fixed ones' factor, then these.
-    Rows {
-        /// The moving rows' products with E, `[q, f]`.
-        coupling: Vec<f64>,
-        /// U of the Schur complement, `[q, q]`.
-        schur: Vec<f64>,
-    },
-    /// U of JᵀJ + λI over the variables, `[n, n]`.
-    Variables(Vec<f64>),
+#[derive(Debug, Default)]
+pub(super) struct Factor {
+    pub(super) form: Form,
+    /// Over the rows: the moving rows' products with E, `[q, f]`.
+    coupling: Vec<f64>,
+    /// U, over the rows of the Schur complement of the moving ones, `[q, q]`; over the variables
+    /// of the whole matrix, `[n, n]`.
+    upper: Vec<f64>,
 }
 
 impl Factor {
     /// Factors the step's matrix for `q` moving rows, whose coefficients are in
-    /// `scratch.moving`. `None` where it is singular or not finite.
-    pub(super) fn new(
+    /// `scratch.moving`, in the memory of the factor before. False where it is singular or not
+    /// finite.
+    pub(super) fn refactor(
+        &mut self,
         fixed: Option<&Fixed>,
         q: usize,
         n: usize,
         damping: f64,
         scratch: &mut Scratch,
-    ) -> Option<Self> {
+    ) -> bool {
         let f = fixed.map_or(0, Fixed::count);
         let moving = std::mem::take(&mut scratch.moving);
         let jacobian = &moving[..q * n];
-        let factor = if f + q <= n || damping == 0.0 {
-            let mut coupling = vec![0.0; q * f];
-            let mut schur = vec![0.0; q * q];
-            gram_of_rows(jacobian, q, n, damping, &mut schur);
-            if let Some(fixed) = fixed {
-                multiply(
-                    view_mut(&mut coupling, q, f),
-                    1.0,
-                    view(jacobian, q, n),
-                    view(&fixed.whitened, f, n).transpose(),
-                );
-                let coupling = view(&coupling, q, f);
-                triangular_matmul(
-                    MatMut::from_column_major_slice_mut(&mut schur, q, q),
-                    BlockStructure::TriangularLower,
-                    Accum::Add,
-                    coupling,
-                    BlockStructure::Rectangular,
-                    coupling.transpose(),
-                    BlockStructure::Rectangular,
-                    -1.0,
-                    Par::Seq,
-                );
-            }
-            cholesky(&mut schur, q, scratch).then_some(Self::Rows { coupling, schur })
+        let factored = if f + q <= n {
+            self.form = Form::Rows;
+            self.load_rows(fixed, jacobian, q, n, damping, &mut scratch.diagonal);
+            cholesky(&mut self.upper, q, f + q, scratch)
         } else {
-            let mut gram = match fixed {
-                Some(fixed) => fixed.gram.clone(),
-                None => {
-                    let mut gram = vec![0.0; n * n];
-                    (0..n).for_each(|j| gram[j * n + j] = damping);
-                    gram
-                }
-            };
-            add_multiply(
-                view_mut(&mut gram, n, n),
-                1.0,
-                view(jacobian, q, n).transpose(),
-                view(jacobian, q, n),
-            );
-            cholesky(&mut gram, n, scratch).then_some(Self::Variables(gram))
+            self.form = Form::Variables;
+            self.load_variables(fixed, jacobian, q, n, damping, &mut scratch.diagonal);
+            cholesky(&mut self.upper, n, n, scratch)
         };
         scratch.moving = moving;
-        factor
+        factored
+    }
+
+    /// The Schur complement of the moving rows. `diagonal` is that of JJᵀ + λI: what the
+    /// complement's own has lost already tells of rows that depend on the fixed ones.
+    fn load_rows(
+        &mut self,
+        fixed: Option<&Fixed>,
+        jacobian: &[f64],
+        q: usize,
+        n: usize,
+        damping: f64,
+        diagonal: &mut Vec<f64>,
+    ) {
+        let f = fixed.map_or(0, Fixed::count);
+        zeros(&mut self.coupling, q * f);
+        zeros(&mut self.upper, q * q);
+        gram_of_rows(jacobian, q, n, damping, &mut self.upper, diagonal);
+        let Some(fixed) = fixed.filter(|_| q > 0) else {
+            return;
+        };
+        multiply(
+            view_mut(&mut self.coupling, q, f),
+            1.0,
+            view(jacobian, q, n),
+            view(&fixed.whitened, f, n).transpose(),
+        );
+        let coupling = view(&self.coupling, q, f);
+        triangular_matmul(
+            MatMut::from_column_major_slice_mut(&mut self.upper, q, q),
+            BlockStructure::TriangularLower,
+            Accum::Add,
+            coupling,
+            BlockStructure::Rectangular,
+            coupling.transpose(),
+            BlockStructure::Rectangular,
+            -1.0,
+            Par::Seq,
+        );
+    }
+
+    fn load_variables(
+        &mut self,
+        fixed: Option<&Fixed>,
+        jacobian: &[f64],
+        q: usize,
+        n: usize,
+        damping: f64,
+        diagonal: &mut Vec<f64>,
+    ) {
+        self.coupling.clear();
+        match fixed {
+            Some(fixed) => self.upper.clone_from(&fixed.gram),
+            None => {
+                zeros(&mut self.upper, n * n);
+                (0..n).for_each(|j| self.upper[j * n + j] = damping);
+            }
+        }
+        add_multiply(
+            view_mut(&mut self.upper, n, n),
+            1.0,
+            view(jacobian, q, n).transpose(),
+            view(jacobian, q, n),
+        );
+        read_diagonal(&self.upper, n, diagonal);
     }
 
     /// (JJᵀ + λI)⁻¹ in place, for a vector over the fixed rows, then the moving ones.
-    pub(super) fn solve_rows(
-        coupling: &[f64],
-        schur: &[f64],
-        fixed: Option<&Fixed>,
-        x: &mut [f64],
-    ) {
+    pub(super) fn solve_rows(&self, fixed: Option<&Fixed>, x: &mut [f64]) {
         let f = fixed.map_or(0, Fixed::count);
+        let (coupling, schur) = (&self.coupling, &self.upper);
         let (head, tail) = x.split_at_mut(f);
         let q = tail.len();
         if let Some(fixed) = fixed {
@@ -219,11 +224,16 @@ impl Factor {
     }
 
     /// (JᵀJ + λI)⁻¹ in place.
-    pub(super) fn solve_variables(upper: &[f64], x: &mut [f64]) {
+    pub(super) fn solve_variables(&self, x: &mut [f64]) {
         let n = x.len();
-        solve_transposed(upper, n, x);
-        solve_upper(upper, n, x);
+        solve_transposed(&self.upper, n, x);
+        solve_upper(&self.upper, n, x);
     }
+}
+
+fn zeros(values: &mut Vec<f64>, count: usize) {
+    values.clear();
+    values.resize(count, 0.0);
 }
 
 /// Loads the coefficients of the moving rows at y.
@@ -243,58 +253,5 @@ pub(super) fn load_moving(
             y,
             &mut out[slot * n..(slot + 1) * n],
         );
-    }
-}
-
-/// The lower triangle, column-major, of JJᵀ + λI for `count` rows.
-fn gram_of_rows(jacobian: &[f64], count: usize, n: usize, damping: f64, gram: &mut [f64]) {
-    let j = view(jacobian, count, n);
-    triangular_matmul(
-        MatMut::from_column_major_slice_mut(gram, count, count),
-        BlockStructure::TriangularLower,
-        Accum::Replace,
-        j,
-        BlockStructure::Rectangular,
-        j.transpose(),
-        BlockStructure::Rectangular,
-        1.0,
-        Par::Seq,
-    );
-    (0..count).for_each(|i| gram[i * count + i] += damping);
-}
-
-/// Factors the lower triangle, column-major, in place; read by rows it is U. False where the
-/// matrix is not positive definite to working precision.
-fn cholesky(matrix: &mut [f64], size: usize, scratch: &mut Scratch) -> bool {
-    if size == 0 {
-        return true;
-    }
-    let largest = (0..size).map(|i| matrix[i * size + i]).fold(0.0, f64::max);
-    let factored = cholesky_in_place(
-        MatMut::from_column_major_slice_mut(matrix, size, size),
-        Default::default(),
-        Par::Seq,
-        MemStack::new(&mut scratch.memory),
-        Default::default(),
-    );
-    // The comparison also fails for NaN.
-    factored.is_ok() && (0..size).all(|i| matrix[i * size + i].powi(2) > SINGULAR * largest)
-}
-
-/// x ← U⁻ᵀx.
-fn solve_transposed(upper: &[f64], size: usize, x: &mut [f64]) {
-    for i in 0..size {
-        let (head, tail) = x.split_at_mut(i + 1);
-        head[i] /= upper[i * size + i];
-        axpy(-head[i], &upper[i * size + i + 1..(i + 1) * size], tail);
-    }
-}
-
-/// x ← U⁻¹x.
-fn solve_upper(upper: &[f64], size: usize, x: &mut [f64]) {
-    for i in (0..size).rev() {
-        let (head, tail) = x.split_at_mut(i + 1);
-        head[i] =
-            (head[i] - dot(&upper[i * size + i + 1..(i + 1) * size], tail)) / upper[i * size + i];
     }
 }

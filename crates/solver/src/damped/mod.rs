@@ -9,25 +9,33 @@
 //! ```
 //!
 //! until max|r_k| or max|Δ_k| falls below a tolerance (Chu, Boukas & Udell, arXiv 2602.09317,
-//! the repair layer of SnareNet; the same step as HardNet++, arXiv 2604.19669). The gradient is
-//! that of the steps taken, in reverse, with the factors of the forward pass.
+//! the repair layer of SnareNet; the same step as HardNet++, arXiv 2604.19669). At λ = 0 the step is
+//! the shortest solution of JΔ = r, or the least-squares one where J has more rows than columns.
+//! The gradient is that of the steps taken, in reverse, with the factors of the forward pass.
+//!
+//! A step that cannot be computed ends its sample at the iterate before it, and one that leads to
+//! numbers that are not finite is taken back. Neither counts, and the gradient is that of the
+//! steps before.
 //!
 //! Cost: where every row is affine and shared, a step of the whole batch is two matrix products
 //! with constant matrices (`constant`). Otherwise a sample's step (`sample`) factors only the
 //! rows that change, q of them: about 4·q·n·(f + q) floating-point operations with f rows fixed.
 
 mod adjoint;
+mod cholesky;
+mod chunk;
 mod constant;
 mod factor;
 mod rows;
 mod sample;
+mod step;
 #[cfg(test)]
 mod tests;
-
-use rayon::prelude::*;
+mod validate;
 
 use crate::batch::Values;
 use crate::error::Error;
+pub use cholesky::pivot_is_rounding;
 pub use rows::{RowCurvature, Rows};
 
 /// The rows and their box.
@@ -73,11 +81,12 @@ pub enum Stopping {
 /// How to repair.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DampedSettings {
-    /// λ ≥ 0; 0 gives least-norm steps.
+    /// λ ≥ 0; 0 gives the shortest step, or the least-squares one where J has more rows than
+    /// columns.
     pub damping: f64,
     /// Absolute bound on max|r| and max|Δ|.
     pub tolerance: f64,
-    /// Steps at most.
+    /// Steps at most, at least 1.
     pub max_iterations: usize,
     /// Which rows enter J.
     pub rows: RowPolicy,
@@ -94,9 +103,10 @@ pub enum DampedStatus {
     Step,
     /// The iterations ran out.
     MaxIterations,
-    /// The step's matrix was not positive definite; y is the last iterate.
+    /// The step's matrix was not positive definite to working precision, or its step overflowed;
+    /// y is the iterate before it.
     Singular,
-    /// A number overflowed; y is the last finite iterate.
+    /// r or J was not finite; y is the last iterate where they were, or the start.
     NonFinite,
 }
 
@@ -114,11 +124,12 @@ pub enum Record {
 pub struct Damped {
     /// Repaired points, `[batch, n]`.
     pub y: Vec<f64>,
-    /// Steps taken by each sample.
+    /// Steps taken by each sample; one that failed or was taken back is not counted.
     pub iterations: Vec<usize>,
     /// How each sample ended.
     pub status: Vec<DampedStatus>,
-    /// max|g(y) − clip(g(y), l, u)| of each sample at the returned point.
+    /// max|g(y) − clip(g(y), l, u)| of each sample at the returned point; NaN where that is not
+    /// finite.
     pub residual: Vec<f64>,
     tape: Tape,
 }
@@ -128,7 +139,7 @@ enum Tape {
     None,
     Unmoved,
     Constant(constant::Tape),
-    Samples(Vec<sample::Tape>, Option<factor::Fixed>),
+    Samples(Vec<step::Tape>, Option<factor::Fixed>),
 }
 
 /// Gradients of the steps taken.
@@ -147,91 +158,14 @@ impl DampedProblem<'_> {
     pub fn rows(&self) -> usize {
         self.blocks.iter().map(|block| block.rows).sum()
     }
-
-    fn validate(&self, start: &[f64]) -> Result<(), Error> {
-        let m = self.rows();
-        let check = |argument, got: usize, expected: usize, layout| {
-            if got == expected {
-                Ok(())
-            } else {
-                Err(Error::Shape {
-                    argument,
-                    got,
-                    expected,
-                    layout,
-                })
-            }
-        };
-        if self.n == 0 {
-            return Err(Error::Shape {
-                argument: "n",
-                got: 0,
-                expected: 1,
-                layout: "at least one variable",
-            });
-        }
-        check("start", start.len(), self.batch * self.n, "[batch, n]")?;
-        check(
-            "lower",
-            self.lower.data().len(),
-            self.lower.expected(self.batch, m),
-            "[m] or [batch, m]",
-        )?;
-        check(
-            "upper",
-            self.upper.data().len(),
-            self.upper.expected(self.batch, m),
-            "[m] or [batch, m]",
-        )?;
-        check("equality", self.equality.len(), m, "[m]")?;
-        for block in &self.blocks {
-            block.validate(self.batch, self.n)?;
-        }
-        finite("start", start, self.n)
-    }
-}
-
-fn finite(argument: &'static str, values: &[f64], len: usize) -> Result<(), Error> {
-    match values.iter().position(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(Error::NotFinite {
-            argument,
-            sample: Some(at / len.max(1)),
-            entry: at % len.max(1),
-            value: values[at],
-        }),
-    }
-}
-
-impl DampedSettings {
-    /// Checks every field's range.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] naming the first field out of range.
-    pub fn validate(&self) -> Result<(), Error> {
-        if !(self.damping >= 0.0 && self.damping.is_finite()) {
-            return Err(Error::Setting {
-                setting: "damping",
-                value: self.damping,
-                must: "finite and at least 0",
-            });
-        }
-        if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
-            return Err(Error::Setting {
-                setting: "tolerance",
-                value: self.tolerance,
-                must: "finite and at least 0",
-            });
-        }
-        Ok(())
-    }
 }
 
 /// Repairs every sample of `start`, `[batch, n]`.
 ///
 /// # Errors
-/// If shapes disagree, a number of `start` is not finite, or a setting is out of range. What
-/// happens to one sample is its status, never an error.
+/// If shapes disagree, a number is not finite, a bound is NaN, infinite on the wrong side or
+/// crossed, a matrix is not symmetric, or a setting is out of range. What happens to one sample is
+/// its status, never an error.
 pub fn repair(
     problem: &DampedProblem<'_>,
     start: &[f64],
@@ -252,7 +186,7 @@ pub fn repair(
     }
     if settings.rows == RowPolicy::All
         && let Some(jacobian) = rows::constant_jacobian(problem)
-        && let Some(damped) = constant::repair(problem, &jacobian, start, settings, record)
+        && let Some(damped) = constant::repair(problem, jacobian, start, settings, record)
     {
         return Ok(damped);
     }
@@ -261,8 +195,8 @@ pub fn repair(
 
 impl Damped {
     /// The vector-Jacobian product of the steps taken: `cotangent` is ∂L/∂y, `[batch, n]`, and
-    /// `problem` the one that was repaired. Samples that ended [`DampedStatus::Singular`] or
-    /// [`DampedStatus::NonFinite`] contribute zeros.
+    /// `problem` the one that was repaired. For a sample whose steps broke down it is that of the
+    /// steps before.
     ///
     /// # Panics
     /// If the steps were not recorded, or `cotangent` has another length than y.
@@ -274,40 +208,8 @@ impl Damped {
                 start: cotangent.to_vec(),
                 ..Default::default()
             },
-            Tape::Constant(tape) => tape.vjp(problem, &self.status, cotangent),
-            Tape::Samples(tapes, fixed) => {
-                adjoint::vjp(problem, tapes, fixed.as_ref(), &self.status, cotangent)
-            }
+            Tape::Constant(tape) => tape.vjp(problem, cotangent),
+            Tape::Samples(tapes, fixed) => adjoint::vjp(problem, tapes, fixed.as_ref(), cotangent),
         }
     }
-}
-
-impl DampedStatus {
-    /// Whether the gradient of this sample means something.
-    pub fn has_gradient(self) -> bool {
-        !matches!(self, Self::Singular | Self::NonFinite)
-    }
-}
-
-/// max|g − clip(g, l, u)| of every sample at `y`.
-fn residuals(problem: &DampedProblem<'_>, y: &[f64]) -> Vec<f64> {
-    let (n, m) = (problem.n, problem.rows());
-    (0..problem.batch)
-        .into_par_iter()
-        .map_init(
-            || (vec![0.0; m], vec![0.0; n]),
-            |(g, scratch), i| {
-                rows::values(problem, i, &y[i * n..(i + 1) * n], g, scratch);
-                let (l, u) = (problem.lower.sample(i, m), problem.upper.sample(i, m));
-                let mut worst = 0.0;
-                for row in 0..m {
-                    let r = rows::residual(g[row], l[row], u[row]).abs();
-                    if r > worst || r.is_nan() {
-                        worst = r;
-                    }
-                }
-                worst
-            },
-        )
-        .collect()
 }

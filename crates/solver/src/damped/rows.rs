@@ -1,9 +1,8 @@
 //! Values and Jacobian rows of blocks of affine and quadratic functions.
 
-use super::{DampedProblem, finite};
+use super::DampedProblem;
 use crate::batch::Values;
-use crate::dense::{dot, view, view_mut};
-use crate::error::Error;
+use crate::dense::{dot, max_abs, view, view_mut};
 
 /// A block of rows g_i(y) = yᵀH_i y + a_iᵀy.
 #[derive(Clone, Copy, Debug)]
@@ -28,30 +27,14 @@ pub enum RowCurvature<'a> {
 }
 
 impl Rows<'_> {
-    pub(super) fn validate(&self, batch: usize, n: usize) -> Result<(), Error> {
-        let check = |argument, values: &Values<'_>, len: usize, layout| {
-            let (got, expected) = (values.data().len(), values.expected(batch, len));
-            if got != expected {
-                return Err(Error::Shape {
-                    argument,
-                    got,
-                    expected,
-                    layout,
-                });
-            }
-            finite(argument, values.data(), len)
-        };
-        check("linear", &self.linear, self.rows * n, "[rows, n]")?;
-        match &self.curvature {
-            RowCurvature::None => Ok(()),
-            RowCurvature::Diagonal(h) => check("curvature", h, self.rows * n, "[rows, n]"),
-            RowCurvature::Dense(h) => check("curvature", h, self.rows * n * n, "[rows, n, n]"),
-        }
+    /// Whether a sample's Jacobian is the same wherever its variables are.
+    pub(super) fn is_affine(&self) -> bool {
+        matches!(self.curvature, RowCurvature::None)
     }
 
     /// Whether every sample has the same constant Jacobian.
     pub(super) fn is_constant(&self) -> bool {
-        self.rows == 0 || (matches!(self.curvature, RowCurvature::None) && self.linear.is_shared())
+        self.rows == 0 || (self.is_affine() && self.linear.is_shared())
     }
 
     /// `out = H_row y` of one row; returns false where H is zero.
@@ -132,6 +115,26 @@ pub(super) fn values(
             at += 1;
         }
     }
+}
+
+/// r(y) of one sample, `[m]`; returns its largest magnitude, NaN if one is. `scratch` is `[n]`.
+pub(super) fn residuals(
+    problem: &DampedProblem<'_>,
+    sample: usize,
+    y: &[f64],
+    r: &mut [f64],
+    scratch: &mut [f64],
+) -> f64 {
+    let m = r.len();
+    values(problem, sample, y, r, scratch);
+    let (l, u) = (
+        problem.lower.sample(sample, m),
+        problem.upper.sample(sample, m),
+    );
+    for row in 0..m {
+        r[row] = residual(r[row], l[row], u[row]);
+    }
+    max_abs(r)
 }
 
 /// Row `row` of the Jacobian at y, `[n]`.

@@ -1,46 +1,41 @@
-//! The repair sample by sample, for rows whose Jacobian changes.
+//! The repair sample by sample, for rows whose Jacobian changes or is each sample's own.
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::factor::{Factor, Fixed, Scratch, load_moving};
-use super::rows::{residual, values};
-use super::{
-    Damped, DampedProblem, DampedSettings, DampedStatus, Record, RowPolicy, Stopping, residuals,
-};
-use crate::dense::{axpy, dot, max_abs, vectorised};
-
-/// What the reverse pass needs of one step.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub(super) y: Vec<f64>,
-    pub(super) delta: Vec<f64>,
-    pub(super) moving: Vec<u32>,
-    /// Side of the box of every fixed, then every moving row.
-    pub(super) sides: Vec<i8>,
-    pub(super) factor: Factor,
-    /// Over the rows μ = (JJᵀ + λI)⁻¹r; over the variables what the step leaves, r − JΔ.
-    pub(super) multipliers: Vec<f64>,
-}
-
-/// All steps of one sample.
-pub(super) type Tape = Vec<Step>;
+use super::cholesky::Scratch;
+use super::factor::Fixed;
+use super::rows::residuals;
+use super::step::{Factored, Tape};
+use super::{Damped, DampedProblem, DampedSettings, DampedStatus, Record, Stopping};
+use crate::dense::vectorised;
 
 /// One sample on its way.
-struct Run {
-    sample: usize,
-    y: Vec<f64>,
-    r: Vec<f64>,
-    iterations: usize,
-    status: DampedStatus,
-    tape: Tape,
+pub(super) struct Run {
+    pub(super) sample: usize,
+    pub(super) y: Vec<f64>,
+    /// The variables before the last step.
+    pub(super) before: Vec<f64>,
+    pub(super) r: Vec<f64>,
+    /// max|r|.
+    pub(super) residual: f64,
+    pub(super) iterations: usize,
+    pub(super) status: DampedStatus,
+    pub(super) factored: Arc<Factored>,
+    /// Whether `factored` is this sample's own.
+    pub(super) is_factored: bool,
+    pub(super) tape: Tape,
 }
 
 /// One thread's memory.
-struct Workspace {
-    scratch: Scratch,
-    n: Vec<f64>,
-    right: Vec<f64>,
-    delta: Vec<f64>,
+pub(super) struct Workspace {
+    pub(super) scratch: Scratch,
+    pub(super) n: Vec<f64>,
+    pub(super) moving: Vec<u32>,
+    pub(super) right: Vec<f64>,
+    pub(super) delta: Vec<f64>,
+    pub(super) factored: Arc<Factored>,
 }
 
 impl Workspace {
@@ -49,19 +44,23 @@ impl Workspace {
         Self {
             scratch: Scratch::new(m, n),
             n: vec![0.0; n],
+            moving: Vec::with_capacity(m),
             right: Vec::with_capacity(m),
             delta: vec![0.0; n],
+            factored: Arc::default(),
         }
     }
 }
 
-struct Context<'a> {
-    problem: &'a DampedProblem<'a>,
-    fixed: Option<&'a Fixed>,
+pub(super) struct Context<'a> {
+    pub(super) problem: &'a DampedProblem<'a>,
+    pub(super) fixed: Option<&'a Fixed>,
     /// Rows that are not fixed.
-    others: Vec<u32>,
-    settings: &'a DampedSettings,
-    record: Record,
+    pub(super) others: Vec<u32>,
+    /// For every row whether it has curvature.
+    pub(super) curved: Vec<bool>,
+    pub(super) settings: &'a DampedSettings,
+    pub(super) record: Record,
 }
 
 pub(super) fn repair(
@@ -82,14 +81,18 @@ pub(super) fn repair(
             .as_ref()
             .is_some_and(|fixed| fixed.rows.binary_search(row).is_ok())
     };
-    let others = (0..m)
-        .filter(|row| !is_fixed(row))
-        .map(|row| row as u32)
-        .collect();
+    let curved = problem
+        .blocks
+        .iter()
+        .flat_map(|block| std::iter::repeat_n(!block.is_affine(), block.rows));
     let context = Context {
         problem,
         fixed: fixed.as_ref(),
-        others,
+        others: (0..m)
+            .filter(|row| !is_fixed(row))
+            .map(|row| row as u32)
+            .collect(),
+        curved: curved.collect(),
         settings,
         record,
     };
@@ -99,9 +102,13 @@ pub(super) fn repair(
         .map(|(sample, y)| Run {
             sample,
             y: y.to_vec(),
+            before: y.to_vec(),
             r: vec![0.0; m],
+            residual: f64::NAN,
             iterations: 0,
             status: DampedStatus::MaxIterations,
+            factored: Arc::default(),
+            is_factored: false,
             tape: vec![],
         })
         .collect();
@@ -112,15 +119,20 @@ pub(super) fn repair(
         ),
         Stopping::WholeBatch => context.finish_together(&mut runs),
     }
-    let (mut y, mut iterations, mut status, mut tapes) =
-        (Vec::with_capacity(start.len()), vec![], vec![], vec![]);
+    let (mut y, mut iterations, mut status, mut residual, mut tapes) = (
+        Vec::with_capacity(start.len()),
+        vec![],
+        vec![],
+        vec![],
+        vec![],
+    );
     for run in runs {
         y.extend(run.y);
         iterations.push(run.iterations);
         status.push(run.status);
+        residual.push(run.residual);
         tapes.push(run.tape);
     }
-    let residual = residuals(problem, &y);
     let tape = match record {
         Record::Nothing => super::Tape::None,
         Record::Steps => super::Tape::Samples(tapes, fixed),
@@ -136,193 +148,113 @@ pub(super) fn repair(
 
 impl Context<'_> {
     fn finish(&self, run: &mut Run, workspace: &mut Workspace) {
+        // The memory of the sample before.
+        std::mem::swap(&mut run.factored, &mut workspace.factored);
+        self.iterate(run, workspace);
+        std::mem::swap(&mut run.factored, &mut workspace.factored);
+    }
+
+    fn iterate(&self, run: &mut Run, workspace: &mut Workspace) {
         for _ in 0..self.settings.max_iterations {
-            let worst = self.evaluate(run, workspace);
+            let Some(worst) = self.evaluate(run, workspace) else {
+                return;
+            };
             if worst < self.settings.tolerance {
                 run.status = DampedStatus::Residual;
                 return;
             }
-            match self.step(run, workspace) {
-                Err(status) => {
-                    run.status = status;
-                    return;
-                }
-                Ok(length) if length < self.settings.tolerance => {
-                    run.status = DampedStatus::Step;
-                    return;
-                }
-                Ok(_) => {}
+            let Some(length) = self.step(run, workspace) else {
+                return;
+            };
+            if length < self.settings.tolerance {
+                run.status = DampedStatus::Step;
+                break;
             }
         }
+        self.settle(run, workspace);
     }
 
     /// Stops all samples at once; one that fails leaves alone.
     fn finish_together(&self, runs: &mut [Run]) {
         let mut running: Vec<&mut Run> = runs.iter_mut().collect();
-        // Zero is neutral for maxima of magnitudes; a NaN stays with the sample that has it.
-        let largest = |values: Vec<f64>| values.into_iter().fold(0.0, f64::max);
+        let stop = |running: &mut Vec<&mut Run>, status| {
+            running.iter_mut().for_each(|run| run.status = status);
+        };
         for _ in 0..self.settings.max_iterations {
-            let evaluated = running.par_iter_mut().map_init(
-                || Workspace::new(self.problem),
-                |workspace, run| self.evaluate(run, workspace),
-            );
-            if largest(evaluated.collect()) < self.settings.tolerance {
-                running
-                    .iter_mut()
-                    .for_each(|run| run.status = DampedStatus::Residual);
-                return;
+            let worst = self.each(&mut running, |run, workspace| self.evaluate(run, workspace));
+            if worst < self.settings.tolerance {
+                return stop(&mut running, DampedStatus::Residual);
             }
-            let steps: Vec<_> = running
-                .par_iter_mut()
-                .map_init(
-                    || Workspace::new(self.problem),
-                    |workspace, run| vectorised(|| self.step(run, workspace)),
-                )
-                .collect();
-            let mut outcome = steps.iter();
-            running.retain_mut(|run| match outcome.next().expect("one outcome a run") {
-                Ok(_) => true,
-                Err(status) => {
-                    run.status = *status;
-                    false
-                }
-            });
-            if running.is_empty() {
-                return;
-            }
-            if largest(steps.into_iter().flatten().collect()) < self.settings.tolerance {
-                running
-                    .iter_mut()
-                    .for_each(|run| run.status = DampedStatus::Step);
-                return;
+            let length = self.each(&mut running, |run, workspace| self.step(run, workspace));
+            if length < self.settings.tolerance {
+                stop(&mut running, DampedStatus::Step);
+                break;
             }
         }
+        self.each(&mut running, |run, workspace| self.settle(run, workspace));
     }
 
-    /// r at the current iterate; returns its largest entry, NaN if there is one.
-    fn evaluate(&self, run: &mut Run, workspace: &mut Workspace) -> f64 {
-        let m = run.r.len();
-        values(
+    /// Does `work` for every sample, and drops those for which it gives nothing: they failed.
+    /// Returns the largest of what it gives.
+    fn each(
+        &self,
+        running: &mut Vec<&mut Run>,
+        work: impl Fn(&mut Run, &mut Workspace) -> Option<f64> + Sync,
+    ) -> f64 {
+        let results: Vec<Option<f64>> = running
+            .par_iter_mut()
+            .map_init(
+                || Workspace::new(self.problem),
+                |workspace, run| vectorised(|| work(run, workspace)),
+            )
+            .collect();
+        let mut kept = results.iter().map(Option::is_some);
+        running.retain_mut(|_| kept.next().expect("one result a run"));
+        results.into_iter().flatten().fold(0.0, f64::max)
+    }
+
+    /// r at the current iterate; returns its largest entry. `None` ends the sample: it is not
+    /// finite there.
+    fn evaluate(&self, run: &mut Run, workspace: &mut Workspace) -> Option<f64> {
+        self.read_residual(run, workspace);
+        if run.residual.is_finite() {
+            return Some(run.residual);
+        }
+        self.take_back(run, workspace);
+        None
+    }
+
+    fn read_residual(&self, run: &mut Run, workspace: &mut Workspace) {
+        run.residual = residuals(
             self.problem,
             run.sample,
             &run.y,
             &mut run.r,
             &mut workspace.n,
         );
-        let (l, u) = (
-            self.problem.lower.sample(run.sample, m),
-            self.problem.upper.sample(run.sample, m),
-        );
-        for row in 0..m {
-            run.r[row] = residual(run.r[row], l[row], u[row]);
-        }
-        max_abs(&run.r)
     }
 
-    /// One step from r; returns max|Δ|.
-    fn step(&self, run: &mut Run, workspace: &mut Workspace) -> Result<f64, DampedStatus> {
-        let n = self.problem.n;
-        if !max_abs(&run.r).is_finite() {
-            return Err(DampedStatus::NonFinite);
-        }
-        let in_jacobian = |row: &&u32| {
-            let row = **row as usize;
-            self.settings.rows == RowPolicy::All || self.problem.equality[row] || run.r[row] != 0.0
-        };
-        let moving: Vec<u32> = self.others.iter().filter(in_jacobian).copied().collect();
-        let q = moving.len();
-        load_moving(
-            self.problem,
-            run.sample,
-            &moving,
-            &run.y,
-            &mut workspace.scratch.moving,
-        );
-        let factor = Factor::new(
-            self.fixed,
-            q,
-            n,
-            self.settings.damping,
-            &mut workspace.scratch,
-        )
-        .ok_or(DampedStatus::Singular)?;
-        let fixed_rows = self.fixed.map_or(&[][..], |fixed| &fixed.rows);
-        let right = &mut workspace.right;
-        right.clear();
-        right.extend(fixed_rows.iter().map(|&row| run.r[row]));
-        right.extend(moving.iter().map(|&row| run.r[row as usize]));
-        let sides = right
-            .iter()
-            .map(|v| i8::from(*v > 0.0) - i8::from(*v < 0.0))
-            .collect();
-        let coefficients = Coefficients {
-            fixed: self.fixed,
-            moving: &workspace.scratch.moving[..q * n],
-            n,
-        };
-        let delta = &mut workspace.delta;
-        delta.fill(0.0);
-        match &factor {
-            Factor::Rows { coupling, schur } => {
-                Factor::solve_rows(coupling, schur, self.fixed, right);
-                coefficients.add_transposed(right, delta);
+    /// Ends a sample that is not finite where the last step led to, at the iterate before it.
+    pub(super) fn take_back(&self, run: &mut Run, workspace: &mut Workspace) {
+        run.status = DampedStatus::NonFinite;
+        if run.iterations == 0 {
+            if !run.residual.is_finite() {
+                run.residual = f64::NAN;
             }
-            Factor::Variables(upper) => {
-                coefficients.add_transposed(right, delta);
-                Factor::solve_variables(upper, delta);
-                coefficients.subtract_product(delta, right);
-            }
+            return;
         }
-        if !max_abs(delta).is_finite() {
-            return Err(DampedStatus::NonFinite);
-        }
-        let before = (self.record == Record::Steps).then(|| run.y.clone());
-        for (y, delta) in run.y.iter_mut().zip(delta.iter()) {
-            *y -= delta;
-        }
-        if let Some(y) = before {
-            run.tape.push(Step {
-                y,
-                delta: delta.clone(),
-                moving,
-                sides,
-                factor,
-                multipliers: right.clone(),
-            });
-        }
-        run.iterations += 1;
-        Ok(max_abs(delta))
-    }
-}
-
-/// J as the fixed rows, then the moving ones.
-pub(super) struct Coefficients<'a> {
-    pub(super) fixed: Option<&'a Fixed>,
-    pub(super) moving: &'a [f64],
-    pub(super) n: usize,
-}
-
-impl Coefficients<'_> {
-    fn rows(&self) -> impl Iterator<Item = &[f64]> {
-        let fixed = self.fixed.map_or(&[][..], |fixed| &fixed.jacobian);
-        fixed
-            .chunks_exact(self.n)
-            .chain(self.moving.chunks_exact(self.n))
+        run.iterations -= 1;
+        run.tape.pop();
+        run.y.copy_from_slice(&run.before);
+        self.read_residual(run, workspace);
     }
 
-    /// out += Jᵀx.
-    #[inline(always)]
-    pub(super) fn add_transposed(&self, x: &[f64], out: &mut [f64]) {
-        for (row, &x) in self.rows().zip(x) {
-            axpy(x, row, out);
+    /// After the last step: whether it led to the box, or nowhere.
+    fn settle(&self, run: &mut Run, workspace: &mut Workspace) -> Option<f64> {
+        let worst = self.evaluate(run, workspace)?;
+        if run.status == DampedStatus::MaxIterations && worst < self.settings.tolerance {
+            run.status = DampedStatus::Residual;
         }
-    }
-
-    /// out −= Jx.
-    #[inline(always)]
-    pub(super) fn subtract_product(&self, x: &[f64], out: &mut [f64]) {
-        for (row, out) in self.rows().zip(out) {
-            *out -= dot(row, x);
-        }
+        Some(worst)
     }
 }
