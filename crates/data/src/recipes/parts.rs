@@ -2,7 +2,7 @@
 
 use super::{Error, Recipe, Size};
 
-/// The arrays of an [`Instance`], row-major.
+/// The arrays of an [`Instance`](crate::Instance), row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
     /// Diagonal of `Q`, `[n]`, not negative.
