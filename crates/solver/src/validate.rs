@@ -16,7 +16,7 @@ const TOLERANCE: f64 = 1e-10;
 
 /// What infinities a parameter may hold.
 #[derive(Clone, Copy, PartialEq)]
-enum Infinities {
+pub(crate) enum Infinities {
     None,
     Lower,
     Upper,
@@ -151,7 +151,7 @@ pub(crate) fn validate(problem: &Problem<'_>, rounding: f64) -> Result<(), Error
 }
 
 /// Length and finiteness of one parameter.
-fn check(
+pub(crate) fn check(
     argument: &'static str,
     values: Values<'_>,
     batch: usize,

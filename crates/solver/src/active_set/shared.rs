@@ -1,9 +1,10 @@
 //! Solves a run of samples that share `P`, `A`, `G`: everything of size `n` is a matrix product
 //! over the run, each sample only pivots on its own few rows.
 
+use crate::active_set::certificate::proves_infeasible;
 use crate::active_set::pivot::{Outcome, Pivots, Rows, solve_packed};
 use crate::active_set::reduced::Reduced;
-use crate::dense::{add_multiply, axpy, max_abs, multiply, vectorised, view, view_mut};
+use crate::dense::{add_multiply, multiply, vectorised, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::{Evaluated, Measured, Point, margin, measure};
 use crate::settings::Settings;
@@ -228,46 +229,6 @@ fn consistent(reduced: &Reduced, b: &[f64], contradiction: f64) -> bool {
         }
         _ => true,
     }
-}
-
-/// Whether `λ = scale · ray`, completed by the best `ν`, is a certificate: `Gᵀλ + Aᵀν` nearly
-/// zero while `Σ λ·bound + νᵀb < 0` (Farkas). With `r` the former, every feasible `x` has
-/// `−(Σ λ·bound + νᵀb) ≤ ‖r‖‖x‖`: asked for is that this excludes every `x` shorter than
-/// `1/tolerance`.
-fn proves_infeasible(
-    sample: &Sample<'_>,
-    reduced: &Reduced,
-    ray: &[f64],
-    settings: &Settings,
-) -> bool {
-    let (n, size) = (reduced.n, reduced.n + reduced.p);
-    let mut combination = vec![0.0; n];
-    let mut value = 0.0;
-    let mut weight = 0.0;
-    let mut nu = vec![0.0; reduced.p];
-    for (j, &scaled) in ray.iter().enumerate().filter(|(_, v)| **v != 0.0) {
-        let lambda = reduced.scale[j] * scaled;
-        let bound = if lambda > 0.0 {
-            sample.u[j]
-        } else {
-            sample.l[j]
-        };
-        value -= lambda * bound;
-        weight += lambda.abs() * reduced.norms[j];
-        axpy(lambda, &sample.g[j * n..(j + 1) * n], &mut combination);
-        axpy(
-            -scaled,
-            &reduced.response[j * size + n..(j + 1) * size],
-            &mut nu,
-        );
-    }
-    for ((nu, b), row) in nu.iter().zip(sample.b).zip(sample.a.chunks_exact(n)) {
-        value -= nu * b;
-        axpy(*nu, row, &mut combination);
-    }
-    let left = max_abs(&combination) / weight;
-    value / weight > settings.infeasibility_tolerance
-        && left <= settings.infeasibility_tolerance * value / weight
 }
 
 impl Found {

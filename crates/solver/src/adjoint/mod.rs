@@ -8,10 +8,12 @@ use rayon::prelude::*;
 
 pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
 
+use crate::batch::Values;
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::settings::AdjointSettings;
 use crate::solution::Solution;
+use crate::validate::{self, Infinities};
 use accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
 use direction::directions;
 
@@ -199,23 +201,18 @@ fn check(
             "[batch, k]",
         ),
     ];
-    for (argument, part, len, layout) in parts {
-        let Some(part) = part else { continue };
-        if part.len() != batch * len {
-            return Err(Error::Shape {
-                argument,
-                got: part.len(),
-                expected: batch * len,
-                layout,
-            });
-        }
-        if let Some(at) = part.iter().position(|v| !v.is_finite()) {
-            return Err(Error::NotFinite {
-                argument,
-                sample: Some(at / len),
-                entry: at % len,
-                value: part[at],
-            });
+    check_cotangent(batch, &parts)
+}
+
+/// Lengths and finiteness of a cotangent's parts: name, numbers, length of one sample, layout.
+pub(crate) fn check_cotangent(
+    batch: usize,
+    parts: &[(&'static str, Option<&[f64]>, usize, &'static str)],
+) -> Result<(), Error> {
+    for &(argument, part, len, layout) in parts {
+        if let Some(part) = part {
+            let values = Values::PerSample(part);
+            validate::check(argument, values, batch, len, layout, Infinities::None)?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::adjoint::{GradientQuality, GradientReport};
+use crate::adjoint::{GradientQuality, GradientReport, check_cotangent};
 use crate::batch::Values;
 use crate::cone::problem::{ConeProblem, Sparse};
 use crate::cone::solve::ConeSolution;
@@ -244,28 +244,12 @@ fn check(
             });
         }
     }
-    for (argument, part, len, layout) in [
-        ("cotangent.x", Some(cotangent.x), n, "[batch, n]"),
-        ("cotangent.z", cotangent.z, m, "[batch, m]"),
-        ("cotangent.s", cotangent.s, m, "[batch, m]"),
-    ] {
-        let Some(part) = part else { continue };
-        if part.len() != batch * len {
-            return Err(Error::Shape {
-                argument,
-                got: part.len(),
-                expected: batch * len,
-                layout,
-            });
-        }
-        if let Some(at) = part.iter().position(|v| !v.is_finite()) {
-            return Err(Error::NotFinite {
-                argument,
-                sample: Some(at / len),
-                entry: at % len,
-                value: part[at],
-            });
-        }
-    }
-    Ok(())
+    check_cotangent(
+        batch,
+        &[
+            ("cotangent.x", Some(cotangent.x), n, "[batch, n]"),
+            ("cotangent.z", cotangent.z, m, "[batch, m]"),
+            ("cotangent.s", cotangent.s, m, "[batch, m]"),
+        ],
+    )
 }

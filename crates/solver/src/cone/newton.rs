@@ -4,6 +4,7 @@ use crate::cone::geometry::{Local, localise};
 use crate::cone::problem::ConeSample;
 use crate::cone::system::System;
 use crate::dense::{axpy, dot, max_abs};
+use crate::residual::Measured;
 use crate::status::Residuals;
 
 /// Newton steps; quadratic convergence from a tolerance of 1e-8 takes two or three.
@@ -21,25 +22,6 @@ pub(crate) struct ConePoint {
     pub(crate) x: Vec<f64>,
     pub(crate) s: Vec<f64>,
     pub(crate) z: Vec<f64>,
-}
-
-/// Residuals and what they are measured against.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Measured {
-    pub(crate) absolute: Residuals,
-    scale: Residuals,
-    pub(crate) objective: f64,
-}
-
-impl Measured {
-    pub(crate) fn relative(&self) -> f64 {
-        Residuals {
-            primal: self.absolute.primal / self.scale.primal,
-            dual: self.absolute.dual / self.scale.dual,
-            gap: self.absolute.gap / self.scale.gap,
-        }
-        .worst()
-    }
 }
 
 /// `r₁ = Px + q + Aᵀz`, `r₂ = Ax + s − b`, and their sizes. `s` and `z` are in their cones by

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Values;
 use crate::error::Error;
+use crate::validate::{self, Infinities};
 
 /// A closed convex cone. Names and row orders are Clarabel's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -153,9 +154,17 @@ impl ConeProblem<'_> {
         }
         let rows = self.cones.iter().map(|cone| cone.rows()).sum();
         self.a.check("a", rows, n)?;
-        values("a", self.a.values, batch, self.a.entries(), "entries")?;
-        values("q", self.q, batch, n, "[n]")?;
-        values("b", self.b, batch, m, "[m]")?;
+        let check = |argument, values, len, layout| {
+            validate::check(argument, values, batch, len, layout, Infinities::None)
+        };
+        check(
+            "a",
+            self.a.values,
+            self.a.entries(),
+            "entries of the pattern",
+        )?;
+        check("q", self.q, n, "[n], per sample or shared")?;
+        check("b", self.b, m, "[m], per sample or shared")?;
         if let Some(p) = self.p {
             p.check("p", n, n)?;
             if let Some((row, column)) = p.places().find(|(row, column)| row > column) {
@@ -167,7 +176,7 @@ impl ConeProblem<'_> {
                     ),
                 });
             }
-            values("p", p.values, batch, p.entries(), "entries")?;
+            check("p", p.values, p.entries(), "entries of the pattern")?;
         }
         Ok(())
     }
@@ -183,34 +192,6 @@ impl ConeProblem<'_> {
             b: self.b.sample(i, self.a.rows),
             cones: self.cones,
         }
-    }
-}
-
-fn values(
-    argument: &'static str,
-    values: Values<'_>,
-    batch: usize,
-    len: usize,
-    layout: &'static str,
-) -> Result<(), Error> {
-    let data = values.data();
-    let expected = values.expected(batch, len);
-    if data.len() != expected {
-        return Err(Error::Shape {
-            argument,
-            got: data.len(),
-            expected,
-            layout,
-        });
-    }
-    match data.iter().position(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(Error::NotFinite {
-            argument,
-            sample: (!values.is_shared()).then(|| at / len),
-            entry: at % len,
-            value: data[at],
-        }),
     }
 }
 

@@ -1,0 +1,46 @@
+//! Proof that a sample's rows contradict each other.
+
+use crate::active_set::reduced::Reduced;
+use crate::dense::{axpy, max_abs};
+use crate::problem::Sample;
+use crate::settings::Settings;
+
+/// Whether `λ = scale · ray`, completed by the best `ν`, is a certificate: `Gᵀλ + Aᵀν` nearly
+/// zero while `Σ λ·bound + νᵀb < 0` (Farkas). With `r` the former, every feasible `x` has
+/// `−(Σ λ·bound + νᵀb) ≤ ‖r‖‖x‖`: asked for is that this excludes every `x` shorter than
+/// `1/tolerance`.
+pub(crate) fn proves_infeasible(
+    sample: &Sample<'_>,
+    reduced: &Reduced,
+    ray: &[f64],
+    settings: &Settings,
+) -> bool {
+    let (n, size) = (reduced.n, reduced.n + reduced.p);
+    let mut combination = vec![0.0; n];
+    let mut value = 0.0;
+    let mut weight = 0.0;
+    let mut nu = vec![0.0; reduced.p];
+    for (j, &scaled) in ray.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+        let lambda = reduced.scale[j] * scaled;
+        let bound = if lambda > 0.0 {
+            sample.u[j]
+        } else {
+            sample.l[j]
+        };
+        value -= lambda * bound;
+        weight += lambda.abs() * reduced.norms[j];
+        axpy(lambda, &sample.g[j * n..(j + 1) * n], &mut combination);
+        axpy(
+            -scaled,
+            &reduced.response[j * size + n..(j + 1) * size],
+            &mut nu,
+        );
+    }
+    for ((nu, b), row) in nu.iter().zip(sample.b).zip(sample.a.chunks_exact(n)) {
+        value -= nu * b;
+        axpy(*nu, row, &mut combination);
+    }
+    let left = max_abs(&combination) / weight;
+    value / weight > settings.infeasibility_tolerance
+        && left <= settings.infeasibility_tolerance * value / weight
+}
