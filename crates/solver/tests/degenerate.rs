@@ -132,7 +132,8 @@ fn duplicate_rows_of_equal_bounds() {
     }
 }
 
-/// x² ≤ 0 has no interior: no multiplier exists, and the point cannot be confirmed.
+/// x² ≤ 0 has no interior: no multiplier exists, and the point cannot be confirmed. To a loose
+/// tolerance it counts as solved, with a margin that looks safe because μ·2x stays finite.
 #[test]
 fn no_interior_is_never_exact() {
     let problem = Problem {
@@ -145,21 +146,34 @@ fn no_interior_is_never_exact() {
         }),
         ..base(Symmetric::Diagonal(Values::Shared(&[1.0])), &[-1.0])
     };
-    let solution = solve(&problem, &Settings::default()).unwrap();
-    let gradients = adjoint(
-        &problem,
-        &solution,
-        &Cotangent {
-            x: &[1.0],
-            equality_dual: None,
-            inequality_dual: None,
-            quadratic_dual: None,
-        },
-        &Wanted::ALL,
-        &AdjointSettings::default(),
-    )
-    .unwrap();
-    assert_ne!(gradients.reports[0].quality, GradientQuality::Exact);
+    let mut solved = 0;
+    for tolerance in [1e-9, 1e-3, 0.02, 0.1] {
+        let settings = Settings {
+            tolerance,
+            ..Settings::default()
+        };
+        let solution = solve(&problem, &settings).unwrap();
+        let gradients = adjoint(
+            &problem,
+            &solution,
+            &Cotangent {
+                x: &[1.0],
+                equality_dual: None,
+                inequality_dual: None,
+                quadratic_dual: None,
+            },
+            &Wanted::ALL,
+            &AdjointSettings::default(),
+        )
+        .unwrap();
+        let report = gradients.reports[0];
+        assert_ne!(report.quality, GradientQuality::Exact, "{tolerance:e}");
+        if solution.all_solved() && report.margin > 0.1 {
+            solved += 1;
+            assert_eq!(report.quality, GradientQuality::Degenerate);
+        }
+    }
+    assert!(solved > 0, "no tolerance shows the case");
 }
 
 /// Two active rows at an angle of 1e-7: independent, but the gradient has few digits left.
