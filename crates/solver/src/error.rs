@@ -113,6 +113,9 @@ pub enum Error {
         /// The problem's.
         expected: usize,
     },
+    /// As [`Error::ForeignSolution`], where only the matrices' patterns differ.
+    #[error("`solution` is of a problem whose `p` or `a` has other places of entries")]
+    ForeignPattern,
 }
 
 fn owner(sample: Option<usize>) -> String {

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 /// absolute entry, and as symmetric when mirrored entries agree to the same measure: both are far
 /// above the rounding of forming `MᵀM` in double precision and far below a modelling mistake.
 /// Coarser data gets `n` times its rounding, by which the eigenvalues of `MᵀM` can be off.
-const TOLERANCE: f64 = 1e-10;
+pub(crate) const TOLERANCE: f64 = 1e-10;
 
 /// What infinities a parameter may hold.
 #[derive(Clone, Copy, PartialEq)]

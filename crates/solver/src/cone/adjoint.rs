@@ -177,31 +177,31 @@ fn direction(
     if !solution.status[i].is_solved() {
         return out;
     }
-    let Some(system) = System::new(&sample, local, settings.rank_tolerance) else {
+    let layout = &solution.layout;
+    let Some(mut system) = System::new(&sample, local, layout, settings.rank_tolerance) else {
         return out;
     };
     // s = b − Ax: its cotangent acts on x, and once more on A and b themselves.
     let of_s = cotangent.s.map(|s| &s[i * m..(i + 1) * m]);
-    let mut rhs = cotangent.x[i * n..(i + 1) * n].to_vec();
+    let mut of_x = cotangent.x[i * n..(i + 1) * n].to_vec();
     if let Some(s) = of_s {
         let negative: Vec<f64> = s.iter().map(|v| -v).collect();
-        sample.a.add_transposed_product(&negative, &mut rhs);
+        sample.a.add_transposed_product(&negative, &mut of_x);
     }
-    match cotangent.z {
-        Some(z) => {
-            let z = &z[i * m..(i + 1) * m];
-            rhs.extend(local.directions.iter().map(|t| t.dot(z)));
+    let nothing;
+    let of_z = match cotangent.z {
+        Some(z) => &z[i * m..(i + 1) * m],
+        None => {
+            nothing = vec![0.0; m];
+            &nothing
         }
-        None => rhs.resize(n + local.directions.len(), 0.0),
-    }
-    let residual = system.solve(&mut rhs);
-    if !max_abs(&rhs).is_finite() {
+    };
+    let rank = system.rank(&sample, local);
+    let residual = system.solve(&sample, local, (&of_x, of_z), &mut out.w, &mut out.v);
+    if !(max_abs(&out.w).is_finite() && max_abs(&out.v).is_finite()) {
+        out.w.fill(0.0);
+        out.v.fill(0.0);
         return out;
-    }
-    let (w, u) = rhs.split_at(system.variables());
-    out.w.copy_from_slice(w);
-    for (t, u) in local.directions.iter().zip(u) {
-        t.add_to(*u, &mut out.v);
     }
     if let Some(s) = of_s {
         crate::dense::axpy(1.0, s, &mut out.v);
@@ -209,9 +209,9 @@ fn direction(
     let exact = solution.confirmed[i]
         && local.smooth
         && local.margin > settings.degenerate_margin
-        && !system.deficient
+        && !rank.deficient
         && residual <= settings.residual_tolerance
-        && system.condition <= settings.condition_limit;
+        && rank.condition <= settings.condition_limit;
     out.report = GradientReport {
         quality: if exact {
             GradientQuality::Exact
@@ -220,7 +220,7 @@ fn direction(
         },
         residual,
         margin: local.margin,
-        condition: system.condition,
+        condition: rank.condition,
     };
     out
 }
@@ -243,6 +243,9 @@ fn check(
                 expected,
             });
         }
+    }
+    if !solution.layout.belongs_to(problem) {
+        return Err(Error::ForeignPattern);
     }
     check_cotangent(
         batch,

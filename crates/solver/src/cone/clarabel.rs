@@ -18,8 +18,38 @@ pub(crate) struct Raw {
     pub(crate) iterations: usize,
 }
 
-/// Solves a sample. `None` if Clarabel refuses it, which validated data never makes it do.
-pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<Raw> {
+/// Clarabel set up for a sample's matrices and cones.
+pub(crate) struct Prepared(DefaultSolver<f64>);
+
+impl Prepared {
+    /// `None` if Clarabel refuses the sample, which validated data never makes it do.
+    pub(crate) fn new(
+        sample: &ConeSample<'_>,
+        settings: &ConeSettings,
+        tolerance: f64,
+    ) -> Option<Prepared> {
+        prepare(sample, settings, tolerance).map(Prepared)
+    }
+
+    /// Takes another sample's `q` and `b`; false if that failed. The scaling stays the one of the
+    /// sample it was made from.
+    pub(crate) fn update(&mut self, sample: &ConeSample<'_>) -> bool {
+        let (q, b) = (sample.q.to_vec(), sample.b.to_vec());
+        self.0.update_q(&q).is_ok() && self.0.update_b(&b).is_ok()
+    }
+
+    /// Solves from Clarabel's own start.
+    pub(crate) fn solve(&mut self) -> Raw {
+        self.0.solve();
+        read(&self.0)
+    }
+}
+
+fn prepare(
+    sample: &ConeSample<'_>,
+    settings: &ConeSettings,
+    tolerance: f64,
+) -> Option<DefaultSolver<f64>> {
     let matrix = |matrix: Matrix<'_>, rows: usize| {
         CscMatrix::new(
             rows,
@@ -50,17 +80,19 @@ pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<
         // Dropped rows would have no multipliers.
         presolve_enable: false,
         max_iter: settings.max_iterations,
-        tol_gap_abs: settings.tolerance,
-        tol_gap_rel: settings.tolerance,
-        tol_feas: settings.tolerance,
+        tol_gap_abs: tolerance,
+        tol_gap_rel: tolerance,
+        tol_feas: tolerance,
         tol_infeas_abs: settings.infeasibility_tolerance,
         tol_infeas_rel: settings.infeasibility_tolerance,
         // The batch is what is spread over the cores.
         max_threads: 1,
         ..DefaultSettings::default()
     };
-    let mut solver = DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()?;
-    solver.solve();
+    DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()
+}
+
+fn read(solver: &DefaultSolver<f64>) -> Raw {
     let solution = &solver.solution;
     let (status, almost) = match solution.status {
         SolverStatus::Solved => (Status::Solved, false),
@@ -77,7 +109,7 @@ pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<
         }
         _ => (Status::NumericalError, false),
     };
-    Some(Raw {
+    Raw {
         point: ConePoint {
             x: solution.x.clone(),
             s: solution.s.clone(),
@@ -86,5 +118,5 @@ pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<
         status,
         almost,
         iterations: solution.iterations as usize,
-    })
+    }
 }

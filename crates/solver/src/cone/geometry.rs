@@ -9,16 +9,37 @@ use crate::cone::problem::Cone;
 use crate::cone::three::{Boundary, Three};
 use crate::dense::{dot, max_abs};
 
+/// Rows from which on a second-order cone's tangents are kept as a [`Sphere`].
+pub(crate) const LONG: usize = 8;
+
 /// Directions of one sample, and how far it is from the kinks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Local {
-    /// First row and entries of every direction.
+    /// Directions one by one.
     pub(crate) directions: Vec<Direction>,
+    /// Directions of long second-order cones, all but the ray, kept as a whole: written one by one
+    /// they would fill a sparse system.
+    pub(crate) spheres: Vec<Sphere>,
     /// The smallest distance to a change of the directions' number, relative to the sizes of `s`
     /// and `z`; infinite when nothing can change.
     pub(crate) margin: f64,
     /// False at points where a cone's boundary is not smooth.
     pub(crate) smooth: bool,
+}
+
+/// Every direction orthogonal to a unit vector within the rows of one cone, with one curvature.
+#[derive(Clone, Debug)]
+pub(crate) struct Sphere {
+    pub(crate) first: usize,
+    pub(crate) axis: Vec<f64>,
+    pub(crate) curvature: f64,
+}
+
+impl Sphere {
+    /// Its rows.
+    pub(crate) fn rows(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.axis.len()
+    }
 }
 
 /// A direction within the rows of one cone.
@@ -51,6 +72,7 @@ pub(crate) fn localise(cones: &[Cone], w: &[f64], s: &mut [f64], z: &mut [f64]) 
     let (primal, dual) = (1.0 + max_abs(s), 1.0 + max_abs(z));
     let mut local = Local {
         directions: Vec::new(),
+        spheres: Vec::new(),
         margin: f64::INFINITY,
         smooth: true,
     };
@@ -111,6 +133,26 @@ pub(crate) fn localise(cones: &[Cone], w: &[f64], s: &mut [f64], z: &mut [f64]) 
 }
 
 impl Local {
+    /// Their number.
+    pub(crate) fn count(&self) -> usize {
+        let tangents = self.spheres.iter().map(|sphere| sphere.axis.len() - 1);
+        self.directions.len() + tangents.sum::<usize>()
+    }
+
+    /// All directions one by one.
+    pub(crate) fn explicit(&self) -> Vec<Direction> {
+        let tangents = self.spheres.iter().flat_map(|sphere| {
+            complement(&sphere.axis)
+                .into_iter()
+                .map(|entries| Direction {
+                    first: sphere.first,
+                    entries,
+                    curvature: sphere.curvature,
+                })
+        });
+        self.directions.iter().cloned().chain(tangents).collect()
+    }
+
     fn unit(&mut self, row: usize) {
         self.directions.push(Direction {
             first: row,
@@ -182,11 +224,20 @@ fn second_order(
         entries: ray,
         curvature: 0.0,
     });
-    for tangent in complement(&axis) {
+    let sphere = Sphere {
+        first: first + 1,
+        axis,
+        curvature: down / up,
+    };
+    if d >= LONG {
+        local.spheres.push(sphere);
+        return;
+    }
+    for entries in complement(&sphere.axis) {
         local.directions.push(Direction {
-            first: first + 1,
-            entries: tangent,
-            curvature: down / up,
+            first: sphere.first,
+            entries,
+            curvature: sphere.curvature,
         });
     }
 }
@@ -297,7 +348,7 @@ mod tests {
             let (up, down) = (at(step), at(-step));
             for i in 0..w.len() {
                 let mut exact = 0.0;
-                for t in &local.directions {
+                for t in &local.explicit() {
                     let entry = |row: usize| {
                         row.checked_sub(t.first)
                             .and_then(|at| t.entries.get(at))
@@ -331,6 +382,13 @@ mod tests {
         ] {
             check(&[Cone::SecondOrder(4)], &w, &[0.0; 4], &[0.0; 4]);
         }
+        let long: Vec<f64> = (0..LONG).map(|i| 0.3 - 0.1 * i as f64).collect();
+        check(
+            &[Cone::SecondOrder(LONG)],
+            &long,
+            &[0.0; LONG],
+            &[0.0; LONG],
+        );
         check(&[Cone::SecondOrder(2)], &[0.2, -1.0], &[0.0; 2], &[0.0; 2]);
         check(&[Cone::SecondOrder(1)], &[0.2], &[0.0], &[0.0]);
     }

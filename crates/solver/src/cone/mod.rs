@@ -8,6 +8,7 @@
 mod adjoint;
 mod clarabel;
 mod geometry;
+mod layout;
 mod newton;
 mod problem;
 mod solve;

@@ -1,6 +1,7 @@
 //! Newton's method on the optimality conditions, from a solver's point to rounding.
 
 use crate::cone::geometry::{Local, localise};
+use crate::cone::layout::Layout;
 use crate::cone::problem::ConeSample;
 use crate::cone::system::System;
 use crate::dense::{axpy, dot, max_abs};
@@ -67,13 +68,15 @@ pub(crate) struct Polished {
 }
 
 /// Improves a point; never returns a worse one.
-pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint) -> Polished {
+pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout) -> Polished {
     let given = measure(sample, start).2;
     let mut w: Vec<f64> = start.z.iter().zip(&start.s).map(|(z, s)| z - s).collect();
     let mut at = start.clone();
     let mut local = localise(sample.cones, &w, &mut at.s, &mut at.z);
     let mut best: Option<(ConePoint, Local, Measured)> = None;
     let mut steps = 0;
+    let mut system: Option<System> = None;
+    let (mut dx, mut dz) = (vec![0.0; sample.n], vec![0.0; sample.m]);
     loop {
         let (dual, primal, measured) = measure(sample, &at);
         let error = measured.relative();
@@ -86,21 +89,23 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint) -> Polished {
         if steps == STEPS || !local.smooth || !(error > 1e-15) || !improved && steps > 3 {
             break;
         }
-        let Some(system) = System::new(sample, &local, RANK_TOLERANCE) else {
+        let near = system
+            .as_mut()
+            .is_some_and(|system| system.refresh(sample, &local, layout));
+        if !near {
+            system = System::new(sample, &local, layout, RANK_TOLERANCE);
+        }
+        let Some(system) = &mut system else {
             break;
         };
-        let mut rhs: Vec<f64> = dual.iter().map(|v| -v).collect();
+        let rhs: Vec<f64> = dual.iter().map(|v| -v).collect();
         let missing: Vec<f64> = primal.iter().map(|v| -v).collect();
-        rhs.extend(local.directions.iter().map(|t| t.dot(&missing)));
-        system.solve(&mut rhs);
-        let (dx, u) = rhs.split_at(sample.n);
+        system.solve(sample, &local, (&rhs, &missing), &mut dx, &mut dz);
         // dw = dz + A dx − r₂.
         let mut dw: Vec<f64> = missing.iter().map(|v| -v).collect();
-        sample.a.add_product(dx, &mut dw);
-        for (t, u) in local.directions.iter().zip(u) {
-            t.add_to(*u, &mut dw);
-        }
-        axpy(1.0, dx, &mut at.x);
+        sample.a.add_product(&dx, &mut dw);
+        axpy(1.0, &dz, &mut dw);
+        axpy(1.0, &dx, &mut at.x);
         axpy(1.0, &dw, &mut w);
         if !(max_abs(&at.x).is_finite() && max_abs(&w).is_finite()) {
             break;

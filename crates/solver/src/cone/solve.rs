@@ -1,12 +1,18 @@
 //! Solves a batch of cone programs.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use ::clarabel::algebra::CscMatrix;
+use ::clarabel::qdldl::{QDLDLFactorisation, QDLDLSettings};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::cone::clarabel::{self, Raw};
+use crate::cone::clarabel::{Prepared, Raw};
 use crate::cone::geometry::Local;
+use crate::cone::layout::Layout;
 use crate::cone::newton::{ConePoint, polish};
-use crate::cone::problem::ConeProblem;
+use crate::cone::problem::{ConeProblem, ConeSample, Sparse};
 use crate::error::Error;
 use crate::settings::in_open_unit;
 use crate::status::{Residuals, Status};
@@ -74,6 +80,8 @@ pub struct ConeSolution {
     pub iterations: Vec<usize>,
     /// Residuals of each sample; `gap` is `|sᵀz|`.
     pub residuals: Vec<Residuals>,
+    /// What the linear systems have in common.
+    pub(crate) layout: Arc<Layout>,
     /// The cones around each sample's point.
     pub(crate) local: Vec<Local>,
     /// Whether each sample's point was polished to rounding.
@@ -86,6 +94,12 @@ impl ConeSolution {
         self.status.iter().all(|status| status.is_solved())
     }
 }
+
+/// Runs of samples per thread: enough to even out their lengths.
+const RUNS: usize = 4;
+
+/// Where Clarabel stops first.
+const EARLY: f64 = 1e-6;
 
 /// Solves a batch of cone programs.
 ///
@@ -110,9 +124,21 @@ pub fn solve_cones(
     settings.validate()?;
     problem.validate()?;
     convex(problem)?;
-    let answers: Vec<Answer> = (0..problem.batch)
+    let layout = Arc::new(Layout::new(problem));
+    let run = match prepare_once(problem) {
+        true => problem.batch.div_ceil(RUNS * rayon::current_num_threads()),
+        false => 1,
+    };
+    let runs: Vec<Vec<Answer>> = (0..problem.batch.div_ceil(run.max(1)))
         .into_par_iter()
-        .map(|i| answer(problem, i, settings))
+        .map(|r| {
+            answers(
+                problem,
+                r * run..problem.batch.min((r + 1) * run),
+                settings,
+                &layout,
+            )
+        })
         .collect();
     let (n, m) = (problem.n, problem.rows());
     let mut solution = ConeSolution {
@@ -123,10 +149,11 @@ pub fn solve_cones(
         status: Vec::with_capacity(problem.batch),
         iterations: Vec::with_capacity(problem.batch),
         residuals: Vec::with_capacity(problem.batch),
+        layout,
         local: Vec::with_capacity(problem.batch),
         confirmed: Vec::with_capacity(problem.batch),
     };
-    for answer in answers {
+    for answer in runs.into_iter().flatten() {
         solution.x.extend(answer.point.x);
         solution.s.extend(answer.point.s);
         solution.z.extend(answer.point.z);
@@ -150,9 +177,63 @@ struct Answer {
     confirmed: bool,
 }
 
-fn answer(problem: &ConeProblem<'_>, i: usize, settings: &ConeSettings) -> Answer {
-    let sample = problem.sample(i);
-    let nothing = || Raw {
+/// Whether one preparation of Clarabel serves the batch: then only `q` and `b` change.
+fn prepare_once(problem: &ConeProblem<'_>) -> bool {
+    problem.a.values.is_shared() && problem.p.is_none_or(|p| p.values.is_shared())
+}
+
+/// A run of samples. What is prepared once is prepared from sample 0, so that no answer depends on
+/// how the batch is cut into runs.
+fn answers(
+    problem: &ConeProblem<'_>,
+    samples: Range<usize>,
+    settings: &ConeSettings,
+    layout: &Layout,
+) -> Vec<Answer> {
+    // The polish converges faster than the last iterations, so it starts early.
+    let early = EARLY.max(settings.tolerance);
+    let alone = samples == (0..1);
+    let mut shared = if prepare_once(problem) && !alone {
+        Prepared::new(&problem.sample(0), settings, early)
+    } else {
+        None
+    };
+    let one = |i: usize| {
+        let sample = problem.sample(i);
+        let mut spent = 0;
+        if let Some(prepared) = &mut shared
+            && prepared.update(&sample)
+        {
+            let answer = finish(&sample, prepared.solve(), settings, layout);
+            if answer.confirmed {
+                return answer;
+            }
+            // What another sample's scaling did not lead to is no verdict.
+            spent += answer.iterations;
+        }
+        let fresh = |tolerance| {
+            let raw = Prepared::new(&sample, settings, tolerance)
+                .map_or_else(|| nothing(&sample), |mut prepared| prepared.solve());
+            finish(&sample, raw, settings, layout)
+        };
+        let mut answer = fresh(early);
+        let certified = matches!(
+            answer.status,
+            Status::PrimalInfeasible | Status::DualInfeasible
+        );
+        if !(answer.confirmed || certified) && early > settings.tolerance {
+            spent += answer.iterations;
+            answer = fresh(settings.tolerance);
+        }
+        answer.iterations += spent;
+        answer
+    };
+    samples.map(one).collect()
+}
+
+/// An answer for data that Clarabel refuses.
+fn nothing(sample: &ConeSample<'_>) -> Raw {
+    Raw {
         point: ConePoint {
             x: vec![0.0; sample.n],
             s: vec![0.0; sample.m],
@@ -161,8 +242,11 @@ fn answer(problem: &ConeProblem<'_>, i: usize, settings: &ConeSettings) -> Answe
         status: Status::NumericalError,
         almost: false,
         iterations: 0,
-    };
-    let raw = clarabel::solve(&sample, settings).unwrap_or_else(nothing);
+    }
+}
+
+/// Polishes what Clarabel found, and judges it on the data given.
+fn finish(sample: &ConeSample<'_>, raw: Raw, settings: &ConeSettings, layout: &Layout) -> Answer {
     let mut answer = Answer {
         objective: 0.0,
         status: raw.status,
@@ -175,7 +259,7 @@ fn answer(problem: &ConeProblem<'_>, i: usize, settings: &ConeSettings) -> Answe
     if !(raw.status.is_solved() || raw.almost) {
         return answer;
     }
-    let polished = polish(&sample, &answer.point);
+    let polished = polish(sample, &answer.point, layout);
     answer.iterations += polished.steps;
     answer.residuals = polished.measured.absolute;
     answer.objective = polished.measured.objective;
@@ -206,6 +290,9 @@ fn convex(problem: &ConeProblem<'_>) -> Result<(), Error> {
         let values = p.values.sample(copy, p.entries());
         let size = crate::dense::max_abs(values);
         let sample = (!p.values.is_shared()).then_some(copy);
+        if size == 0.0 || definite(&p, values, size) {
+            return None;
+        }
         crate::validate::lowest_of_upper(problem.n, p.places().zip(values), size).map(
             |eigenvalue| Error::NotConvex {
                 argument: "p",
@@ -219,4 +306,33 @@ fn convex(problem: &ConeProblem<'_>) -> Result<(), Error> {
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// Whether a symmetric matrix given by its upper triangle has no eigenvalue below minus the
+/// tolerance of [`lowest_of_upper`](crate::validate::lowest_of_upper), by a sparse factorisation.
+/// False says nothing: a semidefinite matrix may fail by rounding.
+fn definite(p: &Sparse<'_>, values: &[f64], size: f64) -> bool {
+    let shift = 0.5 * crate::validate::TOLERANCE * size;
+    let (mut starts, mut indices, mut entries) = (vec![0], Vec::new(), Vec::new());
+    for column in 0..p.columns {
+        let mut diagonal = shift;
+        for at in p.starts[column]..p.starts[column + 1] {
+            if p.indices[at] == column {
+                diagonal += values[at];
+            } else {
+                indices.push(p.indices[at]);
+                entries.push(values[at]);
+            }
+        }
+        indices.push(column);
+        entries.push(diagonal);
+        starts.push(indices.len());
+    }
+    let matrix = CscMatrix::new(p.columns, p.columns, starts, indices, entries);
+    let settings = QDLDLSettings {
+        regularize_enable: false,
+        ..QDLDLSettings::default()
+    };
+    QDLDLFactorisation::<f64>::new(&matrix, Some(settings))
+        .is_ok_and(|factor| factor.D.iter().all(|pivot| *pivot > 0.0))
 }
