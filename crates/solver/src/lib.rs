@@ -75,8 +75,9 @@ mod validate;
 pub use adjoint::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted, adjoint};
 pub use batch::{Symmetric, Values};
 pub use cone::{
-    Cone, ConeCotangent, ConeGradients, ConeProblem, ConeSettings, ConeSolution, ConeWanted,
-    Sparse, cone_adjoint, solve_cones,
+    Cone, ConeCotangent, ConeGradients, ConeJacobian, ConeParameter, ConeProblem, ConeSettings,
+    ConeSolution, ConeTangents, ConeVelocity, ConeWanted, Sparse, cone_adjoint, cone_jacobian,
+    cone_tangent, solve_cones,
 };
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};

@@ -2,12 +2,11 @@
 
 use rayon::prelude::*;
 
-use crate::adjoint::{GradientQuality, GradientReport, check_cotangent};
+use crate::adjoint::{GradientReport, check_cotangent};
 use crate::batch::Values;
+use crate::cone::linearised::{Linearised, UNAVAILABLE, check_solution};
 use crate::cone::problem::{ConeProblem, Sparse};
 use crate::cone::solve::ConeSolution;
-use crate::cone::system::System;
-use crate::dense::max_abs;
 use crate::error::Error;
 use crate::settings::AdjointSettings;
 
@@ -73,7 +72,7 @@ pub struct ConeGradients {
 /// As [`crate::adjoint`].
 ///
 /// # Cost
-/// One dense factorisation of size `n +` active rows a sample.
+/// One factorisation a sample, sparse where the problem is, and a few solves.
 pub fn cone_adjoint(
     problem: &ConeProblem<'_>,
     solution: &ConeSolution,
@@ -161,32 +160,19 @@ fn direction(
     settings: &AdjointSettings,
     i: usize,
 ) -> Direction {
-    let sample = problem.sample(i);
-    let (n, m) = (sample.n, sample.m);
-    let mut out = Direction {
-        w: vec![0.0; n],
-        v: vec![0.0; m],
-        report: GradientReport {
-            quality: GradientQuality::Unavailable,
-            residual: f64::INFINITY,
-            margin: 0.0,
-            condition: f64::INFINITY,
-        },
-    };
-    let local = &solution.local[i];
-    if !solution.status[i].is_solved() {
-        return out;
-    }
-    let layout = &solution.layout;
-    let Some(mut system) = System::new(&sample, local, layout, settings.rank_tolerance) else {
-        return out;
+    let (n, m) = (problem.n, problem.rows());
+    let (mut w, mut v) = (vec![0.0; n], vec![0.0; m]);
+    let Some(mut linearised) = Linearised::at(problem, solution, settings, i) else {
+        let report = UNAVAILABLE;
+        return Direction { w, v, report };
     };
     // s = b − Ax: its cotangent acts on x, and once more on A and b themselves.
     let of_s = cotangent.s.map(|s| &s[i * m..(i + 1) * m]);
     let mut of_x = cotangent.x[i * n..(i + 1) * n].to_vec();
     if let Some(s) = of_s {
         let negative: Vec<f64> = s.iter().map(|v| -v).collect();
-        sample.a.add_transposed_product(&negative, &mut of_x);
+        let a = linearised.sample.a;
+        a.add_transposed_product(&negative, &mut of_x);
     }
     let nothing;
     let of_z = match cotangent.z {
@@ -196,33 +182,13 @@ fn direction(
             &nothing
         }
     };
-    let rank = system.rank(&sample, local);
-    let residual = system.solve(&sample, local, (&of_x, of_z), &mut out.w, &mut out.v);
-    if !(max_abs(&out.w).is_finite() && max_abs(&out.v).is_finite()) {
-        out.w.fill(0.0);
-        out.v.fill(0.0);
-        return out;
+    if linearised.solve((&of_x, of_z), &mut w, &mut v)
+        && let Some(s) = of_s
+    {
+        crate::dense::axpy(1.0, s, &mut v);
     }
-    if let Some(s) = of_s {
-        crate::dense::axpy(1.0, s, &mut out.v);
-    }
-    let exact = solution.confirmed[i]
-        && local.smooth
-        && local.margin > settings.degenerate_margin
-        && !rank.deficient
-        && residual <= settings.residual_tolerance
-        && rank.condition <= settings.condition_limit;
-    out.report = GradientReport {
-        quality: if exact {
-            GradientQuality::Exact
-        } else {
-            GradientQuality::Degenerate
-        },
-        residual,
-        margin: local.margin,
-        condition: rank.condition,
-    };
-    out
+    let report = linearised.report();
+    Direction { w, v, report }
 }
 
 fn check(
@@ -230,23 +196,8 @@ fn check(
     solution: &ConeSolution,
     cotangent: &ConeCotangent<'_>,
 ) -> Result<(), Error> {
+    check_solution(problem, solution)?;
     let (batch, n, m) = (problem.batch, problem.n, problem.rows());
-    for (what, got, expected) in [
-        ("batch", solution.status.len(), batch),
-        ("x", solution.x.len(), batch * n),
-        ("z", solution.z.len(), batch * m),
-    ] {
-        if got != expected {
-            return Err(Error::ForeignSolution {
-                what,
-                got,
-                expected,
-            });
-        }
-    }
-    if !solution.layout.belongs_to(problem) {
-        return Err(Error::ForeignPattern);
-    }
     check_cotangent(
         batch,
         &[

@@ -9,12 +9,17 @@ mod adjoint;
 mod clarabel;
 mod geometry;
 mod layout;
+mod linearised;
 mod newton;
 mod problem;
 mod solve;
 mod system;
+mod tangent;
 mod three;
 
 pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
 pub use problem::{Cone, ConeProblem, Sparse};
 pub use solve::{ConeSettings, ConeSolution, solve_cones};
+pub use tangent::{
+    ConeJacobian, ConeParameter, ConeTangents, ConeVelocity, cone_jacobian, cone_tangent,
+};

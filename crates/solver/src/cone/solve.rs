@@ -116,7 +116,9 @@ const EARLY: f64 = 1e-6;
 /// samples are not errors: they have a [`Status`], and never change the other samples' answers.
 ///
 /// # Cost
-/// Clarabel's, plus two or three dense factorisations of size `n +` active rows for the polish.
+/// Clarabel's iterations to a loose tolerance, then one or two factorisations of size `n +` active
+/// rows, sparse where the problem is. Where the batch shares `P` and `A`, Clarabel is set up once a
+/// thread.
 pub fn solve_cones(
     problem: &ConeProblem<'_>,
     settings: &ConeSettings,

@@ -39,7 +39,7 @@ pub(crate) struct System {
 }
 
 enum Form {
-    Dense(Dense),
+    Dense(Box<Dense>),
     Sparse(Box<Sparse>),
 }
 
@@ -63,10 +63,10 @@ impl System {
         let form = if layout.is_sparse() {
             match Sparse::new(sample, local, layout) {
                 Some(sparse) => Form::Sparse(Box::new(sparse)),
-                None => Form::Dense(Dense::new(sample, local, rank_tolerance)?),
+                None => Form::Dense(Box::new(Dense::new(sample, local, rank_tolerance)?)),
             }
         } else {
-            Form::Dense(Dense::new(sample, local, rank_tolerance)?)
+            Form::Dense(Box::new(Dense::new(sample, local, rank_tolerance)?))
         };
         Some(System {
             form,
@@ -132,7 +132,7 @@ impl System {
         }
         match Dense::new(sample, local, self.rank_tolerance) {
             Some(dense) => {
-                self.form = Form::Dense(dense);
+                self.form = Form::Dense(Box::new(dense));
                 true
             }
             None => false,
