@@ -139,3 +139,84 @@ impl System {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Values;
+    use crate::cone::geometry::{LONG, localise};
+    use crate::cone::problem::{Cone, ConeProblem, Sparse as Pattern};
+    use crate::dense::max_abs;
+
+    /// Both factorisations of one system, and the sparse one refreshed for a system nearby.
+    #[test]
+    fn sparse_and_dense_agree() {
+        let cones = [
+            Cone::Zero(10),
+            Cone::Nonnegative(20),
+            Cone::SecondOrder(2 * LONG),
+            Cone::SecondOrder(4),
+        ];
+        let (n, m) = (40, 34 + 2 * LONG);
+        let wave = |at: usize| (1.0 + 0.7 * at as f64).sin();
+        let (mut starts, mut indices) = (vec![0], Vec::new());
+        for column in 0..n {
+            indices.extend((0..m).filter(|row| row % n == column || (row * column) % 23 == 1));
+            starts.push(indices.len());
+        }
+        let entries: Vec<f64> = (0..indices.len()).map(wave).collect();
+        let diagonal: Vec<f64> = (0..n).map(|at| 1.5 + wave(at)).collect();
+        let places: Vec<usize> = (0..=n).collect();
+        let zeros = vec![0.0; n + m];
+        let problem = ConeProblem {
+            batch: 1,
+            n,
+            p: Some(Pattern {
+                rows: n,
+                columns: n,
+                starts: &places,
+                indices: &places[..n],
+                values: Values::Shared(&diagonal),
+            }),
+            q: Values::Shared(&zeros[..n]),
+            a: Pattern {
+                rows: m,
+                columns: n,
+                starts: &starts,
+                indices: &indices,
+                values: Values::Shared(&entries),
+            },
+            b: Values::Shared(&zeros[..m]),
+            cones: &cones,
+        };
+        let layout = Layout::new(&problem);
+        assert!(layout.is_sparse());
+        let sample = problem.sample(0);
+        let near = |shift: f64| {
+            let w: Vec<f64> = (0..m).map(|at| wave(3 * at) + shift * wave(at)).collect();
+            localise(&cones, &w, &mut vec![0.0; m], &mut vec![0.0; m])
+        };
+        let local = near(0.0);
+        assert!(!local.spheres.is_empty() && local.directions.len() > 20);
+        let right: Vec<f64> = (0..n + m).map(|at| wave(5 * at)).collect();
+        let right = right.split_at(n);
+        let mut sparse = Sparse::new(&sample, &local, &layout).unwrap();
+        for (local, refresh) in [(&local, false), (&near(1e-5), true)] {
+            assert!(!refresh || sparse.refresh(&sample, local, &layout));
+            let (mut dx, mut dz) = (vec![0.0; n], vec![0.0; m]);
+            assert!(sparse.solve(local, right, &mut dx, &mut dz) < 1e-13);
+            let dense = Dense::new(&sample, local, 1e-10).unwrap();
+            assert!(!dense.rank.deficient);
+            let (mut other_x, mut other_z) = (vec![0.0; n], vec![0.0; m]);
+            assert!(dense.solve(right, &mut other_x, &mut other_z) < 1e-13);
+            for (got, expected) in [(&dx, &other_x), (&dz, &other_z)] {
+                let size = max_abs(expected);
+                for (got, expected) in got.iter().zip(expected) {
+                    assert!((got - expected).abs() < 1e-10 * size, "{got} {expected}");
+                }
+            }
+        }
+        let condition = sparse.condition();
+        assert!(condition > 1.0 && condition < CONDITION, "{condition}");
+    }
+}
