@@ -197,7 +197,7 @@ mod tests {
             localise(&cones, &w, &mut vec![0.0; m], &mut vec![0.0; m])
         };
         let local = near(0.0);
-        assert!(!local.spheres.is_empty() && local.directions.len() > 20);
+        assert!(!local.spheres.is_empty() && local.directions.len() >= 10);
         let right: Vec<f64> = (0..n + m).map(|at| wave(5 * at)).collect();
         let right = right.split_at(n);
         let mut sparse = Sparse::new(&sample, &local, &layout).unwrap();
