@@ -3,8 +3,8 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use feasible::convex::{
-    ConvexSettings, Error, GradientQuality, Hessian, OnFailure, Projection, QcqpLayer, QpLayer,
-    QpTensors, RowHessians, Status,
+    Cone, ConeLayer, ConeTensors, ConvexSettings, Error, GradientQuality, Hessian, OnFailure,
+    Projection, QcqpLayer, QpLayer, QpTensors, RowHessians, SparseMatrix, Status,
 };
 use feasible::nls::{Backward, FunctionResidual, LevenbergMarquardt, Settings};
 use feasible::repair::{SnareNet, SnareNetSettings};
@@ -69,6 +69,7 @@ impl Backend {
         self.quadratic_program_with_dense_matrices_and_an_active_row();
         self.projection_on_the_ball();
         self.quadratic_rows_with_every_gradient();
+        self.cone_program_with_every_gradient();
         self.projection_on_stacked_rows();
         self.relaxed_projection();
         self.samples_without_a_solution();
@@ -244,6 +245,34 @@ impl Backend {
 
     /// The disc x₁² + x₂² ≤ 1 and x₁ = 0.6: from (0.6, 3) to (0.6, 0.8), which moves with the
     /// equality's side by (1, −0.75).
+    /// x = −q/‖q‖ minimises qᵀx on the unit disc, with multiplier z = (‖q‖, q).
+    fn cone_program_with_every_gradient(&self) {
+        let q = self.matrix([[3.0, 4.0], [0.0, 2.0]]).require_grad();
+        let a = self
+            .matrix([[0.0, 0.0], [-1.0, 0.0], [0.0, -1.0]])
+            .require_grad();
+        let b = self.vector(&[1.0, 0.0, 0.0]).require_grad();
+        let problem = ConeTensors::new(
+            q.clone(),
+            SparseMatrix::dense(a.clone()),
+            b.clone(),
+            vec![Cone::SecondOrder(3)],
+        );
+        let solution = ConeLayer::default().forward(&problem).unwrap();
+        let reports = solution.gradient_reports();
+        self.same("x", &solution.x, &[-0.6, -0.8, 0.0, -1.0]);
+        self.same("s", &solution.s, &[1.0, -0.6, -0.8, 1.0, 0.0, -1.0]);
+        self.same("z", &solution.z, &[5.0, 3.0, 4.0, 2.0, 0.0, 2.0]);
+        let gradients = solution.x.narrow(1, 0, 1).sum().backward();
+        let of_q = q.grad(&gradients).unwrap();
+        self.same("∂q", &of_q, &[-0.128, 0.096, -0.5, 0.0]);
+        // x scales with the radius b₀ and moves with the centre −(b₁, b₂).
+        self.same("∂b", &b.grad(&gradients).unwrap(), &[-0.6, -2.0, 0.0]);
+        let of_a = host::read("∂A", &a.grad(&gradients).unwrap()).unwrap();
+        assert!(of_a.iter().all(|v| v.is_finite()) && of_a.iter().any(|v| *v != 0.0));
+        assert_eq!(reports.count(GradientQuality::Exact), Some(2));
+    }
+
     fn projection_on_stacked_rows(&self) {
         let disc = Quadratic::diagonal(
             self.matrix([[1.0, 1.0]]),

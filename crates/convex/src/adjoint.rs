@@ -1,12 +1,11 @@
+//! The backward pass of every layer: unpack the cotangent, keep failed samples out, ask the solver,
+//! report.
+
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use feasible_core::host::HostAdjoint;
-use feasible_solver::{
-    AdjointSettings, Cotangent, GradientQuality, GradientReport, Solution, adjoint,
-};
-
-use crate::host_problem::{HostProblem, Role};
-use crate::problem::Sizes;
+use feasible_solver::{GradientQuality, GradientReport, Status};
 
 /// How far the gradients of a layer's last backward pass can be trusted, sample by sample.
 ///
@@ -46,101 +45,89 @@ const UNAVAILABLE: GradientReport = GradientReport {
     condition: f64::INFINITY,
 };
 
-/// The vector-Jacobian product of a solve: the implicit function theorem on its optimality
-/// conditions, done by [`feasible_solver::adjoint`].
+/// One part of the output: the numbers of all samples, and how many one sample has.
+pub(crate) type Part<'a> = (&'a [f64], usize);
+
+/// Gradients of the tracked parameters in their order, and the samples' reports.
+pub(crate) type Answer = (Vec<Vec<f64>>, Vec<GradientReport>);
+
+/// A solved batch that can be differentiated: the implicit function theorem on its optimality
+/// conditions, done by the solver.
+pub(crate) trait Solved: Send + Sync + Debug {
+    /// Outcome of every sample.
+    fn status(&self) -> &[Status];
+
+    /// The parts of the output.
+    fn parts(&self) -> Vec<Part<'_>>;
+
+    /// Gradients of the tracked parameters, given one cotangent a part of the output; `None` is
+    /// zero. `None` in return would be a bug of ours: the solver accepted this problem in the forward
+    /// pass and the cotangents are finite.
+    fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer>;
+}
+
+/// The vector-Jacobian product of a solve.
 #[derive(Debug)]
-pub(crate) struct LayerAdjoint {
-    pub(crate) problem: HostProblem,
-    pub(crate) solution: Solution,
-    pub(crate) settings: AdjointSettings,
-    /// The tensors that want a gradient and their numbers of entries.
-    pub(crate) roles: Vec<Role>,
+pub(crate) struct LayerAdjoint<S> {
+    pub(crate) solved: S,
+    /// Numbers a sample has in each part of the packed output.
+    pub(crate) widths: Vec<usize>,
+    /// Numbers of entries of the tracked parameters.
     pub(crate) lengths: Vec<usize>,
     pub(crate) reports: GradientReports,
 }
 
-impl HostAdjoint for LayerAdjoint {
+impl<S: Solved> HostAdjoint for LayerAdjoint<S> {
     fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
-        let sizes = &self.problem.sizes;
-        let (unpacked, dropped) = Unpacked::new(cotangent, sizes, &self.solution);
-        let answer = adjoint(
-            &self.problem.as_problem(),
-            &self.solution,
-            &unpacked.as_cotangent(),
-            &Role::wanted(&self.roles),
-            &self.settings,
-        );
-        // The solver accepted this problem in the forward pass and the cotangent is finite, so an
-        // error here would be a bug of ours; it shows as a batch without gradients.
-        let mut gradients = answer.unwrap_or_default();
-        gradients.reports.resize(sizes.batch, UNAVAILABLE);
+        let status = self.solved.status();
+        let (parts, dropped) = unpack(cotangent, &self.widths, status);
+        // A bug of ours shows as a batch without gradients.
+        let (mut gradients, mut reports) = self.solved.gradients(&parts).unwrap_or_default();
+        reports.resize(status.len(), UNAVAILABLE);
         for sample in dropped {
-            gradients.reports[sample] = UNAVAILABLE;
+            reports[sample] = UNAVAILABLE;
         }
-        self.reports.fill(std::mem::take(&mut gradients.reports));
-        let lengths = self.lengths.iter();
-        (self.roles.iter().zip(lengths))
-            .map(|(role, &length)| {
-                role.take(&mut gradients)
-                    .unwrap_or_else(|| vec![0.0; length])
-            })
-            .collect()
+        self.reports.fill(reports);
+        gradients.resize(self.lengths.len(), vec![]);
+        for (gradient, &length) in gradients.iter_mut().zip(&self.lengths) {
+            gradient.resize(length, 0.0);
+        }
+        gradients
     }
 }
 
-/// The four parts of the packed cotangent, each contiguous.
-struct Unpacked {
-    x: Vec<f64>,
-    duals: [Option<Vec<f64>>; 3],
-}
-
-impl Unpacked {
-    /// Splits `[batch, n + p + m + k]`. Samples without a solution, and those whose cotangent is
-    /// not finite, get zeros, so that they cannot spoil the gradients the batch shares; the latter
-    /// are returned too.
-    fn new(cotangent: &[f64], sizes: &Sizes, solution: &Solution) -> (Self, Vec<usize>) {
-        let mut usable = vec![false; sizes.batch];
-        let mut dropped = vec![];
-        let width = sizes.packed();
-        for (sample, row) in cotangent.chunks_exact(width).enumerate() {
-            if row.iter().all(|c| c.is_finite()) {
-                usable[sample] = solution.status[sample].is_solved();
-            } else {
-                dropped.push(sample);
-            }
+/// Splits `[batch, Σ widths]` into parts, each contiguous, `None` where all are zero: a loss on the
+/// solution alone, the usual case, lets the solver leave out the multipliers. Samples without a
+/// solution, and those whose cotangent is not finite, get zeros, so that they cannot spoil the
+/// gradients the batch shares; the latter are returned too.
+fn unpack(
+    cotangent: &[f64],
+    widths: &[usize],
+    status: &[Status],
+) -> (Vec<Option<Vec<f64>>>, Vec<usize>) {
+    let batch = status.len();
+    let width: usize = widths.iter().sum();
+    let mut usable = vec![false; batch];
+    let mut dropped = vec![];
+    for (sample, row) in cotangent.chunks_exact(width.max(1)).enumerate() {
+        if row.iter().all(|c| c.is_finite()) {
+            usable[sample] = status[sample].is_solved();
+        } else {
+            dropped.push(sample);
         }
-        let part = |start: usize, length: usize| {
-            let mut values = vec![0.0; sizes.batch * length];
-            for sample in (0..sizes.batch).filter(|&sample| usable[sample]) {
+    }
+    let mut start = 0;
+    let parts = widths
+        .iter()
+        .map(|&length| {
+            let mut values = vec![0.0; batch * length];
+            for sample in (0..batch).filter(|&sample| usable[sample]) {
                 let from = sample * width + start;
                 values[sample * length..][..length].copy_from_slice(&cotangent[from..][..length]);
             }
-            values
-        };
-        // A loss on x alone, the usual case, lets the solver leave out the duals.
-        let dual = |start, length| {
-            let values = part(start, length);
+            start += length;
             values.iter().any(|&v| v != 0.0).then_some(values)
-        };
-        let (p, m, k) = (sizes.equalities, sizes.inequalities, sizes.quadratics);
-        let n = sizes.n;
-        let duals = [dual(n, p), dual(n + p, m), dual(n + p + m, k)];
-        (
-            Self {
-                x: part(0, n),
-                duals,
-            },
-            dropped,
-        )
-    }
-
-    fn as_cotangent(&self) -> Cotangent<'_> {
-        let [equality, inequality, quadratic] = &self.duals;
-        Cotangent {
-            x: &self.x,
-            equality_dual: equality.as_deref(),
-            inequality_dual: inequality.as_deref(),
-            quadratic_dual: quadratic.as_deref(),
-        }
-    }
+        })
+        .collect();
+    (parts, dropped)
 }

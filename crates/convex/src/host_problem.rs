@@ -1,14 +1,14 @@
 //! The problem's numbers on the host, and which of its tensors want a gradient.
 
-use burn::tensor::{DType, Device};
-use feasible_core::host::{self, Input};
+use feasible_core::host;
 use feasible_solver::{
-    Equalities, Gradients, Inequalities, Problem, Quadratics, Symmetric, Values, Wanted,
+    Equalities, Gradients, Inequalities, Problem, Quadratics, Symmetric, Wanted,
 };
 
 use crate::Error;
 use crate::parameter::Parameter;
 use crate::problem::{Hessian, QpTensors, QuadraticTensors, RowHessians, Sizes};
+use crate::tracked::{Numbers, Tracked};
 
 /// A parameter's place in the problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,23 +81,6 @@ impl Role {
     }
 }
 
-/// A parameter's numbers, row-major.
-#[derive(Debug)]
-struct Numbers {
-    data: Vec<f64>,
-    shared: bool,
-}
-
-impl Numbers {
-    fn values(&self) -> Values<'_> {
-        if self.shared {
-            Values::Shared(&self.data)
-        } else {
-            Values::PerSample(&self.data)
-        }
-    }
-}
-
 /// Symmetric matrices, full or as diagonals.
 #[derive(Debug)]
 struct SymmetricNumbers {
@@ -157,44 +140,17 @@ impl HostProblem {
     }
 }
 
-/// The tensors that want a gradient, in the order they are recorded.
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) roles: Vec<Role>,
-    /// Number of entries of each.
-    pub(crate) lengths: Vec<usize>,
-    pub(crate) inputs: Vec<Input>,
-    /// Where the output goes: with the first tracked tensor, since constants may live on a device
-    /// without autodiff.
-    pub(crate) device: Device,
-    /// Precision of the output: that of `q`.
-    pub(crate) dtype: DType,
-    /// Relative rounding of the coarsest tensor.
-    pub(crate) rounding: f64,
-}
-
-impl Tracked {
-    fn read<const D: usize>(
+impl Tracked<Role> {
+    fn read_role<const D: usize>(
         &mut self,
         role: Role,
-        tensor: &Parameter<D>,
+        parameter: &Parameter<D>,
     ) -> Result<Numbers, Error> {
-        let (shared, tensor) = (tensor.is_shared(), tensor.tensor());
-        let data = if role.may_be_infinite() {
-            host::read(role.name(), tensor)?
+        if role.may_be_infinite() {
+            self.read_unchecked(role, role.name(), parameter)
         } else {
-            host::read_finite(role.name(), tensor)?
-        };
-        self.rounding = self.rounding.max(host::rounding(tensor.dtype()));
-        if tensor.is_tracked() {
-            if self.inputs.is_empty() {
-                self.device = tensor.device();
-            }
-            self.roles.push(role);
-            self.lengths.push(data.len());
-            self.inputs.push(Input::new(tensor.clone()));
+            self.read(role, role.name(), parameter)
         }
-        Ok(Numbers { data, shared })
     }
 
     /// Square matrices of size `n`, symmetric to the last bit where they are up to the rounding of
@@ -202,11 +158,11 @@ impl Tracked {
     fn read_dense<const D: usize>(
         &mut self,
         role: Role,
-        tensor: &Parameter<D>,
+        parameter: &Parameter<D>,
         n: usize,
     ) -> Result<SymmetricNumbers, Error> {
-        let mut numbers = self.read(role, tensor)?;
-        let rounding = host::rounding(tensor.tensor().dtype());
+        let mut numbers = self.read_role(role, parameter)?;
+        let rounding = host::rounding(parameter.tensor().dtype());
         for matrix in numbers.data.chunks_exact_mut((n * n).max(1)) {
             mend_symmetry(matrix, n, n as f64 * rounding);
         }
@@ -219,10 +175,10 @@ impl Tracked {
     fn read_diagonal<const D: usize>(
         &mut self,
         role: Role,
-        tensor: &Parameter<D>,
+        parameter: &Parameter<D>,
     ) -> Result<SymmetricNumbers, Error> {
         Ok(SymmetricNumbers {
-            numbers: self.read(role, tensor)?,
+            numbers: self.read_role(role, parameter)?,
             diagonal: true,
         })
     }
@@ -247,34 +203,26 @@ fn mend_symmetry(matrix: &mut [f64], n: usize, tolerance: f64) {
 pub(crate) fn read(
     qp: &QpTensors,
     quadratics: Option<&QuadraticTensors>,
-) -> Result<(HostProblem, Tracked), Error> {
+) -> Result<(HostProblem, Tracked<Role>), Error> {
     let sizes = Sizes::of(qp, quadratics)?;
-    let q = qp.q.tensor();
-    let mut tracked = Tracked {
-        roles: vec![],
-        lengths: vec![],
-        inputs: vec![],
-        device: q.device(),
-        dtype: q.dtype(),
-        rounding: 0.0,
-    };
+    let mut tracked = Tracked::new(qp.q.tensor());
     let p = match &qp.p {
         Hessian::Dense(p) => tracked.read_dense(Role::P, p, sizes.n)?,
         Hessian::Diagonal(p) => tracked.read_diagonal(Role::P, p)?,
     };
-    let q = tracked.read(Role::Q, &qp.q)?;
+    let q = tracked.read_role(Role::Q, &qp.q)?;
     let equalities = match &qp.equalities {
         Some(part) if sizes.equalities > 0 => Some([
-            tracked.read(Role::A, &part.a)?,
-            tracked.read(Role::B, &part.b)?,
+            tracked.read_role(Role::A, &part.a)?,
+            tracked.read_role(Role::B, &part.b)?,
         ]),
         _ => None,
     };
     let inequalities = match &qp.inequalities {
         Some(part) if sizes.inequalities > 0 => Some([
-            tracked.read(Role::G, &part.g)?,
-            tracked.read(Role::L, &part.l)?,
-            tracked.read(Role::U, &part.u)?,
+            tracked.read_role(Role::G, &part.g)?,
+            tracked.read_role(Role::L, &part.l)?,
+            tracked.read_role(Role::U, &part.u)?,
         ]),
         _ => None,
     };
@@ -287,8 +235,8 @@ pub(crate) fn read(
             Some((
                 h,
                 [
-                    tracked.read(Role::RowG, &part.g)?,
-                    tracked.read(Role::RowC, &part.c)?,
+                    tracked.read_role(Role::RowG, &part.g)?,
+                    tracked.read_role(Role::RowC, &part.c)?,
                 ],
             ))
         }

@@ -1,123 +1,95 @@
-//! What all layers of this crate have in common: read, solve, record.
+//! What all layers of this crate have in common: pack what was found, record it, cut it up.
 
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
-use feasible_solver::{Settings, Solution, solve};
+use feasible_solver::Status;
 
-use crate::adjoint::{GradientReports, LayerAdjoint};
-use crate::host_problem::read;
-use crate::problem::{QpTensors, QuadraticTensors, Sizes};
-use crate::{ConvexSettings, ConvexSolution, Error, OnFailure};
+use crate::adjoint::{GradientReports, LayerAdjoint, Part, Solved};
+use crate::tracked::Tracked;
+use crate::{Error, OnFailure};
 
-/// Solves the batch and records it as one differentiable operation.
-pub(crate) fn forward(
-    settings: &ConvexSettings,
-    qp: &QpTensors,
-    quadratics: Option<&QuadraticTensors>,
-) -> Result<ConvexSolution, Error> {
-    let (problem, tracked) = read(qp, quadratics)?;
-    let solver = Settings {
-        rounding: settings.solver.rounding.max(tracked.rounding),
-        ..settings.solver
-    };
-    let solution = solve(&problem.as_problem(), &solver)?;
-    if settings.on_failure == OnFailure::Error {
-        refuse_failures(&solution)?;
+/// The recorded output of a layer, `[batch, Σ widths]`.
+pub(crate) struct Packed {
+    tensor: Tensor<2>,
+    widths: Vec<usize>,
+    device: Device,
+    dtype: DType,
+}
+
+impl Packed {
+    /// Part `index`, `[batch, width]`.
+    pub(crate) fn part(&self, index: usize) -> Tensor<2> {
+        let start = self.widths[..index].iter().sum();
+        // Burn does not slice to width 0.
+        match self.widths[index] {
+            0 => {
+                let batch = self.tensor.dims()[0];
+                host::write(vec![], [batch, 0], &self.device, self.dtype)
+            }
+            width => self.tensor.clone().narrow(1, start, width),
+        }
     }
-    let sizes = problem.sizes;
-    let packed = pack(&solution, &sizes, settings.on_failure);
-    let (status, iterations, residuals) = (
-        solution.status.clone(),
-        solution.iterations.clone(),
-        solution.residuals.clone(),
-    );
+}
+
+/// Records a solved batch as one differentiable operation.
+pub(crate) fn record<S: Solved + 'static, R>(
+    solved: S,
+    tracked: Tracked<R>,
+    on_failure: OnFailure,
+) -> Result<(Packed, GradientReports), Error> {
+    if on_failure == OnFailure::Error {
+        refuse_failures(solved.status())?;
+    }
+    let parts = solved.parts();
+    let widths: Vec<usize> = parts.iter().map(|(_, width)| *width).collect();
+    let output = pack(&parts, solved.status(), on_failure);
+    let shape = [solved.status().len(), widths.iter().sum()];
     let reports = GradientReports::default();
     let adjoint = LayerAdjoint {
-        problem,
-        solution,
-        settings: settings.adjoint,
-        roles: tracked.roles,
+        solved,
+        widths: widths.clone(),
         lengths: tracked.lengths,
         reports: reports.clone(),
     };
     let (device, dtype) = (tracked.device, tracked.dtype);
-    let shape = [sizes.batch, sizes.packed()];
-    let packed = host::record(
-        packed,
-        shape,
-        &device,
+    let inputs = tracked.inputs;
+    let tensor = host::record(output, shape, &device, dtype, inputs, Arc::new(adjoint));
+    let packed = Packed {
+        tensor,
+        widths,
+        device,
         dtype,
-        tracked.inputs,
-        Arc::new(adjoint),
-    );
-
-    let mut start = 0;
-    let mut next = |length| {
-        start += length;
-        columns(&packed, start - length, length, &device, dtype)
     };
-    Ok(ConvexSolution {
-        x: next(sizes.n),
-        equality_dual: next(sizes.equalities),
-        inequality_dual: next(sizes.inequalities),
-        quadratic_dual: next(sizes.quadratics),
-        status,
-        iterations,
-        residuals,
-        reports,
-    })
+    Ok((packed, reports))
 }
 
-fn refuse_failures(solution: &Solution) -> Result<(), Error> {
-    let mut failures = solution
-        .status
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| !s.is_solved());
+fn refuse_failures(status: &[Status]) -> Result<(), Error> {
+    let mut failures = status.iter().enumerate().filter(|(_, s)| !s.is_solved());
     match failures.next() {
         None => Ok(()),
-        Some((sample, &status)) => Err(Error::Unsolved {
+        Some((sample, &found)) => Err(Error::Unsolved {
             sample,
-            status,
+            status: found,
             failed: 1 + failures.count(),
-            batch: solution.batch(),
+            batch: status.len(),
         }),
     }
 }
 
-/// x, ν, λ and μ of each sample next to each other, `[batch, n + p + m + k]`.
-fn pack(solution: &Solution, sizes: &Sizes, on_failure: OnFailure) -> Vec<f64> {
-    let parts = [
-        (&solution.x, sizes.n),
-        (&solution.equality_dual, sizes.equalities),
-        (&solution.inequality_dual, sizes.inequalities),
-        (&solution.quadratic_dual, sizes.quadratics),
-    ];
-    let mut packed = Vec::with_capacity(sizes.batch * sizes.packed());
-    for (sample, status) in solution.status.iter().enumerate() {
+/// The parts of each sample next to each other.
+fn pack(parts: &[Part<'_>], status: &[Status], on_failure: OnFailure) -> Vec<f64> {
+    let width: usize = parts.iter().map(|(_, width)| width).sum();
+    let mut packed = Vec::with_capacity(status.len() * width);
+    for (sample, status) in status.iter().enumerate() {
         if on_failure == OnFailure::Nan && !status.is_solved() {
-            packed.resize(packed.len() + sizes.packed(), f64::NAN);
+            packed.resize(packed.len() + width, f64::NAN);
             continue;
         }
-        for (values, length) in parts {
-            packed.extend_from_slice(&values[sample * length..][..length]);
+        for &(values, width) in parts {
+            packed.extend_from_slice(&values[sample * width..][..width]);
         }
     }
     packed
-}
-
-/// Columns of the packed output; Burn does not slice to width 0.
-fn columns(
-    packed: &Tensor<2>,
-    start: usize,
-    length: usize,
-    device: &Device,
-    dtype: DType,
-) -> Tensor<2> {
-    match length {
-        0 => host::write(vec![], [packed.dims()[0], 0], device, dtype),
-        _ => packed.clone().narrow(1, start, length),
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`QpLayer`] and [`QcqpLayer`] solve batches of quadratic programs given as tensors
 //!   ([`QpTensors`], [`QcqpTensors`]); every tensor is a parameter that gradients can reach.
+//! - [`ConeLayer`] solves batches of cone programs with sparse matrices.
 //! - [`Projection`] moves a network's outputs to the closest points that meet a set of
 //!   [`Constraints`](feasible_core::Constraints).
 //!
@@ -41,6 +42,7 @@
 //! ```
 
 mod adjoint;
+mod cone;
 mod error;
 mod host_problem;
 mod layer;
@@ -49,13 +51,17 @@ mod problem;
 mod projection;
 mod qcqp;
 mod qp;
+mod quadratic;
 mod settings;
 mod solution;
+mod sparse;
+mod tracked;
 
 pub use adjoint::GradientReports;
+pub use cone::{ConeLayer, ConeLayerSettings, ConeTensorSolution, ConeTensors};
 pub use error::Error;
 pub use feasible_solver::{
-    AdjointSettings, GradientQuality, GradientReport, Method, Residuals,
+    AdjointSettings, Cone, ConeSettings, GradientQuality, GradientReport, Method, Residuals,
     Settings as SolverSettings, Status,
 };
 pub use parameter::Parameter;
@@ -65,3 +71,4 @@ pub use qcqp::QcqpLayer;
 pub use qp::QpLayer;
 pub use settings::{ConvexSettings, OnFailure};
 pub use solution::ConvexSolution;
+pub use sparse::SparseMatrix;

@@ -270,11 +270,6 @@ impl Sizes {
         }
         Ok(sizes)
     }
-
-    /// Numbers that one sample's solution and multipliers take: n + p + m + k.
-    pub(crate) fn packed(&self) -> usize {
-        self.n + self.equalities + self.inequalities + self.quadratics
-    }
 }
 
 #[cfg(test)]
@@ -303,7 +298,6 @@ mod tests {
             quadratics: 0,
         };
         assert_eq!(sizes, expected);
-        assert_eq!(sizes.packed(), 10);
 
         let quadratic = |h| problem().quadratics(h, zeros([6, 3]), zeros([4, 6]));
         for h in [

@@ -1,4 +1,4 @@
-use crate::layer;
+use crate::quadratic;
 use crate::{ConvexSettings, ConvexSolution, Error, QcqpTensors};
 
 /// A differentiable layer that solves a batch of quadratically constrained quadratic programs.
@@ -58,6 +58,6 @@ impl QcqpLayer {
     /// # Errors
     /// As the type says.
     pub fn forward(&self, problem: &QcqpTensors) -> Result<ConvexSolution, Error> {
-        layer::forward(&self.settings, &problem.qp, Some(&problem.quadratics))
+        quadratic::forward(&self.settings, &problem.qp, Some(&problem.quadratics))
     }
 }

@@ -1,4 +1,4 @@
-use crate::layer;
+use crate::quadratic;
 use crate::{ConvexSettings, ConvexSolution, Error, QpTensors};
 
 /// A differentiable layer that solves a batch of quadratic programs.
@@ -70,6 +70,6 @@ impl QpLayer {
     /// # Errors
     /// As the type says.
     pub fn forward(&self, problem: &QpTensors) -> Result<ConvexSolution, Error> {
-        layer::forward(&self.settings, problem, None)
+        quadratic::forward(&self.settings, problem, None)
     }
 }

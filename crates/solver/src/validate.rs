@@ -12,7 +12,7 @@ use crate::problem::Problem;
 /// absolute entry, and as symmetric when mirrored entries agree to the same measure: both are far
 /// above the rounding of forming `MᵀM` in double precision and far below a modelling mistake.
 /// Coarser data gets `n` times its rounding, by which the eigenvalues of `MᵀM` can be off.
-pub(crate) const TOLERANCE: f64 = 1e-10;
+const TOLERANCE: f64 = 1e-10;
 
 /// What infinities a parameter may hold.
 #[derive(Clone, Copy, PartialEq)]
@@ -28,7 +28,7 @@ pub(crate) enum Infinities {
 /// See [`crate::solve`].
 pub(crate) fn validate(problem: &Problem<'_>, rounding: f64) -> Result<(), Error> {
     let (batch, n) = (problem.batch, problem.n);
-    let tolerance = TOLERANCE.max(n as f64 * rounding);
+    let tolerance = eigenvalue_tolerance(n, rounding);
     if n == 0 {
         return Err(Error::NoVariables);
     }
@@ -274,20 +274,26 @@ fn lowest_eigenvalue(data: &[f64], n: usize, shift: f64) -> f64 {
         })
 }
 
-/// The smallest eigenvalue of a symmetric matrix given by its upper triangle, if it is too negative
-/// for rounding.
+/// How far below zero, relative to the largest entry, an eigenvalue of a matrix of this size may be
+/// by rounding.
+pub(crate) fn eigenvalue_tolerance(n: usize, rounding: f64) -> f64 {
+    TOLERANCE.max(n as f64 * rounding)
+}
+
+/// The smallest eigenvalue of a symmetric matrix given by its upper triangle, if it is below
+/// `-allowed`.
 pub(crate) fn lowest_of_upper<'v>(
     n: usize,
     entries: impl Iterator<Item = ((usize, usize), &'v f64)>,
-    size: f64,
+    allowed: f64,
 ) -> Option<f64> {
     let mut dense = vec![0.0; n * n];
     for ((row, column), v) in entries {
         dense[row * n + column] = *v;
         dense[column * n + row] = *v;
     }
-    let lowest = lowest_eigenvalue(&dense, n, TOLERANCE * size);
-    (lowest < -TOLERANCE * size).then_some(lowest)
+    let lowest = lowest_eigenvalue(&dense, n, allowed);
+    (lowest < -allowed).then_some(lowest)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use feasible_core::{Bounds, Constraints, host};
 use feasible_solver::{Residuals, Status};
 
 use crate::adjoint::GradientReports;
-use crate::{ConvexSettings, ConvexSolution, Error, Hessian, QpTensors, layer};
+use crate::{ConvexSettings, ConvexSolution, Error, Hessian, QpTensors, quadratic};
 
 use gather::Gather;
 use rows::{Kind, Rows};
@@ -206,12 +206,12 @@ impl Projection {
         }
         let quadratic = rows.of(Kind::Quadratic);
         let solution = if quadratic.is_empty() {
-            layer::forward(&self.settings, &qp, None)?
+            quadratic::forward(&self.settings, &qp, None)?
         } else {
             let upper = bounds.upper().gather_axis(1, quadratic);
             let matrix = rows.linear(&blocks, Kind::Quadratic);
             let problem = qp.quadratics(rows.hessians(&blocks), matrix, upper);
-            layer::forward(&self.settings, &problem.qp, Some(&problem.quadratics))?
+            quadratic::forward(&self.settings, &problem.qp, Some(&problem.quadratics))?
         };
         let ConvexSolution {
             x,

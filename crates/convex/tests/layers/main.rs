@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)]
 
 mod closed_forms;
+mod cones;
 mod failures;
 mod gradients;
 mod precision;

@@ -16,6 +16,7 @@ use crate::cone::problem::{ConeProblem, ConeSample, Sparse};
 use crate::error::Error;
 use crate::settings::in_open_unit;
 use crate::status::{Residuals, Status};
+use crate::validate;
 
 /// How to solve cone programs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,10 @@ pub struct ConeSettings {
     pub tolerance: f64,
     /// Clarabel's tolerances for certificates. Default `1e-9`.
     pub infeasibility_tolerance: f64,
+    /// Relative rounding that the problem's numbers carry. Default [`f64::EPSILON`]; with
+    /// [`f32::EPSILON`] an eigenvalue of `P` may be as much more below zero before it counts as a
+    /// mistake.
+    pub rounding: f64,
     /// Iterations before [`Status::MaxIterations`]. Default 200.
     pub max_iterations: u32,
 }
@@ -35,6 +40,7 @@ impl Default for ConeSettings {
         ConeSettings {
             tolerance: 1e-9,
             infeasibility_tolerance: 1e-9,
+            rounding: f64::EPSILON,
             max_iterations: 200,
         }
     }
@@ -48,6 +54,7 @@ impl ConeSettings {
     pub fn validate(&self) -> Result<(), Error> {
         in_open_unit("tolerance", self.tolerance)?;
         in_open_unit("infeasibility_tolerance", self.infeasibility_tolerance)?;
+        in_open_unit("rounding", self.rounding)?;
         if self.max_iterations == 0 {
             return Err(Error::Setting {
                 setting: "max_iterations",
@@ -125,7 +132,7 @@ pub fn solve_cones(
 ) -> Result<ConeSolution, Error> {
     settings.validate()?;
     problem.validate()?;
-    convex(problem)?;
+    convex(problem, settings.rounding)?;
     let layout = Arc::new(Layout::new(problem));
     let run = match prepare_once(problem) {
         true => problem.batch.div_ceil(RUNS * rayon::current_num_threads()),
@@ -279,7 +286,7 @@ fn finish(sample: &ConeSample<'_>, raw: Raw, settings: &ConeSettings, layout: &L
 }
 
 /// Refuses a `P` with a negative eigenvalue.
-fn convex(problem: &ConeProblem<'_>) -> Result<(), Error> {
+fn convex(problem: &ConeProblem<'_>, rounding: f64) -> Result<(), Error> {
     let Some(p) = problem.p else {
         return Ok(());
     };
@@ -290,19 +297,20 @@ fn convex(problem: &ConeProblem<'_>) -> Result<(), Error> {
     };
     let check = |copy: usize| {
         let values = p.values.sample(copy, p.entries());
-        let size = crate::dense::max_abs(values);
+        let allowed =
+            validate::eigenvalue_tolerance(problem.n, rounding) * crate::dense::max_abs(values);
         let sample = (!p.values.is_shared()).then_some(copy);
-        if size == 0.0 || definite(&p, values, size) {
+        if allowed == 0.0 || definite(&p, values, allowed) {
             return None;
         }
-        crate::validate::lowest_of_upper(problem.n, p.places().zip(values), size).map(
-            |eigenvalue| Error::NotConvex {
+        validate::lowest_of_upper(problem.n, p.places().zip(values), allowed).map(|eigenvalue| {
+            Error::NotConvex {
                 argument: "p",
                 sample,
                 index: 0,
                 eigenvalue,
-            },
-        )
+            }
+        })
     };
     match (0..copies).into_par_iter().find_map_first(check) {
         Some(error) => Err(error),
@@ -310,11 +318,10 @@ fn convex(problem: &ConeProblem<'_>) -> Result<(), Error> {
     }
 }
 
-/// Whether a symmetric matrix given by its upper triangle has no eigenvalue below minus the
-/// tolerance of [`lowest_of_upper`](crate::validate::lowest_of_upper), by a sparse factorisation.
-/// False says nothing: a semidefinite matrix may fail by rounding.
-fn definite(p: &Sparse<'_>, values: &[f64], size: f64) -> bool {
-    let shift = 0.5 * crate::validate::TOLERANCE * size;
+/// Whether a symmetric matrix given by its upper triangle has no eigenvalue below `-allowed`, by a
+/// sparse factorisation. False says nothing: a semidefinite matrix may fail by rounding.
+fn definite(p: &Sparse<'_>, values: &[f64], allowed: f64) -> bool {
+    let shift = 0.5 * allowed;
     let (mut starts, mut indices, mut entries) = (vec![0], Vec::new(), Vec::new());
     for column in 0..p.columns {
         let mut diagonal = shift;

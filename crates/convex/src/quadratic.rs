@@ -1,0 +1,105 @@
+//! The forward pass of quadratic programs, with or without quadratic rows.
+
+use feasible_solver::{AdjointSettings, Cotangent, Settings, Solution, Status, adjoint, solve};
+
+use crate::adjoint::{Answer, Part, Solved};
+use crate::host_problem::{HostProblem, Role, read};
+use crate::layer;
+use crate::problem::{QpTensors, QuadraticTensors};
+use crate::{ConvexSettings, ConvexSolution, Error};
+
+/// Solves the batch and records it.
+pub(crate) fn forward(
+    settings: &ConvexSettings,
+    qp: &QpTensors,
+    quadratics: Option<&QuadraticTensors>,
+) -> Result<ConvexSolution, Error> {
+    let (problem, tracked) = read(qp, quadratics)?;
+    let solver = Settings {
+        rounding: settings.solver.rounding.max(tracked.rounding),
+        ..settings.solver
+    };
+    let solution = solve(&problem.as_problem(), &solver)?;
+    let (status, iterations, residuals) = (
+        solution.status.clone(),
+        solution.iterations.clone(),
+        solution.residuals.clone(),
+    );
+    let solved = SolvedProgram {
+        problem,
+        solution,
+        settings: settings.adjoint,
+        roles: tracked.roles.clone(),
+    };
+    let (packed, reports) = layer::record(solved, tracked, settings.on_failure)?;
+    Ok(ConvexSolution {
+        x: packed.part(0),
+        equality_dual: packed.part(1),
+        inequality_dual: packed.part(2),
+        quadratic_dual: packed.part(3),
+        status,
+        iterations,
+        residuals,
+        reports,
+    })
+}
+
+#[derive(Debug)]
+struct SolvedProgram {
+    problem: HostProblem,
+    solution: Solution,
+    settings: AdjointSettings,
+    roles: Vec<Role>,
+}
+
+impl Solved for SolvedProgram {
+    fn status(&self) -> &[Status] {
+        &self.solution.status
+    }
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        let (solution, sizes) = (&self.solution, &self.problem.sizes);
+        vec![
+            (&solution.x, sizes.n),
+            (&solution.equality_dual, sizes.equalities),
+            (&solution.inequality_dual, sizes.inequalities),
+            (&solution.quadratic_dual, sizes.quadratics),
+        ]
+    }
+
+    fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer> {
+        let [x, equality, inequality, quadratic] = cotangents else {
+            return None;
+        };
+        let nothing;
+        let x = match x {
+            Some(x) => x,
+            None => {
+                nothing = vec![0.0; self.solution.x.len()];
+                &nothing
+            }
+        };
+        let cotangent = Cotangent {
+            x,
+            equality_dual: equality.as_deref(),
+            inequality_dual: inequality.as_deref(),
+            quadratic_dual: quadratic.as_deref(),
+        };
+        let wanted = Role::wanted(&self.roles);
+        let problem = self.problem.as_problem();
+        let mut gradients = adjoint(
+            &problem,
+            &self.solution,
+            &cotangent,
+            &wanted,
+            &self.settings,
+        )
+        .ok()?;
+        let of_roles = self
+            .roles
+            .iter()
+            .map(|role| role.take(&mut gradients).unwrap_or_default())
+            .collect();
+        Some((of_roles, gradients.reports))
+    }
+}

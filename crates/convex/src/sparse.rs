@@ -1,0 +1,105 @@
+use burn::tensor::{Int, Tensor};
+use feasible_core::host;
+use feasible_solver::{Sparse, Values};
+
+use crate::Error;
+use crate::parameter::Parameter;
+
+/// Sparse matrices of one pattern, one for the batch or one per sample; the places of the entries
+/// are fixed, their numbers are a tensor.
+#[derive(Debug, Clone)]
+pub struct SparseMatrix {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) starts: Vec<usize>,
+    pub(crate) indices: Vec<usize>,
+    pub(crate) values: Parameter<2>,
+}
+
+impl SparseMatrix {
+    /// A matrix by columns: `starts[j]..starts[j + 1]` are the places of column `j`'s entries in
+    /// `indices`, their rows, ascending, and in `values`, `[entries]` or `[1 or batch, entries]`.
+    ///
+    /// The pattern is checked when a layer is called.
+    pub fn new(
+        shape: [usize; 2],
+        starts: Vec<usize>,
+        indices: Vec<usize>,
+        values: impl Into<Parameter<2>>,
+    ) -> Self {
+        Self {
+            rows: shape[0],
+            columns: shape[1],
+            starts,
+            indices,
+            values: values.into(),
+        }
+    }
+
+    /// Every entry of `[m, n]` or `[1 or batch, m, n]`, zeros included.
+    pub fn dense(matrix: impl Into<Parameter<3>>) -> Self {
+        let matrix = matrix.into();
+        let [copies, rows, columns] = matrix.tensor().dims();
+        let starts = (0..=columns).map(|column| column * rows).collect();
+        let indices = (0..columns).flat_map(|_| 0..rows).collect();
+        let by_columns = matrix.tensor().clone().swap_dims(1, 2);
+        Self::new([rows, columns], starts, indices, flat(by_columns, copies))
+    }
+
+    /// The upper triangle of symmetric matrices, `[n, n]` or `[1 or batch, n, n]`, zeros included.
+    /// Their gradients are symmetric: each of two mirrored entries gets half of what moving both
+    /// does. What is not symmetric is taken for its symmetric part.
+    pub fn upper_triangle(matrix: impl Into<Parameter<3>>) -> Self {
+        let matrix = matrix.into();
+        let [copies, rows, columns] = matrix.tensor().dims();
+        let full = matrix.tensor().clone();
+        if rows != columns || full.shape().num_elements() == 0 {
+            // The layer says what is wrong with it.
+            return Self::dense(matrix);
+        }
+        let symmetric = (full.clone() + full.swap_dims(1, 2)).mul_scalar(0.5);
+        let mut starts = vec![0];
+        let (mut indices, mut places) = (vec![], vec![]);
+        for column in 0..columns {
+            indices.extend(0..=column);
+            places.extend((0..=column).map(|row| (row * columns + column) as i64));
+            starts.push(indices.len());
+        }
+        let places = Tensor::<1, Int>::from_data(&places[..], &symmetric.device());
+        let values = flat(symmetric, copies).select(1, places);
+        Self::new([rows, columns], starts, indices, values)
+    }
+
+    /// Number of entries.
+    pub fn entries(&self) -> usize {
+        self.indices.len()
+    }
+
+    pub(crate) fn check(&self, argument: &'static str, batch: usize) -> Result<(), Error> {
+        self.values.check(
+            argument,
+            batch,
+            &[self.entries()],
+            "one number an entry of the pattern",
+        )
+    }
+
+    pub(crate) fn with<'a>(&'a self, values: Values<'a>) -> Sparse<'a> {
+        Sparse {
+            rows: self.rows,
+            columns: self.columns,
+            starts: &self.starts,
+            indices: &self.indices,
+            values,
+        }
+    }
+}
+
+/// `[copies, all the rest]`; Burn reads a 0 in a new shape as "this axis as it was".
+fn flat(tensor: Tensor<3>, copies: usize) -> Tensor<2> {
+    let entries = tensor.dims()[1] * tensor.dims()[2];
+    if copies * entries == 0 {
+        return host::write(vec![], [copies, entries], &tensor.device(), tensor.dtype());
+    }
+    tensor.reshape([copies, entries])
+}

@@ -1,0 +1,99 @@
+//! Reading a layer's tensors, and remembering which of them want a gradient.
+
+use burn::tensor::{DType, Device, Tensor};
+use feasible_core::host::{self, Input};
+use feasible_solver::Values;
+
+use crate::Error;
+use crate::parameter::Parameter;
+
+/// A parameter's numbers, row-major.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    pub(crate) data: Vec<f64>,
+    pub(crate) shared: bool,
+}
+
+impl Numbers {
+    pub(crate) fn values(&self) -> Values<'_> {
+        if self.shared {
+            Values::Shared(&self.data)
+        } else {
+            Values::PerSample(&self.data)
+        }
+    }
+}
+
+/// The tensors that want a gradient, in the order they are recorded, each with the role it plays.
+#[derive(Debug)]
+pub(crate) struct Tracked<R> {
+    pub(crate) roles: Vec<R>,
+    /// Number of entries of each.
+    pub(crate) lengths: Vec<usize>,
+    pub(crate) inputs: Vec<Input>,
+    /// Where the output goes: with the first tracked tensor, since constants may live on a device
+    /// without autodiff.
+    pub(crate) device: Device,
+    /// Precision of the output.
+    pub(crate) dtype: DType,
+    /// Relative rounding of the coarsest tensor.
+    pub(crate) rounding: f64,
+}
+
+impl<R> Tracked<R> {
+    /// Nothing yet; the output takes device and precision from `like`.
+    pub(crate) fn new<const D: usize>(like: &Tensor<D>) -> Self {
+        Self {
+            roles: vec![],
+            lengths: vec![],
+            inputs: vec![],
+            device: like.device(),
+            dtype: like.dtype(),
+            rounding: 0.0,
+        }
+    }
+
+    /// Reads a parameter whose numbers must be finite.
+    pub(crate) fn read<const D: usize>(
+        &mut self,
+        role: R,
+        name: &'static str,
+        parameter: &Parameter<D>,
+    ) -> Result<Numbers, Error> {
+        let data = host::read_finite(name, parameter.tensor())?;
+        Ok(self.note(role, parameter, data))
+    }
+
+    /// Reads a parameter that the solver checks: infinite bounds mean something.
+    pub(crate) fn read_unchecked<const D: usize>(
+        &mut self,
+        role: R,
+        name: &'static str,
+        parameter: &Parameter<D>,
+    ) -> Result<Numbers, Error> {
+        let data = host::read(name, parameter.tensor())?;
+        Ok(self.note(role, parameter, data))
+    }
+
+    fn note<const D: usize>(
+        &mut self,
+        role: R,
+        parameter: &Parameter<D>,
+        data: Vec<f64>,
+    ) -> Numbers {
+        let tensor = parameter.tensor();
+        self.rounding = self.rounding.max(host::rounding(tensor.dtype()));
+        if tensor.is_tracked() {
+            if self.inputs.is_empty() {
+                self.device = tensor.device();
+            }
+            self.roles.push(role);
+            self.lengths.push(data.len());
+            self.inputs.push(Input::new(tensor.clone()));
+        }
+        Numbers {
+            data,
+            shared: parameter.is_shared(),
+        }
+    }
+}
