@@ -32,7 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "feasible-record",
         ],
     ),
-    ("feasible-cli", &["feasible-lab", "feasible-solver"]),
+    ("feasible-json", &["feasible-solver", "feasible-record"]),
+    ("feasible-cli", &["feasible-lab", "feasible-json"]),
 ];
 
 /// Edges that skip a step of the arrows, each with its reason.
@@ -61,13 +62,13 @@ const SHORTCUTS: &[(&str, &str, &str)] = &[
 
 /// The facade may re-export any library, but not the experiments built on them.
 const FACADE: &str = "feasible";
-const NOT_IN_FACADE: &[&str] = &["feasible-lab", "feasible-cli"];
+const NOT_IN_FACADE: &[&str] = &["feasible-lab", "feasible-json", "feasible-cli"];
 
 /// Nothing depends on these, and they may depend on every library.
 const LEAVES: &[&str] = &["feasible-examples", "feasible-benches", "feasible-tests"];
 
 /// These must stay usable, and quick to build, without a tensor library.
-const WITHOUT_BURN: &[&str] = &["feasible-solver", "feasible-record"];
+const WITHOUT_BURN: &[&str] = &["feasible-solver", "feasible-record", "feasible-json"];
 const BURN_FAMILY: &[&str] = &["burn", "cubecl", "cubek"];
 
 /// The one package, and in it the one module, that names concrete backends.

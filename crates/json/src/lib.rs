@@ -1,4 +1,19 @@
-//! `feasible solve`: problems as JSON in, solutions and gradients as JSON out.
+//! Optimisation problems as JSON in, solutions and gradients as JSON out, without Burn.
+//!
+//! A problem is an object with `"problem": "qp"` or `"problem": "cone"`; the book's page on solving
+//! from the command line has every field. A list of problems is solved as one batch where shapes
+//! agree. Whatever is wrong with a problem becomes `{"error": …}` in its place and leaves the others
+//! alone.
+//!
+//! ```
+//! let text = r#"{"problem": "qp", "P": [1, 1], "q": [-2, 0], "G": [[1, 0]], "l": [0], "u": [1],
+//!                "cotangent": [0, 1]}"#;
+//! let answers = feasible_json::answer(text)?;
+//! assert_eq!(answers.json["status"], "solved");
+//! assert_eq!(answers.json["x"][0], 1.0);
+//! assert_eq!(answers.json["gradient"]["q"][1], -1.0);
+//! # Ok::<(), feasible_json::NotJson>(())
+//! ```
 
 mod answer;
 mod cone;
@@ -6,19 +21,17 @@ mod fields;
 mod qp;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{self, Read};
-use std::path::Path;
-use std::process::ExitCode;
 
 use serde_json::{Value, json};
-
-use crate::args::SolveArguments;
-use crate::{BAD_INPUT, print};
 
 use cone::ConeProgram;
 use fields::{Fault, Fields};
 use qp::Qp;
+
+/// The text is not JSON at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the input is not JSON: {0}")]
+pub struct NotJson(#[from] serde_json::Error);
 
 /// A problem of either kind.
 enum Problem {
@@ -26,46 +39,22 @@ enum Problem {
     Cone(ConeProgram),
 }
 
-/// Input that cannot be read as a whole.
-#[derive(Debug)]
-pub(crate) struct Unreadable(String);
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unreadable {}
-
-pub(crate) fn run(arguments: &SolveArguments) -> anyhow::Result<ExitCode> {
-    let text = read_text(&arguments.file)?;
-    let input = serde_json::from_str(&text)
-        .map_err(|error| Unreadable(format!("the input is not JSON: {error}")))?;
-    let answers = answer_all(&input);
-    print(&format!("{}\n", answers.json))?;
-    Ok(if answers.refused > 0 {
-        ExitCode::from(BAD_INPUT)
-    } else {
-        ExitCode::SUCCESS
-    })
-}
-
-fn read_text(path: &Path) -> Result<String, Unreadable> {
-    let mut text = String::new();
-    let outcome = if path == Path::new("-") {
-        io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(path)
-    };
-    outcome.map_err(|error| Unreadable(format!("could not read {}: {error}", path.display())))
+/// Solves the problem, or every problem of a list.
+///
+/// # Errors
+/// If the text is not JSON. A problem that makes no sense is no error of the call: its answer says
+/// what is wrong.
+pub fn answer(text: &str) -> Result<Answers, NotJson> {
+    Ok(answer_all(&serde_json::from_str(text)?))
 }
 
 /// What was answered, and how many problems were none.
-struct Answers {
+#[derive(Clone, Debug)]
+pub struct Answers {
     /// In the form of the input: an object, or a list of objects.
-    json: Value,
-    refused: usize,
+    pub json: Value,
+    /// Answers that are errors.
+    pub refused: usize,
 }
 
 /// Solves the problem, or every problem of a list.
@@ -81,12 +70,12 @@ fn answer_all(input: &Value) -> Answers {
             .iter()
             .filter_map(|&i| read[i].as_ref().ok())
             .collect();
-        let found = match answer(&problems) {
+        let found = match together(&problems) {
             Ok(found) => found,
             // One of them is to blame: each alone, so that it does not take the others along.
             Err(_) => problems
                 .iter()
-                .map(|problem| match answer(&[problem]) {
+                .map(|problem| match together(&[problem]) {
                     Ok(mut found) => found.remove(0),
                     Err(error) => refusal(&error.to_string()),
                 })
@@ -152,7 +141,7 @@ fn groups(read: &[Result<Problem, Fault>]) -> Vec<Vec<usize>> {
 }
 
 /// Answers of problems that can be solved together.
-fn answer(problems: &[&Problem]) -> Result<Vec<Value>, feasible_solver::Error> {
+fn together(problems: &[&Problem]) -> Result<Vec<Value>, feasible_solver::Error> {
     let quadratic: Vec<&Qp> = problems
         .iter()
         .filter_map(|problem| match problem {

@@ -4,19 +4,19 @@ use feasible_record::Number;
 use feasible_solver::{GradientQuality, GradientReport, Residuals, Status};
 use serde_json::{Map, Value, json};
 
-use super::fields::Symmetric;
+use crate::fields::Symmetric;
 
 /// A number; NaN and the infinities as words.
-pub(super) fn number(value: f64) -> Value {
+pub(crate) fn number(value: f64) -> Value {
     serde_json::to_value(Number(value)).unwrap_or(Value::Null)
 }
 
-pub(super) fn vector(values: &[f64]) -> Value {
+pub(crate) fn vector(values: &[f64]) -> Value {
     values.iter().map(|v| number(*v)).collect()
 }
 
 /// Row-major numbers as a list of rows.
-pub(super) fn matrix(values: &[f64], columns: usize) -> Value {
+pub(crate) fn matrix(values: &[f64], columns: usize) -> Value {
     if columns == 0 {
         return json!([]);
     }
@@ -24,14 +24,14 @@ pub(super) fn matrix(values: &[f64], columns: usize) -> Value {
 }
 
 /// A symmetric matrix's gradient in the form the matrix was given in.
-pub(super) fn like(given: &Symmetric, values: &[f64], n: usize) -> Value {
+pub(crate) fn like(given: &Symmetric, values: &[f64], n: usize) -> Value {
     match given {
         Symmetric::Dense(_) => matrix(values, n),
         Symmetric::Diagonal(_) => vector(values),
     }
 }
 
-pub(super) fn residuals(residuals: &Residuals) -> Value {
+pub(crate) fn residuals(residuals: &Residuals) -> Value {
     json!({
         "primal": number(residuals.primal),
         "dual": number(residuals.dual),
@@ -39,7 +39,7 @@ pub(super) fn residuals(residuals: &Residuals) -> Value {
     })
 }
 
-pub(super) fn status(status: Status) -> &'static str {
+pub(crate) fn status(status: Status) -> &'static str {
     match status {
         Status::Solved => "solved",
         Status::PrimalInfeasible => "primal_infeasible",
@@ -51,7 +51,7 @@ pub(super) fn status(status: Status) -> &'static str {
 }
 
 /// The verdict on a gradient, to which its entries are added.
-pub(super) fn gradient(report: &GradientReport) -> Map<String, Value> {
+pub(crate) fn gradient(report: &GradientReport) -> Map<String, Value> {
     let quality = match report.quality {
         GradientQuality::Exact => "exact",
         GradientQuality::Degenerate => "degenerate",

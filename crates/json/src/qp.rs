@@ -6,12 +6,12 @@ use feasible_solver::{
 };
 use serde_json::{Map, Value, json};
 
-use super::answer;
-use super::fields::{Fault, Fields, Matrix, Symmetric};
+use crate::answer;
+use crate::fields::{Fault, Fields, Matrix, Symmetric};
 
 /// One problem as written.
 #[derive(Clone, Debug)]
-pub(super) struct Qp {
+pub(crate) struct Qp {
     n: usize,
     p: Option<Symmetric>,
     q: Vec<f64>,
@@ -37,7 +37,7 @@ struct Row {
 
 /// What must agree for problems to be solved as one batch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     n: usize,
     equalities: Option<usize>,
     inequalities: Option<usize>,
@@ -47,7 +47,7 @@ pub(super) struct Shape {
 }
 
 impl Qp {
-    pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Fault> {
+    pub(crate) fn read(fields: &Fields<'_>) -> Result<Self, Fault> {
         fields.required("q")?;
         let q = fields.vector("q")?.unwrap_or_default();
         let n = q.len();
@@ -106,7 +106,7 @@ impl Qp {
         })
     }
 
-    pub(super) fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         let dense = |matrix: &Option<Symmetric>| matches!(matrix, Some(Symmetric::Dense(_)));
         Shape {
             n: self.n,
@@ -244,7 +244,7 @@ fn expanded(matrix: &Option<Symmetric>, n: usize, dense: bool) -> Vec<f64> {
 }
 
 /// Solves problems of one shape as one batch; one answer each.
-pub(super) fn answers(problems: &[&Qp]) -> Result<Vec<Value>, Error> {
+pub(crate) fn answers(problems: &[&Qp]) -> Result<Vec<Value>, Error> {
     let batch = Batch::new(problems);
     let solution = solve(&batch.problem(true), &Settings::default())?;
     let gradients = problems

@@ -6,12 +6,12 @@ use feasible_solver::{
 };
 use serde_json::{Map, Value, json};
 
-use super::answer;
-use super::fields::{Fault, Fields, Matrix, Symmetric, kind};
+use crate::answer;
+use crate::fields::{Fault, Fields, Matrix, Symmetric, kind};
 
 /// One problem as written.
 #[derive(Clone, Debug)]
-pub(super) struct ConeProgram {
+pub(crate) struct ConeProgram {
     n: usize,
     p: Option<Symmetric>,
     q: Vec<f64>,
@@ -22,7 +22,7 @@ pub(super) struct ConeProgram {
 }
 
 impl ConeProgram {
-    pub(super) fn read(fields: &Fields<'_>) -> Result<Self, Fault> {
+    pub(crate) fn read(fields: &Fields<'_>) -> Result<Self, Fault> {
         for name in ["q", "A", "b"] {
             fields.required(name)?;
         }
@@ -69,7 +69,7 @@ impl ConeProgram {
     }
 
     /// Whether two problems can be one batch.
-    pub(super) fn agrees(&self, other: &Self) -> bool {
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
         let form = |p: &Option<Symmetric>| p.as_ref().map(std::mem::discriminant);
         self.n == other.n && self.cones == other.cones && form(&self.p) == form(&other.p)
     }
@@ -141,7 +141,7 @@ impl Full {
 
 /// Solves problems that agree as one batch; one answer each. Every entry of a matrix counts, zeros
 /// too, so that every entry has a gradient.
-pub(super) fn answers(problems: &[&ConeProgram]) -> Result<Vec<Value>, Error> {
+pub(crate) fn answers(problems: &[&ConeProgram]) -> Result<Vec<Value>, Error> {
     let first = problems[0];
     let (n, m, batch) = (first.n, first.a.rows, problems.len());
     let pattern_a = Full::new(n, |_| 0..m);
