@@ -79,8 +79,12 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// The worst relative residual; NaN when anything is.
+    /// The worst relative residual; NaN when anything is, and where the terms overflow: a residual
+    /// divided by an infinity says nothing.
     pub(crate) fn relative(&self) -> f64 {
+        if !(self.objective.is_finite() && self.scale.worst().is_finite()) {
+            return f64::NAN;
+        }
         Residuals {
             primal: self.absolute.primal / self.scale.primal,
             dual: self.absolute.dual / self.scale.dual,
