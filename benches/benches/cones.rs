@@ -1,16 +1,17 @@
-//! Times sparse cone programs: plain Clarabel, the forward pass and the backward pass.
+//! Sparse cone programs: plain Clarabel, the forward pass and the backward pass.
 //!
-//! `cargo run --release -p feasible-solver --example cone_timing`
-#![allow(clippy::print_stdout, missing_docs)]
+//! cargo bench -p feasible-benches --bench cones
+
+#![allow(missing_docs, reason = "criterion's macros write public items")]
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SupportedConeT};
-use feasible_solver::{
+use criterion::{Criterion, criterion_group, criterion_main};
+use feasible::solver::{
     AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeWanted, GradientQuality,
-    Sparse, Values, cone_adjoint, solve_cones,
+    GradientReport, Sparse, Values, cone_adjoint, solve_cones,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -213,22 +214,6 @@ fn clarabel_cones(cones: &[Cone]) -> Vec<SupportedConeT<f64>> {
         .collect()
 }
 
-/// Medians of pieces of work that take turns, in milliseconds.
-fn medians<const N: usize>(mut work: [&mut dyn FnMut(); N], repeats: usize) -> [f64; N] {
-    let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
-    for _ in 0..repeats {
-        for (work, times) in work.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            work();
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-    }
-    times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[repeats / 2]
-    })
-}
-
 fn sparse<'a>(matrix: &'a CscMatrix<f64>) -> Sparse<'a> {
     Sparse {
         rows: matrix.m,
@@ -239,8 +224,7 @@ fn sparse<'a>(matrix: &'a CscMatrix<f64>) -> Sparse<'a> {
     }
 }
 
-fn main() {
-    println!("program    n     m  entries | Clarabel  forward  backward (ms a batch) | ratios");
+fn programs(c: &mut Criterion) {
     for program in [
         portfolio(100, 20, 64),
         portfolio(400, 40, 16),
@@ -249,17 +233,50 @@ fn main() {
         entropy(100, 20, 64),
         entropy(500, 50, 16),
     ] {
-        let Program {
-            name,
-            p,
-            a,
-            b,
-            q,
-            cones,
-            batch,
-        } = &program;
-        let (n, m) = (a.n, a.m);
-        let plain = || {
+        time(c, &program);
+    }
+}
+
+fn time(c: &mut Criterion, program: &Program) {
+    let Program {
+        name,
+        p,
+        a,
+        b,
+        q,
+        cones,
+        batch,
+    } = program;
+    let n = a.n;
+    let problem = ConeProblem {
+        batch: *batch,
+        n,
+        p: (!p.nzval.is_empty()).then(|| sparse(p)),
+        q: Values::PerSample(q),
+        a: sparse(a),
+        b: Values::Shared(b),
+        cones,
+    };
+    let settings = ConeSettings::default();
+    let solution = solve_cones(&problem, &settings).expect("valid data");
+    assert!(solution.all_solved());
+    let ones = vec![1.0; batch * n];
+    let cotangent = ConeCotangent {
+        x: &ones,
+        z: None,
+        s: None,
+    };
+    let backward = || {
+        let (wanted, settings) = (ConeWanted::ALL, AdjointSettings::default());
+        cone_adjoint(&problem, &solution, &cotangent, &wanted, &settings).expect("valid data")
+    };
+    let exact = |report: &GradientReport| report.quality == GradientQuality::Exact;
+    assert!(backward().reports.iter().all(exact));
+    let mut group = c.benchmark_group(format!("{name}, batch {batch}, n={n}, m={}", a.m));
+    group.sample_size(15);
+    // Samples over cores on both sides.
+    group.bench_function("Clarabel", |bench| {
+        bench.iter(|| {
             (0..*batch).into_par_iter().for_each(|i| {
                 let settings = DefaultSettings {
                     verbose: false,
@@ -273,59 +290,14 @@ fn main() {
                 solver.solve();
                 black_box(&solver.solution.x);
             });
-        };
-        let problem = ConeProblem {
-            batch: *batch,
-            n,
-            p: (!p.nzval.is_empty()).then(|| sparse(p)),
-            q: Values::PerSample(q),
-            a: sparse(a),
-            b: Values::Shared(b),
-            cones,
-        };
-        let settings = ConeSettings::default();
-        let solution = solve_cones(&problem, &settings).expect("valid data");
-        assert!(solution.all_solved());
-        let ones = vec![1.0; batch * n];
-        let cotangent = ConeCotangent {
-            x: &ones,
-            z: None,
-            s: None,
-        };
-        let backward = || {
-            cone_adjoint(
-                &problem,
-                &solution,
-                &cotangent,
-                &ConeWanted::ALL,
-                &AdjointSettings::default(),
-            )
-            .expect("valid data")
-        };
-        let gradients = backward();
-        let exact = gradients
-            .reports
-            .iter()
-            .filter(|r| r.quality == GradientQuality::Exact)
-            .count();
-        let [plain, forward, back] = medians(
-            [
-                &mut || plain(),
-                &mut || {
-                    black_box(solve_cones(&problem, &settings).expect("valid data"));
-                },
-                &mut || {
-                    black_box(backward());
-                },
-            ],
-            15,
-        );
-        println!(
-            "{name:9} {n:4} {m:5} {:8} | {plain:8.2} {forward:8.2} {back:9.2} | forward {:.2} of \
-             Clarabel, backward {:.2} of forward; {exact}/{batch} exact",
-            a.nzval.len(),
-            forward / plain,
-            back / forward,
-        );
-    }
+        })
+    });
+    group.bench_function("forward", |bench| {
+        bench.iter(|| solve_cones(&problem, &settings).expect("valid data"))
+    });
+    group.bench_function("backward", |bench| bench.iter(backward));
+    group.finish();
 }
+
+criterion_group!(benches, programs);
+criterion_main!(benches);
