@@ -43,6 +43,11 @@ pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<
             Cone::SecondOrder(rows) => vec![SupportedConeT::SecondOrderConeT(rows)],
             Cone::Exponential(count) => vec![SupportedConeT::ExponentialConeT(); count],
             Cone::Power(alpha) => vec![SupportedConeT::PowerConeT(alpha)],
+            #[cfg(feature = "semidefinite")]
+            Cone::Semidefinite(size) => vec![SupportedConeT::PSDTriangleConeT(size)],
+            // Refused with the rest of the problem's faults.
+            #[cfg(not(feature = "semidefinite"))]
+            Cone::Semidefinite(_) => vec![],
         })
         .collect();
     let options = DefaultSettings {
@@ -57,6 +62,9 @@ pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<
         tol_infeas_rel: settings.infeasibility_tolerance,
         // The batch is what is spread over the cores.
         max_threads: 1,
+        // It would trade rows for others, and the multipliers are those of the rows given.
+        #[cfg(feature = "semidefinite")]
+        chordal_decomposition_enable: false,
         ..DefaultSettings::default()
     };
     let mut solver = DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()?;

@@ -10,6 +10,7 @@ mod clarabel;
 mod geometry;
 mod newton;
 mod problem;
+mod semidefinite;
 mod solve;
 mod system;
 mod three;
