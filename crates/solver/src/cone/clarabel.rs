@@ -1,5 +1,7 @@
 //! One sample, solved by Clarabel.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT};
 
@@ -18,7 +20,8 @@ pub(crate) struct Raw {
     pub(crate) iterations: usize,
 }
 
-/// Solves a sample. `None` if Clarabel refuses it, which validated data never makes it do.
+/// Solves a sample. `None` if Clarabel refuses it, which validated data never makes it do, or gives up
+/// by a panic.
 pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<Raw> {
     let matrix = |matrix: Matrix<'_>, rows: usize| {
         CscMatrix::new(
@@ -68,7 +71,9 @@ pub(crate) fn solve(sample: &ConeSample<'_>, settings: &ConeSettings) -> Option<
         ..DefaultSettings::default()
     };
     let mut solver = DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()?;
-    solver.solve();
+    // Clarabel panics where a semidefinite cone's iterate has overflowed, because it takes for granted
+    // that eigenvalues and singular values are found. One sample must not end the others.
+    catch_unwind(AssertUnwindSafe(|| solver.solve())).ok()?;
     let solution = &solver.solution;
     let (status, almost) = match solution.status {
         SolverStatus::Solved => (Status::Solved, false),
