@@ -11,7 +11,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 /// What each package may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-core", &[]),
-    ("feasible-solver", &[]),
+    ("feasible-lapack", &[]),
+    ("feasible-solver", &["feasible-lapack"]),
     ("feasible-record", &[]),
     ("feasible-nn", &[]),
     ("feasible-convex", &["feasible-core", "feasible-solver"]),
@@ -62,13 +63,23 @@ const SHORTCUTS: &[(&str, &str, &str)] = &[
 
 /// The facade may re-export any library, but not the experiments built on them.
 const FACADE: &str = "feasible";
-const NOT_IN_FACADE: &[&str] = &["feasible-lab", "feasible-json", "feasible-cli"];
+const NOT_IN_FACADE: &[&str] = &[
+    "feasible-lapack",
+    "feasible-lab",
+    "feasible-json",
+    "feasible-cli",
+];
 
 /// Nothing depends on these, and they may depend on every library.
 const LEAVES: &[&str] = &["feasible-examples", "feasible-benches", "feasible-tests"];
 
 /// These must stay usable, and quick to build, without a tensor library.
-const WITHOUT_BURN: &[&str] = &["feasible-solver", "feasible-record", "feasible-json"];
+const WITHOUT_BURN: &[&str] = &[
+    "feasible-lapack",
+    "feasible-solver",
+    "feasible-record",
+    "feasible-json",
+];
 const BURN_FAMILY: &[&str] = &["burn", "cubecl", "cubek"];
 
 /// The one package, and in it the one module, that names concrete backends.

@@ -137,6 +137,33 @@ fn a_cone_program() {
     assert_eq!(gradient["A"].as_array().unwrap().len(), 4);
 }
 
+/// The nearest positive semidefinite matrix to [[0, 2], [2, 0]] keeps its positive eigenvalue: [[1, 1],
+/// [1, 1]]; the derivative of its first entry is by Malick and Sendov's formula.
+#[test]
+fn a_semidefinite_program() {
+    let root = 2.0f64.sqrt();
+    let minus = |i: usize| {
+        (0..3)
+            .map(|j| if i == j { -1.0 } else { 0.0 })
+            .collect::<Value>()
+    };
+    let found = answer(&json!({
+        "problem": "cone",
+        "P": [1.0, 1.0, 1.0],
+        "q": [0.0, -2.0 * root, 0.0],
+        "A": [minus(0), minus(1), minus(2)],
+        "b": [0.0, 0.0, 0.0],
+        "cones": [{ "psd": 2 }],
+        "cotangent": [1.0, 0.0, 0.0],
+    }));
+    assert_eq!(found["status"], "solved");
+    close(&found["x"], &json!([1.0, root, 1.0]));
+    let gradient = &found["gradient"];
+    assert_eq!(gradient["status"], "exact");
+    // With λ = ±2 and eigenvectors (1, ±1)/√2: DΠ[E₁₁]₁₁ = ¼ + 2·¼·½ + 0, and so on; x = Π(−q).
+    close(&gradient["q"], &json!([-0.5, -0.25 * root, 0.0]));
+}
+
 /// One batch for problems that agree, in the order they came, each with its own gradient; what is
 /// no problem is said and spares the others.
 #[test]

@@ -53,6 +53,10 @@
 // `!(error <= limit)` is how a NaN fails a test; the suggested rewrites lose that.
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
+// Named, so that its symbols are linked.
+#[cfg(feature = "lapack")]
+use feasible_lapack as _;
+
 mod active_set;
 mod adjoint;
 mod batch;

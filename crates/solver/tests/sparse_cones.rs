@@ -196,6 +196,7 @@ fn pair(cone: Cone, rng: &mut ChaCha8Rng) -> (Vec<f64>, Vec<f64>) {
                 vec![kappa * alpha * g / x, kappa * (1.0 - alpha) * g / y, -kappa],
             )
         }
+        Cone::Semidefinite(_) => unreachable!("none is drawn"),
     }
 }
 

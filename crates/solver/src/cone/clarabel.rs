@@ -1,5 +1,7 @@
 //! One sample, solved by Clarabel.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT};
 
@@ -38,10 +40,14 @@ impl Prepared {
         self.0.update_q(&q).is_ok() && self.0.update_b(&b).is_ok()
     }
 
-    /// Solves from Clarabel's own start.
-    pub(crate) fn solve(&mut self) -> Raw {
-        self.0.solve();
-        read(&self.0)
+    /// Solves from Clarabel's own start. `None` if it gave up by a panic, after which this must not
+    /// be used again.
+    ///
+    /// Clarabel panics where a semidefinite cone's iterate has overflowed, because it takes for
+    /// granted that eigenvalues and singular values are found. One sample must not end the others.
+    pub(crate) fn solve(&mut self) -> Option<Raw> {
+        catch_unwind(AssertUnwindSafe(|| self.0.solve())).ok()?;
+        Some(read(&self.0))
     }
 }
 
@@ -73,6 +79,11 @@ fn prepare(
             Cone::SecondOrder(rows) => vec![SupportedConeT::SecondOrderConeT(rows)],
             Cone::Exponential(count) => vec![SupportedConeT::ExponentialConeT(); count],
             Cone::Power(alpha) => vec![SupportedConeT::PowerConeT(alpha)],
+            #[cfg(feature = "semidefinite")]
+            Cone::Semidefinite(size) => vec![SupportedConeT::PSDTriangleConeT(size)],
+            // Refused with the rest of the problem's faults.
+            #[cfg(not(feature = "semidefinite"))]
+            Cone::Semidefinite(_) => vec![],
         })
         .collect();
     let options = DefaultSettings {
@@ -87,6 +98,9 @@ fn prepare(
         tol_infeas_rel: settings.infeasibility_tolerance,
         // The batch is what is spread over the cores.
         max_threads: 1,
+        // It would trade rows for others, and the multipliers are those of the rows given.
+        #[cfg(feature = "semidefinite")]
+        chordal_decomposition_enable: false,
         ..DefaultSettings::default()
     };
     DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()

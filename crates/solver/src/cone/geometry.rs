@@ -6,6 +6,7 @@
 //! leaving out the eigenvalue 0. Active rows of linear cones are unit directions without curvature.
 
 use crate::cone::problem::Cone;
+use crate::cone::semidefinite::semidefinite;
 use crate::cone::three::{Boundary, Three};
 use crate::dense::{dot, max_abs};
 
@@ -107,6 +108,16 @@ pub(crate) fn localise(cones: &[Cone], w: &[f64], s: &mut [f64], z: &mut [f64]) 
                     dual,
                 );
             }
+            Cone::Semidefinite(size) => {
+                let range = rows.clone();
+                semidefinite(
+                    &mut local,
+                    (first, size),
+                    &w[range.clone()],
+                    (&mut s[range.clone()], primal),
+                    (&mut z[range], dual),
+                );
+            }
             Cone::Exponential(_) | Cone::Power(_) => {
                 let kind = match cone {
                     Cone::Power(alpha) => Three::Power(alpha),
@@ -153,7 +164,7 @@ impl Local {
         self.directions.iter().cloned().chain(tangents).collect()
     }
 
-    fn unit(&mut self, row: usize) {
+    pub(crate) fn unit(&mut self, row: usize) {
         self.directions.push(Direction {
             first: row,
             entries: vec![1.0],
@@ -162,7 +173,7 @@ impl Local {
     }
 
     /// Counts an eigenvalue of `w`, which is one of `z` where positive and of `s` where negative.
-    fn note(&mut self, eigenvalue: f64, primal: f64, dual: f64) {
+    pub(crate) fn note(&mut self, eigenvalue: f64, primal: f64, dual: f64) {
         let relative = if eigenvalue > 0.0 {
             eigenvalue / dual
         } else {
@@ -171,7 +182,7 @@ impl Local {
         self.distance(relative);
     }
 
-    fn distance(&mut self, relative: f64) {
+    pub(crate) fn distance(&mut self, relative: f64) {
         // A NaN must not pass for a safe distance.
         if !(relative >= self.margin) {
             self.margin = relative.max(0.0);
@@ -324,11 +335,11 @@ fn three_rows(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// `Σ t tᵀ/(1 + γ)` against central differences of the projection itself.
-    fn check(cones: &[Cone], w: &[f64], s: &[f64], z: &[f64]) {
+    pub(crate) fn check(cones: &[Cone], w: &[f64], s: &[f64], z: &[f64]) {
         let (mut s0, mut z0) = (s.to_vec(), z.to_vec());
         let local = localise(cones, w, &mut s0, &mut z0);
         assert!(local.smooth && local.margin > 1e-3, "{local:?}");

@@ -120,7 +120,7 @@ impl Layout {
                 columns[column].push(row);
             }
         }
-        let mut first = 0;
+        let (mut first, mut mixed) = (0, Vec::new());
         for &cone in problem.cones {
             let rows = first..first + cone.rows();
             let alone = matches!(cone, Cone::Zero(_) | Cone::Nonnegative(_));
@@ -138,7 +138,15 @@ impl Layout {
                     }
                     _ => rows.clone(),
                 };
-                of.extend(block.flat_map(|row| self.row(row).iter().map(|(column, _)| *column)));
+                if row == block.start {
+                    mixed.clear();
+                    mixed.extend(
+                        block.flat_map(|row| self.row(row).iter().map(|(column, _)| *column)),
+                    );
+                    mixed.sort_unstable();
+                    mixed.dedup();
+                }
+                of.extend_from_slice(&mixed);
             }
             if let Ok(at) = self.long.binary_search(&first) {
                 // The ray covers all rows of the cone; the axis all but the first.

@@ -12,6 +12,7 @@ mod layout;
 mod linearised;
 mod newton;
 mod problem;
+mod semidefinite;
 mod solve;
 mod system;
 mod tangent;

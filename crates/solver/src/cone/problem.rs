@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Values;
+use crate::cone::semidefinite;
 use crate::error::Error;
 use crate::validate::{self, Infinities};
 
@@ -19,6 +20,10 @@ pub enum Cone {
     /// So many exponential cones of three rows each: the closure of
     /// `{(x, y, v): y > 0, y·exp(x/y) ≤ v}`.
     Exponential(usize),
+    /// Symmetric positive semidefinite matrices of this size: the upper triangle by columns, entries
+    /// off the diagonal times `√2`, `size·(size + 1)/2` rows. Needs the feature `semidefinite`.
+    #[serde(rename = "psd")]
+    Semidefinite(usize),
     /// `{(x, y, v): x^α·y^(1−α) ≥ |v|, x ≥ 0, y ≥ 0}` with this `α` in (0, 1): three rows.
     Power(f64),
 }
@@ -28,7 +33,8 @@ impl Cone {
     pub fn rows(self) -> usize {
         match self {
             Cone::Zero(rows) | Cone::Nonnegative(rows) | Cone::SecondOrder(rows) => rows,
-            Cone::Exponential(count) => 3 * count,
+            Cone::Exponential(count) => count.saturating_mul(3),
+            Cone::Semidefinite(size) => semidefinite::rows(size),
             Cone::Power(_) => 3,
         }
     }
@@ -147,12 +153,19 @@ impl ConeProblem<'_> {
                 Cone::Power(alpha) if !(alpha > 0.0 && alpha < 1.0) => {
                     format!("has exponent {alpha} but must have one above 0 and below 1")
                 }
+                Cone::Semidefinite(_) if cfg!(not(feature = "semidefinite")) => {
+                    "is semidefinite, which needs the feature `semidefinite`".to_owned()
+                }
+                Cone::Semidefinite(0) => "has size 0 but must have at least 1".to_owned(),
                 Cone::SecondOrder(0) => "has no rows but must have at least one".to_owned(),
                 _ => continue,
             };
             return Err(Error::Cone { index, reason });
         }
-        let rows = self.cones.iter().map(|cone| cone.rows()).sum();
+        let rows = self
+            .cones
+            .iter()
+            .fold(0, |sum: usize, cone| sum.saturating_add(cone.rows()));
         self.a.check("a", rows, n)?;
         let check = |argument, values, len, layout| {
             validate::check(argument, values, batch, len, layout, Infinities::None)

@@ -213,34 +213,48 @@ fn answers(
         if let Some(prepared) = &mut shared
             && prepared.update(&sample)
         {
-            let answer = finish(&sample, prepared.solve(), settings, layout);
+            let Some(raw) = prepared.solve() else {
+                shared = None;
+                return fresh(&sample, settings, layout);
+            };
+            let answer = finish(&sample, raw, settings, layout);
             if answer.confirmed {
                 return answer;
             }
             // What another sample's scaling did not lead to is no verdict.
             spent += answer.iterations;
         }
-        let fresh = |tolerance| {
-            let raw = Prepared::new(&sample, settings, tolerance)
-                .map_or_else(|| nothing(&sample), |mut prepared| prepared.solve());
-            finish(&sample, raw, settings, layout)
-        };
-        let mut answer = fresh(early);
-        let certified = matches!(
-            answer.status,
-            Status::PrimalInfeasible | Status::DualInfeasible
-        );
-        if !(answer.confirmed || certified) && early > settings.tolerance {
-            spent += answer.iterations;
-            answer = fresh(settings.tolerance);
-        }
+        let mut answer = fresh(&sample, settings, layout);
         answer.iterations += spent;
         answer
     };
     samples.map(one).collect()
 }
 
-/// An answer for data that Clarabel refuses.
+/// Clarabel set up for this sample alone: early, and to the end where the polish does not reach
+/// rounding from there.
+fn fresh(sample: &ConeSample<'_>, settings: &ConeSettings, layout: &Layout) -> Answer {
+    let to = |tolerance| {
+        let raw = Prepared::new(sample, settings, tolerance)
+            .and_then(|mut prepared| prepared.solve())
+            .unwrap_or_else(|| nothing(sample));
+        finish(sample, raw, settings, layout)
+    };
+    let early = EARLY.max(settings.tolerance);
+    let first = to(early);
+    let certified = matches!(
+        first.status,
+        Status::PrimalInfeasible | Status::DualInfeasible
+    );
+    if first.confirmed || certified || early <= settings.tolerance {
+        return first;
+    }
+    let mut answer = to(settings.tolerance);
+    answer.iterations += first.iterations;
+    answer
+}
+
+/// An answer for data that Clarabel refuses, or gives up on by a panic.
 fn nothing(sample: &ConeSample<'_>) -> Raw {
     Raw {
         point: ConePoint {

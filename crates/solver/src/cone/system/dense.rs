@@ -6,7 +6,7 @@ use faer::{Mat, Side};
 use super::Rank;
 use crate::cone::geometry::{Direction, Local};
 use crate::cone::problem::ConeSample;
-use crate::dense::max_abs;
+use crate::dense::{axpy, max_abs};
 
 /// Refinement steps at most.
 const REFINEMENTS: usize = 3;
@@ -149,21 +149,30 @@ fn assemble(sample: &ConeSample<'_>, directions: &[Direction]) -> Mat<f64> {
             }
         }
     }
-    // The rows that each direction covers, looked up once per entry of A.
-    let mut of_row: Vec<Vec<(usize, f64)>> = vec![Vec::new(); sample.m];
+    // What each row has of the directions, which are those of one cone and mostly consecutive: the
+    // first of them, and the entries from there on. An entry of A adds a multiple of them.
+    let mut of_row: Vec<(usize, Vec<f64>)> = vec![(0, Vec::new()); sample.m];
     for (at, direction) in directions.iter().enumerate() {
         for (offset, entry) in direction.entries.iter().enumerate() {
             if *entry != 0.0 {
-                of_row[direction.first + offset].push((at, *entry));
+                let (first, entries) = &mut of_row[direction.first + offset];
+                if entries.is_empty() {
+                    *first = at;
+                }
+                entries.resize(at - *first, 0.0);
+                entries.push(*entry);
             }
         }
         matrix[(n + at, n + at)] = -direction.curvature;
     }
     for (row, column, v) in sample.a.iter() {
-        for &(at, entry) in &of_row[row] {
-            let product = v * entry;
-            matrix[(n + at, column)] += product;
-            matrix[(column, n + at)] += product;
+        let (first, entries) = &of_row[row];
+        let into = &mut matrix.col_as_slice_mut(column)[n + first..][..entries.len()];
+        axpy(v, entries, into);
+    }
+    for column in 0..n {
+        for at in n..n + count {
+            matrix[(column, at)] = matrix[(at, column)];
         }
     }
     matrix

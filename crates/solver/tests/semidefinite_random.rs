@@ -1,0 +1,22 @@
+//! Programs with semidefinite cones, alone and among others, around known solutions.
+#![allow(missing_docs)]
+
+mod support;
+
+use feasible_solver::Cone;
+use support::cones::{MATRICES, known_solutions_and_their_gradients, random};
+
+const PROGRAMS: u64 = 1_000;
+
+#[test]
+fn known_solutions() {
+    known_solutions_and_their_gradients(PROGRAMS, &MATRICES);
+}
+
+#[test]
+fn most_programs_have_a_semidefinite_cone() {
+    let has = |cones: &[Cone]| cones.iter().any(|c| matches!(c, Cone::Semidefinite(_)));
+    let with = (0..PROGRAMS).filter(|&seed| has(&random(seed, &MATRICES).0.cones));
+    let with = with.count();
+    assert!(with > 500, "{with} of {PROGRAMS}");
+}
