@@ -1,7 +1,8 @@
 //! Batched dense convex solvers and their adjoints, without Burn.
 //!
 //! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs, [`adjoint`] differentiates
-//! them with respect to every parameter. Parameters are shared by the batch or given per sample
+//! them with respect to every parameter, [`tangent`] along a direction in the parameters, and
+//! [`jacobian`] gives the whole derivative with respect to one of them. Parameters are shared by the batch or given per sample
 //! ([`Values`]), and sharing costs less. [`damped`] holds the damped least-squares kernel.
 //!
 //! | problem | method |
@@ -72,7 +73,10 @@ mod solve;
 mod status;
 mod validate;
 
-pub use adjoint::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted, adjoint};
+pub use adjoint::{
+    Cotangent, GradientQuality, GradientReport, Gradients, Jacobian, Outputs, Parameter,
+    SolutionTangent, Tangents, Wanted, adjoint, jacobian, tangent,
+};
 pub use batch::{Symmetric, Values};
 pub use cone::{
     Cone, ConeCotangent, ConeGradients, ConeProblem, ConeSettings, ConeSolution, ConeWanted,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::active_set::reduced::Reduced;
+use crate::problem::Problem;
+use crate::residual::Point;
 use crate::status::{Residuals, Status};
 
 /// Solutions of a batch, with what the adjoint reuses.
@@ -39,6 +41,20 @@ impl Solution {
     /// Number of samples.
     pub fn batch(&self) -> usize {
         self.status.len()
+    }
+
+    /// One sample's primal-dual point.
+    pub(crate) fn point(&self, problem: &Problem<'_>, i: usize) -> Point<'_> {
+        let cut = |data, len: usize| -> &[f64] {
+            let data: &[f64] = data;
+            &data[i * len..(i + 1) * len]
+        };
+        Point {
+            x: cut(&self.x, problem.n),
+            nu: cut(&self.equality_dual, problem.equality_rows()),
+            lambda: cut(&self.inequality_dual, problem.inequality_rows()),
+            mu: cut(&self.quadratic_dual, problem.quadratic_rows()),
+        }
     }
 
     /// Whether every sample was solved.

@@ -1,24 +1,38 @@
 //! Turns directions `w` into parameter gradients: sums over the batch as matrix products where a
 //! parameter is shared, one write per sample where it is not.
 
+use serde::{Deserialize, Serialize};
+
 use crate::adjoint::direction::Directions;
+use crate::adjoint::force::upper_share;
 use crate::adjoint::types::Wanted;
+use crate::batch::Values;
 use crate::dense::{add_multiply, axpy, multiply, vectorised, view, view_mut};
 use crate::problem::Problem;
 use crate::solution::Solution;
 
-/// The parameters, in the order of [`PARAMETERS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Parameter {
+/// A parameter of a [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Parameter {
+    /// `P`.
     P,
+    /// `q`.
     Q,
+    /// `A`.
     A,
+    /// `b`.
     B,
+    /// `G`.
     G,
+    /// `l`.
     L,
+    /// `u`.
     U,
+    /// `H`.
     QuadraticH,
+    /// Linear parts of the quadratic rows.
     QuadraticG,
+    /// `c`.
     QuadraticC,
 }
 
@@ -53,30 +67,46 @@ pub(crate) fn layout(
     problem: &Problem<'_>,
     wanted: &Wanted,
 ) -> Option<Layout> {
-    let n = problem.n;
-    let eq = problem.equalities;
-    let ineq = problem.inequalities;
-    let quad = problem.quadratics;
-    let (wanted, found) = match parameter {
-        Parameter::P => (wanted.p, Some((problem.p.values(), problem.p.entries(n)))),
-        Parameter::Q => (wanted.q, Some((problem.q, n))),
-        Parameter::A => (wanted.a, eq.map(|part| (part.a, part.rows * n))),
-        Parameter::B => (wanted.b, eq.map(|part| (part.b, part.rows))),
-        Parameter::G => (wanted.g, ineq.map(|part| (part.g, part.rows * n))),
-        Parameter::L => (wanted.l, ineq.map(|part| (part.l, part.rows))),
-        Parameter::U => (wanted.u, ineq.map(|part| (part.u, part.rows))),
-        Parameter::QuadraticH => (
-            wanted.quadratic_h,
-            quad.map(|part| (part.h.values(), part.rows * part.h.entries(n))),
-        ),
-        Parameter::QuadraticG => (wanted.quadratic_g, quad.map(|part| (part.g, part.rows * n))),
-        Parameter::QuadraticC => (wanted.quadratic_c, quad.map(|part| (part.c, part.rows))),
+    let wanted = match parameter {
+        Parameter::P => wanted.p,
+        Parameter::Q => wanted.q,
+        Parameter::A => wanted.a,
+        Parameter::B => wanted.b,
+        Parameter::G => wanted.g,
+        Parameter::L => wanted.l,
+        Parameter::U => wanted.u,
+        Parameter::QuadraticH => wanted.quadratic_h,
+        Parameter::QuadraticG => wanted.quadratic_g,
+        Parameter::QuadraticC => wanted.quadratic_c,
     };
-    let (values, len) = found?;
+    let (values, len) = numbers(parameter, problem)?;
     wanted.then_some(Layout {
         shared: values.is_shared(),
         len,
     })
+}
+
+/// A parameter's numbers and how many one copy has, or `None` when the problem lacks it.
+pub(crate) fn numbers<'a>(
+    parameter: Parameter,
+    problem: &Problem<'a>,
+) -> Option<(Values<'a>, usize)> {
+    let n = problem.n;
+    let eq = problem.equalities;
+    let ineq = problem.inequalities;
+    let quad = problem.quadratics;
+    match parameter {
+        Parameter::P => Some((problem.p.values(), problem.p.entries(n))),
+        Parameter::Q => Some((problem.q, n)),
+        Parameter::A => eq.map(|part| (part.a, part.rows * n)),
+        Parameter::B => eq.map(|part| (part.b, part.rows)),
+        Parameter::G => ineq.map(|part| (part.g, part.rows * n)),
+        Parameter::L => ineq.map(|part| (part.l, part.rows)),
+        Parameter::U => ineq.map(|part| (part.u, part.rows)),
+        Parameter::QuadraticH => quad.map(|part| (part.h.values(), part.rows * part.h.entries(n))),
+        Parameter::QuadraticG => quad.map(|part| (part.g, part.rows * n)),
+        Parameter::QuadraticC => quad.map(|part| (part.c, part.rows)),
+    }
 }
 
 /// Where one run puts one parameter's gradient.
@@ -343,9 +373,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The part of `w_λ` that belongs to the upper (or lower) bounds: the side the multiplier
-    /// points to. An equal-bounds row with a zero multiplier is split evenly, which is right for
-    /// every change that keeps the bounds equal.
+    /// The part of `w_λ` that belongs to the upper (or lower) bounds.
     fn bound_part(&self, upper: bool) -> Vec<f64> {
         let m = self.problem.inequality_rows();
         let w = &self.directions.lambda;
@@ -357,19 +385,8 @@ impl<'a> Run<'a> {
                 if w[at] == 0.0 {
                     continue;
                 }
-                let (lambda, l, u) = (self.lambda[at], sample.l[j], sample.u[j]);
-                let share = if lambda != 0.0 {
-                    f64::from(u8::from((lambda > 0.0) == upper))
-                } else if l == u {
-                    0.5
-                } else {
-                    let value = crate::dense::dot(
-                        &sample.g[j * self.problem.n..(j + 1) * self.problem.n],
-                        self.lines(i).0,
-                    );
-                    f64::from(u8::from(((u - value) < (value - l)) == upper))
-                };
-                part[at] = share * w[at];
+                let share = upper_share(&sample, j, self.lambda[at], self.lines(i).0);
+                part[at] = w[at] * if upper { share } else { 1.0 - share };
             }
         }
         part

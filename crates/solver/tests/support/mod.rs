@@ -1,6 +1,8 @@
 //! Random problems that own their numbers, and Clarabel as the independent solver.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod derivatives;
+
 use clarabel::algebra::CscMatrix;
 use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT};
 use feasible_solver::{Equalities, Inequalities, Problem, Quadratics, Symmetric, Values};
