@@ -68,6 +68,7 @@ mod polish;
 mod problem;
 mod residual;
 mod settings;
+mod soft;
 mod solution;
 mod solve;
 mod status;
@@ -84,7 +85,7 @@ pub use cone::{
 };
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
-pub use settings::{AdjointSettings, Method, Settings};
+pub use settings::{AdjointSettings, Degenerate, Method, Settings};
 pub use solution::Solution;
 pub use solve::solve;
 pub use status::{Residuals, Status};

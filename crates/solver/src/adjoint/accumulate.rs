@@ -124,7 +124,7 @@ pub(crate) struct Run<'a> {
     pub(crate) problem: &'a Problem<'a>,
     pub(crate) directions: &'a Directions,
     pub(crate) count: usize,
-    /// Solutions of the run, `[count, ·]` each.
+    /// Points that are differentiated, `[count, ·]` each.
     pub(crate) x: &'a [f64],
     pub(crate) nu: &'a [f64],
     pub(crate) lambda: &'a [f64],
@@ -143,29 +143,28 @@ impl<'a> Run<'a> {
         fn cut(data: &[f64], len: usize, first: usize, count: usize) -> &[f64] {
             &data[first * len..(first + count) * len]
         }
+        let (p, m, k) = (
+            problem.equality_rows(),
+            problem.inequality_rows(),
+            problem.quadratic_rows(),
+        );
+        let (x, nu, lambda, mu) = match &directions.smoothed {
+            Some(at) => (&at.x[..], &at.nu[..], &at.lambda[..], &at.mu[..]),
+            None => (
+                cut(&solution.x, problem.n, first, count),
+                cut(&solution.equality_dual, p, first, count),
+                cut(&solution.inequality_dual, m, first, count),
+                cut(&solution.quadratic_dual, k, first, count),
+            ),
+        };
         Run {
             problem,
             directions,
             count,
-            x: cut(&solution.x, problem.n, first, count),
-            nu: cut(
-                &solution.equality_dual,
-                problem.equality_rows(),
-                first,
-                count,
-            ),
-            lambda: cut(
-                &solution.inequality_dual,
-                problem.inequality_rows(),
-                first,
-                count,
-            ),
-            mu: cut(
-                &solution.quadratic_dual,
-                problem.quadratic_rows(),
-                first,
-                count,
-            ),
+            x,
+            nu,
+            lambda,
+            mu,
             first,
         }
     }
@@ -377,6 +376,12 @@ impl<'a> Run<'a> {
     fn bound_part(&self, upper: bool) -> Vec<f64> {
         let m = self.problem.inequality_rows();
         let w = &self.directions.lambda;
+        if let Some(smoothed) = &self.directions.smoothed {
+            let parts = w.iter().zip(&smoothed.upper);
+            return parts
+                .map(|(w, above)| if upper { *above } else { w - above })
+                .collect();
+        }
         let mut part = vec![0.0; w.len()];
         for i in 0..self.count {
             let sample = self.problem.sample(self.first + i);

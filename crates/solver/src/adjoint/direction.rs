@@ -12,7 +12,8 @@ use crate::adjoint::types::{GradientQuality, GradientReport};
 use crate::dense::{max_abs, vectorised};
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Problem, Sample};
-use crate::settings::AdjointSettings;
+use crate::residual::Point;
+use crate::settings::{AdjointSettings, Degenerate};
 use crate::solution::{ActiveRows, Solution};
 
 /// `w` of a run of samples; zero lines where there is no derivative.
@@ -26,6 +27,22 @@ pub(crate) struct Directions {
     /// `[count, k]`, zero on inactive rows.
     pub(crate) mu: Vec<f64>,
     pub(crate) reports: Vec<GradientReport>,
+    /// Points of the central path, when those are what is differentiated.
+    pub(crate) smoothed: Option<Smoothed>,
+}
+
+/// What stands in for the solutions of a run.
+pub(crate) struct Smoothed {
+    /// `[count, n]`
+    pub(crate) x: Vec<f64>,
+    /// `[count, p]`
+    pub(crate) nu: Vec<f64>,
+    /// `[count, m]`
+    pub(crate) lambda: Vec<f64>,
+    /// `[count, k]`
+    pub(crate) mu: Vec<f64>,
+    /// The part of the directions' `λ` that belongs to upper bounds, `[count, m]`.
+    pub(crate) upper: Vec<f64>,
 }
 
 pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
@@ -37,26 +54,58 @@ pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
 
 impl Directions {
     /// No direction for any of `count` samples.
-    pub(crate) fn none(problem: &Problem<'_>, count: usize) -> Directions {
+    pub(crate) fn none(
+        problem: &Problem<'_>,
+        count: usize,
+        settings: &AdjointSettings,
+    ) -> Directions {
+        let zeros = || {
+            let rows = [
+                problem.n,
+                problem.equality_rows(),
+                problem.inequality_rows(),
+                problem.quadratic_rows(),
+            ];
+            rows.map(|len| vec![0.0; count * len])
+        };
+        let [x, nu, lambda, mu] = zeros();
+        let smoothed = matches!(settings.degenerate, Degenerate::Smoothed { .. }).then(|| {
+            let upper = lambda.clone();
+            let [x, nu, lambda, mu] = zeros();
+            Smoothed {
+                x,
+                nu,
+                lambda,
+                mu,
+                upper,
+            }
+        });
         Directions {
-            x: vec![0.0; count * problem.n],
-            nu: vec![0.0; count * problem.equality_rows()],
-            lambda: vec![0.0; count * problem.inequality_rows()],
-            mu: vec![0.0; count * problem.quadratic_rows()],
+            x,
+            nu,
+            lambda,
+            mu,
             reports: vec![UNAVAILABLE; count],
+            smoothed,
         }
     }
 
     /// Writes one sample's line.
-    pub(crate) fn put(&mut self, slot: usize, step: &Step) {
-        for (target, part) in [
-            (&mut self.x, &step.x),
-            (&mut self.nu, &step.nu),
-            (&mut self.lambda, &step.lambda),
-            (&mut self.mu, &step.mu),
-        ] {
+    pub(crate) fn put(&mut self, slot: usize, step: &Step, at: Point<'_>) {
+        let write = |target: &mut [f64], part: &[f64]| {
             let len = part.len();
             target[slot * len..(slot + 1) * len].copy_from_slice(part);
+        };
+        write(&mut self.x, &step.x);
+        write(&mut self.nu, &step.nu);
+        write(&mut self.lambda, &step.lambda);
+        write(&mut self.mu, &step.mu);
+        if let Some(smoothed) = &mut self.smoothed {
+            write(&mut smoothed.x, at.x);
+            write(&mut smoothed.nu, at.nu);
+            write(&mut smoothed.lambda, at.lambda);
+            write(&mut smoothed.mu, at.mu);
+            write(&mut smoothed.upper, &step.upper);
         }
     }
 }
@@ -70,7 +119,7 @@ pub(crate) fn directions(
     first: usize,
     count: usize,
 ) -> Directions {
-    let mut out = Directions::none(problem, count);
+    let mut out = Directions::none(problem, count, settings);
     let batched = batched(problem, solution, source, settings, first, count, &mut out);
     for i in 0..count {
         if !batched[i] && solution.status[first + i].is_solved() {
@@ -95,6 +144,9 @@ fn batched(
     let Some(reduced) = &solution.reduced else {
         return none;
     };
+    if out.smoothed.is_some() {
+        return none;
+    }
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let clean: Vec<bool> = (first..first + count)
         .map(|i| {
@@ -215,7 +267,7 @@ fn single(
     let Some(step) = factored.solve(&force) else {
         return;
     };
-    out.put(slot, &step);
+    out.put(slot, &step, system.point());
     out.reports[slot] = factored.report(step.residual, settings);
 }
 
@@ -231,6 +283,36 @@ impl Hessian {
         match self {
             Hessian::Dense(data) => Matrix::Dense(data),
             Hessian::Diagonal(data) => Matrix::Diagonal(data),
+        }
+    }
+
+    /// The `n × n` numbers, stored dense from now on.
+    pub(crate) fn make_dense(&mut self, n: usize) -> &mut Vec<f64> {
+        if let Hessian::Diagonal(diagonal) = self {
+            let mut dense = vec![0.0; n * n];
+            add_to(&mut dense, 1.0, Matrix::Diagonal(diagonal), n);
+            *self = Hessian::Dense(dense);
+        }
+        match self {
+            Hessian::Dense(data) | Hessian::Diagonal(data) => data,
+        }
+    }
+
+    /// Widens an `n × n` matrix by `more` variables with `weight` on the diagonal.
+    pub(crate) fn append(&mut self, n: usize, more: usize, weight: f64) {
+        let size = n + more;
+        match self {
+            Hessian::Diagonal(data) => data.resize(size, weight),
+            Hessian::Dense(data) => {
+                let mut wide = vec![0.0; size * size];
+                for (i, row) in wide.chunks_exact_mut(size).enumerate() {
+                    match data.get(i * n..(i + 1) * n).filter(|_| i < n) {
+                        Some(line) => row[..n].copy_from_slice(line),
+                        None => row[i] = weight,
+                    }
+                }
+                *data = wide;
+            }
         }
     }
 }

@@ -137,7 +137,7 @@ impl Task<'_> {
         let (parts, residual) = if self.len < outputs {
             self.forward(&system, &factored)?
         } else {
-            self.backward(&factored)?
+            self.backward(&system, &factored, settings)?
         };
         Some((parts, factored.report(residual, settings)))
     }
@@ -174,7 +174,12 @@ impl Task<'_> {
     }
 
     /// Row by row.
-    fn backward(&self, factored: &Factored<'_>) -> Option<([Vec<f64>; 4], f64)> {
+    fn backward(
+        &self,
+        system: &System<'_>,
+        factored: &Factored<'_>,
+        settings: &AdjointSettings,
+    ) -> Option<([Vec<f64>; 4], f64)> {
         let mut parts = self.sizes.map(|rows| vec![0.0; rows * self.len]);
         let mut worst = 0.0f64;
         if self.len == 0 {
@@ -191,8 +196,8 @@ impl Task<'_> {
                 }
                 let step = factored.solve(&force)?;
                 worst = worst.max(step.residual);
-                let mut directions = Directions::none(self.problem, 1);
-                directions.put(0, &step);
+                let mut directions = Directions::none(self.problem, 1, settings);
+                directions.put(0, &step, system.point());
                 Run::new(self.problem, self.solution, &directions, self.index, 1)
                     .fill(self.parameter, &mut Sink::Slot(line));
             }

@@ -1,8 +1,10 @@
 //! Derivatives of the solution with respect to every parameter.
 
 pub(crate) mod accumulate;
+mod central;
 pub(crate) mod direction;
 pub(crate) mod force;
+mod held;
 mod jacobian;
 mod system;
 mod tangent;
