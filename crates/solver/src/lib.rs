@@ -58,6 +58,7 @@ mod active_set;
 mod adjoint;
 mod batch;
 mod cone;
+mod conflict;
 pub mod damped;
 mod dense;
 mod error;
@@ -83,6 +84,7 @@ pub use cone::{
     Cone, ConeCotangent, ConeGradients, ConeProblem, ConeSettings, ConeSolution, ConeWanted,
     Sparse, cone_adjoint, solve_cones,
 };
+pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
 pub use settings::{AdjointSettings, Degenerate, Method, Settings};

@@ -1,8 +1,10 @@
 //! What [`crate::solve`] returns.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::active_set::reduced::Reduced;
+use crate::conflict::{Certificate, Conflict, Farkas};
 use crate::problem::Problem;
 use crate::residual::Point;
 use crate::status::{Residuals, Status};
@@ -35,12 +37,39 @@ pub struct Solution {
     pub(crate) margin: Vec<f64>,
     /// Active rows of each sample.
     pub(crate) active: Vec<ActiveRows>,
+    /// Why samples have no solution, by sample.
+    pub(crate) certificates: BTreeMap<usize, Certificate>,
 }
 
 impl Solution {
     /// Number of samples.
     pub fn batch(&self) -> usize {
         self.status.len()
+    }
+
+    /// The multipliers that prove a sample [`Status::PrimalInfeasible`]. `None` for every other
+    /// sample, and where the contradiction is too slight for multipliers that can be checked.
+    pub fn farkas(&self, sample: usize) -> Option<&Farkas> {
+        match self.certificates.get(&sample) {
+            Some(Certificate::Infeasible(farkas)) => Some(farkas),
+            _ => None,
+        }
+    }
+
+    /// The rows that make a sample infeasible, the weightiest first; `None` where
+    /// [`Solution::farkas`] is.
+    pub fn conflict(&self, sample: usize) -> Option<Conflict> {
+        self.farkas(sample).map(|farkas| farkas.conflict.clone())
+    }
+
+    /// The direction, of unit largest entry, along which the objective of a
+    /// [`Status::DualInfeasible`] sample falls forever, `[n]`: `Pv = 0`, `Av = 0`, `H_iv = 0`,
+    /// `g_iᵀv ≤ 0`, no finite bound of `Gv` approached, `qᵀv < 0`. `None` for every other sample.
+    pub fn ray(&self, sample: usize) -> Option<&[f64]> {
+        match self.certificates.get(&sample) {
+            Some(Certificate::Unbounded(ray)) => Some(ray),
+            _ => None,
+        }
     }
 
     /// One sample's primal-dual point.

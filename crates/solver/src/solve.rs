@@ -1,11 +1,13 @@
 //! Chooses the method, spreads the batch over threads, gathers the answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Found, Slots, solve_run};
+use crate::conflict::certify;
 use crate::error::Error;
 use crate::interior_point::{Answer, Prepared, solve_sample};
 use crate::problem::Problem;
@@ -31,12 +33,14 @@ const RUN: usize = 64;
 /// # Errors
 /// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`], [`Error::Asymmetric`],
 /// [`Error::NotConvex`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
-/// samples are not errors: they have a [`Status`], and never change the other samples' answers.
+/// samples are not errors: they have a [`Status`] and say why ([`Solution::conflict`],
+/// [`Solution::ray`]), and never change the other samples' answers.
 ///
 /// # Cost
 /// With `P`, `A`, `G` shared: one factorisation, `O(n³)`, for the batch, then
 /// `O((n + p)(n + p + m))` per sample in matrix products plus `O(m·a)` per pivot with `a` active
-/// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration.
+/// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration. A certificate costs
+/// one factorisation and its pivots, with quadratic rows or a falling ray one interior-point solve.
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
     validate(problem, settings.rounding)?;
@@ -49,7 +53,21 @@ pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Err
         left = active_set(problem, settings, &mut solution);
     }
     interior_point(problem, settings, &left, &mut solution);
+    certificates(problem, settings, &mut solution);
     Ok(solution)
+}
+
+/// Writes down why samples have no solution.
+fn certificates(problem: &Problem<'_>, settings: &Settings, solution: &mut Solution) {
+    let status = &solution.status;
+    let failed: Vec<usize> = (0..problem.batch)
+        .filter(|&i| matches!(status[i], Status::PrimalInfeasible | Status::DualInfeasible))
+        .collect();
+    let found: Vec<_> = failed
+        .par_iter()
+        .filter_map(|&i| Some((i, certify(&problem.sample(i), status[i], settings)?)))
+        .collect();
+    solution.certificates = found.into_iter().collect();
 }
 
 fn empty(problem: &Problem<'_>) -> Solution {
@@ -66,6 +84,7 @@ fn empty(problem: &Problem<'_>) -> Solution {
         reduced: None,
         margin: vec![0.0; batch],
         active: vec![ActiveRows::default(); batch],
+        certificates: BTreeMap::new(),
     }
 }
 

@@ -555,3 +555,31 @@ fn the_smoothed_derivative_is_that_of_the_central_path() {
     println!("{checked} points of central paths, worst {worst:.1e}");
     assert!(checked > 200);
 }
+
+/// Newton arrives from every solution, however far along the path its point is.
+#[test]
+fn the_central_path_is_reached_from_every_solution() {
+    let mut reached = 0;
+    let owned = (0..120)
+        .chain(10_000..10_080)
+        .map(|seed| (seed, random(shape(seed, seed >= 10_000), seed)))
+        .chain((30_000..30_060).map(|seed| (seed, semidefinite(seed))));
+    for (seed, owned) in owned {
+        let problem = owned.problem();
+        let solution = solve(&problem, &Settings::default()).unwrap();
+        for mu in [1.0, 1e-3, 1e-6, 1e-9] {
+            let settings = with(Degenerate::Smoothed { mu });
+            let found = tangent(&problem, &solution, &Tangents::default(), &settings).unwrap();
+            for report in found.reports {
+                assert_eq!(
+                    report.quality,
+                    GradientQuality::Smoothed,
+                    "seed {seed} μ {mu:e}"
+                );
+                reached += 1;
+            }
+        }
+    }
+    println!("{reached} points");
+    assert!(reached > 1500);
+}

@@ -138,7 +138,7 @@ impl PhaseOne {
         };
         let (mut g, mut l, mut u) = (Vec::new(), Vec::new(), Vec::new());
         for (i, row) in sample.g.chunks_exact(n).enumerate() {
-            let norm = crate::dense::dot(row, row).sqrt().max(f64::MIN_POSITIVE);
+            let norm = row_norm(row);
             for (bound, sign) in [(sample.u[i], 1.0), (sample.l[i], -1.0)] {
                 if bound.is_finite() {
                     g.extend(row.iter().map(|v| sign * v / norm));
@@ -188,6 +188,25 @@ impl PhaseOne {
         self.0.sample()
     }
 
+    /// The multipliers of a solution for the rows they came from: `(ν, λ, μ)` of the sample.
+    pub(crate) fn multipliers(
+        sample: &Sample<'_>,
+        found: &Answer,
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let mut lambda = vec![0.0; sample.l.len()];
+        let mut next = found.lambda.iter();
+        for (i, row) in sample.g.chunks_exact(sample.n).enumerate() {
+            let norm = row_norm(row);
+            for (bound, sign) in [(sample.u[i], 1.0), (sample.l[i], -1.0)] {
+                if bound.is_finite() {
+                    lambda[i] += sign * next.next().map_or(0.0, |v| v.max(0.0)) / norm;
+                }
+            }
+        }
+        let mu = found.mu.iter().map(|v| v.max(0.0)).collect();
+        (found.nu.clone(), lambda, mu)
+    }
+
     /// 1 + the size of the bounds that hold a solution, weighted by its multipliers, which sum to
     /// one over the inequalities.
     pub(crate) fn bound_size(&self, found: &Answer) -> f64 {
@@ -205,6 +224,10 @@ impl PhaseOne {
             + weighted(&found.lambda[..rows], &self.0.u[..rows])
             + weighted(&found.mu, &self.0.c)
     }
+}
+
+fn row_norm(row: &[f64]) -> f64 {
+    crate::dense::dot(row, row).sqrt().max(f64::MIN_POSITIVE)
 }
 
 /// `min qᵀv` over the recession cone cut off at `‖v‖∞ ≤ 1`: negative exactly when the objective of
