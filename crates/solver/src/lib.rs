@@ -61,6 +61,7 @@ mod cone;
 mod conflict;
 pub mod damped;
 mod dense;
+mod elastic;
 mod error;
 mod interior_point;
 mod kkt;
@@ -87,7 +88,7 @@ pub use cone::{
 pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
-pub use settings::{AdjointSettings, Degenerate, Method, Settings};
-pub use solution::Solution;
+pub use settings::{AdjointSettings, Degenerate, Infeasible, Method, Settings};
+pub use solution::{Shift, Solution};
 pub use solve::solve;
 pub use status::{Residuals, Status};

@@ -22,6 +22,39 @@ pub struct Settings {
     pub max_iterations: usize,
     /// Which algorithm starts. Default [`Method::Auto`].
     pub method: Method,
+    /// What becomes of samples whose constraints contradict each other. Default
+    /// [`Infeasible::Report`].
+    pub infeasible: Infeasible,
+}
+
+/// What becomes of a sample whose constraints contradict each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Infeasible {
+    /// It is [`crate::Status::PrimalInfeasible`].
+    #[default]
+    Report,
+    /// Its rows give way at a quadratic price and it becomes [`crate::Status::Relaxed`]: `x`
+    /// minimises the objective plus `½ weight ‖shift‖²` over `Ax = b + shift`, `l`, `u` and `c`
+    /// shifted alike ([`crate::Solution::shift`]).
+    ///
+    /// Derivatives are those of this problem, exact for the weight that is set. As the weight
+    /// grows, its solution tends to the point that comes as close to the constraints as any, and
+    /// among those has the smallest objective, with a distance in proportion to `1/weight`. Rows
+    /// count as they are scaled. Feasible samples are not touched. A sample whose elastic problem
+    /// could not be solved either, because the objective is unbounded or the weight so high that
+    /// its multipliers drown everything else, stays infeasible.
+    Elastic {
+        /// Price of a unit shift in units of the objective; above 0. See
+        /// [`Infeasible::ELASTIC`].
+        weight: f64,
+    },
+}
+
+impl Infeasible {
+    /// [`Infeasible::Elastic`] with weight `1e6`: shifts are within a millionth of the smallest for
+    /// problems with numbers near 1, and derivatives keep nine digits.
+    pub const ELASTIC: Infeasible = Infeasible::Elastic { weight: 1e6 };
 }
 
 /// Which algorithm starts.
@@ -43,6 +76,7 @@ impl Default for Settings {
             rounding: f64::EPSILON,
             max_iterations: 100,
             method: Method::Auto,
+            infeasible: Infeasible::Report,
         }
     }
 }
@@ -63,7 +97,16 @@ impl Settings {
                 must: "at least 1",
             });
         }
-        Ok(())
+        match self.infeasible {
+            Infeasible::Elastic { weight } if !(weight > 0.0 && weight.is_finite()) => {
+                Err(Error::Setting {
+                    setting: "infeasible.weight",
+                    value: weight,
+                    must: "above 0 and finite",
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a sample must reach: no residual is known better than the data.
@@ -216,6 +259,19 @@ mod tests {
                 bad.validate(),
                 Err(Error::Setting {
                     setting: "degenerate.mu",
+                    ..
+                })
+            ));
+        }
+        for weight in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            let bad = Settings {
+                infeasible: Infeasible::Elastic { weight },
+                ..Settings::default()
+            };
+            assert!(matches!(
+                bad.validate(),
+                Err(Error::Setting {
+                    setting: "infeasible.weight",
                     ..
                 })
             ));

@@ -11,7 +11,8 @@ use crate::status::{Residuals, Status};
 
 /// Solutions of a batch, with what the adjoint reuses.
 ///
-/// Samples whose status is not [`Status::Solved`] hold the last finite iterate.
+/// Samples whose status is neither [`Status::Solved`] nor [`Status::Relaxed`] hold the last finite
+/// iterate.
 #[derive(Clone, Debug)]
 pub struct Solution {
     /// Minimisers, `[batch, n]`.
@@ -39,6 +40,21 @@ pub struct Solution {
     pub(crate) active: Vec<ActiveRows>,
     /// Why samples have no solution, by sample.
     pub(crate) certificates: BTreeMap<usize, Certificate>,
+    /// How far a row of a relaxed sample gives way to a unit multiplier.
+    pub(crate) compliance: f64,
+}
+
+/// How far the bounds of a [`Status::Relaxed`] sample had to give way: its `x` satisfies
+/// `Ax = b + equality`, `l + min(inequality, 0) ≤ Gx ≤ u + max(inequality, 0)` and
+/// `xᵀH_ix + g_iᵀx ≤ c + quadratic`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shift {
+    /// `[p]`
+    pub equality: Vec<f64>,
+    /// `[m]`: above 0 the upper bound rises, below 0 the lower bound falls.
+    pub inequality: Vec<f64>,
+    /// `[k]`
+    pub quadratic: Vec<f64>,
 }
 
 impl Solution {
@@ -47,8 +63,8 @@ impl Solution {
         self.status.len()
     }
 
-    /// The multipliers that prove a sample [`Status::PrimalInfeasible`]. `None` for every other
-    /// sample, and where the contradiction is too slight for multipliers that can be checked.
+    /// The multipliers that prove a sample [`Status::PrimalInfeasible`], or that it was before it
+    /// became [`Status::Relaxed`]. `None` for every other sample, and where the contradiction is too slight for multipliers that can be checked.
     pub fn farkas(&self, sample: usize) -> Option<&Farkas> {
         match self.certificates.get(&sample) {
             Some(Certificate::Infeasible(farkas)) => Some(farkas),
@@ -69,6 +85,33 @@ impl Solution {
         match self.certificates.get(&sample) {
             Some(Certificate::Unbounded(ray)) => Some(ray),
             _ => None,
+        }
+    }
+
+    /// How far a [`Status::Relaxed`] sample's bounds gave way; `None` for every other sample.
+    pub fn shift(&self, sample: usize) -> Option<Shift> {
+        if *self.status.get(sample)? != Status::Relaxed {
+            return None;
+        }
+        let batch = self.batch();
+        let cut = |duals: &[f64]| {
+            let len = duals.len() / batch;
+            let own = &duals[sample * len..(sample + 1) * len];
+            own.iter().map(|v| self.compliance * v).collect()
+        };
+        Some(Shift {
+            equality: cut(&self.equality_dual),
+            inequality: cut(&self.inequality_dual),
+            quadratic: cut(&self.quadratic_dual),
+        })
+    }
+
+    /// How far a unit multiplier moves a row of this sample.
+    pub(crate) fn compliance(&self, sample: usize) -> f64 {
+        if self.status[sample] == Status::Relaxed {
+            self.compliance
+        } else {
+            0.0
         }
     }
 

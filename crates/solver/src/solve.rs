@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Found, Slots, solve_run};
 use crate::conflict::certify;
+use crate::elastic::relax;
 use crate::error::Error;
 use crate::interior_point::{Answer, Prepared, solve_sample};
 use crate::problem::Problem;
-use crate::settings::{Method, Settings};
+use crate::settings::{Infeasible, Method, Settings};
 use crate::solution::{ActiveRows, Solution};
 use crate::status::{Residuals, Status};
 use crate::validate::validate;
@@ -54,7 +55,30 @@ pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Err
     }
     interior_point(problem, settings, &left, &mut solution);
     certificates(problem, settings, &mut solution);
+    if let Infeasible::Elastic { weight } = settings.infeasible {
+        relax_infeasible(problem, settings, weight, &mut solution);
+    }
     Ok(solution)
+}
+
+/// Solves the elastic problems of the infeasible samples.
+fn relax_infeasible(
+    problem: &Problem<'_>,
+    settings: &Settings,
+    weight: f64,
+    solution: &mut Solution,
+) {
+    solution.compliance = 1.0 / weight;
+    let infeasible: Vec<usize> = (0..problem.batch)
+        .filter(|&i| solution.status[i] == Status::PrimalInfeasible)
+        .collect();
+    let answers: Vec<(usize, Answer)> = infeasible
+        .par_iter()
+        .filter_map(|&i| Some((i, relax(&problem.sample(i), weight, settings)?)))
+        .collect();
+    for (i, answer) in answers {
+        put(solution, i, answer);
+    }
 }
 
 /// Writes down why samples have no solution.
@@ -85,6 +109,7 @@ fn empty(problem: &Problem<'_>) -> Solution {
         margin: vec![0.0; batch],
         active: vec![ActiveRows::default(); batch],
         certificates: BTreeMap::new(),
+        compliance: 0.0,
     }
 }
 
@@ -195,20 +220,26 @@ fn interior_point(
             }
         })
         .collect();
-    let put = |target: &mut Vec<f64>, i: usize, values: &[f64]| {
+    for (&i, answer) in samples.iter().zip(answers) {
+        put(solution, i, answer);
+    }
+}
+
+/// Writes one sample's answer.
+fn put(solution: &mut Solution, i: usize, answer: Answer) {
+    for (target, values) in [
+        (&mut solution.x, &answer.x),
+        (&mut solution.equality_dual, &answer.nu),
+        (&mut solution.inequality_dual, &answer.lambda),
+        (&mut solution.quadratic_dual, &answer.mu),
+    ] {
         let len = values.len();
         target[i * len..(i + 1) * len].copy_from_slice(values);
-    };
-    for (&i, answer) in samples.iter().zip(answers) {
-        put(&mut solution.x, i, &answer.x);
-        put(&mut solution.equality_dual, i, &answer.nu);
-        put(&mut solution.inequality_dual, i, &answer.lambda);
-        put(&mut solution.quadratic_dual, i, &answer.mu);
-        solution.status[i] = answer.status;
-        solution.iterations[i] += answer.iterations;
-        solution.residuals[i] = answer.residuals;
-        solution.objective[i] = answer.objective;
-        solution.margin[i] = answer.margin;
-        solution.active[i] = answer.active;
     }
+    solution.status[i] = answer.status;
+    solution.iterations[i] += answer.iterations;
+    solution.residuals[i] = answer.residuals;
+    solution.objective[i] = answer.objective;
+    solution.margin[i] = answer.margin;
+    solution.active[i] = answer.active;
 }

@@ -15,6 +15,7 @@ use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::Point;
 use crate::settings::{AdjointSettings, Degenerate};
 use crate::solution::{ActiveRows, Solution};
+use crate::status::Status;
 
 /// `w` of a run of samples; zero lines where there is no derivative.
 pub(crate) struct Directions {
@@ -152,7 +153,7 @@ fn batched(
         .map(|i| {
             let active = &solution.active[i];
             let rows = active.linear.len();
-            solution.status[i].is_solved()
+            solution.status[i] == Status::Solved
                 && solution.margin[i] > settings.degenerate_margin
                 && reduced.full_rank()
                 && active.factor.len() == rows * (rows + 1) / 2

@@ -72,7 +72,8 @@ impl<'a> System<'a> {
             return at_solution;
         };
         let (sample, solved) = (at_solution.sample, at_solution.solved);
-        let Some(central) = Central::find(&sample, solved, mu, 0.0) else {
+        let compliance = solution.compliance(index);
+        let Some(central) = Central::find(&sample, solved, mu, compliance) else {
             return System {
                 best: GradientQuality::Degenerate,
                 ..at_solution
@@ -84,7 +85,7 @@ impl<'a> System<'a> {
         });
         let mut terms = Terms::default();
         terms.evaluate(&sample, central.point());
-        let (gradients, softness) = central.rows(&sample, &terms.jacobian, 0.0);
+        let (gradients, softness) = central.rows(&sample, &terms.jacobian, compliance);
         let fixed = central.fixed.iter().map(|&row| Row::Held(row));
         let bounds = central.bounds.iter().map(|bound| Row::Bound(bound.place));
         let hessian = lagrangian_hessian(&sample, &central.mu);
@@ -127,7 +128,7 @@ impl<'a> System<'a> {
         for &row in &quadratic {
             gradients.extend_from_slice(&terms.jacobian[row * n..(row + 1) * n]);
         }
-        let softness = vec![0.0; gradients.len() / n];
+        let softness = vec![solution.compliance(index); gradients.len() / n];
         let hessian = lagrangian_hessian(&sample, at.mu);
         let quadratic = quadratic.into_iter().map(Place::Quadratic);
         System {

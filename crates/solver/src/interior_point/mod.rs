@@ -9,6 +9,7 @@ mod recast;
 mod variables;
 
 pub(crate) use prepared::Prepared;
+pub(crate) use recast::Owned;
 
 use crate::dense::{max_abs, vectorised};
 use crate::interior_point::iterate::{Iterations, Pause};
@@ -75,6 +76,23 @@ pub(crate) fn solve_sample(
     }
     let answer = run(sample, prepared, settings);
     finish(sample, answer)
+}
+
+/// Newton steps from a guessed point on its guessed rows; `None` unless they end at a confirmed
+/// solution.
+pub(crate) fn confirm(sample: &Sample<'_>, guess: &Guess, settings: &Settings) -> Option<Answer> {
+    let tolerance = settings.reachable_tolerance();
+    let recast = recast::EqualRows::of(sample);
+    let (found, steps) = match &recast {
+        Some(recast) => polish(&recast.sample(), &recast.guess(guess), tolerance),
+        None => polish(sample, guess, tolerance),
+    };
+    let mut answer = found?;
+    answer.iterations = steps;
+    if let Some(recast) = recast {
+        recast.restore(sample, &mut answer);
+    }
+    Some(finish(sample, answer))
 }
 
 /// Iterates; where the iterations cannot tell, asks the two auxiliary problems.

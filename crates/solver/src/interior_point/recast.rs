@@ -1,28 +1,29 @@
 //! Other problems built from a sample: equal bounds as equalities, feasibility, recession.
 
 use crate::interior_point::Answer;
+use crate::polish::Guess;
 use crate::problem::{Matrix, Sample};
 
 /// Owned numbers that a [`Sample`] can borrow.
 #[derive(Clone, Debug, Default)]
-struct Owned {
-    n: usize,
-    p: Vec<f64>,
-    p_dense: bool,
-    q: Vec<f64>,
-    a: Vec<f64>,
-    b: Vec<f64>,
-    g: Vec<f64>,
-    l: Vec<f64>,
-    u: Vec<f64>,
-    h: Vec<f64>,
-    h_dense: bool,
-    hg: Vec<f64>,
-    c: Vec<f64>,
+pub(crate) struct Owned {
+    pub(crate) n: usize,
+    pub(crate) p: Vec<f64>,
+    pub(crate) p_dense: bool,
+    pub(crate) q: Vec<f64>,
+    pub(crate) a: Vec<f64>,
+    pub(crate) b: Vec<f64>,
+    pub(crate) g: Vec<f64>,
+    pub(crate) l: Vec<f64>,
+    pub(crate) u: Vec<f64>,
+    pub(crate) h: Vec<f64>,
+    pub(crate) h_dense: bool,
+    pub(crate) hg: Vec<f64>,
+    pub(crate) c: Vec<f64>,
 }
 
 impl Owned {
-    fn sample(&self) -> Sample<'_> {
+    pub(crate) fn sample(&self) -> Sample<'_> {
         let form = |data, dense| {
             if dense {
                 Matrix::Dense(data)
@@ -96,6 +97,20 @@ impl<'a> EqualRows<'a> {
             l: &self.l,
             u: &self.u,
             ..self.base
+        }
+    }
+
+    /// A guess about the caller's rows as one about these.
+    pub(crate) fn guess(&self, guess: &Guess) -> Guess {
+        let pick = |list: &[usize], data: &[f64]| list.iter().map(|&i| data[i]).collect();
+        let moved: Vec<f64> = pick(&self.moved, &guess.lambda);
+        Guess {
+            x: guess.x.clone(),
+            nu: [&guess.nu[..], &moved].concat(),
+            lambda: pick(&self.stayed, &guess.lambda),
+            mu: guess.mu.clone(),
+            linear: pick(&self.stayed, &guess.linear),
+            quadratic: guess.quadratic.clone(),
         }
     }
 
