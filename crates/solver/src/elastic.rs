@@ -60,7 +60,7 @@ fn from_shifts(
     guess.x[sample.n..]
         .iter_mut()
         .for_each(|v| *v *= weight.sqrt());
-    let mut answer = confirm(elastic, &guess, settings)?;
+    let mut answer = confirm(elastic, &guess, settings).0?;
     answer.iterations += found.iterations;
     Some(answer)
 }

@@ -1,6 +1,7 @@
 //! Batched dense convex solvers and their adjoints, without Burn.
 //!
-//! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs, [`adjoint`] differentiates
+//! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs ([`solve_from`] starting at
+//! those of another), [`adjoint`] differentiates
 //! them with respect to every parameter, [`tangent`] along a direction in the parameters, and
 //! [`jacobian`] gives the whole derivative with respect to one of them. Parameters are shared by the batch or given per sample
 //! ([`Values`]), and sharing costs less. [`damped`] holds the damped least-squares kernel.
@@ -90,5 +91,5 @@ pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
 pub use settings::{AdjointSettings, Degenerate, Infeasible, Method, Settings};
 pub use solution::{Shift, Solution};
-pub use solve::solve;
+pub use solve::{solve, solve_from};
 pub use status::{Residuals, Status};

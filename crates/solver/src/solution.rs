@@ -115,6 +115,20 @@ impl Solution {
         }
     }
 
+    /// The rows of `G` that hold a solved sample, each with the sign of its multiplier.
+    pub(crate) fn working_set(&self, sample: usize) -> Vec<(usize, f64)> {
+        if self.status[sample] != Status::Solved {
+            return Vec::new();
+        }
+        let m = self.inequality_dual.len() / self.batch();
+        let rows = self.active[sample].linear.iter();
+        rows.map(|&row| {
+            let lambda = self.inequality_dual[sample * m + row as usize];
+            (row as usize, if lambda < 0.0 { -1.0 } else { 1.0 })
+        })
+        .collect()
+    }
+
     /// One sample's primal-dual point.
     pub(crate) fn point(&self, problem: &Problem<'_>, i: usize) -> Point<'_> {
         let cut = |data, len: usize| -> &[f64] {

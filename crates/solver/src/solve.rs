@@ -7,10 +7,12 @@ use rayon::prelude::*;
 
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Found, Slots, solve_run};
+use crate::adjoint::check_solution;
 use crate::conflict::certify;
 use crate::elastic::relax;
 use crate::error::Error;
-use crate::interior_point::{Answer, Prepared, solve_sample};
+use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
+use crate::polish::Guess;
 use crate::problem::Problem;
 use crate::settings::{Infeasible, Method, Settings};
 use crate::solution::{ActiveRows, Solution};
@@ -45,20 +47,91 @@ const RUN: usize = 64;
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
     validate(problem, settings.rounding)?;
+    Ok(solve_checked(problem, None, settings))
+}
+
+/// Solves a batch from the solutions of another: of the same sizes, and best with nearby numbers.
+///
+/// Each sample that was solved in `previous` starts from its active rows there. The dual active set
+/// takes the independent ones up and drops those that no longer push, the interior point is
+/// replaced by Newton's method on the rows, as long as that ends at a confirmed solution; otherwise,
+/// and for every other sample, the solve starts cold. Statuses and accuracy are those of
+/// [`solve`]; where solutions are not unique another of them can be returned.
+/// [`Solution::iterations`] counts what was done, attempts included.
+///
+/// # Errors
+/// Those of [`solve`], and [`Error::ForeignSolution`] when `previous` has other sizes than the
+/// problem.
+///
+/// # Cost
+/// At the same active rows: no pivots, or a few factorisations of the rows' system.
+pub fn solve_from(
+    problem: &Problem<'_>,
+    previous: &Solution,
+    settings: &Settings,
+) -> Result<Solution, Error> {
+    settings.validate()?;
+    check_solution(problem, previous)?;
+    validate(problem, settings.rounding)?;
+    Ok(solve_checked(problem, Some(previous), settings))
+}
+
+fn solve_checked(
+    problem: &Problem<'_>,
+    previous: Option<&Solution>,
+    settings: &Settings,
+) -> Solution {
     let mut solution = empty(problem);
     if problem.batch == 0 {
-        return Ok(solution);
+        return solution;
     }
     let mut left: Vec<usize> = (0..problem.batch).collect();
     if problem.quadratic_rows() == 0 && settings.method == Method::Auto {
-        left = active_set(problem, settings, &mut solution);
+        left = active_set(problem, previous, settings, &mut solution);
+    }
+    if let Some(previous) = previous {
+        left = confirm_guesses(problem, previous, settings, &left, &mut solution);
     }
     interior_point(problem, settings, &left, &mut solution);
     certificates(problem, settings, &mut solution);
     if let Infeasible::Elastic { weight } = settings.infeasible {
         relax_infeasible(problem, settings, weight, &mut solution);
     }
-    Ok(solution)
+    solution
+}
+
+/// Newton's method from the active rows of another solution; returns the samples it leaves to the
+/// interior point.
+fn confirm_guesses(
+    problem: &Problem<'_>,
+    previous: &Solution,
+    settings: &Settings,
+    samples: &[usize],
+    solution: &mut Solution,
+) -> Vec<usize> {
+    let found: Vec<(usize, Option<Answer>, usize)> = samples
+        .par_iter()
+        .map(|&i| {
+            if previous.status[i] != Status::Solved {
+                return (i, None, 0);
+            }
+            let sample = problem.sample(i);
+            let guess = Guess::of(&sample, previous.point(problem, i), &previous.active[i]);
+            let (answer, steps) = confirm(&sample, &guess, settings);
+            (i, answer, steps)
+        })
+        .collect();
+    let mut left = Vec::new();
+    for (i, answer, steps) in found {
+        match answer {
+            Some(answer) => put(solution, i, answer),
+            None => {
+                solution.iterations[i] += steps;
+                left.push(i);
+            }
+        }
+    }
+    left
 }
 
 /// Solves the elastic problems of the infeasible samples.
@@ -114,7 +187,12 @@ fn empty(problem: &Problem<'_>) -> Solution {
 }
 
 /// Runs the active-set method; returns the samples it leaves to the interior point.
-fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solution) -> Vec<usize> {
+fn active_set(
+    problem: &Problem<'_>,
+    previous: Option<&Solution>,
+    settings: &Settings,
+    solution: &mut Solution,
+) -> Vec<usize> {
     let shared = problem.matrices_shared();
     let reduced = if shared {
         match Reduced::new(&problem.sample(0)) {
@@ -164,10 +242,15 @@ fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solutio
             let first = r * run;
             let count = run.min(problem.batch - first);
             match &reduced {
-                Some(reduced) => solve_run(problem, reduced, first, count, &mut slots, settings),
+                Some(reduced) => {
+                    let slots = &mut slots;
+                    solve_run(problem, reduced, first, count, slots, settings, previous)
+                }
                 None => match Reduced::new(&problem.sample(first)) {
                     Some(own) => {
-                        let mut found = solve_run(problem, &own, first, 1, &mut slots, settings);
+                        let slots = &mut slots;
+                        let mut found =
+                            solve_run(problem, &own, first, 1, slots, settings, previous);
                         // The factor belongs to matrices that are not kept.
                         found[0].active.factor = Vec::new();
                         found

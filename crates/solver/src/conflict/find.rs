@@ -125,12 +125,13 @@ fn linear(sample: &Sample<'_>, settings: &Settings) -> Option<Candidate> {
         }
     }
     let mut pivots = Pivots::new(m, n);
-    let (outcome, _) = pivots.run(Rows {
+    let rows = Rows {
         k: &reduced.k,
         start: &start,
         lower: &lower,
         upper: &upper,
-    });
+    };
+    let (outcome, _) = pivots.run(rows, &[]);
     if outcome != Outcome::Contradiction {
         return None;
     }

@@ -78,21 +78,27 @@ pub(crate) fn solve_sample(
     finish(sample, answer)
 }
 
-/// Newton steps from a guessed point on its guessed rows; `None` unless they end at a confirmed
-/// solution.
-pub(crate) fn confirm(sample: &Sample<'_>, guess: &Guess, settings: &Settings) -> Option<Answer> {
+/// Newton steps from a guessed point on its guessed rows: the answer if they end at a confirmed
+/// solution, and how many were taken.
+pub(crate) fn confirm(
+    sample: &Sample<'_>,
+    guess: &Guess,
+    settings: &Settings,
+) -> (Option<Answer>, usize) {
     let tolerance = settings.reachable_tolerance();
     let recast = recast::EqualRows::of(sample);
     let (found, steps) = match &recast {
         Some(recast) => polish(&recast.sample(), &recast.guess(guess), tolerance),
         None => polish(sample, guess, tolerance),
     };
-    let mut answer = found?;
-    answer.iterations = steps;
-    if let Some(recast) = recast {
-        recast.restore(sample, &mut answer);
-    }
-    Some(finish(sample, answer))
+    let answer = found.map(|mut answer| {
+        answer.iterations = steps;
+        if let Some(recast) = &recast {
+            recast.restore(sample, &mut answer);
+        }
+        finish(sample, answer)
+    });
+    (answer, steps)
 }
 
 /// Iterates; where the iterations cannot tell, asks the two auxiliary problems.
