@@ -55,7 +55,7 @@ mod solution;
 pub use adjoint::GradientReports;
 pub use error::Error;
 pub use feasible_solver::{
-    AdjointSettings, GradientQuality, GradientReport, Method, Residuals,
+    AdjointSettings, Degenerate, GradientQuality, GradientReport, Infeasible, Method, Residuals,
     Settings as SolverSettings, Status,
 };
 pub use parameter::Parameter;

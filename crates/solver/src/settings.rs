@@ -52,8 +52,8 @@ pub enum Infeasible {
 }
 
 impl Infeasible {
-    /// [`Infeasible::Elastic`] with weight `1e6`: shifts are within a millionth of the smallest for
-    /// problems with numbers near 1, and derivatives keep nine digits.
+    /// [`Infeasible::Elastic`] with weight `1e6`: for rows of norm near 1 the point is about a
+    /// millionth of the objective's slope away from the closest one.
     pub const ELASTIC: Infeasible = Infeasible::Elastic { weight: 1e6 };
 }
 
@@ -149,7 +149,7 @@ pub enum Degenerate {
     /// constraints have no interior, or Newton's method does not arrive, the answer is that of
     /// [`Degenerate::LeastNorm`], reported as degenerate.
     ///
-    /// Costs some ten to thirty factorisations per sample.
+    /// Costs a factorisation per Newton step, of which random problems need five on average.
     Smoothed {
         /// In units of the objective: the path's point is `mu` times the number of finite bounds
         /// from optimal.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Found, Slots, solve_run};
 use crate::adjoint::check_solution;
-use crate::conflict::certify;
+use crate::conflict::{certify, least_norm};
 use crate::elastic::relax;
 use crate::error::Error;
 use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
@@ -43,7 +43,8 @@ const RUN: usize = 64;
 /// With `P`, `A`, `G` shared: one factorisation, `O(n³)`, for the batch, then
 /// `O((n + p)(n + p + m))` per sample in matrix products plus `O(m·a)` per pivot with `a` active
 /// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration. A certificate costs
-/// one factorisation and its pivots, with quadratic rows or a falling ray one interior-point solve.
+/// the pivots of one sample (after one factorisation, for the batch where `A` and `G` are shared),
+/// with quadratic rows or an unbounded objective one interior-point solve.
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
     validate(problem, settings.rounding)?;
@@ -160,9 +161,19 @@ fn certificates(problem: &Problem<'_>, settings: &Settings, solution: &mut Solut
     let failed: Vec<usize> = (0..problem.batch)
         .filter(|&i| matches!(status[i], Status::PrimalInfeasible | Status::DualInfeasible))
         .collect();
+    let one_matrix = problem.equalities.is_none_or(|part| part.a.is_shared())
+        && problem.inequalities.is_none_or(|part| part.g.is_shared());
+    let shared = if one_matrix && status.contains(&Status::PrimalInfeasible) {
+        least_norm(&problem.sample(0))
+    } else {
+        None
+    };
     let found: Vec<_> = failed
         .par_iter()
-        .filter_map(|&i| Some((i, certify(&problem.sample(i), status[i], settings)?)))
+        .filter_map(|&i| {
+            let sample = problem.sample(i);
+            Some((i, certify(&sample, status[i], shared.as_ref(), settings)?))
+        })
         .collect();
     solution.certificates = found.into_iter().collect();
 }

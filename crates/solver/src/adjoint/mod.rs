@@ -46,7 +46,9 @@ const MOST_RUNS: usize = 32;
 /// product of `w` with the solution (Amos & Kolter 2017). With factors shared by the batch it costs
 /// triangular solves on the active rows and matrix products over the batch.
 ///
-/// Where the conditions fail the answer is data, not an error: see [`GradientQuality`].
+/// Where the conditions fail the answer is data, not an error: see [`GradientQuality`], and
+/// [`AdjointSettings::degenerate`] for which of several answers is returned. Relaxed samples
+/// ([`crate::Infeasible::Elastic`]) have the gradient of their elastic problem.
 /// Multipliers of inactive rows are constant, so their cotangents have no effect.
 ///
 /// # Shapes

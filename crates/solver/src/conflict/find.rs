@@ -18,14 +18,18 @@ use crate::status::Status;
 /// whose proof holds. A slight contradiction needs the small ones as well.
 const NEGLIGIBLE: [f64; 3] = [1e-6, 1e-9, 1e-13];
 
-/// The certificate of a status, where one can be written down and checked.
+/// The certificate of a status, where one can be written down and checked. Samples that share `A`
+/// and `G` can share [`least_norm`].
 pub(crate) fn certify(
     sample: &Sample<'_>,
     status: Status,
+    shared: Option<&Reduced>,
     settings: &Settings,
 ) -> Option<Certificate> {
     match status {
-        Status::PrimalInfeasible => infeasible(sample, settings).map(Certificate::Infeasible),
+        Status::PrimalInfeasible => {
+            infeasible(sample, shared, settings).map(Certificate::Infeasible)
+        }
         Status::DualInfeasible => falling_direction(sample, settings).map(Certificate::Unbounded),
         _ => None,
     }
@@ -51,10 +55,27 @@ impl Candidate {
     }
 }
 
-fn infeasible(sample: &Sample<'_>, settings: &Settings) -> Option<Farkas> {
+/// The factors of the least-norm problem on a sample's equalities and linear rows.
+pub(crate) fn least_norm(sample: &Sample<'_>) -> Option<Reduced> {
+    let ones = vec![1.0; sample.n];
+    Reduced::new(&Sample {
+        p: Matrix::Diagonal(&ones),
+        ..*sample
+    })
+}
+
+fn infeasible(
+    sample: &Sample<'_>,
+    shared: Option<&Reduced>,
+    settings: &Settings,
+) -> Option<Farkas> {
+    let linear = || match shared {
+        Some(shared) => linear(sample, shared, settings),
+        None => linear(sample, &least_norm(sample)?, settings),
+    };
     constant_row(sample)
         .and_then(|found| checked(sample, found, settings))
-        .or_else(|| linear(sample, settings).and_then(|found| checked(sample, found, settings)))
+        .or_else(|| linear().and_then(|found| checked(sample, found, settings)))
         .or_else(|| {
             let (nu, lambda, mu, x) = relaxation(sample, settings)?;
             checked(sample, Candidate { nu, lambda, mu, x }, settings)
@@ -75,14 +96,8 @@ fn constant_row(sample: &Sample<'_>) -> Option<Candidate> {
 }
 
 /// Contradictory equalities and linear rows.
-fn linear(sample: &Sample<'_>, settings: &Settings) -> Option<Candidate> {
+fn linear(sample: &Sample<'_>, reduced: &Reduced, settings: &Settings) -> Option<Candidate> {
     let n = sample.n;
-    let ones = vec![1.0; n];
-    let least_norm = Sample {
-        p: Matrix::Diagonal(&ones),
-        ..*sample
-    };
-    let reduced = Reduced::new(&least_norm)?;
     let mut found = Candidate::zero(sample);
     if let Some(split) = &reduced.split
         && let Some(nu) = split.contradiction(sample.b, settings.contradiction())

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use find::certify;
+pub(crate) use find::{certify, least_norm};
 
 /// Multipliers that prove that no point satisfies a sample's constraints.
 ///
