@@ -1,10 +1,13 @@
 //! Batched dense convex solvers and their adjoints, without Burn.
 //!
-//! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs ([`solve_from`] starting at
-//! those of another), [`adjoint`] differentiates
-//! them with respect to every parameter, [`tangent`] along a direction in the parameters, and
-//! [`jacobian`] gives the whole derivative with respect to one of them. Parameters are shared by the batch or given per sample
-//! ([`Values`]), and sharing costs less. [`damped`] holds the damped least-squares kernel.
+//! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs, [`solve_from`] starting at those
+//! of another. [`adjoint`] differentiates them with respect to every parameter, [`tangent`] along a
+//! direction in the parameters, and [`jacobian`] gives the whole derivative with respect to one.
+//! Parameters are shared by the batch or given per sample ([`Values`]), and sharing costs less.
+//! [`damped`] holds the damped least-squares kernel.
+//!
+//! Samples without a solution say why ([`Solution::conflict`], [`Solution::ray`]) or give way
+//! ([`Infeasible`]). Where a solution has a kink, [`Degenerate`] chooses what is differentiated.
 //!
 //! | problem | method |
 //! |---|---|

@@ -17,16 +17,26 @@ pub(crate) struct Held {
     pub(crate) chosen: bool,
 }
 
+/// What is known about a sample besides its point.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) active: &'a ActiveRows,
+    /// Whether some row touches its bound without force.
+    pub(crate) weak: bool,
+    /// Whether rows hold exactly. Rows that give way never depend on each other.
+    pub(crate) rigid: bool,
+}
+
 /// The active rows. For a degenerate sample, those that the settings choose among all rows that
 /// touch their bound.
 pub(crate) fn held(
     sample: &Sample<'_>,
     terms: &Terms,
     at: Point<'_>,
-    active: &ActiveRows,
-    weak: bool,
+    known: Known<'_>,
     settings: &AdjointSettings,
 ) -> Held {
+    let Known { active, weak, .. } = known;
     let rows = |rows: &[u32]| -> Vec<usize> { rows.iter().map(|&row| row as usize).collect() };
     let mut linear = rows(&active.linear);
     linear.extend(rows(&active.dependent));
@@ -49,7 +59,7 @@ pub(crate) fn held(
         };
     }
     let count = linear.len() + quadratic.len();
-    let (linear, quadratic) = independent(sample, terms, at, (linear, quadratic), weak, settings);
+    let (linear, quadratic) = independent(sample, terms, at, (linear, quadratic), known, settings);
     Held {
         chosen: linear.len() + quadratic.len() < count,
         linear,
@@ -86,12 +96,12 @@ fn independent(
     terms: &Terms,
     at: Point<'_>,
     (linear, quadratic): Rows,
-    weak: bool,
+    known: Known<'_>,
     settings: &AdjointSettings,
 ) -> Rows {
     let n = sample.n;
     let force = 1.0 + max_abs(sample.q);
-    let release = weak && settings.degenerate == Degenerate::Released;
+    let release = known.weak && settings.degenerate == Degenerate::Released;
     let mut basis: Vec<Vec<f64>> = Vec::new();
     for row in sample.a.chunks_exact(n) {
         extends(&mut basis, row, settings.rank_tolerance);
@@ -119,7 +129,7 @@ fn independent(
         if release && push <= settings.degenerate_margin {
             break;
         }
-        if extends(&mut basis, gradient, settings.rank_tolerance) {
+        if !known.rigid || extends(&mut basis, gradient, settings.rank_tolerance) {
             let rows = if is_quadratic {
                 &mut kept.1
             } else {

@@ -4,7 +4,7 @@
 use crate::adjoint::central::{Central, Place};
 use crate::adjoint::direction::lagrangian_hessian;
 use crate::adjoint::force::{Force, upper_share};
-use crate::adjoint::held::{Held, held};
+use crate::adjoint::held::{Held, Known, held};
 use crate::adjoint::types::{GradientQuality, GradientReport};
 use crate::dense::max_abs;
 use crate::kkt::ActiveKkt;
@@ -119,7 +119,14 @@ impl<'a> System<'a> {
             linear,
             quadratic,
             chosen,
-        } = held(&sample, &terms, at, active, weak, settings);
+        } = {
+            let known = Known {
+                active,
+                weak,
+                rigid: solution.compliance(index) == 0.0,
+            };
+            held(&sample, &terms, at, known, settings)
+        };
         let n = sample.n;
         let mut gradients = sample.a.to_vec();
         for &row in &linear {
