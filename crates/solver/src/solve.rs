@@ -44,7 +44,8 @@ const RUN: usize = 64;
 /// `O((n + p)(n + p + m))` per sample in matrix products plus `O(m·a)` per pivot with `a` active
 /// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration. A certificate costs
 /// the pivots of one sample (after one factorisation, for the batch where `A` and `G` are shared),
-/// with quadratic rows or an unbounded objective one interior-point solve.
+/// for an unbounded objective one interior-point solve, for a conflict with quadratic rows one for
+/// every row it names.
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
     validate(problem, settings.rounding)?;

@@ -328,11 +328,47 @@ fn random_quadratic_conflicts_are_proven() {
         let norm: f64 = owned.of(8, 0)[..owned.n].iter().map(|v| v * v).sum();
         owned.parts[9].data[0] = -norm / 0.4 - 0.1;
         let solution = solve(&owned.problem(), &Settings::default()).unwrap();
-        assert!(named(&solution).contains(&Quadratic(0)), "seed {seed}");
+        // No point satisfies that row whatever the others say.
+        assert_eq!(named(&solution), [Quadratic(0)], "seed {seed}");
         check_proof(&owned, &solution, seed);
         proven += 1;
     }
     assert_eq!(proven, 60);
+}
+
+/// A ball and a row beyond it, among equalities and other rows.
+#[test]
+fn random_conflicts_of_a_ball_and_a_row_are_irreducible() {
+    let mut sizes = Vec::new();
+    for seed in 0..40 {
+        let mut shape = random_shape(seed, 1, 10, true);
+        shape.n = shape.n.max(3);
+        shape.p_rows = 1;
+        shape.m = shape.m.max(4);
+        shape.h_diagonal = true;
+        let mut owned = random(shape, seed);
+        let n = owned.n;
+        // |x|² ≤ 1, and a row whose lower bound no such point reaches.
+        owned.parts[7].data[..n].fill(1.0);
+        owned.parts[8].data[..n].fill(0.0);
+        owned.parts[9].data[0] = 1.0;
+        let row = &owned.parts[4].data[..n];
+        owned.parts[5].data[0] = 1.1 * inner(row, row).sqrt();
+        owned.parts[6].data[0] = INF;
+        let solution = solve(&owned.problem(), &Settings::default()).unwrap();
+        let found = named(&solution);
+        check_proof(&owned, &solution, seed);
+        assert!(
+            !feasible(&without(&owned, |row| !found.contains(&row))),
+            "seed {seed}"
+        );
+        for &row in &found {
+            let rest = without(&owned, |other| other == row || !found.contains(&other));
+            assert!(feasible(&rest), "seed {seed}: {found:?} without {row:?}");
+        }
+        sizes.push(found.len());
+    }
+    println!("rows named: {sizes:?}");
 }
 
 #[test]

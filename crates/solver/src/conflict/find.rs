@@ -3,7 +3,8 @@
 //! Contradictory linear rows come from the dual active set on the least-norm problem: its working
 //! rows are independent, so the combination that contradicts the entering row is the only one
 //! there is, and its rows are an irreducible conflict (Gleeson & Ryan 1990). With quadratic rows
-//! the multipliers are those of the smallest common relaxation.
+//! the multipliers are those of the smallest common relaxation, and rows that are not needed are
+//! then left out one by one.
 
 use crate::active_set::pivot::{Outcome, Pivots, Rows};
 use crate::active_set::reduced::Reduced;
@@ -76,10 +77,63 @@ fn infeasible(
     constant_row(sample)
         .and_then(|found| checked(sample, found, settings))
         .or_else(|| linear().and_then(|found| checked(sample, found, settings)))
-        .or_else(|| {
-            let (nu, lambda, mu, x) = relaxation(sample, settings)?;
-            checked(sample, Candidate { nu, lambda, mu, x }, settings)
-        })
+        .or_else(|| Some(thinned(sample, relaxed(sample, settings)?, settings)))
+}
+
+/// The rows that hold the smallest common relaxation back.
+fn relaxed(sample: &Sample<'_>, settings: &Settings) -> Option<Farkas> {
+    let (nu, lambda, mu, x) = relaxation(sample, settings)?;
+    checked(sample, Candidate { nu, lambda, mu, x }, settings)
+}
+
+/// Leaves out one row after another, the lightest first, as long as the rest still conflict
+/// (the deletion filter of Chinneck & Dravnieks 1991).
+fn thinned(sample: &Sample<'_>, mut found: Farkas, settings: &Settings) -> Farkas {
+    for candidate in found.conflict.rows.clone().iter().rev() {
+        let named = |row| {
+            let rows = &found.conflict.rows;
+            row != candidate.row && rows.iter().any(|other| other.row == row)
+        };
+        if !found
+            .conflict
+            .rows
+            .iter()
+            .any(|row| row.row == candidate.row)
+        {
+            continue;
+        }
+        let n = sample.n;
+        let (mut a, mut b) = (sample.a.to_vec(), sample.b.to_vec());
+        for i in (0..b.len()).filter(|&i| !named(NamedRow::Equality(i))) {
+            a[i * n..(i + 1) * n].fill(0.0);
+            b[i] = 0.0;
+        }
+        let pick = |bounds: &[f64], row: fn(usize) -> NamedRow, none: f64| -> Vec<f64> {
+            let bounds = bounds.iter().enumerate();
+            bounds
+                .map(|(i, v)| if named(row(i)) { *v } else { none })
+                .collect()
+        };
+        let l = pick(sample.l, NamedRow::Lower, f64::NEG_INFINITY);
+        let u = pick(sample.u, NamedRow::Upper, f64::INFINITY);
+        let c = pick(sample.c, NamedRow::Quadratic, f64::INFINITY);
+        let rest = Sample {
+            a: &a,
+            b: &b,
+            l: &l,
+            u: &u,
+            c: &c,
+            ..*sample
+        };
+        let fewer = least_norm(&rest)
+            .and_then(|reduced| linear(&rest, &reduced, settings))
+            .and_then(|found| checked(&rest, found, settings))
+            .or_else(|| relaxed(&rest, settings));
+        if let Some(fewer) = fewer {
+            found = fewer;
+        }
+    }
+    found
 }
 
 /// A quadratic row without variables that asks `0 ≤ c < 0`.

@@ -31,8 +31,8 @@ pub struct Farkas {
 
 /// Rows that contradict each other, the weightiest first.
 ///
-/// For samples without quadratic rows in the conflict the set is irreducible unless the rows'
-/// numbers are too close to tell: without any one of them the others can be met.
+/// The set is irreducible unless the rows' numbers are too close to tell: without any one of them
+/// the others can be met. It need not be the only one, nor the smallest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conflict {
     /// The rows.
