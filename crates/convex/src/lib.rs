@@ -61,8 +61,8 @@ pub use adjoint::GradientReports;
 pub use cone::{ConeLayer, ConeLayerSettings, ConeTensorSolution, ConeTensors};
 pub use error::Error;
 pub use feasible_solver::{
-    AdjointSettings, Cone, ConeSettings, GradientQuality, GradientReport, Method, Residuals,
-    Settings as SolverSettings, Status,
+    AdjointSettings, Cone, ConeSettings, Degenerate, GradientQuality, GradientReport, Infeasible,
+    Method, Residuals, Settings as SolverSettings, Status,
 };
 pub use parameter::Parameter;
 pub use problem::{Hessian, QcqpTensors, QpTensors, RowHessians};

@@ -42,6 +42,7 @@ pub(crate) fn residuals(residuals: &Residuals) -> Value {
 pub(crate) fn status(status: Status) -> &'static str {
     match status {
         Status::Solved => "solved",
+        Status::Relaxed => "relaxed",
         Status::PrimalInfeasible => "primal_infeasible",
         Status::DualInfeasible => "dual_infeasible",
         Status::MaxIterations => "max_iterations",
@@ -55,6 +56,7 @@ pub(crate) fn gradient(report: &GradientReport) -> Map<String, Value> {
     let quality = match report.quality {
         GradientQuality::Exact => "exact",
         GradientQuality::Degenerate => "degenerate",
+        GradientQuality::Smoothed => "smoothed",
         GradientQuality::Unavailable => "unavailable",
         _ => "unknown",
     };

@@ -103,7 +103,8 @@ pub enum Error {
         /// The range it must lie in.
         must: &'static str,
     },
-    /// The solution handed to [`crate::adjoint`] does not belong to the problem.
+    /// The solution handed to a derivative or to [`crate::solve_from`] does not belong to the
+    /// problem.
     #[error("`solution` holds {got} for `{what}` but the problem has {expected}")]
     ForeignSolution {
         /// Which size differs.

@@ -1,8 +1,13 @@
 //! Batched dense convex solvers and their adjoints, without Burn.
 //!
-//! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs, [`adjoint`] differentiates
-//! them with respect to every parameter. Parameters are shared by the batch or given per sample
-//! ([`Values`]), and sharing costs less. [`damped`] holds the damped least-squares kernel.
+//! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs, [`solve_from`] starting at those
+//! of another. [`adjoint`] differentiates them with respect to every parameter, [`tangent`] along a
+//! direction in the parameters, and [`jacobian`] gives the whole derivative with respect to one.
+//! Parameters are shared by the batch or given per sample ([`Values`]), and sharing costs less.
+//! [`damped`] holds the damped least-squares kernel.
+//!
+//! Samples without a solution say why ([`Solution::conflict`], [`Solution::ray`]) or give way
+//! ([`Infeasible`]). Where a solution has a kink, [`Degenerate`] chooses what is differentiated.
 //!
 //! | problem | method |
 //! |---|---|
@@ -61,8 +66,10 @@ mod active_set;
 mod adjoint;
 mod batch;
 mod cone;
+mod conflict;
 pub mod damped;
 mod dense;
+mod elastic;
 mod error;
 mod interior_point;
 mod kkt;
@@ -71,21 +78,26 @@ mod polish;
 mod problem;
 mod residual;
 mod settings;
+mod soft;
 mod solution;
 mod solve;
 mod status;
 mod validate;
 
-pub use adjoint::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted, adjoint};
+pub use adjoint::{
+    Cotangent, GradientQuality, GradientReport, Gradients, Jacobian, Outputs, Parameter,
+    SolutionTangent, Tangents, Wanted, adjoint, jacobian, tangent,
+};
 pub use batch::{Symmetric, Values};
 pub use cone::{
     Cone, ConeCotangent, ConeGradients, ConeJacobian, ConeParameter, ConeProblem, ConeSettings,
     ConeSolution, ConeTangents, ConeVelocity, ConeWanted, Sparse, cone_adjoint, cone_jacobian,
     cone_tangent, solve_cones,
 };
+pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
-pub use settings::{AdjointSettings, Method, Settings};
-pub use solution::Solution;
-pub use solve::solve;
+pub use settings::{AdjointSettings, Degenerate, Infeasible, Method, Settings};
+pub use solution::{Shift, Solution};
+pub use solve::{solve, solve_from};
 pub use status::{Residuals, Status};

@@ -150,6 +150,46 @@ impl Nullspace {
         (worst, size)
     }
 
+    /// Multipliers of the rows with `Aᵀν = 0` and `νᵀb < 0` when the redundant row that misses most
+    /// does so by more than `tolerance`, as measured by [`Nullspace::inconsistency`].
+    pub(crate) fn contradiction(&self, b: &[f64], tolerance: f64) -> Option<Vec<f64>> {
+        let scaled = |row: usize| b[row] / self.norms[row];
+        let (worst, size) = self.inconsistency(b);
+        if worst <= tolerance * (1.0 + size) {
+            return None;
+        }
+        let miss = |d: usize| {
+            let kept = self.kept.iter().enumerate();
+            let sum: f64 = kept
+                .map(|(j, &row)| self.combination[(d, j)] * scaled(row))
+                .sum();
+            scaled(self.dropped[d]) - sum
+        };
+        let d = (0..self.dropped.len()).max_by(|&a, &b| miss(a).abs().total_cmp(&miss(b).abs()))?;
+        let sign = -miss(d).signum();
+        let mut nu = vec![0.0; b.len()];
+        nu[self.dropped[d]] = sign / self.norms[self.dropped[d]];
+        for (j, &row) in self.kept.iter().enumerate() {
+            nu[row] = -sign * self.combination[(d, j)] / self.norms[row];
+        }
+        Some(nu)
+    }
+
+    /// Multipliers `ν` of the rows with `Aᵀν = row`, for a row in their span.
+    pub(crate) fn combination_of(&self, row: &[f64]) -> Vec<f64> {
+        let particular = self.particular();
+        let mut nu = vec![0.0; self.norms.len()];
+        for (j, &kept) in self.kept.iter().enumerate() {
+            nu[kept] = particular
+                .col(j)
+                .iter()
+                .zip(row)
+                .map(|(v, row)| v * row)
+                .sum();
+        }
+        nu
+    }
+
     /// Ratio of the largest to the smallest diagonal entry of the triangle.
     pub(crate) fn spread(&self) -> f64 {
         spread((0..self.rank()).map(|j| self.upper[(j, j)].abs()))
@@ -201,7 +241,24 @@ mod tests {
         assert_eq!(split.dropped.len(), 3);
         let consistent = [1.0, 2.0, 3.0, 4.0, 0.0];
         assert!(split.inconsistency(&consistent).0 < 1e-14);
-        assert!(split.inconsistency(&[1.0, 2.5, 3.0, 4.0, 0.0]).0 > 0.1);
+        let contradictory = [1.0, 2.5, 3.0, 4.0, 0.0];
+        assert!(split.inconsistency(&contradictory).0 > 0.1);
+        assert_eq!(split.contradiction(&consistent, 1e-8), None);
+        let nu = split.contradiction(&contradictory, 1e-8).unwrap();
+        let combined = |j: usize| (0..5).map(|i| nu[i] * a[i * 3 + j]).sum::<f64>();
+        assert!((0..3).all(|j| combined(j).abs() < 1e-14));
+        assert!(
+            nu.iter()
+                .zip(contradictory)
+                .map(|(nu, b)| nu * b)
+                .sum::<f64>()
+                < -0.1
+        );
+        let nu = split.combination_of(&[3.0, 4.0, -1.0]);
+        let combined = |j: usize| (0..5).map(|i| nu[i] * a[i * 3 + j]).sum::<f64>();
+        for (j, expected) in [3.0, 4.0, -1.0].into_iter().enumerate() {
+            assert!((combined(j) - expected).abs() < 1e-14);
+        }
     }
 
     #[test]

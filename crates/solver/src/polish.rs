@@ -39,6 +39,40 @@ pub(crate) struct Guess {
 }
 
 impl Guess {
+    /// The guess that a point and its active rows are those of a sample's solution. Rows without
+    /// a multiplier are at their nearer bound.
+    pub(crate) fn of(sample: &Sample<'_>, at: Point<'_>, active: &ActiveRows) -> Guess {
+        let n = sample.n;
+        let mut linear = vec![0.0; sample.l.len()];
+        for &row in &active.linear {
+            let row = row as usize;
+            let value = dot(&sample.g[row * n..(row + 1) * n], at.x);
+            let (l, u, lambda) = (sample.l[row], sample.u[row], at.lambda[row]);
+            let upper = if lambda != 0.0 {
+                lambda > 0.0
+            } else {
+                u - value < value - l
+            };
+            let side = if upper { 1.0 } else { -1.0 };
+            // A bound that is not there holds nothing.
+            if (if upper { u } else { l }).is_finite() {
+                linear[row] = side;
+            }
+        }
+        let mut quadratic = vec![false; sample.c.len()];
+        for &row in &active.quadratic {
+            quadratic[row as usize] = sample.c[row as usize].is_finite();
+        }
+        Guess {
+            x: at.x.to_vec(),
+            nu: at.nu.to_vec(),
+            lambda: at.lambda.to_vec(),
+            mu: at.mu.to_vec(),
+            linear,
+            quadratic,
+        }
+    }
+
     /// The point without the guess.
     pub(crate) fn point(&self) -> Point<'_> {
         Point {

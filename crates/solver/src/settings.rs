@@ -22,6 +22,39 @@ pub struct Settings {
     pub max_iterations: usize,
     /// Which algorithm starts. Default [`Method::Auto`].
     pub method: Method,
+    /// What becomes of samples whose constraints contradict each other. Default
+    /// [`Infeasible::Report`].
+    pub infeasible: Infeasible,
+}
+
+/// What becomes of a sample whose constraints contradict each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Infeasible {
+    /// It is [`crate::Status::PrimalInfeasible`].
+    #[default]
+    Report,
+    /// Its rows give way at a quadratic price and it becomes [`crate::Status::Relaxed`]: `x`
+    /// minimises the objective plus `½ weight ‖shift‖²` over `Ax = b + shift`, `l`, `u` and `c`
+    /// shifted alike ([`crate::Solution::shift`]).
+    ///
+    /// Derivatives are those of this problem, exact for the weight that is set. As the weight
+    /// grows, its solution tends to the point that comes as close to the constraints as any, and
+    /// among those has the smallest objective, with a distance in proportion to `1/weight`. Rows
+    /// count as they are scaled. Feasible samples are not touched. A sample whose elastic problem
+    /// could not be solved either, because the objective is unbounded or the weight so high that
+    /// its multipliers drown everything else, stays infeasible.
+    Elastic {
+        /// Price of a unit shift in units of the objective; above 0. See
+        /// [`Infeasible::ELASTIC`].
+        weight: f64,
+    },
+}
+
+impl Infeasible {
+    /// [`Infeasible::Elastic`] with weight `1e6`: for rows of norm near 1 the point is about a
+    /// millionth of the objective's slope away from the closest one.
+    pub const ELASTIC: Infeasible = Infeasible::Elastic { weight: 1e6 };
 }
 
 /// Which algorithm starts.
@@ -43,6 +76,7 @@ impl Default for Settings {
             rounding: f64::EPSILON,
             max_iterations: 100,
             method: Method::Auto,
+            infeasible: Infeasible::Report,
         }
     }
 }
@@ -63,7 +97,16 @@ impl Settings {
                 must: "at least 1",
             });
         }
-        Ok(())
+        match self.infeasible {
+            Infeasible::Elastic { weight } if !(weight > 0.0 && weight.is_finite()) => {
+                Err(Error::Setting {
+                    setting: "infeasible.weight",
+                    value: weight,
+                    must: "above 0 and finite",
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a sample must reach: no residual is known better than the data.
@@ -78,7 +121,43 @@ impl Settings {
     }
 }
 
-/// When a gradient counts as exact.
+/// What is differentiated where a solution has a kink: where a row touches its bound without force,
+/// or several rows hold the point that fewer could hold.
+///
+/// Everywhere else the derivative is unique and the first three choices return it bit for bit; only
+/// [`Degenerate::Smoothed`] changes every sample. A sample with a kink is reported as
+/// [`crate::GradientQuality::Degenerate`] under every choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Degenerate {
+    /// Every row that touches its bound is held, and the least-norm answer of the resulting system
+    /// is taken: rows that say the same share the derivative. Does not depend on which of them the
+    /// solver used.
+    #[default]
+    LeastNorm,
+    /// A one-sided derivative: rows that touch without force are held as well, but of rows that
+    /// depend on each other only as many as are independent, those with the largest multipliers
+    /// first. It is the derivative on the side of the data on which exactly those rows hold.
+    Held,
+    /// A one-sided derivative: rows that touch without force are let go, and of the others only as
+    /// many as are independent. It is the derivative on the side on which exactly those rows hold.
+    Released,
+    /// The derivative of the point of the central path with complementarity `mu` instead of the
+    /// solution's: there every finite bound has `slack · multiplier = mu`. Smooth in the data,
+    /// and near every exact derivative when `mu` is small. Reported as
+    /// [`crate::GradientQuality::Smoothed`] where the sample itself has no kink. Where the
+    /// constraints have no interior, or Newton's method does not arrive, the answer is that of
+    /// [`Degenerate::LeastNorm`], reported as degenerate.
+    ///
+    /// Costs a factorisation per Newton step, of which random problems need five on average.
+    Smoothed {
+        /// In units of the objective: the path's point is `mu` times the number of finite bounds
+        /// from optimal.
+        mu: f64,
+    },
+}
+
+/// When a gradient counts as exact, and what is returned where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AdjointSettings {
@@ -96,6 +175,9 @@ pub struct AdjointSettings {
     /// A gradient whose [`crate::GradientReport::condition`] is above this is not called exact: a
     /// small residual then says little about the error. Default `1e13`, which leaves three digits.
     pub condition_limit: f64,
+    /// What is differentiated at a kink, for QPs and QCQPs. Default [`Degenerate::LeastNorm`],
+    /// which is also what cone programs always get.
+    pub degenerate: Degenerate,
 }
 
 impl Default for AdjointSettings {
@@ -105,6 +187,7 @@ impl Default for AdjointSettings {
             residual_tolerance: 1e-8,
             rank_tolerance: 1e-10,
             condition_limit: 1e13,
+            degenerate: Degenerate::LeastNorm,
         }
     }
 }
@@ -125,7 +208,14 @@ impl AdjointSettings {
                 must: "above 1",
             });
         }
-        Ok(())
+        match self.degenerate {
+            Degenerate::Smoothed { mu } if !(mu > 0.0 && mu.is_finite()) => Err(Error::Setting {
+                setting: "degenerate.mu",
+                value: mu,
+                must: "above 0 and finite",
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -160,6 +250,32 @@ mod tests {
                 ..
             })
         ));
+        for mu in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            let bad = AdjointSettings {
+                degenerate: Degenerate::Smoothed { mu },
+                ..AdjointSettings::default()
+            };
+            assert!(matches!(
+                bad.validate(),
+                Err(Error::Setting {
+                    setting: "degenerate.mu",
+                    ..
+                })
+            ));
+        }
+        for weight in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            let bad = Settings {
+                infeasible: Infeasible::Elastic { weight },
+                ..Settings::default()
+            };
+            assert!(matches!(
+                bad.validate(),
+                Err(Error::Setting {
+                    setting: "infeasible.weight",
+                    ..
+                })
+            ));
+        }
         let bad = Settings {
             max_iterations: 0,
             ..Settings::default()

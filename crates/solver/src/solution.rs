@@ -1,13 +1,18 @@
 //! What [`crate::solve`] returns.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::active_set::reduced::Reduced;
+use crate::conflict::{Certificate, Conflict, Farkas};
+use crate::problem::Problem;
+use crate::residual::Point;
 use crate::status::{Residuals, Status};
 
 /// Solutions of a batch, with what the adjoint reuses.
 ///
-/// Samples whose status is not [`Status::Solved`] hold the last finite iterate.
+/// Samples whose status is neither [`Status::Solved`] nor [`Status::Relaxed`] hold the last finite
+/// iterate.
 #[derive(Clone, Debug)]
 pub struct Solution {
     /// Minimisers, `[batch, n]`.
@@ -33,12 +38,109 @@ pub struct Solution {
     pub(crate) margin: Vec<f64>,
     /// Active rows of each sample.
     pub(crate) active: Vec<ActiveRows>,
+    /// Why samples have no solution, by sample.
+    pub(crate) certificates: BTreeMap<usize, Certificate>,
+    /// How far a row of a relaxed sample gives way to a unit multiplier.
+    pub(crate) compliance: f64,
+}
+
+/// How far the bounds of a [`Status::Relaxed`] sample had to give way: its `x` satisfies
+/// `Ax = b + equality`, `l + min(inequality, 0) ≤ Gx ≤ u + max(inequality, 0)` and
+/// `xᵀH_ix + g_iᵀx ≤ c + quadratic`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shift {
+    /// `[p]`
+    pub equality: Vec<f64>,
+    /// `[m]`: above 0 the upper bound rises, below 0 the lower bound falls.
+    pub inequality: Vec<f64>,
+    /// `[k]`
+    pub quadratic: Vec<f64>,
 }
 
 impl Solution {
     /// Number of samples.
     pub fn batch(&self) -> usize {
         self.status.len()
+    }
+
+    /// The multipliers that prove a sample [`Status::PrimalInfeasible`], or that it was before it
+    /// became [`Status::Relaxed`]. `None` for every other sample, and where the contradiction is too slight for multipliers that can be checked.
+    pub fn farkas(&self, sample: usize) -> Option<&Farkas> {
+        match self.certificates.get(&sample) {
+            Some(Certificate::Infeasible(farkas)) => Some(farkas),
+            _ => None,
+        }
+    }
+
+    /// The rows that make a sample infeasible, the weightiest first; `None` where
+    /// [`Solution::farkas`] is.
+    pub fn conflict(&self, sample: usize) -> Option<Conflict> {
+        self.farkas(sample).map(|farkas| farkas.conflict.clone())
+    }
+
+    /// The direction, of unit largest entry, along which the objective of a
+    /// [`Status::DualInfeasible`] sample falls forever, `[n]`: `Pv = 0`, `Av = 0`, `H_iv = 0`,
+    /// `g_iᵀv ≤ 0`, no finite bound of `Gv` approached, `qᵀv < 0`. `None` for every other sample.
+    pub fn ray(&self, sample: usize) -> Option<&[f64]> {
+        match self.certificates.get(&sample) {
+            Some(Certificate::Unbounded(ray)) => Some(ray),
+            _ => None,
+        }
+    }
+
+    /// How far a [`Status::Relaxed`] sample's bounds gave way; `None` for every other sample.
+    pub fn shift(&self, sample: usize) -> Option<Shift> {
+        if *self.status.get(sample)? != Status::Relaxed {
+            return None;
+        }
+        let batch = self.batch();
+        let cut = |duals: &[f64]| {
+            let len = duals.len() / batch;
+            let own = &duals[sample * len..(sample + 1) * len];
+            own.iter().map(|v| self.compliance * v).collect()
+        };
+        Some(Shift {
+            equality: cut(&self.equality_dual),
+            inequality: cut(&self.inequality_dual),
+            quadratic: cut(&self.quadratic_dual),
+        })
+    }
+
+    /// How far a unit multiplier moves a row of this sample.
+    pub(crate) fn compliance(&self, sample: usize) -> f64 {
+        if self.status[sample] == Status::Relaxed {
+            self.compliance
+        } else {
+            0.0
+        }
+    }
+
+    /// The rows of `G` that hold a solved sample, each with the sign of its multiplier.
+    pub(crate) fn working_set(&self, sample: usize) -> Vec<(usize, f64)> {
+        if self.status[sample] != Status::Solved {
+            return Vec::new();
+        }
+        let m = self.inequality_dual.len() / self.batch();
+        let rows = self.active[sample].linear.iter();
+        rows.map(|&row| {
+            let lambda = self.inequality_dual[sample * m + row as usize];
+            (row as usize, if lambda < 0.0 { -1.0 } else { 1.0 })
+        })
+        .collect()
+    }
+
+    /// One sample's primal-dual point.
+    pub(crate) fn point(&self, problem: &Problem<'_>, i: usize) -> Point<'_> {
+        let cut = |data, len: usize| -> &[f64] {
+            let data: &[f64] = data;
+            &data[i * len..(i + 1) * len]
+        };
+        Point {
+            x: cut(&self.x, problem.n),
+            nu: cut(&self.equality_dual, problem.equality_rows()),
+            lambda: cut(&self.inequality_dual, problem.inequality_rows()),
+            mu: cut(&self.quadratic_dual, problem.quadratic_rows()),
+        }
     }
 
     /// Whether every sample was solved.

@@ -1,15 +1,20 @@
 //! Chooses the method, spreads the batch over threads, gathers the answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Found, Slots, solve_run};
+use crate::adjoint::check_solution;
+use crate::conflict::{certify, least_norm};
+use crate::elastic::relax;
 use crate::error::Error;
-use crate::interior_point::{Answer, Prepared, solve_sample};
+use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
+use crate::polish::Guess;
 use crate::problem::Problem;
-use crate::settings::{Method, Settings};
+use crate::settings::{Infeasible, Method, Settings};
 use crate::solution::{ActiveRows, Solution};
 use crate::status::{Residuals, Status};
 use crate::validate::validate;
@@ -31,25 +36,147 @@ const RUN: usize = 64;
 /// # Errors
 /// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`], [`Error::Asymmetric`],
 /// [`Error::NotConvex`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
-/// samples are not errors: they have a [`Status`], and never change the other samples' answers.
+/// samples are not errors: they have a [`Status`] and say why ([`Solution::conflict`],
+/// [`Solution::ray`]), and never change the other samples' answers.
 ///
 /// # Cost
 /// With `P`, `A`, `G` shared: one factorisation, `O(n³)`, for the batch, then
 /// `O((n + p)(n + p + m))` per sample in matrix products plus `O(m·a)` per pivot with `a` active
-/// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration.
+/// rows. Otherwise `O(n³)` per sample and, in the interior point, per iteration. A certificate costs
+/// the pivots of one sample (after one factorisation, for the batch where `A` and `G` are shared),
+/// for an unbounded objective one interior-point solve, for a conflict with quadratic rows one for
+/// every row it names.
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
     validate(problem, settings.rounding)?;
+    Ok(solve_checked(problem, None, settings))
+}
+
+/// Solves a batch from the solutions of another: of the same sizes, and best with nearby numbers.
+///
+/// Each sample that was solved in `previous` starts from its active rows there. The dual active set
+/// takes the independent ones up and drops those that no longer push, the interior point is
+/// replaced by Newton's method on the rows, as long as that ends at a confirmed solution; otherwise,
+/// and for every other sample, the solve starts cold. Statuses and accuracy are those of
+/// [`solve`]; where solutions are not unique another of them can be returned.
+/// [`Solution::iterations`] counts what was done, attempts included.
+///
+/// # Errors
+/// Those of [`solve`], and [`Error::ForeignSolution`] when `previous` has other sizes than the
+/// problem.
+///
+/// # Cost
+/// At the same active rows: no pivots, or a few factorisations of the rows' system.
+pub fn solve_from(
+    problem: &Problem<'_>,
+    previous: &Solution,
+    settings: &Settings,
+) -> Result<Solution, Error> {
+    settings.validate()?;
+    check_solution(problem, previous)?;
+    validate(problem, settings.rounding)?;
+    Ok(solve_checked(problem, Some(previous), settings))
+}
+
+fn solve_checked(
+    problem: &Problem<'_>,
+    previous: Option<&Solution>,
+    settings: &Settings,
+) -> Solution {
     let mut solution = empty(problem);
     if problem.batch == 0 {
-        return Ok(solution);
+        return solution;
     }
     let mut left: Vec<usize> = (0..problem.batch).collect();
     if problem.quadratic_rows() == 0 && settings.method == Method::Auto {
-        left = active_set(problem, settings, &mut solution);
+        left = active_set(problem, previous, settings, &mut solution);
+    }
+    if let Some(previous) = previous {
+        left = confirm_guesses(problem, previous, settings, &left, &mut solution);
     }
     interior_point(problem, settings, &left, &mut solution);
-    Ok(solution)
+    certificates(problem, settings, &mut solution);
+    if let Infeasible::Elastic { weight } = settings.infeasible {
+        relax_infeasible(problem, settings, weight, &mut solution);
+    }
+    solution
+}
+
+/// Newton's method from the active rows of another solution; returns the samples it leaves to the
+/// interior point.
+fn confirm_guesses(
+    problem: &Problem<'_>,
+    previous: &Solution,
+    settings: &Settings,
+    samples: &[usize],
+    solution: &mut Solution,
+) -> Vec<usize> {
+    let found: Vec<(usize, Option<Answer>, usize)> = samples
+        .par_iter()
+        .map(|&i| {
+            if previous.status[i] != Status::Solved {
+                return (i, None, 0);
+            }
+            let sample = problem.sample(i);
+            let guess = Guess::of(&sample, previous.point(problem, i), &previous.active[i]);
+            let (answer, steps) = confirm(&sample, &guess, settings);
+            (i, answer, steps)
+        })
+        .collect();
+    let mut left = Vec::new();
+    for (i, answer, steps) in found {
+        match answer {
+            Some(answer) => put(solution, i, answer),
+            None => {
+                solution.iterations[i] += steps;
+                left.push(i);
+            }
+        }
+    }
+    left
+}
+
+/// Solves the elastic problems of the infeasible samples.
+fn relax_infeasible(
+    problem: &Problem<'_>,
+    settings: &Settings,
+    weight: f64,
+    solution: &mut Solution,
+) {
+    solution.compliance = 1.0 / weight;
+    let infeasible: Vec<usize> = (0..problem.batch)
+        .filter(|&i| solution.status[i] == Status::PrimalInfeasible)
+        .collect();
+    let answers: Vec<(usize, Answer)> = infeasible
+        .par_iter()
+        .filter_map(|&i| Some((i, relax(&problem.sample(i), weight, settings)?)))
+        .collect();
+    for (i, answer) in answers {
+        put(solution, i, answer);
+    }
+}
+
+/// Writes down why samples have no solution.
+fn certificates(problem: &Problem<'_>, settings: &Settings, solution: &mut Solution) {
+    let status = &solution.status;
+    let failed: Vec<usize> = (0..problem.batch)
+        .filter(|&i| matches!(status[i], Status::PrimalInfeasible | Status::DualInfeasible))
+        .collect();
+    let one_matrix = problem.equalities.is_none_or(|part| part.a.is_shared())
+        && problem.inequalities.is_none_or(|part| part.g.is_shared());
+    let shared = if one_matrix && status.contains(&Status::PrimalInfeasible) {
+        least_norm(&problem.sample(0))
+    } else {
+        None
+    };
+    let found: Vec<_> = failed
+        .par_iter()
+        .filter_map(|&i| {
+            let sample = problem.sample(i);
+            Some((i, certify(&sample, status[i], shared.as_ref(), settings)?))
+        })
+        .collect();
+    solution.certificates = found.into_iter().collect();
 }
 
 fn empty(problem: &Problem<'_>) -> Solution {
@@ -66,11 +193,18 @@ fn empty(problem: &Problem<'_>) -> Solution {
         reduced: None,
         margin: vec![0.0; batch],
         active: vec![ActiveRows::default(); batch],
+        certificates: BTreeMap::new(),
+        compliance: 0.0,
     }
 }
 
 /// Runs the active-set method; returns the samples it leaves to the interior point.
-fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solution) -> Vec<usize> {
+fn active_set(
+    problem: &Problem<'_>,
+    previous: Option<&Solution>,
+    settings: &Settings,
+    solution: &mut Solution,
+) -> Vec<usize> {
     let shared = problem.matrices_shared();
     let reduced = if shared {
         match Reduced::new(&problem.sample(0)) {
@@ -120,10 +254,15 @@ fn active_set(problem: &Problem<'_>, settings: &Settings, solution: &mut Solutio
             let first = r * run;
             let count = run.min(problem.batch - first);
             match &reduced {
-                Some(reduced) => solve_run(problem, reduced, first, count, &mut slots, settings),
+                Some(reduced) => {
+                    let slots = &mut slots;
+                    solve_run(problem, reduced, first, count, slots, settings, previous)
+                }
                 None => match Reduced::new(&problem.sample(first)) {
                     Some(own) => {
-                        let mut found = solve_run(problem, &own, first, 1, &mut slots, settings);
+                        let slots = &mut slots;
+                        let mut found =
+                            solve_run(problem, &own, first, 1, slots, settings, previous);
                         // The factor belongs to matrices that are not kept.
                         found[0].active.factor = Vec::new();
                         found
@@ -176,20 +315,26 @@ fn interior_point(
             }
         })
         .collect();
-    let put = |target: &mut Vec<f64>, i: usize, values: &[f64]| {
+    for (&i, answer) in samples.iter().zip(answers) {
+        put(solution, i, answer);
+    }
+}
+
+/// Writes one sample's answer.
+fn put(solution: &mut Solution, i: usize, answer: Answer) {
+    for (target, values) in [
+        (&mut solution.x, &answer.x),
+        (&mut solution.equality_dual, &answer.nu),
+        (&mut solution.inequality_dual, &answer.lambda),
+        (&mut solution.quadratic_dual, &answer.mu),
+    ] {
         let len = values.len();
         target[i * len..(i + 1) * len].copy_from_slice(values);
-    };
-    for (&i, answer) in samples.iter().zip(answers) {
-        put(&mut solution.x, i, &answer.x);
-        put(&mut solution.equality_dual, i, &answer.nu);
-        put(&mut solution.inequality_dual, i, &answer.lambda);
-        put(&mut solution.quadratic_dual, i, &answer.mu);
-        solution.status[i] = answer.status;
-        solution.iterations[i] += answer.iterations;
-        solution.residuals[i] = answer.residuals;
-        solution.objective[i] = answer.objective;
-        solution.margin[i] = answer.margin;
-        solution.active[i] = answer.active;
     }
+    solution.status[i] = answer.status;
+    solution.iterations[i] += answer.iterations;
+    solution.residuals[i] = answer.residuals;
+    solution.objective[i] = answer.objective;
+    solution.margin[i] = answer.margin;
+    solution.active[i] = answer.active;
 }

@@ -10,6 +10,10 @@ pub enum Status {
     Solved,
     /// No point satisfies the constraints; a certificate was found.
     PrimalInfeasible,
+    /// No point satisfies the constraints; the point solves the elastic problem that
+    /// [`crate::Infeasible::Elastic`] asked for, and misses the constraints by
+    /// [`crate::Solution::shift`].
+    Relaxed,
     /// The objective is unbounded below along a feasible direction.
     DualInfeasible,
     /// The iteration limit came first; the last iterate is returned.
@@ -20,8 +24,10 @@ pub enum Status {
 
 impl Status {
     /// Whether the sample's solution can be used and differentiated.
+    ///
+    /// A [`Status::Relaxed`] sample can: it solves the problem that was asked for instead.
     pub fn is_solved(self) -> bool {
-        self == Status::Solved
+        matches!(self, Status::Solved | Status::Relaxed)
     }
 }
 

@@ -95,9 +95,10 @@ impl Pivots {
         packed
     }
 
-    /// Runs the pivots; returns the outcome and how many were made.
+    /// Runs the pivots from a guessed working set, rows with `+1` for their upper bound and `−1` for
+    /// their lower; returns the outcome and how many were made.
     #[inline(always)]
-    pub(crate) fn run(&mut self, rows: Rows<'_>) -> (Outcome, usize) {
+    pub(crate) fn run(&mut self, rows: Rows<'_>, guess: &[(usize, f64)]) -> (Outcome, usize) {
         let m = rows.start.len();
         self.working.clear();
         self.side.clear();
@@ -105,7 +106,7 @@ impl Pivots {
         self.closed.fill(false);
         self.value.copy_from_slice(rows.start);
         let limit = 20 * m + 50;
-        let mut count = 0;
+        let mut count = self.take_up(rows, guess);
         for _ in 0..ROUNDS {
             while let Some((row, sign, fixed)) = self.entering(rows) {
                 let outcome = self.enter(rows, row, sign, fixed, limit, &mut count);
@@ -124,6 +125,54 @@ impl Pivots {
             }
         }
         (Outcome::Stalled, count)
+    }
+
+    /// Takes the independent rows of a guess into the working set and drops those whose multipliers
+    /// have the wrong sign, worst first, until what is left is optimal for its own rows: a state
+    /// from which the dual method goes on as from any other (Goldfarb & Idnani 1983, §3). Returns
+    /// how many were dropped.
+    #[inline(always)]
+    fn take_up(&mut self, rows: Rows<'_>, guess: &[(usize, f64)]) -> usize {
+        let m = rows.start.len();
+        for &(row, sign) in guess {
+            let (lower, upper) = (rows.lower[row], rows.upper[row]);
+            let bound = if sign > 0.0 { upper } else { lower };
+            if self.closed[row] || !bound.is_finite() || self.working.len() + 1 >= self.stride {
+                continue;
+            }
+            let k_row = &rows.k[row * m..(row + 1) * m];
+            let remainder = self.solve_column(rows.k, m, k_row, row);
+            if remainder > DEPENDENT {
+                let size = self.working.len();
+                self.factor[size * self.stride + size] = remainder.sqrt();
+                self.working.push(row);
+                self.side.push(if lower == upper { 0.0 } else { sign });
+                self.closed[row] = true;
+            }
+        }
+        let mut dropped = 0;
+        while !self.working.is_empty() {
+            self.solve_working(rows);
+            let (mut worst, mut wrong) = (0.0, None);
+            for (i, side) in self.side.iter().enumerate() {
+                let signed = self.step[i] * side;
+                // NaN is wrong as well.
+                if !(signed >= worst) {
+                    (worst, wrong) = (signed, Some(i));
+                }
+            }
+            match wrong {
+                Some(position) => {
+                    self.remove(position);
+                    dropped += 1;
+                }
+                None => {
+                    self.put_multipliers(rows);
+                    break;
+                }
+            }
+        }
+        dropped
     }
 
     /// The next row, the side it is violated on, and whether its bounds are equal.
@@ -292,7 +341,22 @@ impl Pivots {
     /// False when a multiplier has clearly the wrong sign.
     #[inline(always)]
     fn refresh(&mut self, rows: Rows<'_>) -> bool {
-        let m = rows.start.len();
+        self.solve_working(rows);
+        let step = &self.step[..self.working.len()];
+        let largest = crate::dense::max_abs(step);
+        let right = step
+            .iter()
+            .zip(&self.side)
+            .all(|(step, side)| step.is_finite() && !(step * side < -1e-9 * (1.0 + largest)));
+        if right {
+            self.put_multipliers(rows);
+        }
+        right
+    }
+
+    /// The multipliers that hold the working rows at their bounds, into `step`.
+    #[inline(always)]
+    fn solve_working(&mut self, rows: Rows<'_>) {
         let size = self.working.len();
         for i in 0..size {
             let w = self.working[i];
@@ -306,16 +370,17 @@ impl Pivots {
             step[i] = (step[i] - dot(&line[..i], &step[..i])) / line[i];
         }
         back_substitute(&self.factor, self.stride, step);
-        let largest = crate::dense::max_abs(step);
+    }
+
+    /// Takes `step` for the multipliers of the working rows.
+    #[inline(always)]
+    fn put_multipliers(&mut self, rows: Rows<'_>) {
+        let m = rows.start.len();
         self.value.copy_from_slice(rows.start);
-        for (i, &w) in self.working.iter().enumerate() {
-            if step[i] * self.side[i] < -1e-9 * (1.0 + largest) || !step[i].is_finite() {
-                return false;
-            }
-            self.lambda[w] = step[i];
-            axpy(-step[i], &rows.k[w * m..(w + 1) * m], &mut self.value);
+        for (&w, step) in self.working.iter().zip(&self.step) {
+            self.lambda[w] = *step;
+            axpy(-step, &rows.k[w * m..(w + 1) * m], &mut self.value);
         }
-        true
     }
 }
 
@@ -357,13 +422,51 @@ mod tests {
 
     fn solve(k: &[f64], start: &[f64], lower: &[f64], upper: &[f64]) -> (Outcome, Pivots) {
         let mut pivots = Pivots::new(start.len(), start.len());
-        let (outcome, _) = pivots.run(Rows {
+        let rows = Rows {
             k,
             start,
             lower,
             upper,
-        });
+        };
+        let (outcome, _) = pivots.run(rows, &[]);
         (outcome, pivots)
+    }
+
+    /// Whatever set the pivots start from, they end at the same one.
+    #[test]
+    fn every_guess_leads_to_the_same_set() {
+        let c = 0.7;
+        let k = [1.0, c, c, c, 1.0, 0.0, c, 0.0, 1.0];
+        let rows = Rows {
+            k: &k,
+            start: &[1.5, 1.4, 1.4],
+            lower: &[-INF; 3],
+            upper: &[0.0; 3],
+        };
+        let mut counts = Vec::new();
+        for guess in 0..8 {
+            // Every subset; a guess at a bound that is not there, or of a row twice, is passed over.
+            let mut guess: Vec<(usize, f64)> = (0..3)
+                .filter(|i| guess >> i & 1 == 1)
+                .map(|i| (i, 1.0))
+                .collect();
+            guess.extend(guess.clone());
+            guess.push((0, -1.0));
+            let mut pivots = Pivots::new(3, 3);
+            let (outcome, count) = pivots.run(rows, &guess);
+            assert_eq!(outcome, Outcome::Optimal);
+            let mut working = pivots.working.clone();
+            working.sort_unstable();
+            assert_eq!(working, [1, 2]);
+            for (lambda, expected) in pivots.lambda.iter().zip([0.0, 1.4, 1.4]) {
+                assert!((lambda - expected).abs() < 1e-14);
+            }
+            check_factor(&pivots, &k);
+            counts.push(count);
+        }
+        // The right set needs no pivot, the full one a single removal.
+        assert_eq!((counts[6], counts[7]), (0, 1));
+        assert!(counts[0] > 2);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::dense::{add_multiply, multiply, vectorised, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::{Evaluated, Measured, Point, margin, measure};
 use crate::settings::Settings;
-use crate::solution::ActiveRows;
+use crate::solution::{ActiveRows, Solution};
 use crate::status::Status;
 
 /// Residuals above this, relative, are worth a refinement step: it is some tens of rounding errors
@@ -37,7 +37,7 @@ pub(crate) struct Slots<'s> {
     pub(crate) lambda: &'s mut [f64],
 }
 
-/// Solves samples `first .. first + count`.
+/// Solves samples `first .. first + count`, from another solution's active rows where there is one.
 pub(crate) fn solve_run(
     problem: &Problem<'_>,
     reduced: &Reduced,
@@ -45,6 +45,7 @@ pub(crate) fn solve_run(
     count: usize,
     slots: &mut Slots<'_>,
     settings: &Settings,
+    previous: Option<&Solution>,
 ) -> Vec<Found> {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let size = n + p;
@@ -81,6 +82,7 @@ pub(crate) fn solve_run(
                 &rows,
                 &mut multipliers,
                 settings,
+                previous,
             )
         },
     );
@@ -152,6 +154,7 @@ pub(crate) fn row_values(
 }
 
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn pivot_all(
     problem: &Problem<'_>,
     reduced: &Reduced,
@@ -160,6 +163,7 @@ fn pivot_all(
     rows: &[f64],
     multipliers: &mut [f64],
     settings: &Settings,
+    previous: Option<&Solution>,
 ) -> Vec<Found> {
     let m = reduced.m;
     let contradiction = settings.contradiction();
@@ -187,12 +191,19 @@ fn pivot_all(
             found.push(Found::plain(Some(Status::PrimalInfeasible), 0));
             continue;
         }
-        let (outcome, iterations) = pivots.run(Rows {
+        let rows = Rows {
             k: &reduced.k,
             start: &start,
             lower: &lower,
             upper: &upper,
-        });
+        };
+        let guess = previous.map_or(Vec::new(), |previous| previous.working_set(first + i));
+        let (mut outcome, mut iterations) = pivots.run(rows, &guess);
+        if outcome != Outcome::Optimal && !guess.is_empty() {
+            // What a wrong guess says about the sample is not the last word.
+            let (again, more) = pivots.run(rows, &[]);
+            (outcome, iterations) = (again, iterations + more);
+        }
         let mut one = Found::plain(None, iterations);
         match outcome {
             Outcome::Optimal => {

@@ -1,24 +1,38 @@
 //! Turns directions `w` into parameter gradients: sums over the batch as matrix products where a
 //! parameter is shared, one write per sample where it is not.
 
+use serde::{Deserialize, Serialize};
+
 use crate::adjoint::direction::Directions;
+use crate::adjoint::force::upper_share;
 use crate::adjoint::types::Wanted;
+use crate::batch::Values;
 use crate::dense::{add_multiply, axpy, multiply, vectorised, view, view_mut};
 use crate::problem::Problem;
 use crate::solution::Solution;
 
-/// The parameters, in the order of [`PARAMETERS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Parameter {
+/// A parameter of a [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Parameter {
+    /// `P`.
     P,
+    /// `q`.
     Q,
+    /// `A`.
     A,
+    /// `b`.
     B,
+    /// `G`.
     G,
+    /// `l`.
     L,
+    /// `u`.
     U,
+    /// `H`.
     QuadraticH,
+    /// Linear parts of the quadratic rows.
     QuadraticG,
+    /// `c`.
     QuadraticC,
 }
 
@@ -53,30 +67,46 @@ pub(crate) fn layout(
     problem: &Problem<'_>,
     wanted: &Wanted,
 ) -> Option<Layout> {
-    let n = problem.n;
-    let eq = problem.equalities;
-    let ineq = problem.inequalities;
-    let quad = problem.quadratics;
-    let (wanted, found) = match parameter {
-        Parameter::P => (wanted.p, Some((problem.p.values(), problem.p.entries(n)))),
-        Parameter::Q => (wanted.q, Some((problem.q, n))),
-        Parameter::A => (wanted.a, eq.map(|part| (part.a, part.rows * n))),
-        Parameter::B => (wanted.b, eq.map(|part| (part.b, part.rows))),
-        Parameter::G => (wanted.g, ineq.map(|part| (part.g, part.rows * n))),
-        Parameter::L => (wanted.l, ineq.map(|part| (part.l, part.rows))),
-        Parameter::U => (wanted.u, ineq.map(|part| (part.u, part.rows))),
-        Parameter::QuadraticH => (
-            wanted.quadratic_h,
-            quad.map(|part| (part.h.values(), part.rows * part.h.entries(n))),
-        ),
-        Parameter::QuadraticG => (wanted.quadratic_g, quad.map(|part| (part.g, part.rows * n))),
-        Parameter::QuadraticC => (wanted.quadratic_c, quad.map(|part| (part.c, part.rows))),
+    let wanted = match parameter {
+        Parameter::P => wanted.p,
+        Parameter::Q => wanted.q,
+        Parameter::A => wanted.a,
+        Parameter::B => wanted.b,
+        Parameter::G => wanted.g,
+        Parameter::L => wanted.l,
+        Parameter::U => wanted.u,
+        Parameter::QuadraticH => wanted.quadratic_h,
+        Parameter::QuadraticG => wanted.quadratic_g,
+        Parameter::QuadraticC => wanted.quadratic_c,
     };
-    let (values, len) = found?;
+    let (values, len) = numbers(parameter, problem)?;
     wanted.then_some(Layout {
         shared: values.is_shared(),
         len,
     })
+}
+
+/// A parameter's numbers and how many one copy has, or `None` when the problem lacks it.
+pub(crate) fn numbers<'a>(
+    parameter: Parameter,
+    problem: &Problem<'a>,
+) -> Option<(Values<'a>, usize)> {
+    let n = problem.n;
+    let eq = problem.equalities;
+    let ineq = problem.inequalities;
+    let quad = problem.quadratics;
+    match parameter {
+        Parameter::P => Some((problem.p.values(), problem.p.entries(n))),
+        Parameter::Q => Some((problem.q, n)),
+        Parameter::A => eq.map(|part| (part.a, part.rows * n)),
+        Parameter::B => eq.map(|part| (part.b, part.rows)),
+        Parameter::G => ineq.map(|part| (part.g, part.rows * n)),
+        Parameter::L => ineq.map(|part| (part.l, part.rows)),
+        Parameter::U => ineq.map(|part| (part.u, part.rows)),
+        Parameter::QuadraticH => quad.map(|part| (part.h.values(), part.rows * part.h.entries(n))),
+        Parameter::QuadraticG => quad.map(|part| (part.g, part.rows * n)),
+        Parameter::QuadraticC => quad.map(|part| (part.c, part.rows)),
+    }
 }
 
 /// Where one run puts one parameter's gradient.
@@ -94,7 +124,7 @@ pub(crate) struct Run<'a> {
     pub(crate) problem: &'a Problem<'a>,
     pub(crate) directions: &'a Directions,
     pub(crate) count: usize,
-    /// Solutions of the run, `[count, ·]` each.
+    /// Points that are differentiated, `[count, ·]` each.
     pub(crate) x: &'a [f64],
     pub(crate) nu: &'a [f64],
     pub(crate) lambda: &'a [f64],
@@ -113,29 +143,28 @@ impl<'a> Run<'a> {
         fn cut(data: &[f64], len: usize, first: usize, count: usize) -> &[f64] {
             &data[first * len..(first + count) * len]
         }
+        let (p, m, k) = (
+            problem.equality_rows(),
+            problem.inequality_rows(),
+            problem.quadratic_rows(),
+        );
+        let (x, nu, lambda, mu) = match &directions.smoothed {
+            Some(at) => (&at.x[..], &at.nu[..], &at.lambda[..], &at.mu[..]),
+            None => (
+                cut(&solution.x, problem.n, first, count),
+                cut(&solution.equality_dual, p, first, count),
+                cut(&solution.inequality_dual, m, first, count),
+                cut(&solution.quadratic_dual, k, first, count),
+            ),
+        };
         Run {
             problem,
             directions,
             count,
-            x: cut(&solution.x, problem.n, first, count),
-            nu: cut(
-                &solution.equality_dual,
-                problem.equality_rows(),
-                first,
-                count,
-            ),
-            lambda: cut(
-                &solution.inequality_dual,
-                problem.inequality_rows(),
-                first,
-                count,
-            ),
-            mu: cut(
-                &solution.quadratic_dual,
-                problem.quadratic_rows(),
-                first,
-                count,
-            ),
+            x,
+            nu,
+            lambda,
+            mu,
             first,
         }
     }
@@ -343,12 +372,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The part of `w_λ` that belongs to the upper (or lower) bounds: the side the multiplier
-    /// points to. An equal-bounds row with a zero multiplier is split evenly, which is right for
-    /// every change that keeps the bounds equal.
+    /// The part of `w_λ` that belongs to the upper (or lower) bounds.
     fn bound_part(&self, upper: bool) -> Vec<f64> {
         let m = self.problem.inequality_rows();
         let w = &self.directions.lambda;
+        if let Some(smoothed) = &self.directions.smoothed {
+            let parts = w.iter().zip(&smoothed.upper);
+            return parts
+                .map(|(w, above)| if upper { *above } else { w - above })
+                .collect();
+        }
         let mut part = vec![0.0; w.len()];
         for i in 0..self.count {
             let sample = self.problem.sample(self.first + i);
@@ -357,19 +390,8 @@ impl<'a> Run<'a> {
                 if w[at] == 0.0 {
                     continue;
                 }
-                let (lambda, l, u) = (self.lambda[at], sample.l[j], sample.u[j]);
-                let share = if lambda != 0.0 {
-                    f64::from(u8::from((lambda > 0.0) == upper))
-                } else if l == u {
-                    0.5
-                } else {
-                    let value = crate::dense::dot(
-                        &sample.g[j * self.problem.n..(j + 1) * self.problem.n],
-                        self.lines(i).0,
-                    );
-                    f64::from(u8::from(((u - value) < (value - l)) == upper))
-                };
-                part[at] = share * w[at];
+                let share = upper_share(&sample, j, self.lambda[at], self.lines(i).0);
+                part[at] = w[at] * if upper { share } else { 1.0 - share };
             }
         }
         part

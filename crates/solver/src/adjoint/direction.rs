@@ -1,18 +1,21 @@
-//! Solves the transposed optimality system: `M w = −cotangent` for every sample of a run.
+//! Solves the linearised optimality system, `M w = −force`, for every sample of a run.
 //!
 //! `M = [H Eᵀ; E 0]` is symmetric, `H = P + Σ 2μ_iH_i`, `E` the equalities and active rows. With
-//! `w` known, every parameter's gradient is `wᵀ∂F/∂θ`, `F` the optimality conditions
-//! (Amos & Kolter 2017, eq. 6–8, there for QPs without quadratic rows).
+//! `w` of a cotangent every parameter's gradient is `wᵀ∂F/∂θ`, `F` the optimality conditions
+//! (Amos & Kolter 2017, eq. 6–8, there for QPs without quadratic rows); `w` of `∂F/∂θ·dθ` is the
+//! solution's derivative along `dθ`.
 
 use crate::active_set::shared::{Products, solve_on_active};
-use crate::adjoint::types::{Cotangent, GradientQuality, GradientReport};
-use crate::dense::{dot, max_abs, vectorised};
-use crate::kkt::ActiveKkt;
+use crate::adjoint::force::{Force, Source};
+use crate::adjoint::system::{Step, System};
+use crate::adjoint::types::{GradientQuality, GradientReport};
+use crate::dense::{max_abs, vectorised};
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Problem, Sample};
-use crate::residual::{Point, Terms};
-use crate::settings::AdjointSettings;
+use crate::residual::Point;
+use crate::settings::{AdjointSettings, Degenerate};
 use crate::solution::{ActiveRows, Solution};
+use crate::status::Status;
 
 /// `w` of a run of samples; zero lines where there is no derivative.
 pub(crate) struct Directions {
@@ -25,47 +28,103 @@ pub(crate) struct Directions {
     /// `[count, k]`, zero on inactive rows.
     pub(crate) mu: Vec<f64>,
     pub(crate) reports: Vec<GradientReport>,
+    /// Points of the central path, when those are what is differentiated.
+    pub(crate) smoothed: Option<Smoothed>,
 }
 
-const UNAVAILABLE: GradientReport = GradientReport {
+/// What stands in for the solutions of a run.
+pub(crate) struct Smoothed {
+    /// `[count, n]`
+    pub(crate) x: Vec<f64>,
+    /// `[count, p]`
+    pub(crate) nu: Vec<f64>,
+    /// `[count, m]`
+    pub(crate) lambda: Vec<f64>,
+    /// `[count, k]`
+    pub(crate) mu: Vec<f64>,
+    /// The part of the directions' `λ` that belongs to upper bounds, `[count, m]`.
+    pub(crate) upper: Vec<f64>,
+}
+
+pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
     quality: GradientQuality::Unavailable,
     residual: f64::INFINITY,
     margin: 0.0,
     condition: f64::INFINITY,
 };
 
+impl Directions {
+    /// No direction for any of `count` samples.
+    pub(crate) fn none(
+        problem: &Problem<'_>,
+        count: usize,
+        settings: &AdjointSettings,
+    ) -> Directions {
+        let zeros = || {
+            let rows = [
+                problem.n,
+                problem.equality_rows(),
+                problem.inequality_rows(),
+                problem.quadratic_rows(),
+            ];
+            rows.map(|len| vec![0.0; count * len])
+        };
+        let [x, nu, lambda, mu] = zeros();
+        let smoothed = matches!(settings.degenerate, Degenerate::Smoothed { .. }).then(|| {
+            let upper = lambda.clone();
+            let [x, nu, lambda, mu] = zeros();
+            Smoothed {
+                x,
+                nu,
+                lambda,
+                mu,
+                upper,
+            }
+        });
+        Directions {
+            x,
+            nu,
+            lambda,
+            mu,
+            reports: vec![UNAVAILABLE; count],
+            smoothed,
+        }
+    }
+
+    /// Writes one sample's line.
+    pub(crate) fn put(&mut self, slot: usize, step: &Step, at: Point<'_>) {
+        let write = |target: &mut [f64], part: &[f64]| {
+            let len = part.len();
+            target[slot * len..(slot + 1) * len].copy_from_slice(part);
+        };
+        write(&mut self.x, &step.x);
+        write(&mut self.nu, &step.nu);
+        write(&mut self.lambda, &step.lambda);
+        write(&mut self.mu, &step.mu);
+        if let Some(smoothed) = &mut self.smoothed {
+            write(&mut smoothed.x, at.x);
+            write(&mut smoothed.nu, at.nu);
+            write(&mut smoothed.lambda, at.lambda);
+            write(&mut smoothed.mu, at.mu);
+            write(&mut smoothed.upper, &step.upper);
+        }
+    }
+}
+
 /// Solves for samples `first .. first + count`.
 pub(crate) fn directions(
     problem: &Problem<'_>,
     solution: &Solution,
-    cotangent: &Cotangent<'_>,
+    source: Source<'_>,
     settings: &AdjointSettings,
     first: usize,
     count: usize,
 ) -> Directions {
-    let (n, p) = (problem.n, problem.equality_rows());
-    let (m, k) = (problem.inequality_rows(), problem.quadratic_rows());
-    let mut out = Directions {
-        x: vec![0.0; count * n],
-        nu: vec![0.0; count * p],
-        lambda: vec![0.0; count * m],
-        mu: vec![0.0; count * k],
-        reports: vec![UNAVAILABLE; count],
-    };
-    let batched = batched(
-        problem, solution, cotangent, settings, first, count, &mut out,
-    );
+    let mut out = Directions::none(problem, count, settings);
+    let batched = batched(problem, solution, source, settings, first, count, &mut out);
     for i in 0..count {
         if !batched[i] && solution.status[first + i].is_solved() {
-            single(
-                problem,
-                solution,
-                cotangent,
-                settings,
-                first + i,
-                i,
-                &mut out,
-            );
+            single(problem, solution, source, settings, first + i, i, &mut out);
         }
     }
     out
@@ -76,7 +135,7 @@ pub(crate) fn directions(
 fn batched(
     problem: &Problem<'_>,
     solution: &Solution,
-    cotangent: &Cotangent<'_>,
+    source: Source<'_>,
     settings: &AdjointSettings,
     first: usize,
     count: usize,
@@ -86,12 +145,15 @@ fn batched(
     let Some(reduced) = &solution.reduced else {
         return none;
     };
+    if out.smoothed.is_some() {
+        return none;
+    }
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let clean: Vec<bool> = (first..first + count)
         .map(|i| {
             let active = &solution.active[i];
             let rows = active.linear.len();
-            solution.status[i].is_solved()
+            solution.status[i] == Status::Solved
                 && solution.margin[i] > settings.degenerate_margin
                 && reduced.full_rank()
                 && active.factor.len() == rows * (rows + 1) / 2
@@ -104,32 +166,28 @@ fn batched(
     let size = n + p;
     let nothing = ActiveRows::default();
     let mut rhs = vec![0.0; count * size];
+    let mut wanted = vec![0.0; count * m];
     let mut active = Vec::with_capacity(count);
+    let mut force = Force::zero(problem);
     for i in 0..count {
         if !clean[i] {
             active.push(&nothing);
             continue;
         }
         active.push(&solution.active[first + i]);
+        let at = solution.point(problem, first + i);
+        source.write(problem, first + i, at, &mut force);
         let line = &mut rhs[i * size..(i + 1) * size];
-        let x = &cotangent.x[(first + i) * n..(first + i + 1) * n];
-        for (r, x) in line.iter_mut().zip(x) {
-            *r = -x;
+        for (r, v) in line.iter_mut().zip(force.x.iter().chain(&force.nu)) {
+            *r = -v;
         }
-        if let Some(nu) = cotangent.equality_dual {
-            for (r, nu) in line[n..]
-                .iter_mut()
-                .zip(&nu[(first + i) * p..(first + i + 1) * p])
-            {
-                *r = -nu;
-            }
+        let sample = problem.sample(first + i);
+        for &row in &solution.active[first + i].linear {
+            let row = row as usize;
+            wanted[i * m + row] = -force.row(&sample, row, at.lambda[row], at.x);
         }
     }
-    let target = |i: usize, row: usize| {
-        cotangent.inequality_dual.map_or(0.0, |lambda| {
-            -reduced.scale[row] * lambda[(first + i) * m + row]
-        })
-    };
+    let target = |i: usize, row: usize| reduced.scale[row] * wanted[i * m + row];
     let sample = problem.sample(first);
     let (point, multipliers) = solve_on_active(reduced, sample.g, &rhs, &active, target);
     let mut products = Products::new(count, reduced);
@@ -158,7 +216,7 @@ fn batched(
                 }
                 let mut force = max_abs(line);
                 for &row in &active[i].linear {
-                    let wanted = target(i, row as usize) / reduced.scale[row as usize];
+                    let wanted = wanted[i * m + row as usize];
                     note(products.gx[i * m + row as usize] - wanted);
                     force = force.max(wanted.abs());
                 }
@@ -195,140 +253,23 @@ fn batched(
 fn single(
     problem: &Problem<'_>,
     solution: &Solution,
-    cotangent: &Cotangent<'_>,
+    source: Source<'_>,
     settings: &AdjointSettings,
     index: usize,
     slot: usize,
     out: &mut Directions,
 ) {
-    let n = problem.n;
-    let (p, m, k) = (
-        problem.equality_rows(),
-        problem.inequality_rows(),
-        problem.quadratic_rows(),
-    );
-    let sample = problem.sample(index);
-    let at = Point {
-        x: &solution.x[index * n..(index + 1) * n],
-        nu: &solution.equality_dual[index * p..(index + 1) * p],
-        lambda: &solution.inequality_dual[index * m..(index + 1) * m],
-        mu: &solution.quadratic_dual[index * k..(index + 1) * k],
-    };
-    let mut terms = Terms::default();
-    terms.evaluate(&sample, at);
-    let margin = solution.margin[index];
-    let weak = margin <= settings.degenerate_margin;
-    let (linear, quadratic) = touching(
-        &sample,
-        &terms,
-        at,
-        &solution.active[index],
-        weak,
-        settings.degenerate_margin,
-    );
-
-    let mut rows = Vec::with_capacity((p + linear.len() + quadratic.len()) * n);
-    rows.extend_from_slice(sample.a);
-    for &row in &linear {
-        rows.extend_from_slice(&sample.g[row * n..(row + 1) * n]);
-    }
-    for &row in &quadratic {
-        rows.extend_from_slice(&terms.jacobian[row * n..(row + 1) * n]);
-    }
-    let negated = |part: Option<&[f64]>, len: usize, row: usize| {
-        part.map_or(0.0, |values| -values[index * len + row])
-    };
-    let r: Vec<f64> = cotangent.x[index * n..(index + 1) * n]
-        .iter()
-        .map(|v| -v)
-        .collect();
-    let s: Vec<f64> = (0..p)
-        .map(|row| negated(cotangent.equality_dual, p, row))
-        .chain(
-            linear
-                .iter()
-                .map(|&row| negated(cotangent.inequality_dual, m, row)),
-        )
-        .chain(
-            quadratic
-                .iter()
-                .map(|&row| negated(cotangent.quadratic_dual, k, row)),
-        )
-        .collect();
-    let hessian = lagrangian_hessian(&sample, at.mu);
-    let matrix = hessian.as_matrix();
-    let Some(kkt) = ActiveKkt::new(n, matrix, &rows, settings.rank_tolerance) else {
+    let system = System::new(problem, solution, settings, index);
+    let Some(factored) = system.factor(settings) else {
         return;
     };
-    let (w, eta, residual) = kkt.solve(&r, &s);
-    if !(max_abs(&w).is_finite() && max_abs(&eta).is_finite()) {
+    let mut force = Force::zero(problem);
+    source.write(problem, index, system.point(), &mut force);
+    let Some(step) = factored.solve(&force) else {
         return;
-    }
-    out.x[slot * n..(slot + 1) * n].copy_from_slice(&w);
-    out.nu[slot * p..(slot + 1) * p].copy_from_slice(&eta[..p]);
-    for (&row, v) in linear.iter().zip(&eta[p..]) {
-        out.lambda[slot * m + row] = *v;
-    }
-    for (&row, v) in quadratic.iter().zip(&eta[p + linear.len()..]) {
-        out.mu[slot * k + row] = *v;
-    }
-    let exact = !weak
-        && !kkt.deficient
-        && solution.active[index].identified
-        && residual <= settings.residual_tolerance
-        && kkt.condition <= settings.condition_limit;
-    let quality = if exact {
-        GradientQuality::Exact
-    } else {
-        GradientQuality::Degenerate
     };
-    out.reports[slot] = GradientReport {
-        quality,
-        residual,
-        margin,
-        condition: kkt.condition,
-    };
-}
-
-/// The active rows; for a degenerate sample also every row that touches its bound, so that the
-/// answer does not depend on which of them the solver happened to use.
-fn touching(
-    sample: &Sample<'_>,
-    terms: &Terms,
-    at: Point<'_>,
-    active: &ActiveRows,
-    weak: bool,
-    margin: f64,
-) -> (Vec<usize>, Vec<usize>) {
-    let mut linear: Vec<usize> = active
-        .linear
-        .iter()
-        .chain(&active.dependent)
-        .map(|&row| row as usize)
-        .collect();
-    let mut quadratic: Vec<usize> = active.quadratic.iter().map(|&row| row as usize).collect();
-    if weak {
-        let n = sample.n;
-        let length = 1.0 + max_abs(at.x);
-        for (i, row) in sample.g.chunks_exact(n).enumerate() {
-            let reach = margin * length * dot(row, row).sqrt();
-            let slack = (sample.u[i] - terms.gx[i]).min(terms.gx[i] - sample.l[i]);
-            if slack <= reach && reach > 0.0 {
-                linear.push(i);
-            }
-        }
-        for (i, gradient) in terms.jacobian.chunks_exact(n).enumerate() {
-            let reach = margin * length * dot(gradient, gradient).sqrt();
-            if sample.c[i] - terms.quadratic[i] <= reach && reach > 0.0 {
-                quadratic.push(i);
-            }
-        }
-    }
-    linear.sort_unstable();
-    linear.dedup();
-    quadratic.sort_unstable();
-    quadratic.dedup();
-    (linear, quadratic)
+    out.put(slot, &step, system.point());
+    out.reports[slot] = factored.report(step.residual, settings);
 }
 
 /// `P + Σ 2μ_iH_i`, diagonal when everything is.
@@ -343,6 +284,36 @@ impl Hessian {
         match self {
             Hessian::Dense(data) => Matrix::Dense(data),
             Hessian::Diagonal(data) => Matrix::Diagonal(data),
+        }
+    }
+
+    /// The `n × n` numbers, stored dense from now on.
+    pub(crate) fn make_dense(&mut self, n: usize) -> &mut Vec<f64> {
+        if let Hessian::Diagonal(diagonal) = self {
+            let mut dense = vec![0.0; n * n];
+            add_to(&mut dense, 1.0, Matrix::Diagonal(diagonal), n);
+            *self = Hessian::Dense(dense);
+        }
+        match self {
+            Hessian::Dense(data) | Hessian::Diagonal(data) => data,
+        }
+    }
+
+    /// Widens an `n × n` matrix by `more` variables with `weight` on the diagonal.
+    pub(crate) fn append(&mut self, n: usize, more: usize, weight: f64) {
+        let size = n + more;
+        match self {
+            Hessian::Diagonal(data) => data.resize(size, weight),
+            Hessian::Dense(data) => {
+                let mut wide = vec![0.0; size * size];
+                for (i, row) in wide.chunks_exact_mut(size).enumerate() {
+                    match data.get(i * n..(i + 1) * n).filter(|_| i < n) {
+                        Some(line) => row[..n].copy_from_slice(line),
+                        None => row[i] = weight,
+                    }
+                }
+                *data = wide;
+            }
         }
     }
 }

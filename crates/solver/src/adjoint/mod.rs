@@ -1,11 +1,20 @@
 //! Derivatives of the solution with respect to every parameter.
 
 pub(crate) mod accumulate;
+mod central;
 pub(crate) mod direction;
+pub(crate) mod force;
+mod held;
+mod jacobian;
+mod system;
+mod tangent;
 mod types;
 
 use rayon::prelude::*;
 
+pub use accumulate::Parameter;
+pub use jacobian::{Jacobian, Outputs, jacobian};
+pub use tangent::{SolutionTangent, Tangents, tangent};
 pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
 
 use crate::batch::Values;
@@ -16,6 +25,7 @@ use crate::solution::Solution;
 use crate::validate::{self, Infinities};
 use accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
 use direction::directions;
+use force::Source;
 
 /// Samples one task differentiates together, as in the solve; more for large batches, because each
 /// run holds its own copy of every shared gradient until all are added.
@@ -36,7 +46,9 @@ const MOST_RUNS: usize = 32;
 /// product of `w` with the solution (Amos & Kolter 2017). With factors shared by the batch it costs
 /// triangular solves on the active rows and matrix products over the batch.
 ///
-/// Where the conditions fail the answer is data, not an error: see [`GradientQuality`].
+/// Where the conditions fail the answer is data, not an error: see [`GradientQuality`], and
+/// [`AdjointSettings::degenerate`] for which of several answers is returned. Relaxed samples
+/// ([`crate::Infeasible::Elastic`]) have the gradient of their elastic problem.
 /// Multipliers of inactive rows are constant, so their cotangents have no effect.
 ///
 /// # Shapes
@@ -58,7 +70,8 @@ pub fn adjoint(
     settings: &AdjointSettings,
 ) -> Result<Gradients, Error> {
     settings.validate()?;
-    check(problem, solution, cotangent)?;
+    check_solution(problem, solution)?;
+    check(problem, cotangent)?;
     let batch = problem.batch;
     let layouts = PARAMETERS.map(|parameter| layout(parameter, problem, wanted));
     let mut gradients: [Option<Vec<f64>>; COUNT] = layouts.map(|layout| {
@@ -73,10 +86,7 @@ pub fn adjoint(
             ]
         })
     });
-    let longest = RUN.max(batch.div_ceil(MOST_RUNS));
-    let run = batch
-        .div_ceil(rayon::current_num_threads())
-        .clamp(1, longest);
+    let run = run_length(batch);
     let runs = batch.div_ceil(run);
 
     // Cut the per-sample gradients into one slice per run.
@@ -105,7 +115,8 @@ pub fn adjoint(
         .map(|(r, mut sinks)| {
             let first = r * run;
             let count = run.min(batch - first);
-            let directions = directions(problem, solution, cotangent, settings, first, count);
+            let source = Source::Cotangent(cotangent);
+            let directions = directions(problem, solution, source, settings, first, count);
             let task = Run::new(problem, solution, &directions, first, count);
             let mut sums: [Vec<f64>; COUNT] = Default::default();
             for (at, sink) in sinks.iter_mut().enumerate() {
@@ -146,11 +157,16 @@ pub fn adjoint(
     })
 }
 
-fn check(
-    problem: &Problem<'_>,
-    solution: &Solution,
-    cotangent: &Cotangent<'_>,
-) -> Result<(), Error> {
+/// Samples per task.
+pub(crate) fn run_length(batch: usize) -> usize {
+    let longest = RUN.max(batch.div_ceil(MOST_RUNS));
+    batch
+        .div_ceil(rayon::current_num_threads())
+        .clamp(1, longest)
+}
+
+/// Whether the solution has the problem's sizes.
+pub(crate) fn check_solution(problem: &Problem<'_>, solution: &Solution) -> Result<(), Error> {
     let batch = problem.batch;
     let sizes = [
         ("batch", solution.status.len(), batch),
@@ -180,6 +196,10 @@ fn check(
             });
         }
     }
+    Ok(())
+}
+
+fn check(problem: &Problem<'_>, cotangent: &Cotangent<'_>) -> Result<(), Error> {
     let parts = [
         ("cotangent.x", Some(cotangent.x), problem.n, "[batch, n]"),
         (
@@ -201,7 +221,7 @@ fn check(
             "[batch, k]",
         ),
     ];
-    check_cotangent(batch, &parts)
+    check_cotangent(problem.batch, &parts)
 }
 
 /// Lengths and finiteness of a cotangent's parts: name, numbers, length of one sample, layout.

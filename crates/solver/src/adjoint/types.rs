@@ -126,9 +126,12 @@ pub enum GradientQuality {
     /// The solution map is differentiable here and this is its derivative.
     Exact,
     /// The solution map has a kink, or the solution or its multipliers are not unique, or the
-    /// active rows could not be confirmed, or the system is too ill-conditioned. The least-norm
-    /// answer of the (nearly) singular system is returned.
+    /// active rows could not be confirmed, or the system is too ill-conditioned. One of several
+    /// answers is returned: which one, [`crate::AdjointSettings::degenerate`] says.
     Degenerate,
+    /// The solution map is differentiable here, but what is returned is the derivative of the
+    /// central-path point that [`crate::Degenerate::Smoothed`] asked for.
+    Smoothed,
     /// The sample was not solved; its contribution is zero.
     Unavailable,
 }

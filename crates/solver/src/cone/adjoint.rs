@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::adjoint::{GradientReport, check_cotangent};
 use crate::batch::Values;
-use crate::cone::linearised::{Linearised, UNAVAILABLE, check_solution};
+use crate::cone::linearised::{Linearised, UNAVAILABLE, check_settings, check_solution};
 use crate::cone::problem::{ConeProblem, Sparse};
 use crate::cone::solve::ConeSolution;
 use crate::error::Error;
@@ -68,8 +68,13 @@ pub struct ConeGradients {
 /// One symmetric system a sample, that of the polish. With `(w, v)` its solution for the
 /// cotangents, `∂P = −w xᵀ`, `∂q = −w`, `∂A = −(z wᵀ + v xᵀ)`, `∂b = v`.
 ///
+/// # Kinks
+/// Where an eigenvalue of the pair is too small to have a sign, what touches is held
+/// ([`crate::Degenerate::LeastNorm`], `Held`) or let go (`Released`); the apexes of exponential and
+/// power cones take what the polish found. A singular system gets its least-norm solution.
+///
 /// # Errors
-/// As [`crate::adjoint`].
+/// As [`crate::adjoint`]; [`crate::Degenerate::Smoothed`] is refused.
 ///
 /// # Cost
 /// One factorisation a sample, sparse where the problem is, and a few solves.
@@ -80,7 +85,7 @@ pub fn cone_adjoint(
     wanted: &ConeWanted,
     settings: &AdjointSettings,
 ) -> Result<ConeGradients, Error> {
-    settings.validate()?;
+    check_settings(settings)?;
     check(problem, solution, cotangent)?;
     let (batch, n, m) = (problem.batch, problem.n, problem.rows());
     let directions: Vec<Direction> = (0..batch)

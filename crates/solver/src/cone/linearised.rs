@@ -1,13 +1,15 @@
 //! The optimality conditions of one sample, linearised at its solution.
 
+use std::borrow::Cow;
+
 use crate::adjoint::{GradientQuality, GradientReport};
-use crate::cone::geometry::Local;
-use crate::cone::problem::{ConeProblem, ConeSample};
+use crate::cone::geometry::{Local, localise};
+use crate::cone::problem::{Cone, ConeProblem, ConeSample};
 use crate::cone::solve::ConeSolution;
 use crate::cone::system::{Rank, System};
 use crate::dense::max_abs;
 use crate::error::Error;
-use crate::settings::AdjointSettings;
+use crate::settings::{AdjointSettings, Degenerate};
 
 /// The report of a sample that has no derivatives.
 pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
@@ -21,7 +23,9 @@ pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
 /// backwards.
 pub(crate) struct Linearised<'a> {
     pub(crate) sample: ConeSample<'a>,
-    local: &'a Local,
+    local: Cow<'a, Local>,
+    /// Margin of the solution itself.
+    margin: f64,
     confirmed: bool,
     system: System,
     rank: Rank,
@@ -41,12 +45,20 @@ impl<'a> Linearised<'a> {
             return None;
         }
         let sample = problem.sample(i);
-        let local = &solution.local[i];
+        let found = &solution.local[i];
+        let local = if found.smooth && !(found.margin > settings.degenerate_margin) {
+            let rows = i * sample.m..(i + 1) * sample.m;
+            let pair = (&solution.s[rows.clone()], &solution.z[rows]);
+            Cow::Owned(beside(sample.cones, pair, settings))
+        } else {
+            Cow::Borrowed(found)
+        };
         let layout = &solution.layout;
-        let mut system = System::new(&sample, local, layout, settings.rank_tolerance)?;
-        let rank = system.rank(&sample, local);
+        let mut system = System::new(&sample, &local, layout, settings.rank_tolerance)?;
+        let rank = system.rank(&sample, &local);
         Some(Linearised {
             sample,
+            margin: found.margin,
             local,
             confirmed: solution.confirmed[i],
             system,
@@ -64,7 +76,7 @@ impl<'a> Linearised<'a> {
         dx: &mut [f64],
         dz: &mut [f64],
     ) -> bool {
-        let residual = self.system.solve(&self.sample, self.local, right, dx, dz);
+        let residual = self.system.solve(&self.sample, &self.local, right, dx, dz);
         if !(max_abs(dx).is_finite() && max_abs(dz).is_finite()) {
             dx.fill(0.0);
             dz.fill(0.0);
@@ -85,7 +97,7 @@ impl<'a> Linearised<'a> {
         }
         let exact = self.confirmed
             && self.local.smooth
-            && self.local.margin > self.settings.degenerate_margin
+            && self.margin > self.settings.degenerate_margin
             && !self.rank.deficient
             && self.worst <= self.settings.residual_tolerance
             && self.rank.condition <= self.settings.condition_limit;
@@ -96,9 +108,52 @@ impl<'a> Linearised<'a> {
                 GradientQuality::Degenerate
             },
             residual: self.worst,
-            margin: self.local.margin,
+            margin: self.margin,
             condition: self.rank.condition,
         }
+    }
+}
+
+/// The directions on one side of a kink: eigenvalues too small to have a sign count as multipliers
+/// where what touches is held, as slacks where it is released.
+fn beside(cones: &[Cone], (s, z): (&[f64], &[f64]), settings: &AdjointSettings) -> Local {
+    let size = 1.0 + max_abs(s).max(max_abs(z));
+    let shift = match settings.degenerate {
+        Degenerate::Released => -2.0 * settings.degenerate_margin * size,
+        _ => 2.0 * settings.degenerate_margin * size,
+    };
+    let mut w: Vec<f64> = z.iter().zip(s).map(|(z, s)| z - s).collect();
+    let mut first = 0;
+    for &cone in cones {
+        match cone {
+            Cone::Nonnegative(rows) => {
+                w[first..first + rows].iter_mut().for_each(|w| *w += shift);
+            }
+            Cone::SecondOrder(_) => w[first] += shift,
+            Cone::Semidefinite(size) => {
+                let diagonal = (1..=size).map(|k| k * (k + 1) / 2 - 1);
+                diagonal.for_each(|at| w[first + at] += shift);
+            }
+            // The apexes of the others have no side of their own.
+            Cone::Zero(_) | Cone::Exponential(_) | Cone::Power(_) => {}
+        }
+        first += cone.rows();
+    }
+    let (mut s, mut z) = (s.to_vec(), z.to_vec());
+    localise(cones, &w, &mut s, &mut z)
+}
+
+/// Refuses settings that cone programs do not have.
+pub(crate) fn check_settings(settings: &AdjointSettings) -> Result<(), Error> {
+    settings.validate()?;
+    match settings.degenerate {
+        Degenerate::Smoothed { mu } => Err(Error::Setting {
+            setting: "degenerate.mu",
+            value: mu,
+            must: "absent for cone programs, which have no smoothed derivatives: `LeastNorm`, \
+                   `Held` or `Released`",
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ mod recast;
 mod variables;
 
 pub(crate) use prepared::Prepared;
+pub(crate) use recast::Owned;
 
 use crate::dense::{max_abs, vectorised};
 use crate::interior_point::iterate::{Iterations, Pause};
@@ -77,6 +78,29 @@ pub(crate) fn solve_sample(
     finish(sample, answer)
 }
 
+/// Newton steps from a guessed point on its guessed rows: the answer if they end at a confirmed
+/// solution, and how many were taken.
+pub(crate) fn confirm(
+    sample: &Sample<'_>,
+    guess: &Guess,
+    settings: &Settings,
+) -> (Option<Answer>, usize) {
+    let tolerance = settings.reachable_tolerance();
+    let recast = recast::EqualRows::of(sample);
+    let (found, steps) = match &recast {
+        Some(recast) => polish(&recast.sample(), &recast.guess(guess), tolerance),
+        None => polish(sample, guess, tolerance),
+    };
+    let answer = found.map(|mut answer| {
+        answer.iterations = steps;
+        if let Some(recast) = &recast {
+            recast.restore(sample, &mut answer);
+        }
+        finish(sample, answer)
+    });
+    (answer, steps)
+}
+
 /// Iterates; where the iterations cannot tell, asks the two auxiliary problems.
 fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
     let mut answer = iterate(sample, prepared, settings);
@@ -115,6 +139,33 @@ fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer 
         }
     }
     answer
+}
+
+/// The multipliers `(ν, λ, μ)` of an infeasible sample's smallest common relaxation, and its point.
+pub(crate) type Relaxation = (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>);
+
+/// Relaxes every inequality of an infeasible sample by the same distance, the smallest that makes
+/// it feasible.
+pub(crate) fn relaxation(sample: &Sample<'_>, settings: &Settings) -> Option<Relaxation> {
+    let phase_one = recast::PhaseOne::of(sample);
+    let inner = phase_one.sample();
+    let found = iterate(&inner, &Prepared::new(&inner), settings);
+    if !(found.status.is_solved() && found.x[sample.n] > 0.0) {
+        return None;
+    }
+    let (nu, lambda, mu) = recast::PhaseOne::multipliers(sample, &found);
+    Some((nu, lambda, mu, found.x[..sample.n].to_vec()))
+}
+
+/// A direction of unit largest entry along which the objective of a feasible sample falls forever.
+pub(crate) fn falling_direction(sample: &Sample<'_>, settings: &Settings) -> Option<Vec<f64>> {
+    let recession = recast::Recession::of(sample);
+    let inner = recession.sample();
+    let found = iterate(&inner, &Prepared::new(&inner), settings);
+    let size = max_abs(&found.x);
+    let falls = crate::dense::dot(sample.q, &found.x) < 0.0;
+    (found.status.is_solved() && falls && size > 0.0)
+        .then(|| found.x.iter().map(|v| v / size).collect())
 }
 
 fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {

@@ -1,28 +1,29 @@
 //! Other problems built from a sample: equal bounds as equalities, feasibility, recession.
 
 use crate::interior_point::Answer;
+use crate::polish::Guess;
 use crate::problem::{Matrix, Sample};
 
 /// Owned numbers that a [`Sample`] can borrow.
 #[derive(Clone, Debug, Default)]
-struct Owned {
-    n: usize,
-    p: Vec<f64>,
-    p_dense: bool,
-    q: Vec<f64>,
-    a: Vec<f64>,
-    b: Vec<f64>,
-    g: Vec<f64>,
-    l: Vec<f64>,
-    u: Vec<f64>,
-    h: Vec<f64>,
-    h_dense: bool,
-    hg: Vec<f64>,
-    c: Vec<f64>,
+pub(crate) struct Owned {
+    pub(crate) n: usize,
+    pub(crate) p: Vec<f64>,
+    pub(crate) p_dense: bool,
+    pub(crate) q: Vec<f64>,
+    pub(crate) a: Vec<f64>,
+    pub(crate) b: Vec<f64>,
+    pub(crate) g: Vec<f64>,
+    pub(crate) l: Vec<f64>,
+    pub(crate) u: Vec<f64>,
+    pub(crate) h: Vec<f64>,
+    pub(crate) h_dense: bool,
+    pub(crate) hg: Vec<f64>,
+    pub(crate) c: Vec<f64>,
 }
 
 impl Owned {
-    fn sample(&self) -> Sample<'_> {
+    pub(crate) fn sample(&self) -> Sample<'_> {
         let form = |data, dense| {
             if dense {
                 Matrix::Dense(data)
@@ -99,6 +100,20 @@ impl<'a> EqualRows<'a> {
         }
     }
 
+    /// A guess about the caller's rows as one about these.
+    pub(crate) fn guess(&self, guess: &Guess) -> Guess {
+        let pick = |list: &[usize], data: &[f64]| list.iter().map(|&i| data[i]).collect();
+        let moved: Vec<f64> = pick(&self.moved, &guess.lambda);
+        Guess {
+            x: guess.x.clone(),
+            nu: [&guess.nu[..], &moved].concat(),
+            lambda: pick(&self.stayed, &guess.lambda),
+            mu: guess.mu.clone(),
+            linear: pick(&self.stayed, &guess.linear),
+            quadratic: guess.quadratic.clone(),
+        }
+    }
+
     /// Puts multipliers and active rows back where the caller's rows are.
     pub(crate) fn restore(&self, sample: &Sample<'_>, answer: &mut Answer) {
         let mut lambda = vec![0.0; sample.l.len()];
@@ -138,7 +153,7 @@ impl PhaseOne {
         };
         let (mut g, mut l, mut u) = (Vec::new(), Vec::new(), Vec::new());
         for (i, row) in sample.g.chunks_exact(n).enumerate() {
-            let norm = crate::dense::dot(row, row).sqrt().max(f64::MIN_POSITIVE);
+            let norm = row_norm(row);
             for (bound, sign) in [(sample.u[i], 1.0), (sample.l[i], -1.0)] {
                 if bound.is_finite() {
                     g.extend(row.iter().map(|v| sign * v / norm));
@@ -188,6 +203,25 @@ impl PhaseOne {
         self.0.sample()
     }
 
+    /// The multipliers of a solution for the rows they came from: `(ν, λ, μ)` of the sample.
+    pub(crate) fn multipliers(
+        sample: &Sample<'_>,
+        found: &Answer,
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let mut lambda = vec![0.0; sample.l.len()];
+        let mut next = found.lambda.iter();
+        for (i, row) in sample.g.chunks_exact(sample.n).enumerate() {
+            let norm = row_norm(row);
+            for (bound, sign) in [(sample.u[i], 1.0), (sample.l[i], -1.0)] {
+                if bound.is_finite() {
+                    lambda[i] += sign * next.next().map_or(0.0, |v| v.max(0.0)) / norm;
+                }
+            }
+        }
+        let mu = found.mu.iter().map(|v| v.max(0.0)).collect();
+        (found.nu.clone(), lambda, mu)
+    }
+
     /// 1 + the size of the bounds that hold a solution, weighted by its multipliers, which sum to
     /// one over the inequalities.
     pub(crate) fn bound_size(&self, found: &Answer) -> f64 {
@@ -205,6 +239,10 @@ impl PhaseOne {
             + weighted(&found.lambda[..rows], &self.0.u[..rows])
             + weighted(&found.mu, &self.0.c)
     }
+}
+
+fn row_norm(row: &[f64]) -> f64 {
+    crate::dense::dot(row, row).sqrt().max(f64::MIN_POSITIVE)
 }
 
 /// `min qᵀv` over the recession cone cut off at `‖v‖∞ ≤ 1`: negative exactly when the objective of
