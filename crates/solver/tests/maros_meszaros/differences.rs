@@ -66,9 +66,11 @@ pub fn compare(
         }
         let (error, detail) = match curve.measure(owned, solution, loss) {
             Ok((measured, step)) => {
-                // The typical size of the inner product guards against cancellation in it.
+                // The typical size of the inner product guards against cancellation in it. What
+                // the loss loses in rounding is no difference.
                 let size = predicted.abs().max(measured.abs()).max(squares.sqrt());
-                let error = (predicted - measured).abs() / size.max(1e-12);
+                let floor = 1e-15 * loss.size(solution) / (step * TOLERANCE);
+                let error = (predicted - measured).abs() / size.max(floor);
                 (
                     error,
                     format!("{error:.1e}, {predicted:e} against {measured:e} at step {step:e}"),

@@ -72,52 +72,52 @@ fn owned(value: &Value) -> Owned {
     }
 }
 
-/// The relative residuals of the optimality conditions, each entry relative to the size of the
-/// terms that cancel in it: primal and dual feasibility, and complementarity with the signs.
-pub fn relative_residual(owned: &Owned, x: &[f64], nu: &[f64], lambda: &[f64]) -> f64 {
+/// Residuals of the optimality conditions: primal and dual feasibility, and complementarity with
+/// the signs. Each is relative to 1 + the largest sum of the terms that cancel in it.
+pub fn relative_residuals(owned: &Owned, x: &[f64], nu: &[f64], lambda: &[f64]) -> [f64; 3] {
     let n = owned.n;
     let part = |i: usize| &owned.parts[i].data[..];
-    let size = |row: &[f64]| row.iter().zip(x).map(|(v, x)| (v * x).abs()).sum::<f64>();
-    let mut worst = 0.0f64;
+    let size = |row: &[f64]| -> f64 { row.iter().zip(x).map(|(v, x)| (v * x).abs()).sum() };
+    let largest = |values: &[f64]| values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
     let mut gradient = part(1).to_vec();
-    let mut terms: Vec<f64> = gradient.iter().map(|v| 1.0 + v.abs()).collect();
-    let mut objective = 1.0 + size(part(1));
+    let mut terms: Vec<f64> = gradient.iter().map(|v| v.abs()).collect();
+    let mut objective = size(part(1));
     for i in 0..n {
         let row: Vec<f64> = (0..n).map(|j| hessian(owned, i, j)).collect();
         gradient[i] += inner(&row, x);
         terms[i] += size(&row);
-        objective += 0.5 * (x[i] * inner(&row, x)).abs();
+        objective += (0.5 * x[i] * inner(&row, x)).abs();
     }
-    let mut add = |rows: &[f64], multipliers: &[f64]| {
+    for (rows, multipliers) in [(part(2), nu), (part(4), lambda)] {
         for (row, multiplier) in rows.chunks_exact(n).zip(multipliers) {
             for j in 0..n {
                 gradient[j] += multiplier * row[j];
                 terms[j] += (multiplier * row[j]).abs();
             }
         }
-    };
-    add(part(2), nu);
-    add(part(4), lambda);
-    for (gradient, terms) in gradient.iter().zip(&terms) {
-        worst = worst.max(gradient.abs() / terms);
     }
+    let (mut primal, mut sizes, mut gap) = (0.0f64, 0.0f64, 0.0);
     for (row, b) in part(2).chunks_exact(n).zip(part(3)) {
-        worst = worst.max((inner(row, x) - b).abs() / (1.0 + size(row) + b.abs()));
+        primal = primal.max((inner(row, x) - b).abs());
+        sizes = sizes.max(size(row)).max(b.abs());
     }
-    let mut gap = 0.0;
     for (i, row) in part(4).chunks_exact(n).enumerate() {
         let (l, u, value) = (part(5)[i], part(6)[i], inner(row, x));
-        let scale = 1.0 + size(row);
-        worst = worst.max((l - value) / scale).max((value - u) / scale);
+        primal = primal.max(l - value).max(value - u);
+        sizes = sizes.max(size(row));
         gap += match lambda[i] {
             v if v > 0.0 => v * (u - value).abs(),
             v if v < 0.0 => -v * (value - l).abs(),
             _ => 0.0,
         };
     }
-    let worst = worst.max(gap / objective);
-    assert!(!worst.is_nan());
-    worst
+    let residuals = [
+        primal / (1.0 + sizes),
+        largest(&gradient) / (1.0 + largest(&terms)),
+        gap / (1.0 + objective),
+    ];
+    assert!(residuals.iter().all(|v| !v.is_nan()));
+    residuals
 }
 
 fn hessian(owned: &Owned, i: usize, j: usize) -> f64 {
