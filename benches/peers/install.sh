@@ -1,0 +1,13 @@
+#!/bin/sh
+# Installs the peers into a virtual environment outside the repository.
+#   sh benches/peers/install.sh DIR
+# torch's wheel on PyPI for Linux brings CUDA: about 5 GB. Where an index with CPU wheels can be reached, name it in
+# PIP_EXTRA_INDEX_URL first.
+set -e
+dir=${1:?usage: sh install.sh DIR}
+here=$(dirname "$0")
+python3 -m venv "$dir"
+"$dir/bin/pip" install -q --upgrade pip wheel "setuptools<80"
+"$dir/bin/pip" install -q -r "$here/requirements.txt"
+# Its build imports numpy without asking for it, and cvxpy, which it requires, is there already.
+"$dir/bin/pip" install -q --no-build-isolation --no-deps qpth==0.0.18
