@@ -14,7 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-solver", &[]),
     ("feasible-record", &[]),
     ("feasible-nn", &[]),
-    ("feasible-convex", &["feasible-core", "feasible-solver"]),
+    ("feasible-model", &["feasible-solver"]),
+    (
+        "feasible-convex",
+        &["feasible-core", "feasible-solver", "feasible-model"],
+    ),
     ("feasible-nls", &["feasible-core", "feasible-solver"]),
     ("feasible-data", &["feasible-core", "feasible-solver"]),
     (
@@ -67,7 +71,7 @@ const NOT_IN_FACADE: &[&str] = &["feasible-lab", "feasible-cli"];
 const LEAVES: &[&str] = &["feasible-examples", "feasible-benches", "feasible-tests"];
 
 /// These must stay usable, and quick to build, without a tensor library.
-const WITHOUT_BURN: &[&str] = &["feasible-solver", "feasible-record"];
+const WITHOUT_BURN: &[&str] = &["feasible-solver", "feasible-model", "feasible-record"];
 const BURN_FAMILY: &[&str] = &["burn", "cubecl", "cubek"];
 
 /// The one package, and in it the one module, that names concrete backends.

@@ -1,0 +1,149 @@
+//! The sparse form: cone programs.
+
+use feasible_solver::Cone;
+
+use super::affine::{Affine, CONSTANT, Term};
+use super::builder::{ConeRows, Kind, Rows};
+use super::{Block, Canonical, Program, Settled, Slot};
+use crate::error::Error;
+use crate::map::AffineMap;
+
+/// The maps to the numbers of a [`feasible_solver::ConeProblem`].
+#[derive(Debug)]
+pub(crate) struct ConeProgram {
+    pub(crate) p: Option<SparseMap>,
+    pub(crate) q: AffineMap,
+    pub(crate) a: SparseMap,
+    pub(crate) b: AffineMap,
+    pub(crate) cones: Vec<Cone>,
+}
+
+/// A pattern by columns and the map to its entries.
+#[derive(Debug)]
+pub(crate) struct SparseMap {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) starts: Vec<usize>,
+    pub(crate) indices: Vec<usize>,
+    pub(crate) map: AffineMap,
+}
+
+impl SparseMap {
+    /// From (row, column, parameter entry, value); what falls on one place adds up.
+    fn new(
+        rows: usize,
+        columns: usize,
+        mut terms: Vec<(u32, u32, u32, f64)>,
+        owners: &[u32],
+    ) -> SparseMap {
+        terms.sort_by_key(|(row, column, _, _)| (u64::from(*column) << 32) | u64::from(*row));
+        let mut starts = vec![0; columns + 1];
+        let mut indices: Vec<usize> = Vec::new();
+        let mut last = None;
+        let mut entries = Vec::with_capacity(terms.len());
+        for (row, column, parameter, value) in terms {
+            if last != Some((row, column)) {
+                last = Some((row, column));
+                indices.push(row as usize);
+                starts[column as usize + 1] += 1;
+            }
+            entries.push((indices.len() - 1, parameter, value));
+        }
+        for column in 0..columns {
+            starts[column + 1] += starts[column];
+        }
+        SparseMap {
+            rows,
+            columns,
+            starts,
+            map: AffineMap::new(vec![0.0; indices.len()], entries, owners),
+            indices,
+        }
+    }
+}
+
+pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
+    settled.renumber();
+    let n = settled.n;
+    let mut duals: Vec<Vec<Slot>> = vec![Vec::new(); settled.constraints];
+    let (mut matrix, mut right) = (Vec::new(), Vec::new());
+    let mut m = 0;
+    // `s = b − Ax` is minus the residual of an equality or inequality, and the rows themselves for
+    // a cone.
+    let mut put = |affine: &Affine, sign: f64, source: Option<usize>| {
+        for Term {
+            row,
+            column,
+            parameter,
+            value,
+        } in affine.terms.iter().copied()
+        {
+            let row = m as u32 + row;
+            if column == CONSTANT {
+                right.push((row as usize, parameter, -sign * value));
+            } else {
+                matrix.push((row, column, parameter, sign * value));
+            }
+        }
+        if let Some(i) = source {
+            duals[i].extend((m..m + affine.rows).map(|row| Slot::new(Block::Cone, row)));
+        }
+        m += affine.rows;
+    };
+    let mut cones = Vec::new();
+    let linear = [
+        (&settled.builder.zero, Cone::Zero as fn(usize) -> Cone),
+        (&settled.builder.nonpositive, Cone::Nonnegative),
+    ];
+    for (group, cone) in linear {
+        for Rows { affine, source } in group {
+            put(affine, 1.0, *source);
+        }
+        let rows = group.iter().map(|rows| rows.affine.rows).sum();
+        if rows > 0 {
+            cones.push(cone(rows));
+        }
+    }
+    for rows in &settled.builder.cones {
+        let count = rows.affine.rows / rows.kind.rows();
+        match rows.kind {
+            Kind::SecondOrder(size) => {
+                cones.extend(std::iter::repeat_n(Cone::SecondOrder(size), count));
+            }
+            Kind::Exponential => cones.push(Cone::Exponential(count)),
+            Kind::Power(alpha) => cones.extend(std::iter::repeat_n(Cone::Power(alpha), count)),
+            Kind::Semidefinite(order) => {
+                cones.extend(std::iter::repeat_n(semidefinite(order, rows)?, count));
+            }
+        }
+        put(&rows.affine, -1.0, rows.source);
+    }
+    let owners = &settled.owners;
+    let p: Vec<_> = settled
+        .p
+        .iter()
+        .map(|t| (t.low, t.high, t.parameter, t.value))
+        .collect();
+    let q = settled
+        .q
+        .iter()
+        .map(|t| (t.column as usize, t.parameter, t.value));
+    let program = ConeProgram {
+        p: (!p.is_empty()).then(|| SparseMap::new(n, n, p, owners)),
+        q: AffineMap::new(vec![0.0; n], q, owners),
+        a: SparseMap::new(m, n, matrix, owners),
+        b: AffineMap::new(vec![0.0; m], right, owners),
+        cones,
+    };
+    Ok(settled.finish(Program::Cones(program), duals))
+}
+
+/// The one place that names the semidefinite cone.
+fn semidefinite(order: usize, rows: &ConeRows) -> Result<Cone, Error> {
+    Err(Error::Unsupported {
+        expression: rows.text.clone(),
+        reason: format!(
+            "it needs the cone of semidefinite matrices of order {order}, which the solver does not have yet"
+        ),
+    })
+}
