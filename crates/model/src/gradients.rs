@@ -128,16 +128,16 @@ fn solver_cotangent(
     let mut seen = HashSet::new();
     for (handle, values) in cotangent.duals {
         let index = problem.constraint_index(*handle)?;
-        let label = problem.formulation.constraints[index].label();
-        let slots = &problem.canonical.duals[index];
-        let size = slots.len();
+        let constraint = &problem.formulation.constraints[index];
+        let (label, size) = (constraint.label(), constraint.shape().size());
         let what = "cotangent of constraint";
         check_numbers(what, &label, &Values::PerSample(values), batch, size)?;
         if !seen.insert(index) {
             return Err(Error::GivenTwice { name: label, what });
         }
         for &i in &solved {
-            for (slot, v) in slots.iter().zip(&values[i * size..(i + 1) * size]) {
+            for slot in &problem.canonical.duals[index] {
+                let v = values[i * size + slot.entry];
                 let multiplier = solution.multiplier(slot, i);
                 let (target, factor) = match slot.block {
                     Block::Equality => (&mut out.equality, 1.0),

@@ -91,18 +91,18 @@ impl Solution {
     /// [`Error::UnknownName`].
     pub fn dual<'a>(&self, constraint: impl Into<Handle<'a>>) -> Result<Vec<f64>, Error> {
         let index = self.problem.constraint_index(constraint.into())?;
-        let slots = &self.problem.canonical.duals[index];
-        let mut out = Vec::with_capacity(self.batch() * slots.len());
-        for i in 0..self.batch() {
-            out.extend(slots.iter().map(|slot| {
+        let size = self.problem.formulation.constraints[index].shape().size();
+        let mut out = vec![0.0; self.batch() * size];
+        for slot in &self.problem.canonical.duals[index] {
+            for i in 0..self.batch() {
                 let multiplier = self.multiplier(slot, i);
-                slot.factor
-                    * match slot.block {
-                        Block::Upper => multiplier.max(0.0),
-                        Block::Lower => (-multiplier).max(0.0),
-                        _ => multiplier,
-                    }
-            }));
+                let part = match slot.block {
+                    Block::Upper => multiplier.max(0.0),
+                    Block::Lower => (-multiplier).max(0.0),
+                    _ => multiplier,
+                };
+                out[i * size + slot.entry] += slot.factor * part;
+            }
         }
         Ok(out)
     }

@@ -1,10 +1,11 @@
 //! The canonical form under construction: columns, rows, cones, squares.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::affine::Affine;
 use super::quadratic::Quadratic;
+use super::rows::Row;
 use crate::expr::{Leaf, Node};
 
 /// A cone that rows lie in, possibly several of it one after another.
@@ -50,6 +51,10 @@ pub(crate) struct Builder {
     pub(crate) columns: usize,
     pub(crate) zero: Vec<Rows>,
     pub(crate) nonpositive: Vec<Rows>,
+    /// What `nonpositive` is split into.
+    pub(crate) rows: Vec<Row>,
+    /// Columns that were eliminated.
+    pub(crate) gone: BTreeSet<u32>,
     pub(crate) cones: Vec<ConeRows>,
     /// Columns that stand for a convex quadratic function of others.
     pub(crate) quadratics: BTreeMap<u32, Quadratic>,

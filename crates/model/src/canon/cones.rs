@@ -2,7 +2,7 @@
 
 use feasible_solver::Cone;
 
-use super::affine::{Affine, CONSTANT, Term};
+use super::affine::{CONSTANT, Term};
 use super::builder::{ConeRows, Kind, Rows};
 use super::{Block, Canonical, Program, Settled, Slot};
 use crate::error::Error;
@@ -70,40 +70,39 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
     let mut m = 0;
     // `s = b − Ax` is minus the residual of an equality or inequality, and the rows themselves for
     // a cone.
-    let mut put = |affine: &Affine, sign: f64, source: Option<usize>| {
-        for Term {
-            row,
-            column,
-            parameter,
-            value,
-        } in affine.terms.iter().copied()
-        {
-            let row = m as u32 + row;
-            if column == CONSTANT {
-                right.push((row as usize, parameter, -sign * value));
+    let mut put = |terms: &[Term], rows: usize, sign: f64| {
+        for t in terms {
+            let row = m as u32 + t.row;
+            if t.column == CONSTANT {
+                right.push((row as usize, t.parameter, -sign * t.value));
             } else {
-                matrix.push((row, column, parameter, sign * value));
+                matrix.push((row, t.column, t.parameter, sign * t.value));
             }
         }
-        if let Some(i) = source {
-            duals[i].extend((m..m + affine.rows).map(|row| Slot::new(Block::Cone, row)));
-        }
-        m += affine.rows;
+        m += rows;
+        m - rows
     };
     let mut cones = Vec::new();
-    let linear = [
-        (&settled.builder.zero, Cone::Zero as fn(usize) -> Cone),
-        (&settled.builder.nonpositive, Cone::Nonnegative),
-    ];
-    for (group, cone) in linear {
-        for Rows { affine, source } in group {
-            put(affine, 1.0, *source);
+    let mut whole = |source: Option<usize>, first: usize, rows: usize| {
+        if let Some(i) = source {
+            let slot = |entry| Slot::new(entry, Block::Cone, first + entry);
+            duals[i].extend((0..rows).map(slot));
         }
-        let rows = group.iter().map(|rows| rows.affine.rows).sum();
-        if rows > 0 {
-            cones.push(cone(rows));
-        }
+    };
+    let mut zero = 0;
+    for Rows { affine, source } in &settled.builder.zero {
+        whole(*source, put(&affine.terms, affine.rows, 1.0), affine.rows);
+        zero += affine.rows;
     }
+    cones.extend((zero > 0).then_some(Cone::Zero(zero)));
+    let mut single = Vec::new();
+    for row in &mut settled.builder.rows {
+        row.terms.iter_mut().for_each(|t| t.row = 0);
+        let at = put(&row.terms, 1, 1.0);
+        single.extend(row.sources.iter().map(|source| (*source, at)));
+    }
+    let inequalities = settled.builder.rows.len();
+    cones.extend((inequalities > 0).then_some(Cone::Nonnegative(inequalities)));
     for rows in &settled.builder.cones {
         let count = rows.affine.rows / rows.kind.rows();
         match rows.kind {
@@ -116,7 +115,11 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
                 cones.extend(std::iter::repeat_n(semidefinite(order, rows)?, count));
             }
         }
-        put(&rows.affine, -1.0, rows.source);
+        let first = put(&rows.affine.terms, rows.affine.rows, -1.0);
+        whole(rows.source, first, rows.affine.rows);
+    }
+    for ((constraint, entry), at) in single {
+        duals[constraint].push(Slot::new(entry, Block::Cone, at));
     }
     let owners = &settled.owners;
     let p: Vec<_> = settled

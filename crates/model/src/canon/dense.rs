@@ -40,27 +40,22 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
     let mut duals: Vec<Vec<Slot>> = vec![Vec::new(); settled.constraints];
     // Quadratic rows may add columns and equalities, so they come before the equalities' turn and
     // before the columns get their numbers.
-    let nonpositive = std::mem::take(&mut settled.builder.nonpositive);
+    let rows = std::mem::take(&mut settled.builder.rows);
     let mut sides: Vec<Sides> = Vec::new();
     let mut known: HashMap<Vec<(u32, u32, u64)>, usize> = HashMap::new();
     let mut quadratics: Vec<Expanded> = Vec::new();
-    for Rows { affine, source } in nonpositive {
-        let grouped = affine.by_row();
-        for row in 0..affine.rows {
-            let Expanded { squares, linear } =
-                settled.builder.expanded(grouped.group(row), Place::Row);
-            let slot = if squares.is_empty() {
-                two_sided(linear, &mut sides, &mut known)
-            } else {
-                quadratics.push(Expanded { squares, linear });
-                Slot::new(Block::Quadratic, quadratics.len() - 1)
-            };
-            if let Some(i) = source {
-                duals[i].push(slot);
-            }
+    for row in rows {
+        let Expanded { squares, linear } = settled.builder.expanded(&row.terms, Place::Row);
+        let (block, index) = if squares.is_empty() {
+            two_sided(linear, &mut sides, &mut known)
+        } else {
+            quadratics.push(Expanded { squares, linear });
+            (Block::Quadratic, quadratics.len() - 1)
+        };
+        for (constraint, entry) in row.sources {
+            duals[constraint].push(Slot::new(entry, block, index));
         }
     }
-    settled.builder.nonpositive = Vec::new();
     let (n, numbers) = settled.builder.renumbered();
     settled.renumber();
     let owners = &settled.owners;
@@ -87,7 +82,7 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
         }
         if let Some(i) = source {
             let rows = first..first + affine.rows;
-            duals[*i].extend(rows.map(|row| Slot::new(Block::Equality, row)));
+            duals[*i].extend(rows.map(|row| Slot::new(row - first, Block::Equality, row)));
         }
         program.equality_rows += affine.rows;
     }
@@ -171,7 +166,7 @@ fn two_sided(
     terms: Vec<Term>,
     sides: &mut Vec<Sides>,
     known: &mut HashMap<Vec<(u32, u32, u64)>, usize>,
-) -> Slot {
+) -> (Block, usize) {
     let (constants, mut matrix): (Vec<Term>, Vec<Term>) =
         terms.into_iter().partition(|t| t.column == CONSTANT);
     matrix.sort_by_key(|t| (t.column, t.parameter));
@@ -219,9 +214,9 @@ fn two_sided(
     };
     if flipped {
         sides[row].lower = Some(bound);
-        Slot::new(Block::Lower, row)
+        (Block::Lower, row)
     } else {
         sides[row].upper = Some(bound);
-        Slot::new(Block::Upper, row)
+        (Block::Upper, row)
     }
 }

@@ -7,6 +7,7 @@ mod cones;
 mod dense;
 mod lower;
 mod quadratic;
+mod rows;
 mod spectral;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub(crate) struct Canonical {
     pub(crate) parameters: Vec<(Arc<Leaf>, u32)>,
     pub(crate) parameter_entries: usize,
     pub(crate) program: Program,
-    /// Where each constraint's dual values are, entry by entry.
+    /// Where each constraint's dual values are.
     pub(crate) duals: Vec<Vec<Slot>>,
 }
 
@@ -60,17 +61,19 @@ pub(crate) enum Block {
     Cone,
 }
 
-/// One entry of a constraint's dual: `factor` times a multiplier.
+/// A part of one entry of a constraint's dual: `factor` times a multiplier.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
+    pub(crate) entry: usize,
     pub(crate) block: Block,
     pub(crate) index: usize,
     pub(crate) factor: f64,
 }
 
 impl Slot {
-    fn new(block: Block, index: usize) -> Slot {
+    fn new(entry: usize, block: Block, index: usize) -> Slot {
         Slot {
+            entry,
             block,
             index,
             factor: 1.0,
@@ -99,10 +102,8 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
         Direction::Minimize => (*objective).clone(),
         Direction::Maximize => objective.times(-1.0),
     };
-    let mut shapes = Vec::with_capacity(formulation.constraints.len());
     for (i, constraint) in formulation.constraints.iter().enumerate() {
         let residual = (*builder.lowered[&constraint.0.residual.key()]).clone();
-        shapes.push(residual.rows);
         let rows = |affine| Rows {
             affine,
             source: Some(i),
@@ -122,6 +123,8 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
         }
     }
     builder.lowered.clear();
+    builder.split();
+    builder.eliminate(&objective.terms);
     builder.settle(formulation.route == Route::Cones)?;
     let dense = formulation.route == Route::Auto && builder.cones.is_empty() && builder.is_small();
     if !dense {
@@ -157,21 +160,14 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
             *slots = matrix_slots(slots, relation.0.residual.shape().dims()[0]);
         }
     }
-    debug_assert!(
-        canonical
-            .duals
-            .iter()
-            .zip(&shapes)
-            .all(|(s, n)| s.len() == *n)
-    );
     Ok(canonical)
 }
 
 /// A symmetric matrix of dual values from those of the scaled triangle.
 fn matrix_slots(triangle: &[Slot], order: usize) -> Vec<Slot> {
     (0..order * order)
-        .map(|at| {
-            let (i, j) = (at / order, at % order);
+        .map(|entry| {
+            let (i, j) = (entry / order, entry % order);
             let (low, high) = (i.min(j), i.max(j));
             let slot = triangle[high * (high + 1) / 2 + low];
             let factor = if i == j {
@@ -179,36 +175,27 @@ fn matrix_slots(triangle: &[Slot], order: usize) -> Vec<Slot> {
             } else {
                 std::f64::consts::FRAC_1_SQRT_2
             };
-            Slot { factor, ..slot }
+            Slot {
+                entry,
+                factor,
+                ..slot
+            }
         })
         .collect()
 }
 
 impl Builder {
+    /// Whether the dense form's matrices are of a size for it.
     fn is_small(&self) -> bool {
         let n = self.columns - self.quadratics.len();
-        let count = |rows: &[Rows]| rows.iter().map(|r| r.affine.rows).sum::<usize>();
-        let quadratic = self.quadratic_rows();
-        n * (n + count(&self.zero) + count(&self.nonpositive)) + quadratic * n * n <= DENSEST
-    }
-
-    /// Rows with quadratic columns; each has a matrix of its own in the dense form.
-    fn quadratic_rows(&self) -> usize {
-        self.nonpositive
+        let equalities: usize = self.zero.iter().map(|rows| rows.affine.rows).sum();
+        let is_quadratic = |t: &Term| self.quadratics.contains_key(&t.column);
+        let quadratic = self
+            .rows
             .iter()
-            .map(|rows| {
-                let mut found: Vec<u32> = rows
-                    .affine
-                    .terms
-                    .iter()
-                    .filter(|t| self.quadratics.contains_key(&t.column))
-                    .map(|t| t.row)
-                    .collect();
-                found.sort_unstable();
-                found.dedup();
-                found.len()
-            })
-            .sum()
+            .filter(|row| row.terms.iter().any(is_quadratic))
+            .count();
+        n * (n + equalities + self.rows.len()) + quadratic * n * n <= DENSEST
     }
 
     /// New numbers for the columns that stay; what is gone has none.
@@ -216,7 +203,7 @@ impl Builder {
         let mut next = 0;
         let numbers = (0..self.columns as u32)
             .map(|column| {
-                if self.quadratics.contains_key(&column) {
+                if self.quadratics.contains_key(&column) || self.gone.contains(&column) {
                     CONSTANT
                 } else {
                     next += 1;
@@ -245,8 +232,9 @@ impl Settled {
         }
         self.q.iter_mut().for_each(|t| new(&mut t.column));
         let builder = &mut self.builder;
-        let rows = builder.zero.iter_mut().chain(&mut builder.nonpositive);
-        rows.for_each(|rows| all(&mut rows.affine));
+        builder.zero.iter_mut().for_each(|rows| all(&mut rows.affine));
+        let rows = builder.rows.iter_mut().flat_map(|row| &mut row.terms);
+        rows.for_each(|t| new(&mut t.column));
         builder
             .cones
             .iter_mut()

@@ -57,7 +57,11 @@ impl Quadratic {
         }
     }
 
-    pub(crate) fn columns(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn terms(&self) -> &[Term] {
+        &self.e.terms
+    }
+
+    fn columns(&self) -> impl Iterator<Item = u32> + '_ {
         self.e.terms.iter().map(|t| t.column)
     }
 
@@ -214,7 +218,7 @@ impl Builder {
             self.cones.iter().for_each(|c| mark(&c.affine.terms));
             self.quadratics.values().for_each(|q| mark(&q.e.terms));
             if rows {
-                self.nonpositive.iter().for_each(|r| mark(&r.affine.terms));
+                self.rows.iter().for_each(|r| mark(&r.terms));
             }
             lifted.retain(|column| self.quadratics.contains_key(column));
             if lifted.is_empty() {
