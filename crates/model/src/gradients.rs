@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use feasible_solver::{AdjointSettings, GradientReport, Values};
 
 use crate::canon::Block;
-use crate::engine::SolverCotangent;
+use crate::engine::{SolverCotangent, pinned};
 use crate::error::Error;
 use crate::numbers::{Pullback, check_numbers, unknown};
 use crate::problem::{Handle, Inner};
@@ -70,13 +70,30 @@ pub(crate) fn adjoint(
         indices.push(index);
     }
     let (parameters, data, solved) = solution.parts();
-    let inner = solver_cotangent(problem, solution, cotangent)?;
+    let mut inner = solver_cotangent(problem, solution, cotangent)?;
+    let canonical = &problem.canonical;
+    let mut held = Vec::new();
+    for i in 0..solution.batch() {
+        let columns = pinned::columns(canonical, solved, i);
+        if columns.is_empty() || !solution.status()[i].is_solved() {
+            continue;
+        }
+        let place = (i, &columns[..]);
+        let by = (solution.settings(), settings);
+        let one = pinned::adjoint(canonical, parameters, solved, place, &inner, by)?;
+        held.extend(one.map(|one| (i, one)));
+    }
+    held.iter().for_each(|(i, _)| inner.clear(*i, solution.batch()));
     let flags: Vec<bool> = (0..parameters.given.len())
         .map(|i| indices.contains(&i))
         .collect();
     let mut pullback = Pullback::new(parameters);
     let program = &problem.canonical.program;
-    let reports = data.pullback(program, solved, &inner, &flags, settings, &mut pullback)?;
+    let mut reports = data.pullback(program, solved, &inner, &flags, settings, &mut pullback)?;
+    for (i, one) in held {
+        pullback.add_sample(i, &one.theta);
+        reports[i] = one.report;
+    }
     Ok(Gradients {
         parameters: wanted
             .iter()

@@ -38,6 +38,29 @@ impl AffineMap {
         }
     }
 
+    /// The map with constants behind its own entries.
+    pub(crate) fn extended(&self, constants: &[f64]) -> AffineMap {
+        let mut map = self.clone();
+        map.constant.extend_from_slice(constants);
+        map
+    }
+
+    /// The map with entry `e` at `place(e)` of `len`, ones elsewhere.
+    pub(crate) fn moved(&self, len: usize, place: &[usize]) -> AffineMap {
+        let mut constant = vec![1.0; len];
+        for (at, v) in place.iter().zip(&self.constant) {
+            constant[*at] = *v;
+        }
+        let terms = self.terms.iter();
+        AffineMap {
+            constant,
+            terms: terms
+                .map(|(entry, parameter, v)| (place[*entry as usize] as u32, *parameter, *v))
+                .collect(),
+            leaves: self.leaves.clone(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.constant.len()
     }

@@ -87,6 +87,20 @@ impl Parameters {
         })
     }
 
+    /// One sample's values as a batch of their own.
+    pub(crate) fn single(&self, i: usize) -> Parameters {
+        let given = self.given.iter().map(|given| Given {
+            shared: false,
+            data: given.sample(i).to_vec(),
+            ..*given
+        });
+        Parameters {
+            given: given.collect(),
+            batch: 1,
+            entries: self.entries,
+        }
+    }
+
     /// The data of one map: shared by the batch where all its parameters are.
     pub(crate) fn evaluate(&self, map: &AffineMap) -> Numbers {
         let len = map.len();
@@ -172,6 +186,25 @@ impl<'p> Pullback<'p> {
         let each = self.each.chunks_exact_mut(entries.max(1));
         for (theta, gradient) in each.zip(gradient.chunks_exact(map.len().max(1))) {
             map.pullback(gradient, theta);
+        }
+    }
+
+    /// The gradients of a batch of one.
+    pub(crate) fn into_sample(self) -> Vec<f64> {
+        let each = self.each.into_iter().chain(std::iter::repeat(0.0));
+        self.sum.iter().zip(each).map(|(a, b)| a + b).collect()
+    }
+
+    /// Adds one sample's gradients of all parameters.
+    pub(crate) fn add_sample(&mut self, i: usize, theta: &[f64]) {
+        let entries = self.parameters.entries;
+        let target = if self.each.is_empty() {
+            &mut self.sum[..]
+        } else {
+            &mut self.each[i * entries..(i + 1) * entries]
+        };
+        for (target, v) in target.iter_mut().zip(theta) {
+            *target += v;
         }
     }
 

@@ -172,7 +172,13 @@ impl CompiledProblem {
         )?;
         let data = Data::new(&canonical.program, &parameters, canonical.n);
         let solved = data.solve(&canonical.program, batch, settings)?;
-        Ok(Solution::new(self.0.clone(), parameters, data, solved))
+        Ok(Solution::new(
+            self.0.clone(),
+            parameters,
+            data,
+            solved,
+            *settings,
+        ))
     }
 
     /// Derivatives of a scalar loss with respect to parameters, from those with respect to

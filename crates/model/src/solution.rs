@@ -8,7 +8,7 @@ use crate::canon::{Block, Slot};
 use crate::engine::{Data, Solved};
 use crate::error::Error;
 use crate::numbers::Parameters;
-use crate::problem::{Handle, Inner};
+use crate::problem::{Handle, Inner, SolveSettings};
 
 /// Solutions of a batch.
 ///
@@ -20,6 +20,7 @@ pub struct Solution {
     parameters: Parameters,
     data: Data,
     solved: Solved,
+    settings: SolveSettings,
     /// By variable, `[batch, size]` each.
     variables: Vec<Vec<f64>>,
 }
@@ -30,6 +31,7 @@ impl Solution {
         parameters: Parameters,
         data: Data,
         solved: Solved,
+        settings: SolveSettings,
     ) -> Solution {
         let n = problem.canonical.n;
         let samples = solved.x().chunks_exact(n);
@@ -47,6 +49,7 @@ impl Solution {
             parameters,
             data,
             solved,
+            settings,
             variables,
         }
     }
@@ -161,6 +164,10 @@ impl Solution {
 
     pub(crate) fn problem(&self) -> &Arc<Inner> {
         &self.problem
+    }
+
+    pub(crate) fn settings(&self) -> &SolveSettings {
+        &self.settings
     }
 
     pub(crate) fn parts(&self) -> (&Parameters, &Data, &Solved) {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::map::AffineMap;
 
 /// The maps to the numbers of a [`feasible_solver::ConeProblem`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ConeProgram {
     pub(crate) p: Option<SparseMap>,
     pub(crate) q: AffineMap,
@@ -19,7 +19,7 @@ pub(crate) struct ConeProgram {
 }
 
 /// A pattern by columns and the map to its entries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SparseMap {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -121,6 +121,24 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
     for ((constraint, entry), at) in single {
         duals[constraint].push(Slot::new(entry, Block::Cone, at));
     }
+    // The multipliers of each row's cone.
+    let mut of_row: Vec<std::ops::Range<usize>> = Vec::with_capacity(m);
+    for cone in &cones {
+        let first = of_row.len();
+        let (size, rows) = match cone {
+            Cone::Zero(rows) | Cone::Nonnegative(rows) => (1, *rows),
+            Cone::Exponential(count) => (3, 3 * count),
+            other => (other.rows(), other.rows()),
+        };
+        of_row.extend((0..rows).map(|row| {
+            let start = first + row / size * size;
+            start..start + size
+        }));
+    }
+    let touched = matrix.iter().map(|(row, column, _, _)| {
+        (*column, Block::Cone, of_row[*row as usize].clone())
+    });
+    let loose = settled.loose(touched, std::iter::empty());
     let owners = &settled.owners;
     let p: Vec<_> = settled
         .p
@@ -138,7 +156,7 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
         b: AffineMap::new(vec![0.0; m], right, owners),
         cones,
     };
-    Ok(settled.finish(Program::Cones(program), duals))
+    Ok(settled.finish(Program::Cones(program), duals, loose))
 }
 
 /// The one place that names the semidefinite cone.
@@ -149,4 +167,36 @@ fn semidefinite(order: usize, rows: &ConeRows) -> Result<Cone, Error> {
             "it needs the cone of semidefinite matrices of order {order}, which the solver does not have yet"
         ),
     })
+}
+
+impl ConeProgram {
+    /// The program with more equalities, that hold columns at values.
+    pub(crate) fn with_fixed(&self, columns: &[u32], values: &[f64]) -> ConeProgram {
+        let a = &self.a;
+        let (mut starts, mut indices, mut places) = (vec![0], Vec::new(), Vec::new());
+        for column in 0..a.columns {
+            for at in a.starts[column]..a.starts[column + 1] {
+                places.push(indices.len());
+                indices.push(a.indices[at]);
+            }
+            if let Some(row) = columns.iter().position(|c| *c as usize == column) {
+                indices.push(a.rows + row);
+            }
+            starts.push(indices.len());
+        }
+        let mut cones = self.cones.clone();
+        cones.push(Cone::Zero(columns.len()));
+        ConeProgram {
+            a: SparseMap {
+                rows: a.rows + columns.len(),
+                columns: a.columns,
+                starts,
+                map: a.map.moved(indices.len(), &places),
+                indices,
+            },
+            b: self.b.extended(values),
+            cones,
+            ..self.clone()
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::{Block, Canonical, Program, Settled, Slot};
 use crate::map::AffineMap;
 
 /// The maps to the numbers of a [`feasible_solver::Problem`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DenseProgram {
     pub(crate) p: AffineMap,
     pub(crate) p_diagonal: bool,
@@ -123,7 +123,22 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
     }
     program.hg = AffineMap::new(vec![0.0; quadratics.len() * n], linear, owners);
     program.hc = AffineMap::new(vec![0.0; quadratics.len()], right, owners);
-    settled.finish(Program::Dense(program), duals)
+    let touched = sides
+        .iter()
+        .enumerate()
+        .map(|(row, side)| (&side.matrix[..], Block::Upper, row))
+        .chain(quadratics.iter().enumerate().map(|(row, quadratic)| {
+            (&quadratic.linear[..], Block::Quadratic, row)
+        }))
+        .flat_map(|(terms, block, row)| {
+            let number = |t: &Term| numbers[t.column as usize];
+            let terms = terms.iter().filter(|t| t.column != CONSTANT);
+            terms.map(move |t| (number(t), block, row..row + 1)).collect::<Vec<_>>()
+        });
+    let squared = quadratics.iter().flat_map(|row| &row.squares);
+    let squared = squared.flat_map(|t| [t.low, t.high].map(|c| numbers[c as usize]));
+    let loose = settled.loose(touched, squared);
+    settled.finish(Program::Dense(program), duals, loose)
 }
 
 /// A stack of symmetric matrices, diagonals where all of them are.
@@ -218,5 +233,21 @@ fn two_sided(
     } else {
         sides[row].upper = Some(bound);
         (Block::Upper, row)
+    }
+}
+
+impl DenseProgram {
+    /// The program with more equalities, that hold columns at values.
+    pub(crate) fn with_fixed(&self, n: usize, columns: &[u32], values: &[f64]) -> DenseProgram {
+        let mut rows = vec![0.0; columns.len() * n];
+        for (row, column) in columns.iter().enumerate() {
+            rows[row * n + *column as usize] = 1.0;
+        }
+        DenseProgram {
+            equality_rows: self.equality_rows + columns.len(),
+            a: self.a.extended(&rows),
+            b: self.b.extended(values),
+            ..self.clone()
+        }
     }
 }

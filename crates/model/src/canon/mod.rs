@@ -10,6 +10,8 @@ mod quadratic;
 mod rows;
 mod spectral;
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use affine::{ONE, Term};
@@ -22,6 +24,7 @@ use lower::{owners, scaled_triangle};
 use quadratic::{Expanded, Place, SquareTerm};
 
 use crate::constraint::Relation;
+use crate::engine::pinned::Loose;
 use crate::error::Error;
 use crate::expr::{Leaf, postorder};
 use crate::model::{Direction, Formulation, Route};
@@ -41,6 +44,8 @@ pub(crate) struct Canonical {
     pub(crate) program: Program,
     /// Where each constraint's dual values are.
     pub(crate) duals: Vec<Vec<Slot>>,
+    /// Columns that the adjoint may have to hold.
+    pub(crate) loose: Vec<Loose>,
 }
 
 #[derive(Debug)]
@@ -244,7 +249,30 @@ impl Settled {
         }
     }
 
-    fn finish(self, program: Program, duals: Vec<Vec<Slot>>) -> Canonical {
+    /// Added columns that are only in inequalities and cones, with the multipliers of those.
+    fn loose(
+        &self,
+        touched: impl Iterator<Item = (u32, Block, Range<usize>)>,
+        elsewhere: impl Iterator<Item = u32>,
+    ) -> Vec<Loose> {
+        let mut stays = vec![false; self.n];
+        let users = self.builder.variables.iter().flat_map(|(_, columns)| columns.iter().copied());
+        let zero = self.builder.zero.iter().flat_map(|rows| &rows.affine.terms);
+        let columns = users
+            .chain(elsewhere)
+            .chain(self.p.iter().flat_map(|t| [t.low, t.high]))
+            .chain(self.q.iter().map(|t| t.column))
+            .chain(zero.map(|t| t.column).filter(|c| *c != CONSTANT));
+        columns.for_each(|column| stays[column as usize] = true);
+        let mut parts: BTreeMap<u32, Vec<(Block, Range<usize>)>> = BTreeMap::new();
+        for (column, block, rows) in touched.filter(|(column, ..)| !stays[*column as usize]) {
+            parts.entry(column).or_default().push((block, rows));
+        }
+        let loose = |(column, parts)| Loose { column, parts };
+        parts.into_iter().map(loose).collect()
+    }
+
+    fn finish(self, program: Program, duals: Vec<Vec<Slot>>, loose: Vec<Loose>) -> Canonical {
         Canonical {
             n: self.n,
             variables: self.builder.variables,
@@ -252,6 +280,7 @@ impl Settled {
             parameter_entries: self.builder.parameter_entries,
             program,
             duals,
+            loose,
         }
     }
 }
