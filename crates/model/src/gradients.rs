@@ -74,8 +74,14 @@ pub(crate) fn adjoint(
     let canonical = &problem.canonical;
     let mut held = Vec::new();
     for i in 0..solution.batch() {
-        let columns = pinned::columns(canonical, solved, i);
-        if columns.is_empty() || !solution.status()[i].is_solved() {
+        if !solution.status()[i].is_solved() {
+            continue;
+        }
+        let mut columns = pinned::columns(canonical, solved, i);
+        let flat = pinned::flat(canonical, parameters, solved, i, solution.settings())?;
+        let more: Vec<u32> = flat.into_iter().filter(|c| !columns.contains(c)).collect();
+        columns.extend(more);
+        if columns.is_empty() {
             continue;
         }
         let place = (i, &columns[..]);

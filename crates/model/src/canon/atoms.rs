@@ -184,6 +184,8 @@ impl Builder {
     /// `count·q + Σ max(x − q, 0)`, least over `q`.
     fn sum_largest(&mut self, x: &Affine, count: usize) -> Affine {
         let q = self.lift(1);
+        // Any number between the last that counts and the next one.
+        self.flat.extend(q.terms.iter().map(|t| t.column));
         let over = x.minus(&q.spread(x.rows));
         let excess = self.above(x.rows, &[&over]);
         q.times(count as f64).plus(&excess.sum())

@@ -44,6 +44,8 @@ pub(crate) struct Canonical {
     pub(crate) program: Program,
     /// Where each constraint's dual values are.
     pub(crate) duals: Vec<Vec<Slot>>,
+    /// Columns of which an interval may be optimal.
+    pub(crate) flat: Vec<u32>,
     /// Columns that the adjoint may have to hold.
     pub(crate) loose: Vec<Loose>,
 }
@@ -247,6 +249,8 @@ impl Settled {
         for (_, columns) in &mut builder.variables {
             columns.iter_mut().for_each(new);
         }
+        builder.flat.iter_mut().for_each(new);
+        builder.flat.retain(|column| *column != CONSTANT);
     }
 
     /// Added columns that are only in inequalities and cones, with the multipliers of those.
@@ -280,6 +284,7 @@ impl Settled {
             parameter_entries: self.builder.parameter_entries,
             program,
             duals,
+            flat: self.builder.flat,
             loose,
         }
     }

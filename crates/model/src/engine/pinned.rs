@@ -60,6 +60,76 @@ pub(crate) fn columns(canonical: &Canonical, solved: &Solved, i: usize) -> Vec<u
         .collect()
 }
 
+/// Shift by which a column of which an interval should be optimal is moved, relative.
+const SHIFT: f64 = 1e-5;
+
+/// The columns of a sample that can move both ways without moving the user's variables.
+pub(crate) fn flat(
+    canonical: &Canonical,
+    parameters: &Parameters,
+    solved: &Solved,
+    i: usize,
+    settings: &SolveSettings,
+) -> Result<Vec<u32>, Error> {
+    let n = canonical.n;
+    let x = &solved.x()[i * n..(i + 1) * n];
+    let users: Vec<usize> = canonical
+        .variables
+        .iter()
+        .flat_map(|(_, columns)| columns.iter().map(|c| *c as usize))
+        .collect();
+    let mut found = Vec::new();
+    for &column in &canonical.flat {
+        let at = x[column as usize];
+        let mut free = true;
+        for sign in [1.0, -1.0] {
+            let value = at + sign * SHIFT * (1.0 + at.abs());
+            let held = Held::new(canonical, parameters, i, &[column], &[value], settings)?;
+            free &= held.agrees(x, users.iter().copied());
+        }
+        if free {
+            found.push(column);
+        }
+    }
+    Ok(found)
+}
+
+/// One sample with columns held at values.
+struct Held {
+    program: Program,
+    data: Data,
+    solved: Solved,
+}
+
+impl Held {
+    fn new(
+        canonical: &Canonical,
+        parameters: &Parameters,
+        i: usize,
+        columns: &[u32],
+        values: &[f64],
+        settings: &SolveSettings,
+    ) -> Result<Held, Error> {
+        let program = match &canonical.program {
+            Program::Dense(maps) => Program::Dense(maps.with_fixed(canonical.n, columns, values)),
+            Program::Cones(maps) => Program::Cones(maps.with_fixed(columns, values)),
+        };
+        let data = Data::new(&program, &parameters.single(i), canonical.n);
+        let solved = data.solve(&program, 1, settings)?;
+        Ok(Held {
+            program,
+            data,
+            solved,
+        })
+    }
+
+    /// Whether it is solved by the same point in some columns.
+    fn agrees(&self, x: &[f64], mut columns: impl Iterator<Item = usize>) -> bool {
+        let same = |c: usize| (self.solved.x()[c] - x[c]).abs() <= SAME * (1.0 + x[c].abs());
+        self.solved.status()[0].is_solved() && columns.all(same)
+    }
+}
+
 /// The adjoint of sample `i` with columns held; `None` where that problem has another solution.
 pub(crate) fn adjoint(
     canonical: &Canonical,
@@ -72,22 +142,16 @@ pub(crate) fn adjoint(
     let n = canonical.n;
     let x = &solved.x()[i * n..(i + 1) * n];
     let values: Vec<f64> = columns.iter().map(|c| x[*c as usize]).collect();
-    let program = match &canonical.program {
-        Program::Dense(maps) => Program::Dense(maps.with_fixed(n, columns, &values)),
-        Program::Cones(maps) => Program::Cones(maps.with_fixed(columns, &values)),
-    };
-    let parameters = parameters.single(i);
-    let data = Data::new(&program, &parameters, n);
-    let again = data.solve(&program, 1, solve)?;
-    let same = again.status()[0].is_solved()
-        && again
-            .x()
-            .iter()
-            .zip(x)
-            .all(|(a, b)| (a - b).abs() <= SAME * (1.0 + b.abs()));
-    if !same {
+    let held = Held::new(canonical, parameters, i, columns, &values, solve)?;
+    if !held.agrees(x, 0..n) {
         return Ok(None);
     }
+    let Held {
+        program,
+        data,
+        solved: again,
+    } = held;
+    let parameters = parameters.single(i);
     let batch = solved.status().len();
     let single = |all: &Option<Vec<f64>>, block: Block| {
         all.as_ref().map(|all| {
