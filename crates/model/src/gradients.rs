@@ -89,7 +89,8 @@ pub(crate) fn adjoint(
         let one = pinned::adjoint(canonical, parameters, solved, place, &inner, by)?;
         held.extend(one.map(|one| (i, one)));
     }
-    held.iter().for_each(|(i, _)| inner.clear(*i, solution.batch()));
+    held.iter()
+        .for_each(|(i, _)| inner.clear(*i, solution.batch()));
     let flags: Vec<bool> = (0..parameters.given.len())
         .map(|i| indices.contains(&i))
         .collect();

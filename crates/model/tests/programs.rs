@@ -38,7 +38,11 @@ fn quadratic_program_with_all_parameters() {
     };
     let mut rng = rng(1);
     let inputs = [
-        each("p", (0..batch).flat_map(|_| definite(&mut rng, n)).collect()).symmetric(n),
+        each(
+            "p",
+            (0..batch).flat_map(|_| definite(&mut rng, n)).collect(),
+        )
+        .symmetric(n),
         each("q", normal(&mut rng, batch * n)),
         each("a", normal(&mut rng, batch * p * n)),
         shared("b", normal(&mut rng, p)),
@@ -60,8 +64,15 @@ fn quadratic_program_with_all_parameters() {
     for problem in [&dense, &cones] {
         against_differences(problem, &inputs, batch, &["x"], &names, 2);
     }
-    let (one, other) = (solved(&dense, &inputs, batch), solved(&cones, &inputs, batch));
-    close(one.variable("x").unwrap(), other.variable("x").unwrap(), NEAR);
+    let (one, other) = (
+        solved(&dense, &inputs, batch),
+        solved(&cones, &inputs, batch),
+    );
+    close(
+        one.variable("x").unwrap(),
+        other.variable("x").unwrap(),
+        NEAR,
+    );
     for name in names {
         close(&one.dual(name).unwrap(), &other.dual(name).unwrap(), 1e-8);
     }
@@ -149,8 +160,16 @@ fn water_filling() {
             }
         }
         let x: Vec<f64> = noise.iter().map(|a| (level - a).max(0.0)).collect();
-        close(&solution.variable("x").unwrap()[i * n..(i + 1) * n], &x, NEAR);
-        close(&solution.dual("power").unwrap()[i..=i], &[1.0 / level], NEAR);
+        close(
+            &solution.variable("x").unwrap()[i * n..(i + 1) * n],
+            &x,
+            NEAR,
+        );
+        close(
+            &solution.dual("power").unwrap()[i..=i],
+            &[1.0 / level],
+            NEAR,
+        );
     }
     against_differences(&problem, &inputs, batch, &["x"], &["power"], 8);
 }
@@ -298,10 +317,7 @@ fn atoms_in_objectives_and_constraints() {
             quad_over_lin(&x.slice(0..2), &(x.at([2]) + 3.0))
         }),
         ("quad_form", |x| {
-            quad_form(
-                &x.slice(0..2),
-                &constant([2, 2], vec![2.0, 1.0, 1.0, 2.0]),
-            )
+            quad_form(&x.slice(0..2), &constant([2, 2], vec![2.0, 1.0, 1.0, 2.0]))
         }),
         ("norm of a square", |x| norm2(&square(x))),
         ("square of a norm", |x| square(&norm2(x))),
@@ -339,7 +355,10 @@ fn atoms_in_objectives_and_constraints() {
         let inputs = [
             each("y", y),
             each("c", vec![0.6; batch]),
-            shared("shift", normal(&mut rng, n).iter().map(|v| 0.1 * v).collect()),
+            shared(
+                "shift",
+                normal(&mut rng, n).iter().map(|v| 0.1 * v).collect(),
+            ),
         ];
         against_differences(&limit, &inputs, batch, &["x"], &["limit"], 8);
     }
@@ -355,17 +374,37 @@ fn ellipsoid_with_a_parameter_matrix() {
     let matrix = model.parameter_in("matrix", [n, n], Domain::Semidefinite);
     let problem = model
         .minimize(sum_squares(&x - &y))
-        .subject_to(quad_form(&(&x - &center), &matrix).le(1.0).named("ellipsoid"))
+        .subject_to(
+            quad_form(&(&x - &center), &matrix)
+                .le(1.0)
+                .named("ellipsoid"),
+        )
         .compile()
         .unwrap();
     assert!(matches!(problem.form(), Form::Qcqp { quadratics: 1, .. }));
     let mut rng = rng(21);
     let inputs = [
-        each("y", normal(&mut rng, batch * n).iter().map(|v| 3.0 * v).collect()),
+        each(
+            "y",
+            normal(&mut rng, batch * n)
+                .iter()
+                .map(|v| 3.0 * v)
+                .collect(),
+        ),
         each("center", normal(&mut rng, batch * n)),
-        each("matrix", (0..batch).flat_map(|_| definite(&mut rng, n)).collect()).symmetric(n),
+        each(
+            "matrix",
+            (0..batch).flat_map(|_| definite(&mut rng, n)).collect(),
+        )
+        .symmetric(n),
     ];
     let solution = solved(&problem, &inputs, batch);
-    assert!(solution.violation("ellipsoid").unwrap().iter().all(|v| *v < 1e-9));
+    assert!(
+        solution
+            .violation("ellipsoid")
+            .unwrap()
+            .iter()
+            .all(|v| *v < 1e-9)
+    );
     against_differences(&problem, &inputs, batch, &["x"], &["ellipsoid"], 22);
 }

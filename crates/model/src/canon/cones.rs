@@ -135,9 +135,9 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
             start..start + size
         }));
     }
-    let touched = matrix.iter().map(|(row, column, _, _)| {
-        (*column, Block::Cone, of_row[*row as usize].clone())
-    });
+    let touched = matrix
+        .iter()
+        .map(|(row, column, _, _)| (*column, Block::Cone, of_row[*row as usize].clone()));
     let loose = settled.loose(touched, std::iter::empty());
     let owners = &settled.owners;
     let p: Vec<_> = settled

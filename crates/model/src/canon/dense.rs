@@ -127,13 +127,18 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
         .iter()
         .enumerate()
         .map(|(row, side)| (&side.matrix[..], Block::Upper, row))
-        .chain(quadratics.iter().enumerate().map(|(row, quadratic)| {
-            (&quadratic.linear[..], Block::Quadratic, row)
-        }))
+        .chain(
+            quadratics
+                .iter()
+                .enumerate()
+                .map(|(row, quadratic)| (&quadratic.linear[..], Block::Quadratic, row)),
+        )
         .flat_map(|(terms, block, row)| {
             let number = |t: &Term| numbers[t.column as usize];
             let terms = terms.iter().filter(|t| t.column != CONSTANT);
-            terms.map(move |t| (number(t), block, row..row + 1)).collect::<Vec<_>>()
+            terms
+                .map(move |t| (number(t), block, row..row + 1))
+                .collect::<Vec<_>>()
         });
     let squared = quadratics.iter().flat_map(|row| &row.squares);
     let squared = squared.flat_map(|t| [t.low, t.high].map(|c| numbers[c as usize]));

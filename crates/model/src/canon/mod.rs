@@ -239,7 +239,10 @@ impl Settled {
         }
         self.q.iter_mut().for_each(|t| new(&mut t.column));
         let builder = &mut self.builder;
-        builder.zero.iter_mut().for_each(|rows| all(&mut rows.affine));
+        builder
+            .zero
+            .iter_mut()
+            .for_each(|rows| all(&mut rows.affine));
         let rows = builder.rows.iter_mut().flat_map(|row| &mut row.terms);
         rows.for_each(|t| new(&mut t.column));
         builder
@@ -260,7 +263,11 @@ impl Settled {
         elsewhere: impl Iterator<Item = u32>,
     ) -> Vec<Loose> {
         let mut stays = vec![false; self.n];
-        let users = self.builder.variables.iter().flat_map(|(_, columns)| columns.iter().copied());
+        let users = self
+            .builder
+            .variables
+            .iter()
+            .flat_map(|(_, columns)| columns.iter().copied());
         let zero = self.builder.zero.iter().flat_map(|rows| &rows.affine.terms);
         let columns = users
             .chain(elsewhere)

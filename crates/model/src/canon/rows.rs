@@ -50,7 +50,9 @@ impl Builder {
         stays(objective);
         self.zero.iter().for_each(|rows| stays(&rows.affine.terms));
         self.cones.iter().for_each(|cone| stays(&cone.affine.terms));
-        self.quadratics.values().for_each(|quadratic| stays(quadratic.terms()));
+        self.quadratics
+            .values()
+            .for_each(|quadratic| stays(quadratic.terms()));
         for column in self.variables.iter().flat_map(|(_, columns)| columns) {
             uses[*column as usize].elsewhere = true;
         }
@@ -75,9 +77,10 @@ impl Builder {
             .collect();
         // Two candidates in one row would multiply each other's rows.
         let alone = |row: &Row| {
-            let candidates = row.terms.iter().filter(|t| {
-                t.column != CONSTANT && candidate[t.column as usize] && t.value > 0.0
-            });
+            let candidates = row
+                .terms
+                .iter()
+                .filter(|t| t.column != CONSTANT && candidate[t.column as usize] && t.value > 0.0);
             candidates.count() == 1
         };
         let mut bounds: HashMap<u32, usize> = HashMap::new();
@@ -109,7 +112,10 @@ impl Builder {
 fn substituted(row: &Row, old: &[Row], bounds: &HashMap<u32, usize>) -> Row {
     let mut row = row.clone();
     loop {
-        let found = row.terms.iter().position(|t| t.value < 0.0 && bounds.contains_key(&t.column));
+        let found = row
+            .terms
+            .iter()
+            .position(|t| t.value < 0.0 && bounds.contains_key(&t.column));
         let Some(at) = found else {
             return row;
         };
@@ -125,10 +131,15 @@ fn substituted(row: &Row, old: &[Row], bounds: &HashMap<u32, usize>) -> Row {
         // α/β times the row, so that the bound keeps its multiplier.
         let factor = alpha / beta;
         let mut terms: Vec<Term> = Vec::with_capacity(row.terms.len() + upper.terms.len());
-        terms.extend(row.terms.iter().filter(|t| t.column != column).map(|t| Term {
-            value: factor * t.value,
-            ..*t
-        }));
+        terms.extend(
+            row.terms
+                .iter()
+                .filter(|t| t.column != column)
+                .map(|t| Term {
+                    value: factor * t.value,
+                    ..*t
+                }),
+        );
         terms.extend(upper.terms.iter().filter(|t| t.column != column));
         row.terms = terms;
         row.sources.extend(&upper.sources);

@@ -1,8 +1,8 @@
 //! Cone programs at one batch of parameters.
 
 use feasible_solver::{
-    AdjointSettings, ConeCotangent, ConeProblem, ConeSolution, ConeWanted, GradientReport,
-    Sparse, Values, cone_adjoint,
+    AdjointSettings, ConeCotangent, ConeProblem, ConeSolution, ConeWanted, GradientReport, Sparse,
+    Values, cone_adjoint,
 };
 
 use super::SolverCotangent;

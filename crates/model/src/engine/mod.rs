@@ -94,7 +94,12 @@ pub(crate) struct SolverCotangent {
 impl SolverCotangent {
     /// Forgets one sample's.
     pub(crate) fn clear(&mut self, i: usize, batch: usize) {
-        let others = [&mut self.equality, &mut self.inequality, &mut self.quadratic, &mut self.cone];
+        let others = [
+            &mut self.equality,
+            &mut self.inequality,
+            &mut self.quadratic,
+            &mut self.cone,
+        ];
         let all = others.into_iter().flatten().chain([&mut self.x]);
         for values in all {
             let len = values.len() / batch;

@@ -170,7 +170,14 @@ pub(crate) fn adjoint(
     };
     let mut pullback = Pullback::new(&parameters);
     let wanted = vec![true; parameters.given.len()];
-    let reports = data.pullback(&program, &again, &cotangent, &wanted, settings, &mut pullback)?;
+    let reports = data.pullback(
+        &program,
+        &again,
+        &cotangent,
+        &wanted,
+        settings,
+        &mut pullback,
+    )?;
     Ok(Some(Pinned {
         theta: pullback.into_sample(),
         report: reports[0],
