@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::affine::Affine;
 use super::builder::{Builder, Kind};
 use super::quadratic::Quadratic;
-use crate::expr::{Atom, Expr, is_even};
+use crate::expr::{Atom, Expr, Op, is_even};
 
 impl Builder {
     pub(crate) fn atom(&mut self, atom: &Atom, expr: &Expr, args: &[Arc<Affine>]) -> Affine {
-        let x = &*args[0];
+        let root = self.root(atom, expr.arg(0));
+        let x = root.as_ref().unwrap_or(&args[0]);
         let rows = x.rows;
         let text = &expr.to_string();
         match atom {
@@ -128,6 +129,34 @@ impl Builder {
             self.ordered(part, &t);
         }
         t
+    }
+
+    /// What an even function that grows away from zero may take in place of `|v|`, `max(v, 0)` or
+    /// `max(−v, 0)`: `v` itself, or any number above `±v`. The rows `t ≥ 0` that are left out would
+    /// hold at zero with a multiplier of zero, and with them the derivative would be in doubt.
+    fn root(&mut self, atom: &Atom, arg: &Expr) -> Option<Affine> {
+        let even = match atom {
+            Atom::Norm2 | Atom::Square | Atom::SumSquares | Atom::Huber(_) => true,
+            Atom::QuadOverLin => true,
+            Atom::Power(p) => is_even(*p),
+            _ => false,
+        };
+        let Op::Atom(inner) = &arg.0.op else {
+            return None;
+        };
+        if !even || arg.0.folded.is_some() {
+            return None;
+        }
+        let v = self.lowered[&arg.arg(0).key()].clone();
+        let below = match inner {
+            Atom::Abs if arg.arg(0).curvature().is_affine() => return Some((*v).clone()),
+            Atom::Pos => (*v).clone(),
+            Atom::NegPart => v.times(-1.0),
+            _ => return None,
+        };
+        let t = self.lift(below.rows);
+        self.ordered(&below, &t);
+        Some(t)
     }
 
     /// An argument of known sign needs no new columns, unless its parameters have to stay out of

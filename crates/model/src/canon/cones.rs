@@ -138,7 +138,7 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
     let touched = matrix
         .iter()
         .map(|(row, column, _, _)| (*column, Block::Cone, of_row[*row as usize].clone()));
-    let loose = settled.loose(touched, std::iter::empty());
+    let loose = settled.loose(touched);
     let owners = &settled.owners;
     let p: Vec<_> = settled
         .p

@@ -123,26 +123,20 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
     }
     program.hg = AffineMap::new(vec![0.0; quadratics.len() * n], linear, owners);
     program.hc = AffineMap::new(vec![0.0; quadratics.len()], right, owners);
-    let touched = sides
-        .iter()
-        .enumerate()
-        .map(|(row, side)| (&side.matrix[..], Block::Upper, row))
-        .chain(
-            quadratics
-                .iter()
-                .enumerate()
-                .map(|(row, quadratic)| (&quadratic.linear[..], Block::Quadratic, row)),
-        )
-        .flat_map(|(terms, block, row)| {
-            let number = |t: &Term| numbers[t.column as usize];
-            let terms = terms.iter().filter(|t| t.column != CONSTANT);
-            terms
-                .map(move |t| (number(t), block, row..row + 1))
-                .collect::<Vec<_>>()
-        });
-    let squared = quadratics.iter().flat_map(|row| &row.squares);
-    let squared = squared.flat_map(|t| [t.low, t.high].map(|c| numbers[c as usize]));
-    let loose = settled.loose(touched, squared);
+    let mut touched = Vec::new();
+    for (row, side) in sides.iter().enumerate() {
+        let columns = side.matrix.iter().map(|t| t.column);
+        touched.extend(columns.map(|c| (c, Block::Upper, row..row + 1)));
+    }
+    for (row, Expanded { squares, linear }) in quadratics.iter().enumerate() {
+        let linear = linear.iter().map(|t| t.column).filter(|c| *c != CONSTANT);
+        let columns = linear.chain(squares.iter().flat_map(|t| [t.low, t.high]));
+        touched.extend(columns.map(|c| (c, Block::Quadratic, row..row + 1)));
+    }
+    let touched = touched
+        .into_iter()
+        .map(|(c, block, rows)| (numbers[c as usize], block, rows));
+    let loose = settled.loose(touched);
     settled.finish(Program::Dense(program), duals, loose)
 }
 

@@ -257,11 +257,7 @@ impl Settled {
     }
 
     /// Added columns that are only in inequalities and cones, with the multipliers of those.
-    fn loose(
-        &self,
-        touched: impl Iterator<Item = (u32, Block, Range<usize>)>,
-        elsewhere: impl Iterator<Item = u32>,
-    ) -> Vec<Loose> {
+    fn loose(&self, touched: impl Iterator<Item = (u32, Block, Range<usize>)>) -> Vec<Loose> {
         let mut stays = vec![false; self.n];
         let users = self
             .builder
@@ -270,7 +266,6 @@ impl Settled {
             .flat_map(|(_, columns)| columns.iter().copied());
         let zero = self.builder.zero.iter().flat_map(|rows| &rows.affine.terms);
         let columns = users
-            .chain(elsewhere)
             .chain(self.p.iter().flat_map(|t| [t.low, t.high]))
             .chain(self.q.iter().map(|t| t.column))
             .chain(zero.map(|t| t.column).filter(|c| *c != CONSTANT));

@@ -56,7 +56,7 @@ impl Builder {
         for column in self.variables.iter().flat_map(|(_, columns)| columns) {
             uses[*column as usize].elsewhere = true;
         }
-        for column in self.quadratics.keys() {
+        for column in self.quadratics.keys().chain(&self.gone) {
             uses[*column as usize].elsewhere = true;
         }
         for (row, terms) in self.rows.iter().map(|row| &row.terms).enumerate() {
@@ -75,6 +75,20 @@ impl Builder {
             .iter()
             .map(|uses| !uses.elsewhere && uses.upper.len() == 1 && !uses.lower.is_empty())
             .collect();
+        // Nothing is kept from rising: the column and its rows say nothing.
+        let useless: Vec<bool> = uses
+            .iter()
+            .map(|uses| !uses.elsewhere && uses.upper.is_empty() && !uses.lower.is_empty())
+            .collect();
+        if useless.contains(&true) {
+            self.rows.retain(|row| {
+                let idle = |t: &Term| t.column != CONSTANT && useless[t.column as usize];
+                !row.terms.iter().any(idle)
+            });
+            let columns = (0..self.columns as u32).filter(|c| useless[*c as usize]);
+            self.gone.extend(columns);
+            return self.eliminate(objective);
+        }
         // Two candidates in one row would multiply each other's rows.
         let alone = |row: &Row| {
             let candidates = row
