@@ -1,5 +1,7 @@
 //! Rows that are affine in the columns (variables) with coefficients affine in the parameters.
 
+use std::collections::HashMap;
+
 use crate::expr::Linear;
 
 /// The column of what no variable multiplies.
@@ -172,6 +174,31 @@ impl Affine {
             }));
         }
         out
+    }
+
+    /// The rows that differ, and the map from them to all rows; `None` where all do.
+    pub(crate) fn distinct(&self) -> Option<(Affine, Linear)> {
+        let grouped = self.by_row();
+        let mut known: HashMap<Vec<(u32, u32, u64)>, usize> = HashMap::new();
+        let mut source = Vec::with_capacity(self.rows);
+        let mut terms = Vec::new();
+        for row in 0..self.rows {
+            let group = grouped.group(row);
+            let mut key: Vec<_> = group
+                .iter()
+                .map(|t| (t.column, t.parameter, t.value.to_bits()))
+                .collect();
+            key.sort_unstable();
+            let next = known.len();
+            let place = *known.entry(key).or_insert(next);
+            if place == next {
+                let row = place as u32;
+                terms.extend(group.iter().map(|t| Term { row, ..*t }));
+            }
+            source.push(place);
+        }
+        let rows = known.len();
+        (rows < self.rows).then(|| (Affine { rows, terms }, Linear::gather(rows, &source)))
     }
 
     /// `[m, k]·[k, n]`, one factor's coefficients on constants alone.

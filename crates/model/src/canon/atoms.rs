@@ -121,6 +121,43 @@ impl Builder {
         }
     }
 
+    /// The atom of a symmetric matrix, whose mirrored entries share their rows: with rows of their
+    /// own the multipliers of two equal rows would not be unique.
+    pub(crate) fn atom_of_distinct(
+        &mut self,
+        atom: &Atom,
+        expr: &Expr,
+        args: &[Arc<Affine>],
+    ) -> Option<Affine> {
+        if !self.mirrored || args.len() > 1 || matches!(expr.arg(0).0.op, Op::Atom(_)) {
+            return None;
+        }
+        let (rows, map) = match atom {
+            Atom::Abs
+            | Atom::Entropy
+            | Atom::Exp
+            | Atom::Huber(_)
+            | Atom::InvPos
+            | Atom::Log
+            | Atom::Logistic
+            | Atom::Max
+            | Atom::Min
+            | Atom::NegPart
+            | Atom::Norm1
+            | Atom::NormInf
+            | Atom::Pos
+            | Atom::Power(_)
+            | Atom::Sqrt => args[0].distinct()?,
+            _ => return None,
+        };
+        let rows = [Arc::new(rows)];
+        Some(match atom {
+            Atom::Max | Atom::Min | Atom::NormInf => self.atom(atom, expr, &rows),
+            Atom::Norm1 => self.atom(&Atom::Abs, expr, &rows).linear(&map).sum(),
+            _ => self.atom(atom, expr, &rows).linear(&map),
+        })
+    }
+
     /// `t ≥ 0` and `t ≥` each part.
     fn above(&mut self, rows: usize, parts: &[&Affine]) -> Affine {
         let t = self.lift(rows);

@@ -55,6 +55,8 @@ pub(crate) struct Builder {
     pub(crate) rows: Vec<Row>,
     /// Columns that were eliminated.
     pub(crate) gone: BTreeSet<u32>,
+    /// Whether a symmetric variable has the same columns in mirrored entries.
+    pub(crate) mirrored: bool,
     /// Columns of which an interval may be optimal, whatever the user's variables are.
     pub(crate) flat: Vec<u32>,
     pub(crate) cones: Vec<ConeRows>,

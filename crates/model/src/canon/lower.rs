@@ -34,7 +34,10 @@ impl Builder {
                 Op::MatMul => args[0].product(&args[1], product_sizes(&node.args)),
                 Op::Linear(map, _) => args[0].linear(map),
                 Op::Concat(_) => Affine::stacked(args.iter().map(|arg| &**arg)),
-                Op::Atom(atom) => self.atom(atom, expr, &args),
+                Op::Atom(atom) => match self.atom_of_distinct(atom, expr, &args) {
+                    Some(affine) => affine,
+                    None => self.atom(atom, expr, &args),
+                },
             }
         };
         self.lowered.insert(expr.key(), Arc::new(affine));
@@ -60,6 +63,7 @@ impl Builder {
             .iter()
             .max()
             .map_or(self.columns, |c| *c as usize + 1);
+        self.mirrored |= leaf.domain.is_symmetric();
         self.variables.push((leaf.clone(), columns));
         match leaf.domain {
             Domain::Nonnegative => self.at_most_zero(rows.times(-1.0)),
