@@ -1,5 +1,5 @@
 //! OptNet's quadratic program, portfolios, and one layer for each atom with a closed form.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stdout)]
 
 mod support;
 

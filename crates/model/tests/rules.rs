@@ -223,7 +223,7 @@ fn parametrised_rule() {
         sum_squares(&p * &x + &q),
         (2.0 * &p + &q).dot(&x) + square(&s),
         square(&(&p - &x)).sum(),
-        f.matmul(&f.transpose().matmul(constant([3], vec![1.0; 3])))
+        f.matmul(f.transpose().matmul(constant([3], vec![1.0; 3])))
             .sum()
             * 0.0
             + square(&s)

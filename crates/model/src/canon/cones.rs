@@ -156,7 +156,7 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
         b: AffineMap::new(vec![0.0; m], right, owners),
         cones,
     };
-    Ok(settled.finish(Program::Cones(program), duals, loose))
+    Ok(settled.finish(Program::Cones(Box::new(program)), duals, loose))
 }
 
 /// The one place that names the semidefinite cone.

@@ -137,7 +137,7 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
         .into_iter()
         .map(|(c, block, rows)| (numbers[c as usize], block, rows));
     let loose = settled.loose(touched);
-    settled.finish(Program::Dense(program), duals, loose)
+    settled.finish(Program::Dense(Box::new(program)), duals, loose)
 }
 
 /// A stack of symmetric matrices, diagonals where all of them are.

@@ -52,8 +52,8 @@ pub(crate) struct Canonical {
 
 #[derive(Debug)]
 pub(crate) enum Program {
-    Dense(DenseProgram),
-    Cones(ConeProgram),
+    Dense(Box<DenseProgram>),
+    Cones(Box<ConeProgram>),
 }
 
 /// Which of a solver's multipliers.

@@ -111,8 +111,10 @@ impl Held {
         settings: &SolveSettings,
     ) -> Result<Held, Error> {
         let program = match &canonical.program {
-            Program::Dense(maps) => Program::Dense(maps.with_fixed(canonical.n, columns, values)),
-            Program::Cones(maps) => Program::Cones(maps.with_fixed(columns, values)),
+            Program::Dense(maps) => {
+                Program::Dense(Box::new(maps.with_fixed(canonical.n, columns, values)))
+            }
+            Program::Cones(maps) => Program::Cones(Box::new(maps.with_fixed(columns, values))),
         };
         let data = Data::new(&program, &parameters.single(i), canonical.n);
         let solved = data.solve(&program, 1, settings)?;
