@@ -233,7 +233,7 @@ fn scalar_layer(
 fn powers_have_their_conjugates() {
     let positive = [0.4, 1.0, 2.5];
     let negative = [-0.4, -1.0, -2.5];
-    scalar_layer(|x| square(x), &[-1.0, 0.5], |c| c / 2.0, |_| 0.5);
+    scalar_layer(square, &[-1.0, 0.5], |c| c / 2.0, |_| 0.5);
     // x³: 3x² = c.
     scalar_layer(
         |x| power(x, 3.0),

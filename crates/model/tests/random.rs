@@ -306,9 +306,10 @@ fn exact_gradients_are_exact() {
             let g = support::gradients(problem, &solution, &case.inputs, &variables, &[]);
             if g.reports[0].quality != GradientQuality::Exact {
                 println!(
-                    "seed {seed}: {:?} for {} in {:?}",
+                    "seed {seed}: {:?} for {} limit {:?} in {:?}",
                     g.reports[0],
                     case.f,
+                    case.limit,
                     problem.form()
                 );
                 continue;
@@ -344,5 +345,5 @@ fn exact_gradients_are_exact() {
         }
     }
     println!("{exact} exact of {seen}");
-    assert!(exact * 100 >= seen * 75, "{exact} of {seen}");
+    assert!(exact * 100 >= seen * 85, "{exact} of {seen}");
 }

@@ -8,7 +8,15 @@ use std::sync::Arc;
 use super::affine::Affine;
 use super::builder::{Builder, Kind};
 use super::quadratic::Quadratic;
+use crate::attributes::Sign;
 use crate::expr::{Atom, Expr, Op, is_even};
+
+/// Whether the argument's sign is known, so that it can stand for its own size; not where that would
+/// let its parameters out into what the rest of the expression may multiply by parameters.
+fn is_known(expr: &Expr, sign: Sign) -> bool {
+    let arg = expr.arg(0);
+    !arg.0.carries && (arg.sign() == sign || arg.sign() == Sign::Zero)
+}
 
 impl Builder {
     pub(crate) fn atom(&mut self, atom: &Atom, expr: &Expr, args: &[Arc<Affine>]) -> Affine {
@@ -18,6 +26,8 @@ impl Builder {
         let text = &expr.to_string();
         match atom {
             Atom::Abs | Atom::Norm1 | Atom::NormInf => self.absolute(atom, expr, x),
+            Atom::Pos if is_known(expr, Sign::Nonnegative) => x.clone(),
+            Atom::NegPart if is_known(expr, Sign::Nonpositive) => x.times(-1.0),
             Atom::Pos => self.above(rows, &[x]),
             Atom::NegPart => self.above(rows, &[&x.times(-1.0)]),
             Atom::Maximum => self.largest(args),
@@ -196,15 +206,11 @@ impl Builder {
         Some(t)
     }
 
-    /// An argument of known sign needs no new columns, unless its parameters have to stay out of
-    /// what the rest of the expression may multiply by parameters.
+    /// An argument of known sign needs no new columns.
     fn absolute(&mut self, atom: &Atom, expr: &Expr, x: &Affine) -> Affine {
-        let arg = expr.arg(0);
-        let known = if arg.0.carries {
-            None
-        } else if arg.sign().is_nonnegative() {
+        let known = if is_known(expr, Sign::Nonnegative) {
             Some(x.clone())
-        } else if arg.sign().is_nonpositive() {
+        } else if is_known(expr, Sign::Nonpositive) {
             Some(x.times(-1.0))
         } else {
             None

@@ -132,6 +132,7 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
     builder.lowered.clear();
     builder.split();
     builder.eliminate(&objective.terms);
+    builder.merge_equal();
     builder.settle(formulation.route == Route::Cones)?;
     let dense = formulation.route == Route::Auto && builder.cones.is_empty() && builder.is_small();
     if !dense {

@@ -1,6 +1,6 @@
 //! Inequalities row by row, and the columns that can leave them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::affine::{CONSTANT, ONE, Term};
 use super::builder::Builder;
@@ -119,6 +119,38 @@ impl Builder {
             self.rows.push(substituted(row, &old, &bounds));
         }
         self.gone.extend(bounds.into_keys());
+    }
+}
+
+impl Builder {
+    /// Drops rows that say what another row says: the multipliers of two equal rows are not unique.
+    /// Rows that are reported to different constraints stay, each with a multiplier of its own.
+    pub(crate) fn merge_equal(&mut self) {
+        let mut known: HashMap<Vec<(u32, u32, u64)>, HashSet<Vec<(usize, usize)>>> = HashMap::new();
+        let mut keep = vec![false; self.rows.len()];
+        for reported in [true, false] {
+            for (at, row) in self.rows.iter().enumerate() {
+                if row.sources.is_empty() == reported {
+                    continue;
+                }
+                let mut merged: BTreeMap<(u32, u32), f64> = BTreeMap::new();
+                for t in &row.terms {
+                    *merged.entry((t.column, t.parameter)).or_default() += t.value;
+                }
+                let entries = merged.into_iter().filter(|(_, v)| *v != 0.0);
+                let key = entries.map(|((c, p), v)| (c, p, v.to_bits())).collect();
+                let sources = known.entry(key).or_default();
+                let said = if reported {
+                    sources.contains(&row.sources)
+                } else {
+                    !sources.is_empty()
+                };
+                keep[at] = !said;
+                sources.insert(row.sources.clone());
+            }
+        }
+        let mut keep = keep.into_iter();
+        self.rows.retain(|_| keep.next().unwrap_or(true));
     }
 }
 
