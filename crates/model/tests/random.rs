@@ -347,3 +347,11 @@ fn exact_gradients_are_exact() {
     println!("{exact} exact of {seen}");
     assert!(exact * 100 >= seen * 85, "{exact} of {seen}");
 }
+
+/// Seeds that random runs have failed on.
+#[test]
+fn seeds_that_failed_once() {
+    for seed in [2021801434550445673] {
+        check(seed);
+    }
+}

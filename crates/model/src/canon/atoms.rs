@@ -68,7 +68,21 @@ impl Builder {
                 column.times(if negative { -1.0 } else { 1.0 })
             }
             Atom::QuadOverLin => self.quad_over_lin(expr, x, &args[1], text),
-            Atom::Huber(threshold) => self.huber(x, *threshold, text),
+            Atom::Huber(threshold) => {
+                let arg = expr.arg(0);
+                if root.is_some() || arg.curvature().is_affine() {
+                    return self.huber(x, *threshold, text);
+                }
+                // Of known sign, and bounded from one side only.
+                let size = if arg.sign().is_nonnegative() {
+                    x.clone()
+                } else {
+                    x.times(-1.0)
+                };
+                let column = self.lift(rows);
+                self.ordered(&size, &column);
+                self.huber(&column, *threshold, text)
+            }
             Atom::Norm2 => {
                 let t = self.lift(1);
                 let kind = Kind::SecondOrder(1 + rows);
