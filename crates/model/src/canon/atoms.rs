@@ -11,13 +11,6 @@ use super::quadratic::Quadratic;
 use crate::attributes::Sign;
 use crate::expr::{Atom, Expr, Op, is_even};
 
-/// Whether the argument's sign is known, so that it can stand for its own size; not where that would
-/// let its parameters out into what the rest of the expression may multiply by parameters.
-fn is_known(expr: &Expr, sign: Sign) -> bool {
-    let arg = expr.arg(0);
-    !arg.0.carries && (arg.sign() == sign || arg.sign() == Sign::Zero)
-}
-
 impl Builder {
     pub(crate) fn atom(&mut self, atom: &Atom, expr: &Expr, args: &[Arc<Affine>]) -> Affine {
         let root = self.root(atom, expr.arg(0));
@@ -26,10 +19,7 @@ impl Builder {
         let text = &expr.to_string();
         match atom {
             Atom::Abs | Atom::Norm1 | Atom::NormInf => self.absolute(atom, expr, x),
-            Atom::Pos if is_known(expr, Sign::Nonnegative) => x.clone(),
-            Atom::NegPart if is_known(expr, Sign::Nonpositive) => x.times(-1.0),
-            Atom::Pos => self.above(rows, &[x]),
-            Atom::NegPart => self.above(rows, &[&x.times(-1.0)]),
+            Atom::Pos | Atom::NegPart => self.part(atom, expr, x),
             Atom::Maximum => self.largest(args),
             Atom::Minimum => {
                 let negated: Vec<_> = args.iter().map(|a| Arc::new(a.times(-1.0))).collect();
@@ -69,19 +59,13 @@ impl Builder {
             }
             Atom::QuadOverLin => self.quad_over_lin(expr, x, &args[1], text),
             Atom::Huber(threshold) => {
-                let arg = expr.arg(0);
-                if root.is_some() || arg.curvature().is_affine() {
-                    return self.huber(x, *threshold, text);
-                }
-                // Of known sign, and bounded from one side only.
-                let size = if arg.sign().is_nonnegative() {
-                    x.clone()
+                // An argument that is not affine is bounded from one side only.
+                let size = if root.is_some() || expr.arg(0).curvature().is_affine() {
+                    None
                 } else {
-                    x.times(-1.0)
+                    self.size(expr, x)
                 };
-                let column = self.lift(rows);
-                self.ordered(&size, &column);
-                self.huber(&column, *threshold, text)
+                self.huber(size.as_ref().unwrap_or(x), *threshold, text)
             }
             Atom::Norm2 => {
                 let t = self.lift(1);
@@ -220,15 +204,41 @@ impl Builder {
         Some(t)
     }
 
-    /// An argument of known sign needs no new columns.
-    fn absolute(&mut self, atom: &Atom, expr: &Expr, x: &Affine) -> Affine {
-        let known = if is_known(expr, Sign::Nonnegative) {
-            Some(x.clone())
-        } else if is_known(expr, Sign::Nonpositive) {
-            Some(x.times(-1.0))
+    /// `|x|` of an argument of known sign: the argument or its negative. In new columns above it
+    /// where its parameters have to stay out of what the rest of the expression may multiply by
+    /// parameters, or where it must not be bounded from both sides.
+    fn size(&mut self, expr: &Expr, x: &Affine) -> Option<Affine> {
+        let arg = expr.arg(0);
+        let size = if arg.sign().is_nonnegative() {
+            x.clone()
+        } else if arg.sign().is_nonpositive() {
+            x.times(-1.0)
         } else {
-            None
+            return None;
         };
+        if arg.curvature().is_affine() && !arg.0.carries {
+            return Some(size);
+        }
+        let t = self.lift(x.rows);
+        self.ordered(&size, &t);
+        Some(t)
+    }
+
+    fn part(&mut self, atom: &Atom, expr: &Expr, x: &Affine) -> Affine {
+        let (sign, above) = match atom {
+            Atom::Pos => (Sign::Nonnegative, x.clone()),
+            _ => (Sign::Nonpositive, x.times(-1.0)),
+        };
+        if expr.arg(0).sign() == sign
+            && let Some(size) = self.size(expr, x)
+        {
+            return size;
+        }
+        self.above(x.rows, &[&above])
+    }
+
+    fn absolute(&mut self, atom: &Atom, expr: &Expr, x: &Affine) -> Affine {
+        let known = self.size(expr, x);
         if let Atom::NormInf = atom {
             let t = self.lift(1);
             let spread = t.spread(x.rows);

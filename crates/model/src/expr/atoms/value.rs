@@ -55,7 +55,11 @@ impl Atom {
             Atom::SumSmallest(count) => extremes(x, *count, false),
             Atom::LogSumExp => {
                 let top = x.iter().copied().fold(-INF, f64::max);
-                top + x.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
+                if top.is_infinite() {
+                    top
+                } else {
+                    top + x.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
+                }
             }
             Atom::QuadForm(_) => {
                 let n = x.len();
