@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::rows::Key;
 use crate::expr::Linear;
 
 /// The column of what no variable multiplies.
@@ -179,12 +180,12 @@ impl Affine {
     /// The rows that differ, and the map from them to all rows; `None` where all do.
     pub(crate) fn distinct(&self) -> Option<(Affine, Linear)> {
         let grouped = self.by_row();
-        let mut known: HashMap<Vec<(u32, u32, u64)>, usize> = HashMap::new();
+        let mut known: HashMap<Key, usize> = HashMap::new();
         let mut source = Vec::with_capacity(self.rows);
         let mut terms = Vec::new();
         for row in 0..self.rows {
             let group = grouped.group(row);
-            let mut key: Vec<_> = group
+            let mut key: Key = group
                 .iter()
                 .map(|t| (t.column, t.parameter, t.value.to_bits()))
                 .collect();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::affine::{CONSTANT, Term};
 use super::builder::Rows;
 use super::quadratic::{Expanded, Place, SquareTerm};
+use super::rows::Key;
 use super::{Block, Canonical, Program, Settled, Slot};
 use crate::map::AffineMap;
 
@@ -42,7 +43,7 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
     // before the columns get their numbers.
     let rows = std::mem::take(&mut settled.builder.rows);
     let mut sides: Vec<Sides> = Vec::new();
-    let mut known: HashMap<Vec<(u32, u32, u64)>, usize> = HashMap::new();
+    let mut known: HashMap<Key, usize> = HashMap::new();
     let mut quadratics: Vec<Expanded> = Vec::new();
     for row in rows {
         let Expanded { squares, linear } = settled.builder.expanded(&row.terms, Place::Row);
@@ -179,7 +180,7 @@ fn symmetric(
 fn two_sided(
     terms: Vec<Term>,
     sides: &mut Vec<Sides>,
-    known: &mut HashMap<Vec<(u32, u32, u64)>, usize>,
+    known: &mut HashMap<Key, usize>,
 ) -> (Block, usize) {
     let (constants, mut matrix): (Vec<Term>, Vec<Term>) =
         terms.into_iter().partition(|t| t.column == CONSTANT);
@@ -204,7 +205,7 @@ fn two_sided(
             ..t
         })
         .collect();
-    let key: Vec<(u32, u32, u64)> = merged
+    let key: Key = merged
         .iter()
         .map(|t| (t.column, t.parameter, t.value.to_bits()))
         .collect();

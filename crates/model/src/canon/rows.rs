@@ -5,12 +5,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::affine::{CONSTANT, ONE, Term};
 use super::builder::Builder;
 
+/// (column, parameter, bits of the value) of a row's terms in order: equal for equal rows.
+pub(crate) type Key = Vec<(u32, u32, u64)>;
+
+type Sources = Vec<(usize, usize)>;
+
 /// Terms that add up to at most zero.
 #[derive(Clone, Default)]
 pub(crate) struct Row {
     pub(crate) terms: Vec<Term>,
     /// (constraint, entry) whose dual value has this row's multiplier in it.
-    pub(crate) sources: Vec<(usize, usize)>,
+    pub(crate) sources: Sources,
 }
 
 /// Where a column occurs.
@@ -126,7 +131,7 @@ impl Builder {
     /// Drops rows that say what another row says: the multipliers of two equal rows are not unique.
     /// Rows that are reported to different constraints stay, each with a multiplier of its own.
     pub(crate) fn merge_equal(&mut self) {
-        let mut known: HashMap<Vec<(u32, u32, u64)>, HashSet<Vec<(usize, usize)>>> = HashMap::new();
+        let mut known: HashMap<Key, HashSet<Sources>> = HashMap::new();
         let mut keep = vec![false; self.rows.len()];
         for reported in [true, false] {
             for (at, row) in self.rows.iter().enumerate() {
