@@ -210,6 +210,7 @@ fn clarabel_cones(cones: &[Cone]) -> Vec<SupportedConeT<f64>> {
             Cone::SecondOrder(rows) => vec![SupportedConeT::SecondOrderConeT(rows)],
             Cone::Exponential(count) => vec![SupportedConeT::ExponentialConeT(); count],
             Cone::Power(alpha) => vec![SupportedConeT::PowerConeT(alpha)],
+            Cone::Semidefinite(size) => unreachable!("no program here has matrices of size {size}"),
         })
         .collect()
 }

@@ -15,7 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-solver", &["feasible-lapack"]),
     ("feasible-record", &[]),
     ("feasible-nn", &[]),
-    ("feasible-convex", &["feasible-core", "feasible-solver"]),
+    ("feasible-model", &["feasible-solver"]),
+    (
+        "feasible-convex",
+        &["feasible-core", "feasible-solver", "feasible-model"],
+    ),
     ("feasible-nls", &["feasible-core", "feasible-solver"]),
     ("feasible-data", &["feasible-core", "feasible-solver"]),
     (
@@ -77,6 +81,7 @@ const LEAVES: &[&str] = &["feasible-examples", "feasible-benches", "feasible-tes
 const WITHOUT_BURN: &[&str] = &[
     "feasible-lapack",
     "feasible-solver",
+    "feasible-model",
     "feasible-record",
     "feasible-json",
 ];

@@ -2,9 +2,10 @@
 //! closed form, so that no backend is only compared with another.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use feasible::convex::model::{Model, entropy};
 use feasible::convex::{
-    Cone, ConeLayer, ConeTensors, ConvexSettings, Error, GradientQuality, Hessian, OnFailure,
-    Projection, QcqpLayer, QpLayer, QpTensors, RowHessians, SparseMatrix, Status,
+    Cone, ConeLayer, ConeTensors, ConvexLayer, ConvexSettings, Error, GradientQuality, Hessian,
+    OnFailure, Projection, QcqpLayer, QpLayer, QpTensors, RowHessians, SparseMatrix, Status,
 };
 use feasible::nls::{Backward, FunctionResidual, LevenbergMarquardt, Settings};
 use feasible::repair::{SnareNet, SnareNetSettings};
@@ -70,6 +71,7 @@ impl Backend {
         self.projection_on_the_ball();
         self.quadratic_rows_with_every_gradient();
         self.cone_program_with_every_gradient();
+        self.model_with_every_gradient();
         self.projection_on_stacked_rows();
         self.relaxed_projection();
         self.samples_without_a_solution();
@@ -270,6 +272,37 @@ impl Backend {
         self.same("∂b", &b.grad(&gradients).unwrap(), &[-0.6, -2.0, 0.0]);
         let of_a = host::read("∂A", &a.grad(&gradients).unwrap()).unwrap();
         assert!(of_a.iter().all(|v| v.is_finite()) && of_a.iter().any(|v| *v != 0.0));
+        assert_eq!(reports.count(GradientQuality::Exact), Some(2));
+    }
+
+    /// The maximiser of cᵀx + entropy(x) over the simplex is softmax(c), with derivative
+    /// diag(x) − xxᵀ.
+    fn model_with_every_gradient(&self) {
+        let mut model = Model::new();
+        let x = model.variable("x", [3]);
+        let c = model.parameter("c", [3]);
+        let problem = model
+            .maximize(x.dot(&c) + entropy(&x).sum())
+            .subject_to(x.sum().eq(1.0).named("total"))
+            .compile()
+            .unwrap();
+        let logs = [
+            [1.0f64, 2.0, 5.0].map(f64::ln),
+            [4.0, 3.0, 1.0].map(f64::ln),
+        ];
+        let c = self.matrix(logs).require_grad();
+        let layer = ConvexLayer::new(problem);
+        let solution = layer.forward([("c", c.clone().into())]).unwrap();
+        let reports = solution.gradient_reports();
+        let x = solution.variable("x").unwrap();
+        self.same("x", &x, &[0.125, 0.25, 0.625, 0.5, 0.375, 0.125]);
+        let gradients = x.narrow(1, 0, 1).sum().backward();
+        let of_c = c.grad(&gradients).unwrap();
+        self.same(
+            "∂c",
+            &of_c,
+            &[0.109375, -0.03125, -0.078125, 0.25, -0.1875, -0.0625],
+        );
         assert_eq!(reports.count(GradientQuality::Exact), Some(2));
     }
 

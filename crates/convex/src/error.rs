@@ -13,6 +13,45 @@ pub enum Error {
     /// positive semidefinite, a setting out of range.
     #[error(transparent)]
     Solver(#[from] feasible_solver::Error),
+    /// Parameters that a model refuses: missing, unknown, not finite, outside their domain.
+    #[error(transparent)]
+    Model(#[from] feasible_model::Error),
+    /// A model's parameter has the wrong shape.
+    #[error(
+        "parameter `{name}` has shape {got:?} but must have {shape:?}, or that after an axis of length \
+         1 or the batch's"
+    )]
+    ParameterShape {
+        /// The parameter.
+        name: String,
+        /// The tensor's shape.
+        got: Vec<usize>,
+        /// The parameter's.
+        shape: Vec<usize>,
+    },
+    /// A model's parameter is given for another number of samples than the others.
+    #[error("parameter `{name}` is given for {got} samples but must be for 1 or {batch}")]
+    ParameterBatch {
+        /// The parameter.
+        name: String,
+        /// Its number of samples.
+        got: usize,
+        /// The largest among the parameters.
+        batch: usize,
+    },
+    /// A model without parameters has no tensor to take device and precision from.
+    #[error("the model was called without parameters; a layer needs at least one")]
+    NoParameters,
+    /// A name that the model does not have.
+    #[error("the model has no {what} `{name}`; it has: {known}")]
+    UnknownName {
+        /// The name asked for.
+        name: String,
+        /// `variable` or `named constraint`.
+        what: &'static str,
+        /// The names there are.
+        known: String,
+    },
     /// Some samples have no solution, and [`crate::OnFailure::Error`] makes that an error.
     #[error(
         "sample {sample} ended as {status:?} ({failed} of {batch} samples failed); \

@@ -11,6 +11,7 @@ use crate::tracked::Tracked;
 use crate::{Error, OnFailure};
 
 /// The recorded output of a layer, `[batch, Σ widths]`.
+#[derive(Debug, Clone)]
 pub(crate) struct Packed {
     tensor: Tensor<2>,
     widths: Vec<usize>,

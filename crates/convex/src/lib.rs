@@ -3,6 +3,8 @@
 //! - [`QpLayer`] and [`QcqpLayer`] solve batches of quadratic programs given as tensors
 //!   ([`QpTensors`], [`QcqpTensors`]); every tensor is a parameter that gradients can reach.
 //! - [`ConeLayer`] solves batches of cone programs with sparse matrices.
+//! - [`ConvexLayer`] takes a disciplined convex model, written once in named variables and parameters
+//!   ([`model`]), and finds the form to solve it in.
 //! - [`Projection`] moves a network's outputs to the closest points that meet a set of
 //!   [`Constraints`](feasible_core::Constraints).
 //!
@@ -46,6 +48,7 @@ mod cone;
 mod error;
 mod host_problem;
 mod layer;
+mod model_layer;
 mod parameter;
 mod problem;
 mod projection;
@@ -60,10 +63,12 @@ mod tracked;
 pub use adjoint::GradientReports;
 pub use cone::{ConeLayer, ConeLayerSettings, ConeTensorSolution, ConeTensors};
 pub use error::Error;
+pub use feasible_model as model;
 pub use feasible_solver::{
     AdjointSettings, Cone, ConeSettings, Degenerate, GradientQuality, GradientReport, Infeasible,
     Method, Residuals, Settings as SolverSettings, Status,
 };
+pub use model_layer::{ConvexLayer, ConvexLayerSettings, ModelSolution, ModelTensor};
 pub use parameter::Parameter;
 pub use problem::{Hessian, QcqpTensors, QpTensors, RowHessians};
 pub use projection::{Projected, Projection};

@@ -8,10 +8,11 @@
 //! |---|---|
 //! | say what y must satisfy | [`Affine`], [`Quadratic`], [`Function`], [`Stacked`] with [`Bounds`] |
 //! | measure or penalise what it does not | [`Violations`], [`SoftPenalty`] |
-//! | solve a QP or QCQP inside a network, or project onto a convex set | [`convex`] |
+//! | solve a convex program inside a network, or project onto a convex set | [`convex`] |
+//! | write a convex program in the words of its problem | [`convex::model`] |
 //! | solve nonlinear least squares inside a network | [`nls`] |
 //! | repair any prediction, with a relaxed box while training | [`repair`] |
-//! | solve batches of QPs and QCQPs without tensors | [`solver`] |
+//! | solve batches of QPs, QCQPs and cone programs without tensors | [`solver`] |
 //! | take a published problem and a backbone | [`data`], [`nn`] |
 //!
 //! ```

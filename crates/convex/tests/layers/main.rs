@@ -7,6 +7,7 @@ mod closed_forms;
 mod cones;
 mod failures;
 mod gradients;
+mod models;
 mod precision;
 mod projection;
 mod projection_gradients;

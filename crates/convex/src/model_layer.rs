@@ -1,0 +1,412 @@
+use burn::tensor::Tensor;
+use feasible_core::host;
+use feasible_model::{
+    AdjointSettings, CompiledProblem, Cotangent, Handle, Residuals, Shape, Solution, SolveSettings,
+    Status,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::adjoint::{Answer, GradientReports, Part, Solved};
+use crate::layer::Packed;
+use crate::parameter::{Parameter, batch_size};
+use crate::tracked::{Numbers, Tracked};
+use crate::{Error, OnFailure, layer};
+
+/// A parameter's values as a tensor: with the parameter's own shape, and then shared by the batch, or
+/// with one more axis in front, of length 1 or `batch`.
+#[derive(Debug, Clone)]
+pub enum ModelTensor {
+    /// A scalar a sample, or one vector.
+    One(Tensor<1>),
+    /// A vector a sample, or one matrix.
+    Two(Tensor<2>),
+    /// A matrix a sample.
+    Three(Tensor<3>),
+}
+
+macro_rules! model_tensor {
+    ($($rank:literal => $variant:ident),*) => {$(
+        impl From<Tensor<$rank>> for ModelTensor {
+            fn from(tensor: Tensor<$rank>) -> Self {
+                Self::$variant(tensor)
+            }
+        }
+    )*};
+}
+model_tensor!(1 => One, 2 => Two, 3 => Three);
+
+impl ModelTensor {
+    fn dims(&self) -> Vec<usize> {
+        match self {
+            Self::One(tensor) => tensor.dims().to_vec(),
+            Self::Two(tensor) => tensor.dims().to_vec(),
+            Self::Three(tensor) => tensor.dims().to_vec(),
+        }
+    }
+
+    /// `[copies, size]`, or an error that names the parameter.
+    fn flat(&self, name: &str, shape: Shape) -> Result<Parameter<2>, Error> {
+        let dims = self.dims();
+        let copies = if dims == shape.dims() {
+            1
+        } else if dims.len() == shape.rank() + 1 && dims[1..] == *shape.dims() {
+            dims[0]
+        } else if shape.is_scalar() && dims == [1] {
+            1
+        } else {
+            return Err(Error::ParameterShape {
+                name: name.to_owned(),
+                got: dims,
+                shape: shape.dims().to_vec(),
+            });
+        };
+        let size = shape.size();
+        Ok(match self {
+            Self::One(tensor) => flat(tensor.clone(), copies, size),
+            Self::Two(tensor) => flat(tensor.clone(), copies, size),
+            Self::Three(tensor) => flat(tensor.clone(), copies, size),
+        }
+        .into())
+    }
+}
+
+/// Burn reads a 0 in a new shape as "this axis as it was".
+fn flat<const D: usize>(tensor: Tensor<D>, copies: usize, size: usize) -> Tensor<2> {
+    if copies * size == 0 {
+        return host::write(vec![], [copies, size], &tensor.device(), tensor.dtype());
+    }
+    tensor.reshape([copies, size])
+}
+
+/// Settings of a [`ConvexLayer`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConvexLayerSettings {
+    /// How to solve, in whichever form the model takes.
+    pub solver: SolveSettings,
+    /// When a gradient counts as exact.
+    pub adjoint: AdjointSettings,
+    /// What to do with samples that have no solution. Default [`OnFailure::Error`].
+    pub on_failure: OnFailure,
+}
+
+impl ConvexLayerSettings {
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// [`Error::Solver`] naming the first setting out of range.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.solver.dense.validate()?;
+        self.solver.cones.validate()?;
+        self.adjoint.validate()?;
+        Ok(())
+    }
+}
+
+/// A differentiable layer made of a disciplined convex model.
+///
+/// # Problem
+///
+/// What [`feasible_model`] compiles: a convex objective and constraints in named variables and
+/// parameters. Parameters are the layer's inputs, variables its outputs.
+///
+/// # Optimality conditions
+///
+/// Those of the form that the model takes, see [`crate::QpLayer`], [`crate::QcqpLayer`] and
+/// [`crate::ConeLayer`]; [`CompiledProblem::form`] says which.
+///
+/// # Adjoint
+///
+/// Every number of that form is an affine function of the parameters, found once when the model is
+/// compiled. The backward pass is the solver's between the transposes of the maps; each sample's
+/// gradient has a quality, [`ModelSolution::gradient_reports`]. The layer is differentiable once.
+///
+/// # Shapes
+///
+/// See [`ModelTensor`]; outputs are `[batch, size]`, row-major, on the device of the first tracked
+/// parameter and with the precision of the first parameter.
+///
+/// # Errors
+///
+/// Parameters that are missing, unknown, of the wrong shape, NaN or outside their declared domain,
+/// by name. Samples without a solution follow [`ConvexLayerSettings::on_failure`].
+///
+/// # Cost
+///
+/// The solver's, plus one pass over the terms of the maps. What only shared parameters touch is
+/// shared by the batch.
+///
+/// # Reference
+///
+/// Agrawal, Amos, Barratt, Boyd, Diamond & Kolter 2019, *Differentiable Convex Optimization Layers*.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use feasible_convex::model::{Model, sum_squares};
+/// use feasible_convex::ConvexLayer;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // The closest point of the simplex.
+/// let mut model = Model::new();
+/// let x = model.variable("x", [3]);
+/// let target = model.parameter("target", [3]);
+/// let problem = model
+///     .minimize(sum_squares(&x - &target))
+///     .subject_to(x.sum().eq(1.0))
+///     .subject_to(x.ge(0.0))
+///     .compile()?;
+/// let layer = ConvexLayer::new(problem);
+///
+/// let device = Device::flex().autodiff();
+/// let target = Tensor::<2>::from_data([[0.5, 0.9, 0.1], [2.0, 0.0, 0.0]], &device).require_grad();
+/// let solution = layer.forward([("target", target.clone().into())])?;
+/// let x = solution.variable("x")?;
+/// let numbers = x.clone().into_data().try_into_vec::<f32>().unwrap();
+/// for (x, expected) in numbers.iter().zip([0.3, 0.7, 0.0, 1.0, 0.0, 0.0]) {
+///     assert!((x - expected).abs() < 1e-6);
+/// }
+/// let gradients = x.narrow(1, 0, 1).sum().backward();
+/// let gradient = target.grad(&gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
+/// for (g, expected) in gradient.iter().zip([0.5, -0.5, 0.0, 0.0]) {
+///     assert!((g - expected).abs() < 1e-6);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ConvexLayer {
+    problem: CompiledProblem,
+    settings: ConvexLayerSettings,
+}
+
+impl ConvexLayer {
+    /// A layer of a compiled model with default settings.
+    pub fn new(problem: CompiledProblem) -> Self {
+        Self {
+            problem,
+            settings: ConvexLayerSettings::default(),
+        }
+    }
+
+    /// With these settings.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn with_settings(mut self, settings: ConvexLayerSettings) -> Result<Self, Error> {
+        settings.validate()?;
+        self.settings = settings;
+        Ok(self)
+    }
+
+    /// The model.
+    pub fn problem(&self) -> &CompiledProblem {
+        &self.problem
+    }
+
+    /// Solves the batch for these values of the parameters, by name and in any order.
+    ///
+    /// # Errors
+    /// As the type says.
+    pub fn forward<'a>(
+        &self,
+        parameters: impl IntoIterator<Item = (&'a str, ModelTensor)>,
+    ) -> Result<ModelSolution, Error> {
+        let mut given = vec![];
+        for (name, tensor) in parameters {
+            let shape = self.problem.parameter_shape(name)?;
+            given.push((name.to_owned(), tensor.flat(name, shape)?));
+        }
+        let leading: Vec<usize> = given.iter().map(|(_, p)| p.length(0)).collect();
+        let batch = batch_size(&leading);
+        for (name, parameter) in &given {
+            let copies = parameter.length(0);
+            if copies != 1 && copies != batch {
+                return Err(Error::ParameterBatch {
+                    name: name.clone(),
+                    got: copies,
+                    batch,
+                });
+            }
+        }
+        let Some((_, first)) = given.first() else {
+            return Err(Error::NoParameters);
+        };
+        let mut tracked = Tracked::new(first.tensor());
+        let mut numbers: Vec<(String, Numbers)> = vec![];
+        for (name, parameter) in &given {
+            // The model names the parameter that is not finite.
+            let values = tracked.read_unchecked(name.clone(), "parameter", parameter)?;
+            numbers.push((name.clone(), values));
+        }
+        let mut solver = self.settings.solver;
+        solver.dense.rounding = solver.dense.rounding.max(tracked.rounding);
+        solver.cones.rounding = solver.cones.rounding.max(tracked.rounding);
+        let values: Vec<_> = numbers
+            .iter()
+            .map(|(name, numbers)| (&name[..], numbers.values()))
+            .collect();
+        let solution = self.problem.solve(&values, batch, &solver)?;
+        let names = Names {
+            variables: self
+                .problem
+                .variables()
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            constraints: self
+                .problem
+                .constraints()
+                .filter_map(|(name, _)| name.map(str::to_owned))
+                .collect(),
+        };
+        let duals = names
+            .constraints
+            .iter()
+            .map(|name| solution.dual(&name[..]))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (status, iterations, residuals) = (
+            solution.status().to_vec(),
+            solution.iterations().to_vec(),
+            solution.residuals().to_vec(),
+        );
+        let solved = SolvedModel {
+            problem: self.problem.clone(),
+            solution,
+            duals,
+            names: names.clone(),
+            settings: self.settings.adjoint,
+            wanted: tracked.roles.clone(),
+        };
+        let (packed, reports) = layer::record(solved, tracked, self.settings.on_failure)?;
+        Ok(ModelSolution {
+            packed,
+            names,
+            status,
+            iterations,
+            residuals,
+            reports,
+        })
+    }
+}
+
+/// The parts of the packed output in their order.
+#[derive(Debug, Clone)]
+struct Names {
+    variables: Vec<String>,
+    constraints: Vec<String>,
+}
+
+/// The solutions of a batch, by the names of the model.
+#[derive(Debug, Clone)]
+pub struct ModelSolution {
+    packed: Packed,
+    names: Names,
+    /// What the solver found, one per sample.
+    pub status: Vec<Status>,
+    /// The solver's iterations of each sample.
+    pub iterations: Vec<usize>,
+    /// How well each sample meets the optimality conditions of the form that was solved.
+    pub residuals: Vec<Residuals>,
+    reports: GradientReports,
+}
+
+impl ModelSolution {
+    /// A variable, `[batch, size]`, matrices row-major.
+    ///
+    /// # Errors
+    /// If the model has no variable of this name.
+    pub fn variable(&self, name: &str) -> Result<Tensor<2>, Error> {
+        self.part(name, "variable", &self.names.variables, 0)
+    }
+
+    /// The dual values of a constraint that was given a name, `[batch, size]`, with the signs of
+    /// [`CompiledProblem`].
+    ///
+    /// # Errors
+    /// If the model has no constraint of this name.
+    pub fn dual(&self, name: &str) -> Result<Tensor<2>, Error> {
+        let first = self.names.variables.len();
+        self.part(name, "named constraint", &self.names.constraints, first)
+    }
+
+    /// A handle on what the backward pass will say about each sample's gradient.
+    pub fn gradient_reports(&self) -> GradientReports {
+        self.reports.clone()
+    }
+
+    fn part(
+        &self,
+        name: &str,
+        what: &'static str,
+        known: &[String],
+        first: usize,
+    ) -> Result<Tensor<2>, Error> {
+        match known.iter().position(|known| known == name) {
+            Some(at) => Ok(self.packed.part(first + at)),
+            None => Err(Error::UnknownName {
+                name: name.to_owned(),
+                what,
+                known: known.join(", "),
+            }),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SolvedModel {
+    problem: CompiledProblem,
+    solution: Solution,
+    /// Dual values of the named constraints.
+    duals: Vec<Vec<f64>>,
+    names: Names,
+    settings: AdjointSettings,
+    wanted: Vec<String>,
+}
+
+impl Solved for SolvedModel {
+    fn status(&self) -> &[Status] {
+        self.solution.status()
+    }
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        let sizes = self.problem.variables().map(|(_, shape)| shape.size());
+        let variables = self.names.variables.iter().zip(sizes).map(|(name, size)| {
+            let values = self.solution.variable(name).unwrap_or_default();
+            (values, size)
+        });
+        let sizes = self
+            .problem
+            .constraints()
+            .filter_map(|(name, shape)| name.map(|_| shape.size()));
+        let duals = self
+            .duals
+            .iter()
+            .zip(sizes)
+            .map(|(values, size)| (&values[..], size));
+        variables.chain(duals).collect()
+    }
+
+    fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer> {
+        let (of_variables, of_duals) = cotangents.split_at(self.names.variables.len());
+        let variables: Vec<(&str, &[f64])> = (self.names.variables.iter())
+            .zip(of_variables)
+            .filter_map(|(name, cotangent)| Some((&name[..], cotangent.as_deref()?)))
+            .collect();
+        let duals: Vec<(Handle<'_>, &[f64])> = (self.names.constraints.iter())
+            .zip(of_duals)
+            .filter_map(|(name, cotangent)| Some((Handle::Name(name), cotangent.as_deref()?)))
+            .collect();
+        let cotangent = Cotangent {
+            variables: &variables,
+            duals: &duals,
+        };
+        // A tensor may have been given as several parameters, and each is then one of its own.
+        let wanted: Vec<&str> = self.wanted.iter().map(|name| &name[..]).collect();
+        let gradients = self
+            .problem
+            .adjoint(&self.solution, &cotangent, &wanted, &self.settings)
+            .ok()?;
+        let of_parameters = gradients
+            .parameters()
+            .map(|(_, gradient)| gradient.to_vec());
+        Some((of_parameters.collect(), gradients.reports.clone()))
+    }
+}

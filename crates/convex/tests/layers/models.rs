@@ -1,0 +1,209 @@
+//! Disciplined models as layers: shapes of parameters, gradients of variables and dual values,
+//! policies, and messages. What a model means is tested in its own crate.
+
+use burn::tensor::Tensor;
+use feasible_convex::model::{CompiledProblem, Model, norm1, norm2, sum_squares};
+use feasible_convex::{
+    ConvexLayer, ConvexLayerSettings, Error, GradientQuality, ModelSolution, ModelTensor,
+    OnFailure, Status,
+};
+
+use crate::support::{assert_close, central_differences, entries, numbers, random, tensor};
+
+const BATCH: usize = 2;
+
+/// min ‖Ax − b‖² + λ‖x‖₁ s.t. sum(x) ≤ total.
+fn regression() -> CompiledProblem {
+    let mut model = Model::new();
+    let x = model.variable("x", [3]);
+    let a = model.parameter("a", [4, 3]);
+    let b = model.parameter("b", [4]);
+    let weight = model.parameter_in("weight", [], feasible_convex::model::Domain::Nonnegative);
+    let total = model.parameter("total", []);
+    model
+        .minimize(sum_squares(a.matmul(&x) - &b) + weight * norm1(&x))
+        .subject_to(x.sum().le(total).named("budget"))
+        .compile()
+        .unwrap()
+}
+
+/// A shared, b and the total a sample's own, the weight one number.
+fn forward(layer: &ConvexLayer, data: &[Vec<f64>; 4]) -> (ModelSolution, [ModelTensor; 4]) {
+    let [a, b, weight, total] = data;
+    let given: [ModelTensor; 4] = [
+        tensor(a, [4, 3]).require_grad().into(),
+        tensor(b, [BATCH, 4]).require_grad().into(),
+        tensor(weight, [1]).require_grad().into(),
+        tensor(total, [BATCH]).require_grad().into(),
+    ];
+    let names = ["a", "b", "weight", "total"];
+    let solution = layer.forward(names.into_iter().zip(given.clone())).unwrap();
+    (solution, given)
+}
+
+#[test]
+fn gradients_of_every_parameter_agree_with_differences() {
+    let layer = ConvexLayer::new(regression());
+    let mut random = random(17);
+    let weights = random(BATCH * 4);
+    let loss = |solution: &ModelSolution| {
+        let x = solution.variable("x").unwrap();
+        let dual = solution.dual("budget").unwrap();
+        let all = Tensor::cat(vec![x, dual], 1);
+        (all * tensor(&weights, [BATCH, 4])).sum()
+    };
+    let mut worst = 0.0f64;
+    for _ in 0..6 {
+        let data = [random(12), random(BATCH * 4), vec![0.05], vec![-0.3, 0.1]];
+        let (solution, given) = forward(&layer, &data);
+        let reports = solution.gradient_reports();
+        let gradients = loss(&solution).backward();
+        assert_eq!(reports.count(GradientQuality::Exact), Some(BATCH));
+        for (at, leaf) in given.iter().enumerate() {
+            let got = match leaf {
+                ModelTensor::One(leaf) => numbers(&leaf.grad(&gradients).unwrap()),
+                ModelTensor::Two(leaf) => numbers(&leaf.grad(&gradients).unwrap()),
+                ModelTensor::Three(leaf) => numbers(&leaf.grad(&gradients).unwrap()),
+            };
+            let expected = central_differences(&data[at], &entries(got.len()), |values| {
+                let mut moved = data.clone();
+                moved[at] = values.to_vec();
+                numbers(&loss(&forward(&layer, &moved).0))[0]
+            });
+            let what = ["∂a", "∂b", "∂weight", "∂total"][at];
+            worst = worst.max(assert_close(what, &got, &expected, 1e-6));
+        }
+    }
+    eprintln!("convex layer: worst relative error {worst:.1e}");
+}
+
+/// A matrix shared as [m, n], as [1, m, n] and as one a sample gives the same solutions.
+#[test]
+fn parameters_come_in_three_shapes() {
+    let layer = ConvexLayer::new(regression());
+    let mut random = random(3);
+    let (a, b) = (random(12), random(BATCH * 4));
+    let solve = |a: ModelTensor| {
+        let given: [(&str, ModelTensor); 4] = [
+            ("total", tensor(&[1.0], [1]).into()),
+            ("weight", tensor(&[0.1, 0.1], [BATCH]).into()),
+            ("b", tensor(&b, [BATCH, 4]).into()),
+            ("a", a),
+        ];
+        numbers(&layer.forward(given).unwrap().variable("x").unwrap())
+    };
+    let shared = solve(tensor(&a, [4, 3]).into());
+    assert_close("x", &solve(tensor(&a, [1, 4, 3]).into()), &shared, 1e-12);
+    let own = [a.clone(), a].concat();
+    assert_close(
+        "x",
+        &solve(tensor(&own, [BATCH, 4, 3]).into()),
+        &shared,
+        1e-9,
+    );
+}
+
+/// ‖x‖ ≤ radius and x₀ ≥ bound, where the second sample's bound is out of reach.
+fn reach(on_failure: OnFailure) -> Result<(ModelSolution, Tensor<1>), Error> {
+    let mut model = Model::new();
+    let x = model.variable("x", [2]);
+    let bound = model.parameter("bound", []);
+    let problem = model
+        .minimize(sum_squares(&x))
+        .subject_to(norm2(&x).le(1.0))
+        .subject_to(x.at([0]).ge(bound).named("bound"))
+        .compile()
+        .unwrap();
+    let settings = ConvexLayerSettings {
+        on_failure,
+        ..ConvexLayerSettings::default()
+    };
+    let bound: Tensor<1> = tensor(&[0.5, 2.0], [2]).require_grad();
+    let layer = ConvexLayer::new(problem).with_settings(settings)?;
+    Ok((layer.forward([("bound", bound.clone().into())])?, bound))
+}
+
+#[test]
+fn samples_without_a_solution_follow_the_policy() {
+    let message = reach(OnFailure::Error).unwrap_err().to_string();
+    assert!(
+        message.contains("sample 1 ended as PrimalInfeasible"),
+        "{message}"
+    );
+    let (solution, bound) = reach(OnFailure::Nan).unwrap();
+    assert_eq!(solution.status, [Status::Solved, Status::PrimalInfeasible]);
+    let x = solution.variable("x").unwrap();
+    assert!(numbers(&x)[2].is_nan());
+    let reports = solution.gradient_reports();
+    let gradients = x.narrow(0, 0, 1).narrow(1, 0, 1).sum().backward();
+    assert_close(
+        "∂bound",
+        &numbers(&bound.grad(&gradients).unwrap()),
+        &[1.0, 0.0],
+        1e-9,
+    );
+    assert_eq!(reports.count(GradientQuality::Unavailable), Some(1));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let layer = ConvexLayer::new(regression());
+    let message = |given: Vec<(&'static str, ModelTensor)>| {
+        layer
+            .forward(given)
+            .expect_err("must be refused")
+            .to_string()
+    };
+    let a = || ModelTensor::from(tensor(&[1.0; 12], [4, 3]));
+    let one = || ModelTensor::from(tensor(&[1.0], [1]));
+    let b = |rows: usize| ModelTensor::from(tensor(&vec![1.0; rows * 4], [rows, 4]));
+    for (expected, given) in [
+        (
+            "parameter `total` of shape",
+            vec![("a", a()), ("b", b(1)), ("weight", one())],
+        ),
+        ("`c` is no parameter", vec![("c", one())]),
+        (
+            "parameter `a` has shape [2, 4] but must have [4, 3]",
+            vec![("a", b(2))],
+        ),
+        (
+            "parameter `b` is given for 3 samples but must be for 1 or 5",
+            vec![("b", b(3)), ("total", tensor(&[1.0; 5], [5]).into())],
+        ),
+        ("without parameters", vec![]),
+        (
+            "`weight` is -1",
+            vec![
+                ("a", a()),
+                ("b", b(1)),
+                ("total", one()),
+                ("weight", tensor(&[-1.0], [1]).into()),
+            ],
+        ),
+        (
+            "`b` is NaN at entry 1 of sample 1",
+            vec![
+                ("a", a()),
+                (
+                    "b",
+                    tensor(&[0.0, 0.0, 0.0, 0.0, 0.0, f64::NAN, 0.0, 0.0], [2, 4]).into(),
+                ),
+                ("total", one()),
+                ("weight", one()),
+            ],
+        ),
+    ] {
+        let message = message(given);
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+    let given = [("a", a()), ("b", b(1)), ("total", one()), ("weight", one())];
+    let solution = layer.forward(given).unwrap();
+    let message = solution.variable("y").unwrap_err().to_string();
+    assert!(message.contains("no variable `y`; it has: x"), "{message}");
+    let message = solution.dual("limit").unwrap_err().to_string();
+    assert!(
+        message.contains("no named constraint `limit`; it has: budget"),
+        "{message}"
+    );
+}

@@ -1,0 +1,196 @@
+//! QPs and QCQPs at one batch of parameters.
+
+use feasible_solver::{
+    AdjointSettings, Cotangent, Equalities, GradientQuality, GradientReport, Inequalities, Problem,
+    Quadratics, Solution, Symmetric, Wanted, adjoint,
+};
+
+use super::SolverCotangent;
+use crate::canon::DenseProgram;
+use crate::error::Error;
+use crate::map::AffineMap;
+use crate::numbers::{Numbers, Parameters, Pullback};
+
+/// Bounds of one row that cross by rounding alone, relative: the two sides may come from different
+/// sums of the same numbers.
+const TOUCHING: f64 = 1e-13;
+
+#[derive(Debug)]
+pub(crate) struct DenseData {
+    n: usize,
+    rows: [usize; 3],
+    diagonal: [bool; 2],
+    p: Numbers,
+    q: Numbers,
+    a: Numbers,
+    b: Numbers,
+    g: Numbers,
+    l: Numbers,
+    u: Numbers,
+    h: Numbers,
+    hg: Numbers,
+    hc: Numbers,
+    /// Samples with a row whose bounds contradict each other.
+    crossed: Vec<bool>,
+}
+
+impl DenseData {
+    pub(super) fn new(maps: &DenseProgram, parameters: &Parameters, n: usize) -> DenseData {
+        let mut data = DenseData {
+            n,
+            rows: [
+                maps.equality_rows,
+                maps.inequality_rows,
+                maps.quadratic_rows,
+            ],
+            diagonal: [maps.p_diagonal, maps.h_diagonal],
+            p: parameters.evaluate(&maps.p),
+            q: parameters.evaluate(&maps.q),
+            a: parameters.evaluate(&maps.a),
+            b: parameters.evaluate(&maps.b),
+            g: parameters.evaluate(&maps.g),
+            l: parameters.evaluate(&maps.l),
+            u: parameters.evaluate(&maps.u),
+            h: parameters.evaluate(&maps.h),
+            hg: parameters.evaluate(&maps.hg),
+            hc: parameters.evaluate(&maps.hc),
+            crossed: vec![false; parameters.batch],
+        };
+        data.uncross(parameters.batch);
+        data
+    }
+
+    pub(super) fn is_crossed(&self, sample: usize) -> bool {
+        self.crossed[sample]
+    }
+
+    /// The solver refuses a batch with crossed bounds; here they are one sample's infeasibility, so
+    /// that sample gets bounds that do not bind.
+    fn uncross(&mut self, batch: usize) {
+        let m = self.rows[1];
+        let shared = self.l.shared && self.u.shared;
+        let any = (0..if shared { batch.min(1) } else { batch }).any(|i| {
+            let l = self.l.values().sample(i, m);
+            let u = self.u.values().sample(i, m);
+            l.iter().zip(u).any(|(l, u)| l > u)
+        });
+        if !any {
+            return;
+        }
+        for numbers in [&mut self.l, &mut self.u] {
+            if numbers.shared && !shared {
+                numbers.data = numbers.data.repeat(batch);
+                numbers.shared = false;
+            }
+        }
+        for i in 0..if shared { 1 } else { batch } {
+            for row in i * m..(i + 1) * m {
+                let (l, u) = (self.l.data[row], self.u.data[row]);
+                if l <= u {
+                    continue;
+                }
+                if l - u <= TOUCHING * (l.abs() + u.abs()) {
+                    self.l.data[row] = u;
+                    continue;
+                }
+                self.l.data[row] = f64::NEG_INFINITY;
+                self.u.data[row] = f64::INFINITY;
+                if shared {
+                    self.crossed.fill(true);
+                } else {
+                    self.crossed[i] = true;
+                }
+            }
+        }
+    }
+
+    pub(super) fn problem(&self, batch: usize) -> Problem<'_> {
+        let [equalities, inequalities, quadratics] = self.rows;
+        let symmetric = |diagonal: bool, values| {
+            if diagonal {
+                Symmetric::Diagonal(values)
+            } else {
+                Symmetric::Dense(values)
+            }
+        };
+        Problem {
+            batch,
+            n: self.n,
+            p: symmetric(self.diagonal[0], self.p.values()),
+            q: self.q.values(),
+            equalities: (equalities > 0).then(|| Equalities {
+                rows: equalities,
+                a: self.a.values(),
+                b: self.b.values(),
+            }),
+            inequalities: (inequalities > 0).then(|| Inequalities {
+                rows: inequalities,
+                g: self.g.values(),
+                l: self.l.values(),
+                u: self.u.values(),
+            }),
+            quadratics: (quadratics > 0).then(|| Quadratics {
+                rows: quadratics,
+                h: symmetric(self.diagonal[1], self.h.values()),
+                g: self.hg.values(),
+                c: self.hc.values(),
+            }),
+        }
+    }
+
+    pub(super) fn pullback(
+        &self,
+        maps: &DenseProgram,
+        solution: &Solution,
+        cotangent: &SolverCotangent,
+        wanted: &[bool],
+        settings: &AdjointSettings,
+        into: &mut Pullback<'_>,
+    ) -> Result<Vec<GradientReport>, Error> {
+        let touched = |map: &AffineMap| map.uses_any(wanted);
+        let batch = solution.status.len();
+        let wanted = Wanted {
+            p: touched(&maps.p),
+            q: touched(&maps.q),
+            a: touched(&maps.a),
+            b: touched(&maps.b),
+            g: touched(&maps.g),
+            l: touched(&maps.l),
+            u: touched(&maps.u),
+            quadratic_h: touched(&maps.h),
+            quadratic_g: touched(&maps.hg),
+            quadratic_c: touched(&maps.hc),
+        };
+        let cotangent = Cotangent {
+            x: &cotangent.x,
+            equality_dual: cotangent.equality.as_deref(),
+            inequality_dual: cotangent.inequality.as_deref(),
+            quadratic_dual: cotangent.quadratic.as_deref(),
+        };
+        let problem = self.problem(batch);
+        let mut gradients = adjoint(&problem, solution, &cotangent, &wanted, settings)?;
+        for (map, numbers, gradient) in [
+            (&maps.p, &self.p, &gradients.p),
+            (&maps.q, &self.q, &gradients.q),
+            (&maps.a, &self.a, &gradients.a),
+            (&maps.b, &self.b, &gradients.b),
+            (&maps.g, &self.g, &gradients.g),
+            (&maps.l, &self.l, &gradients.l),
+            (&maps.u, &self.u, &gradients.u),
+            (&maps.h, &self.h, &gradients.quadratic_h),
+            (&maps.hg, &self.hg, &gradients.quadratic_g),
+            (&maps.hc, &self.hc, &gradients.quadratic_c),
+        ] {
+            into.add(map, numbers.shared, gradient.as_ref());
+        }
+        for i in (0..batch).filter(|i| self.crossed[*i]) {
+            gradients.reports[i] = GradientReport {
+                quality: GradientQuality::Unavailable,
+                residual: f64::INFINITY,
+                margin: 0.0,
+                condition: f64::INFINITY,
+            };
+        }
+        Ok(gradients.reports)
+    }
+}

@@ -1,0 +1,150 @@
+//! A solver's data at one batch of parameters: solved, and differentiated.
+
+mod cones;
+mod dense;
+pub(crate) mod pinned;
+
+use feasible_solver::{
+    AdjointSettings, ConeSolution, GradientReport, Residuals, Status, solve, solve_cones,
+};
+
+use crate::canon::{Block, Program};
+use crate::error::Error;
+use crate::numbers::{Parameters, Pullback};
+use crate::problem::SolveSettings;
+use cones::ConeData;
+use dense::DenseData;
+
+/// The numbers of every part.
+#[derive(Debug)]
+pub(crate) enum Data {
+    Dense(Box<DenseData>),
+    Cones(Box<ConeData>),
+}
+
+/// A solver's answer.
+#[derive(Debug)]
+pub(crate) enum Solved {
+    Dense(Box<feasible_solver::Solution>),
+    Cones(Box<ConeSolution>),
+}
+
+impl Data {
+    pub(crate) fn new(program: &Program, parameters: &Parameters, n: usize) -> Data {
+        match program {
+            Program::Dense(maps) => Data::Dense(Box::new(DenseData::new(maps, parameters, n))),
+            Program::Cones(maps) => Data::Cones(Box::new(ConeData::new(maps, parameters, n))),
+        }
+    }
+
+    pub(crate) fn solve(
+        &self,
+        program: &Program,
+        batch: usize,
+        settings: &SolveSettings,
+    ) -> Result<Solved, Error> {
+        match (self, program) {
+            (Data::Cones(data), Program::Cones(maps)) => {
+                let solution = solve_cones(&data.problem(maps, batch), &settings.cones)?;
+                Ok(Solved::Cones(Box::new(solution)))
+            }
+            (Data::Dense(data), _) => {
+                let mut solution = solve(&data.problem(batch), &settings.dense)?;
+                for i in (0..batch).filter(|i| data.is_crossed(*i)) {
+                    solution.status[i] = Status::PrimalInfeasible;
+                }
+                Ok(Solved::Dense(Box::new(solution)))
+            }
+            _ => Err(Error::ForeignSolution),
+        }
+    }
+
+    /// Gradients with respect to the data, brought back to the parameters.
+    pub(crate) fn pullback(
+        &self,
+        program: &Program,
+        solved: &Solved,
+        cotangent: &SolverCotangent,
+        wanted: &[bool],
+        settings: &AdjointSettings,
+        into: &mut Pullback<'_>,
+    ) -> Result<Vec<GradientReport>, Error> {
+        match (self, program, solved) {
+            (Data::Dense(data), Program::Dense(maps), Solved::Dense(solution)) => {
+                data.pullback(maps, solution, cotangent, wanted, settings, into)
+            }
+            (Data::Cones(data), Program::Cones(maps), Solved::Cones(solution)) => {
+                data.pullback(maps, solution, cotangent, wanted, settings, into)
+            }
+            _ => Err(Error::ForeignSolution),
+        }
+    }
+}
+
+/// Cotangents of a solver's answer.
+#[derive(Debug, Default)]
+pub(crate) struct SolverCotangent {
+    pub(crate) x: Vec<f64>,
+    pub(crate) equality: Option<Vec<f64>>,
+    pub(crate) inequality: Option<Vec<f64>>,
+    pub(crate) quadratic: Option<Vec<f64>>,
+    pub(crate) cone: Option<Vec<f64>>,
+}
+
+impl SolverCotangent {
+    /// Forgets one sample's.
+    pub(crate) fn clear(&mut self, i: usize, batch: usize) {
+        let others = [
+            &mut self.equality,
+            &mut self.inequality,
+            &mut self.quadratic,
+            &mut self.cone,
+        ];
+        let all = others.into_iter().flatten().chain([&mut self.x]);
+        for values in all {
+            let len = values.len() / batch;
+            values[i * len..(i + 1) * len].fill(0.0);
+        }
+    }
+}
+
+impl Solved {
+    pub(crate) fn x(&self) -> &[f64] {
+        match self {
+            Solved::Dense(solution) => &solution.x,
+            Solved::Cones(solution) => &solution.x,
+        }
+    }
+
+    pub(crate) fn status(&self) -> &[Status] {
+        match self {
+            Solved::Dense(solution) => &solution.status,
+            Solved::Cones(solution) => &solution.status,
+        }
+    }
+
+    pub(crate) fn iterations(&self) -> &[usize] {
+        match self {
+            Solved::Dense(solution) => &solution.iterations,
+            Solved::Cones(solution) => &solution.iterations,
+        }
+    }
+
+    pub(crate) fn residuals(&self) -> &[Residuals] {
+        match self {
+            Solved::Dense(solution) => &solution.residuals,
+            Solved::Cones(solution) => &solution.residuals,
+        }
+    }
+
+    /// All samples' multipliers of one kind.
+    pub(crate) fn multipliers(&self, block: Block) -> &[f64] {
+        match (self, block) {
+            (Solved::Dense(solution), Block::Equality) => &solution.equality_dual,
+            (Solved::Dense(solution), Block::Upper | Block::Lower) => &solution.inequality_dual,
+            (Solved::Dense(solution), Block::Quadratic) => &solution.quadratic_dual,
+            (Solved::Cones(solution), Block::Cone) => &solution.z,
+            _ => &[],
+        }
+    }
+}

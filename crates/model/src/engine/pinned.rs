@@ -1,0 +1,187 @@
+//! Columns of epigraphs that do not bind, held fast.
+//!
+//! The epigraph column of a function in a constraint that does not bind is not unique, and the
+//! adjoint's system is singular in it, though the user's variables are unique. Around the solution
+//! nothing depends on such a column: every row it has part in is slack. So the problem in which it
+//! is a constant has the same solution and the same derivative, and a regular system.
+
+use std::ops::Range;
+
+use feasible_solver::{AdjointSettings, GradientReport};
+
+use super::{Data, Solved, SolverCotangent};
+use crate::canon::{Block, Canonical, Program};
+use crate::error::Error;
+use crate::numbers::{Parameters, Pullback};
+use crate::problem::SolveSettings;
+
+/// A column that may be held: it is none of the user's, nor in the objective, nor in equalities.
+#[derive(Clone, Debug)]
+pub(crate) struct Loose {
+    pub(crate) column: u32,
+    /// The multipliers of the rows it has part in.
+    pub(crate) parts: Vec<(Block, Range<usize>)>,
+}
+
+/// One sample's adjoint with its loose columns held.
+pub(crate) struct Pinned {
+    /// Gradients of all parameters.
+    pub(crate) theta: Vec<f64>,
+    pub(crate) report: GradientReport,
+}
+
+/// A multiplier below this, relative to the largest, belongs to a row that does not bind, if the
+/// solution of the problem with the column held agrees.
+const SLACK: f64 = 1e-8;
+/// The held problem's solution is the same to the solver's tolerance.
+const SAME: f64 = 1e-7;
+
+/// The columns of a sample that no row holds.
+pub(crate) fn columns(canonical: &Canonical, solved: &Solved, i: usize) -> Vec<u32> {
+    let batch = solved.status().len();
+    let of = |block: Block| {
+        let all = solved.multipliers(block);
+        let rows = all.len() / batch.max(1);
+        &all[i * rows..(i + 1) * rows]
+    };
+    let blocks = [Block::Upper, Block::Quadratic, Block::Cone];
+    let largest = blocks
+        .iter()
+        .flat_map(|block| of(*block))
+        .fold(0.0f64, |m, v| m.max(v.abs()));
+    let allowed = SLACK * (1.0 + largest);
+    let idle = |(block, rows): &(Block, Range<usize>)| {
+        of(*block)[rows.clone()].iter().all(|v| v.abs() <= allowed)
+    };
+    let loose = canonical.loose.iter();
+    loose
+        .filter(|loose| loose.parts.iter().all(idle))
+        .map(|loose| loose.column)
+        .collect()
+}
+
+/// Shift by which a column of which an interval should be optimal is moved, relative.
+const SHIFT: f64 = 1e-5;
+
+/// The columns of a sample that can move both ways without moving the user's variables.
+pub(crate) fn flat(
+    canonical: &Canonical,
+    parameters: &Parameters,
+    solved: &Solved,
+    i: usize,
+    settings: &SolveSettings,
+) -> Result<Vec<u32>, Error> {
+    let n = canonical.n;
+    let x = &solved.x()[i * n..(i + 1) * n];
+    let users: Vec<usize> = canonical
+        .variables
+        .iter()
+        .flat_map(|(_, columns)| columns.iter().map(|c| *c as usize))
+        .collect();
+    let mut found = Vec::new();
+    for &column in &canonical.flat {
+        let at = x[column as usize];
+        let mut free = true;
+        for sign in [1.0, -1.0] {
+            let value = at + sign * SHIFT * (1.0 + at.abs());
+            let held = Held::new(canonical, parameters, i, &[column], &[value], settings)?;
+            free &= held.agrees(x, users.iter().copied());
+        }
+        if free {
+            found.push(column);
+        }
+    }
+    Ok(found)
+}
+
+/// One sample with columns held at values.
+struct Held {
+    program: Program,
+    data: Data,
+    solved: Solved,
+}
+
+impl Held {
+    fn new(
+        canonical: &Canonical,
+        parameters: &Parameters,
+        i: usize,
+        columns: &[u32],
+        values: &[f64],
+        settings: &SolveSettings,
+    ) -> Result<Held, Error> {
+        let program = match &canonical.program {
+            Program::Dense(maps) => {
+                Program::Dense(Box::new(maps.with_fixed(canonical.n, columns, values)))
+            }
+            Program::Cones(maps) => Program::Cones(Box::new(maps.with_fixed(columns, values))),
+        };
+        let data = Data::new(&program, &parameters.single(i), canonical.n);
+        let solved = data.solve(&program, 1, settings)?;
+        Ok(Held {
+            program,
+            data,
+            solved,
+        })
+    }
+
+    /// Whether it is solved by the same point in some columns.
+    fn agrees(&self, x: &[f64], mut columns: impl Iterator<Item = usize>) -> bool {
+        let same = |c: usize| (self.solved.x()[c] - x[c]).abs() <= SAME * (1.0 + x[c].abs());
+        self.solved.status()[0].is_solved() && columns.all(same)
+    }
+}
+
+/// The adjoint of sample `i` with columns held; `None` where that problem has another solution.
+pub(crate) fn adjoint(
+    canonical: &Canonical,
+    parameters: &Parameters,
+    solved: &Solved,
+    (i, columns): (usize, &[u32]),
+    cotangent: &SolverCotangent,
+    (solve, settings): (&SolveSettings, &AdjointSettings),
+) -> Result<Option<Pinned>, Error> {
+    let n = canonical.n;
+    let x = &solved.x()[i * n..(i + 1) * n];
+    let values: Vec<f64> = columns.iter().map(|c| x[*c as usize]).collect();
+    let held = Held::new(canonical, parameters, i, columns, &values, solve)?;
+    if !held.agrees(x, 0..n) {
+        return Ok(None);
+    }
+    let Held {
+        program,
+        data,
+        solved: again,
+    } = held;
+    let parameters = parameters.single(i);
+    let batch = solved.status().len();
+    let single = |all: &Option<Vec<f64>>, block: Block| {
+        all.as_ref().map(|all| {
+            let rows = all.len() / batch;
+            let mut one = all[i * rows..(i + 1) * rows].to_vec();
+            one.resize(again.multipliers(block).len(), 0.0);
+            one
+        })
+    };
+    let cotangent = SolverCotangent {
+        x: cotangent.x[i * n..(i + 1) * n].to_vec(),
+        equality: single(&cotangent.equality, Block::Equality),
+        inequality: single(&cotangent.inequality, Block::Upper),
+        quadratic: single(&cotangent.quadratic, Block::Quadratic),
+        cone: single(&cotangent.cone, Block::Cone),
+    };
+    let mut pullback = Pullback::new(&parameters);
+    let wanted = vec![true; parameters.given.len()];
+    let reports = data.pullback(
+        &program,
+        &again,
+        &cotangent,
+        &wanted,
+        settings,
+        &mut pullback,
+    )?;
+    Ok(Some(Pinned {
+        theta: pullback.into_sample(),
+        report: reports[0],
+    }))
+}

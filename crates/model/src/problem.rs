@@ -1,0 +1,263 @@
+//! Compiled problems: solved and differentiated for any values of the parameters.
+
+use std::sync::Arc;
+
+use feasible_solver::{AdjointSettings, ConeSettings, Settings, Values};
+use serde::{Deserialize, Serialize};
+
+use crate::canon::{Canonical, Program};
+use crate::constraint::Constraint;
+use crate::engine::Data;
+use crate::error::Error;
+use crate::gradients::{self, Cotangent, Gradients};
+use crate::model::Formulation;
+use crate::numbers::{Parameters, unknown};
+use crate::shape::Shape;
+use crate::solution::Solution;
+
+/// How to solve, by either solver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SolveSettings {
+    /// Of QPs and QCQPs.
+    pub dense: Settings,
+    /// Of cone programs.
+    pub cones: ConeSettings,
+}
+
+/// Which solver's form a problem has, with its sizes for one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// Quadratic or linear objective, linear rows: dense.
+    Qp {
+        /// Columns, those of the user's variables and added ones.
+        variables: usize,
+        /// Equality rows.
+        equalities: usize,
+        /// Two-sided rows.
+        inequalities: usize,
+    },
+    /// The same with quadratic rows: dense.
+    Qcqp {
+        /// Columns, those of the user's variables and added ones.
+        variables: usize,
+        /// Equality rows.
+        equalities: usize,
+        /// Two-sided rows.
+        inequalities: usize,
+        /// Quadratic rows.
+        quadratics: usize,
+    },
+    /// Quadratic or linear objective, rows in cones: sparse.
+    Cone {
+        /// Columns, those of the user's variables and added ones.
+        variables: usize,
+        /// Rows.
+        rows: usize,
+        /// Entries of `A`.
+        entries: usize,
+    },
+}
+
+/// A checked problem in a solver's form.
+///
+/// Every number of that form is an affine function of the parameters, found once. Cheap to clone,
+/// and usable from several threads.
+///
+/// # Dual values
+/// The Lagrangian is `±f(x) + Σ λᵀ(small − large) + Σ νᵀ(left − right) − Σ ⟨Z, left − right⟩` over
+/// inequalities, equalities and matrix inequalities, with a minus before a maximised `f`; `λ ≥ 0`,
+/// `Z ⪰ 0`. These are cvxpy's signs.
+#[derive(Clone, Debug)]
+pub struct CompiledProblem(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) formulation: Formulation,
+    pub(crate) canonical: Canonical,
+}
+
+/// A constraint, by itself or by its name.
+#[derive(Clone, Copy, Debug)]
+pub enum Handle<'a> {
+    /// By the name from [`Constraint::named`].
+    Name(&'a str),
+    /// By the constraint or a clone.
+    Constraint(&'a Constraint),
+}
+
+impl<'a> From<&'a str> for Handle<'a> {
+    fn from(name: &'a str) -> Handle<'a> {
+        Handle::Name(name)
+    }
+}
+
+impl<'a> From<&'a Constraint> for Handle<'a> {
+    fn from(constraint: &'a Constraint) -> Handle<'a> {
+        Handle::Constraint(constraint)
+    }
+}
+
+impl CompiledProblem {
+    pub(crate) fn new(formulation: Formulation, canonical: Canonical) -> CompiledProblem {
+        CompiledProblem(Arc::new(Inner {
+            formulation,
+            canonical,
+        }))
+    }
+
+    /// Which form the problem has.
+    pub fn form(&self) -> Form {
+        let variables = self.0.canonical.n;
+        match &self.0.canonical.program {
+            Program::Dense(dense) if dense.quadratic_rows == 0 => Form::Qp {
+                variables,
+                equalities: dense.equality_rows,
+                inequalities: dense.inequality_rows,
+            },
+            Program::Dense(dense) => Form::Qcqp {
+                variables,
+                equalities: dense.equality_rows,
+                inequalities: dense.inequality_rows,
+                quadratics: dense.quadratic_rows,
+            },
+            Program::Cones(cones) => Form::Cone {
+                variables,
+                rows: cones.a.rows,
+                entries: cones.a.indices.len(),
+            },
+        }
+    }
+
+    /// Names and shapes of the parameters, in the order of their first use.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, Shape)> {
+        let leaves = self.0.canonical.parameters.iter();
+        leaves.map(|(leaf, _)| (&leaf.name[..], leaf.shape))
+    }
+
+    /// Names and shapes of the variables, in the order of their first use.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Shape)> {
+        let leaves = self.0.canonical.variables.iter();
+        leaves.map(|(leaf, _)| (&leaf.name[..], leaf.shape))
+    }
+
+    /// Names, where they have one, and shapes of the constraints, in their order.
+    pub fn constraints(&self) -> impl Iterator<Item = (Option<&str>, Shape)> {
+        let constraints = self.0.formulation.constraints.iter();
+        constraints.map(|c| (c.0.name.as_deref(), c.shape()))
+    }
+
+    /// The shape of a parameter.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn parameter_shape(&self, name: &str) -> Result<Shape, Error> {
+        let index = self.0.parameter_index(name)?;
+        Ok(self.0.canonical.parameters[index].0.shape)
+    }
+
+    /// Solves a batch.
+    ///
+    /// # Shapes
+    /// Each parameter has one copy for the batch or one per sample, row-major. A part of the
+    /// solver's problem that only shared parameters touch is shared, which the solver makes use of.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`], [`Error::GivenTwice`], [`Error::MissingParameter`],
+    /// [`Error::Length`], [`Error::NotFinite`], [`Error::Domain`], [`Error::Solver`]. Infeasible
+    /// and unbounded samples are not errors: they have a status, and never change the others'
+    /// answers.
+    ///
+    /// # Cost
+    /// The solver's, plus one pass over the terms of the affine maps, per sample for the parts that
+    /// are not shared.
+    pub fn solve(
+        &self,
+        parameters: &[(&str, Values<'_>)],
+        batch: usize,
+        settings: &SolveSettings,
+    ) -> Result<Solution, Error> {
+        let canonical = &self.0.canonical;
+        let parameters = Parameters::new(
+            &canonical.parameters,
+            canonical.parameter_entries,
+            parameters,
+            batch,
+        )?;
+        let data = Data::new(&canonical.program, &parameters, canonical.n);
+        let solved = data.solve(&canonical.program, batch, settings)?;
+        Ok(Solution::new(
+            self.0.clone(),
+            parameters,
+            data,
+            solved,
+            *settings,
+        ))
+    }
+
+    /// Derivatives of a scalar loss with respect to parameters, from those with respect to
+    /// variables and dual values.
+    ///
+    /// # Adjoint
+    /// The solver's implicit differentiation of the optimality conditions, between the transposes
+    /// of the affine maps from the parameters and to the variables (Agrawal, Amos, Barratt, Boyd,
+    /// Diamond & Kolter 2019).
+    ///
+    /// # Errors
+    /// [`Error::ForeignSolution`], [`Error::UnknownName`], [`Error::GivenTwice`],
+    /// [`Error::Length`], [`Error::NotFinite`], [`Error::Solver`]. Kinks and failed samples are
+    /// reported sample by sample in [`Gradients::reports`].
+    pub fn adjoint(
+        &self,
+        solution: &Solution,
+        cotangent: &Cotangent<'_>,
+        wanted: &[&str],
+        settings: &AdjointSettings,
+    ) -> Result<Gradients, Error> {
+        if !Arc::ptr_eq(&self.0, solution.problem()) {
+            return Err(Error::ForeignSolution);
+        }
+        gradients::adjoint(&self.0, solution, cotangent, wanted, settings)
+    }
+}
+
+impl Inner {
+    pub(crate) fn variable_index(&self, name: &str) -> Result<usize, Error> {
+        let variables = &self.canonical.variables;
+        variables
+            .iter()
+            .position(|(leaf, _)| leaf.name == name)
+            .ok_or_else(|| unknown(name, "variable", variables.iter().map(|(l, _)| &l.name)))
+    }
+
+    pub(crate) fn parameter_index(&self, name: &str) -> Result<usize, Error> {
+        let parameters = &self.canonical.parameters;
+        parameters
+            .iter()
+            .position(|(leaf, _)| leaf.name == name)
+            .ok_or_else(|| unknown(name, "parameter", parameters.iter().map(|(l, _)| &l.name)))
+    }
+
+    pub(crate) fn constraint_index(&self, handle: Handle<'_>) -> Result<usize, Error> {
+        let constraints = &self.formulation.constraints;
+        let (found, shown) = match handle {
+            Handle::Name(name) => (
+                constraints
+                    .iter()
+                    .position(|c| c.0.name.as_deref() == Some(name)),
+                name.to_owned(),
+            ),
+            Handle::Constraint(constraint) => (
+                constraints
+                    .iter()
+                    .position(|c| Arc::ptr_eq(&c.0, &constraint.0)),
+                constraint.to_string(),
+            ),
+        };
+        found.ok_or_else(|| {
+            let names: Vec<String> = constraints.iter().map(Constraint::label).collect();
+            unknown(&shown, "constraint", names.iter())
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! Solutions, by the names of the model.
+
+use std::sync::Arc;
+
+use feasible_solver::{Residuals, Status};
+
+use crate::canon::{Block, Slot};
+use crate::engine::{Data, Solved};
+use crate::error::Error;
+use crate::numbers::Parameters;
+use crate::problem::{Handle, Inner, SolveSettings};
+
+/// Solutions of a batch.
+///
+/// Samples whose status is not [`Status::Solved`] hold the solver's last finite iterate, or a
+/// certificate; see [`feasible_solver::Solution`] and [`feasible_solver::ConeSolution`].
+#[derive(Debug)]
+pub struct Solution {
+    problem: Arc<Inner>,
+    parameters: Parameters,
+    data: Data,
+    solved: Solved,
+    settings: SolveSettings,
+    /// By variable, `[batch, size]` each.
+    variables: Vec<Vec<f64>>,
+}
+
+impl Solution {
+    pub(crate) fn new(
+        problem: Arc<Inner>,
+        parameters: Parameters,
+        data: Data,
+        solved: Solved,
+        settings: SolveSettings,
+    ) -> Solution {
+        let n = problem.canonical.n;
+        let samples = solved.x().chunks_exact(n);
+        let variables = problem
+            .canonical
+            .variables
+            .iter()
+            .map(|(_, columns)| {
+                let of = |x: &[f64]| columns.iter().map(|c| x[*c as usize]).collect::<Vec<_>>();
+                samples.clone().flat_map(of).collect()
+            })
+            .collect();
+        Solution {
+            problem,
+            parameters,
+            data,
+            solved,
+            settings,
+            variables,
+        }
+    }
+
+    /// Number of samples.
+    pub fn batch(&self) -> usize {
+        self.parameters.batch
+    }
+
+    /// Outcome of each sample.
+    pub fn status(&self) -> &[Status] {
+        self.solved.status()
+    }
+
+    /// Whether every sample was solved.
+    pub fn all_solved(&self) -> bool {
+        self.status().iter().all(|status| status.is_solved())
+    }
+
+    /// The solver's iterations of each sample.
+    pub fn iterations(&self) -> &[usize] {
+        self.solved.iterations()
+    }
+
+    /// Residuals of each sample, of the solver's form.
+    pub fn residuals(&self) -> &[Residuals] {
+        self.solved.residuals()
+    }
+
+    /// A variable's values, `[batch, size]`, each sample row-major.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn variable(&self, name: &str) -> Result<&[f64], Error> {
+        Ok(&self.variables[self.problem.variable_index(name)?])
+    }
+
+    /// A constraint's dual values, `[batch, size]`, with the signs of
+    /// [`crate::CompiledProblem`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn dual<'a>(&self, constraint: impl Into<Handle<'a>>) -> Result<Vec<f64>, Error> {
+        let index = self.problem.constraint_index(constraint.into())?;
+        let size = self.problem.formulation.constraints[index].shape().size();
+        let mut out = vec![0.0; self.batch() * size];
+        for slot in &self.problem.canonical.duals[index] {
+            for i in 0..self.batch() {
+                let multiplier = self.multiplier(slot, i);
+                let part = match slot.block {
+                    Block::Upper => multiplier.max(0.0),
+                    Block::Lower => (-multiplier).max(0.0),
+                    _ => multiplier,
+                };
+                out[i * size + slot.entry] += slot.factor * part;
+            }
+        }
+        Ok(out)
+    }
+
+    pub(crate) fn multiplier(&self, slot: &Slot, sample: usize) -> f64 {
+        let all = self.solved.multipliers(slot.block);
+        let rows = all.len() / self.batch().max(1);
+        all[sample * rows + slot.index]
+    }
+
+    /// The objective of each sample, by evaluating the user's expression at its point.
+    ///
+    /// # Errors
+    /// None for a solution of a compiled problem.
+    ///
+    /// # Cost
+    /// One evaluation of the expression a sample.
+    pub fn objective(&self) -> Result<Vec<f64>, Error> {
+        let objective = &self.problem.formulation.objective;
+        (0..self.batch())
+            .map(|i| {
+                let value = objective.evaluate(&|name| self.leaf(name, i))?;
+                Ok(value.first().copied().unwrap_or(f64::NAN))
+            })
+            .collect()
+    }
+
+    /// A constraint's largest violation in each sample; of a matrix inequality the most negative
+    /// eigenvalue.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn violation<'a>(&self, constraint: impl Into<Handle<'a>>) -> Result<Vec<f64>, Error> {
+        let index = self.problem.constraint_index(constraint.into())?;
+        let constraint = &self.problem.formulation.constraints[index];
+        (0..self.batch())
+            .map(|i| {
+                let residual = &constraint.0.residual;
+                Ok(constraint.violation(&residual.evaluate(&|name| self.leaf(name, i))?))
+            })
+            .collect()
+    }
+
+    fn leaf(&self, name: &str, sample: usize) -> Option<&[f64]> {
+        let canonical = &self.problem.canonical;
+        if let Some(at) = canonical.variables.iter().position(|(l, _)| l.name == name) {
+            let size = canonical.variables[at].1.len();
+            return Some(&self.variables[at][sample * size..(sample + 1) * size]);
+        }
+        let at = canonical
+            .parameters
+            .iter()
+            .position(|(l, _)| l.name == name)?;
+        Some(self.parameters.given[at].sample(sample))
+    }
+
+    pub(crate) fn problem(&self) -> &Arc<Inner> {
+        &self.problem
+    }
+
+    pub(crate) fn settings(&self) -> &SolveSettings {
+        &self.settings
+    }
+
+    pub(crate) fn parts(&self) -> (&Parameters, &Data, &Solved) {
+        (&self.parameters, &self.data, &self.solved)
+    }
+}

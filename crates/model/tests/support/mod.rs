@@ -1,0 +1,220 @@
+//! Random numbers, and gradients against central differences.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use feasible_model::{
+    AdjointSettings, CompiledProblem, Cotangent, GradientQuality, Gradients, Handle, Solution,
+    SolveSettings, Values,
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal, Uniform};
+
+pub fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+pub fn normal(rng: &mut impl Rng, count: usize) -> Vec<f64> {
+    (0..count).map(|_| StandardNormal.sample(rng)).collect()
+}
+
+pub fn uniform(rng: &mut impl Rng, low: f64, high: f64, count: usize) -> Vec<f64> {
+    let range = Uniform::new(low, high).unwrap();
+    (0..count).map(|_| range.sample(rng)).collect()
+}
+
+/// A positive definite matrix.
+pub fn definite(rng: &mut impl Rng, n: usize) -> Vec<f64> {
+    let f = normal(rng, n * n);
+    let mut m = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..n {
+            m[i * n + j] = (0..n).map(|k| f[i * n + k] * f[j * n + k]).sum::<f64>() / n as f64;
+        }
+        m[i * n + i] += 0.5;
+    }
+    m
+}
+
+/// One parameter's values.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub name: &'static str,
+    pub shared: bool,
+    /// Order of a symmetric matrix whose mirrored entries move together.
+    pub symmetric: Option<usize>,
+    pub data: Vec<f64>,
+}
+
+pub fn shared(name: &'static str, data: Vec<f64>) -> Input {
+    Input {
+        name,
+        shared: true,
+        symmetric: None,
+        data,
+    }
+}
+
+pub fn each(name: &'static str, data: Vec<f64>) -> Input {
+    Input {
+        name,
+        shared: false,
+        symmetric: None,
+        data,
+    }
+}
+
+impl Input {
+    fn values(&self) -> Values<'_> {
+        if self.shared {
+            Values::Shared(&self.data)
+        } else {
+            Values::PerSample(&self.data)
+        }
+    }
+
+    pub fn symmetric(self, order: usize) -> Input {
+        Input {
+            symmetric: Some(order),
+            ..self
+        }
+    }
+}
+
+pub fn values(inputs: &[Input]) -> Vec<(&str, Values<'_>)> {
+    inputs
+        .iter()
+        .map(|input| (input.name, input.values()))
+        .collect()
+}
+
+pub fn solved(problem: &CompiledProblem, inputs: &[Input], batch: usize) -> Solution {
+    let solution = problem
+        .solve(&values(inputs), batch, &SolveSettings::default())
+        .unwrap();
+    assert!(solution.all_solved(), "{:?}", solution.status());
+    solution
+}
+
+pub fn close(a: &[f64], b: &[f64], tolerance: f64) {
+    assert_eq!(a.len(), b.len());
+    for (i, (x, y)) in a.iter().zip(b).enumerate() {
+        assert!(
+            (x - y).abs() <= tolerance * (1.0 + y.abs()),
+            "entry {i}: {x} and {y}"
+        );
+    }
+}
+
+/// The gradients of `Σ weight·variable + Σ weight·dual`.
+pub fn gradients(
+    problem: &CompiledProblem,
+    solution: &Solution,
+    inputs: &[Input],
+    variables: &[(&str, &[f64])],
+    duals: &[(Handle<'_>, &[f64])],
+) -> Gradients {
+    let wanted: Vec<&str> = inputs.iter().map(|input| input.name).collect();
+    let cotangent = Cotangent { variables, duals };
+    problem
+        .adjoint(solution, &cotangent, &wanted, &AdjointSettings::default())
+        .unwrap()
+}
+
+/// Step of the central differences: solutions are exact to about 1e-12, so the quotient is to about
+/// 1e-7, and the truncation of second order is below that.
+const STEP: f64 = 1e-5;
+
+/// Compares every parameter's gradient with central differences, entry by entry, for random weights
+/// on the variables and duals named. All samples must be exact.
+pub fn against_differences(
+    problem: &CompiledProblem,
+    inputs: &[Input],
+    batch: usize,
+    variables: &[&str],
+    duals: &[&str],
+    seed: u64,
+) {
+    against_differences_within(problem, inputs, batch, variables, duals, seed, 2e-6);
+}
+
+pub fn against_differences_within(
+    problem: &CompiledProblem,
+    inputs: &[Input],
+    batch: usize,
+    variables: &[&str],
+    duals: &[&str],
+    seed: u64,
+    tolerance: f64,
+) {
+    let mut rng = rng(seed);
+    let solution = solved(problem, inputs, batch);
+    let weights: Vec<Vec<f64>> = variables
+        .iter()
+        .map(|name| normal(&mut rng, solution.variable(name).unwrap().len()))
+        .collect();
+    let dual_weights: Vec<Vec<f64>> = duals
+        .iter()
+        .map(|name| normal(&mut rng, solution.dual(*name).unwrap().len()))
+        .collect();
+    let on_variables: Vec<(&str, &[f64])> = variables
+        .iter()
+        .zip(&weights)
+        .map(|(n, w)| (*n, &w[..]))
+        .collect();
+    let on_duals: Vec<(Handle<'_>, &[f64])> = duals
+        .iter()
+        .zip(&dual_weights)
+        .map(|(n, w)| (Handle::Name(n), &w[..]))
+        .collect();
+    let gradients = gradients(problem, &solution, inputs, &on_variables, &on_duals);
+    for (i, report) in gradients.reports.iter().enumerate() {
+        assert_eq!(
+            report.quality,
+            GradientQuality::Exact,
+            "sample {i}: {report:?}"
+        );
+    }
+    let loss = |inputs: &[Input]| -> f64 {
+        let solution = solved(problem, inputs, batch);
+        let of = |w: &[f64], v: &[f64]| w.iter().zip(v).map(|(w, v)| w * v).sum::<f64>();
+        let x: f64 = on_variables
+            .iter()
+            .map(|(n, w)| of(w, solution.variable(n).unwrap()))
+            .sum();
+        let z: f64 = on_duals
+            .iter()
+            .map(|(n, w)| of(w, &solution.dual(*n).unwrap()))
+            .sum();
+        x + z
+    };
+    for (k, input) in inputs.iter().enumerate() {
+        let gradient = gradients.parameter(input.name).unwrap();
+        for at in 0..input.data.len() {
+            let mirrored = input.symmetric.map(|n| {
+                let (copy, i, j) = (at / (n * n), at % (n * n) / n, at % n);
+                copy * n * n + j * n + i
+            });
+            if mirrored.is_some_and(|other| other < at) {
+                continue;
+            }
+            let moved = |by: f64| {
+                let mut inputs = inputs.to_vec();
+                inputs[k].data[at] += by;
+                if let Some(other) = mirrored.filter(|other| *other != at) {
+                    inputs[k].data[other] += by;
+                }
+                loss(&inputs)
+            };
+            let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+            let own = match mirrored {
+                Some(other) if other != at => gradient[at] + gradient[other],
+                _ => gradient[at],
+            };
+            assert!(
+                (own - difference).abs() <= tolerance * (1.0 + difference.abs()),
+                "{}[{at}]: gradient {own}, difference {difference}",
+                input.name
+            );
+        }
+    }
+}
