@@ -225,3 +225,39 @@ fn large_problems_stay_sparse() {
         }
     );
 }
+
+/// `3·max(x) ≤ 1` is three bounds on x; the constraint's multiplier is a third of theirs in all.
+#[test]
+fn eliminated_epigraphs_keep_their_multipliers() {
+    let mut model = Model::new();
+    let x = model.variable("x", [3]);
+    let constraint = (3.0 * max(&x)).le(1.0).named("top");
+    let problem = model
+        .minimize(sum_squares(&x - constant([3], vec![1.0, 2.0, 0.0])))
+        .subject_to(&constraint)
+        .compile()
+        .unwrap();
+    assert_eq!(problem.form(), qp(3, 0, 3));
+    let solution = solved(&problem, &[], 1);
+    let third = 1.0 / 3.0;
+    close(solution.variable("x").unwrap(), &[third, third, 0.0], 1e-12);
+    // 2(1 − 1/3) and 2(2 − 1/3), over 3.
+    close(
+        &solution.dual(&constraint).unwrap(),
+        &[(4.0 + 10.0) / 9.0],
+        1e-12,
+    );
+}
+
+/// An odd power's domain is part of the function.
+#[test]
+fn odd_powers_keep_their_domain() {
+    let mut model = Model::new();
+    let x = model.variable("x", []);
+    let problem = model
+        .minimize(feasible_model::power(&x, 3.0) + 5.0 * &x)
+        .compile()
+        .unwrap();
+    let solution = solved(&problem, &[], 1);
+    close(solution.variable("x").unwrap(), &[0.0], 1e-6);
+}
