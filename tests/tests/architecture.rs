@@ -11,7 +11,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 /// What each package may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-core", &[]),
-    ("feasible-solver", &[]),
+    ("feasible-lapack", &[]),
+    ("feasible-solver", &["feasible-lapack"]),
     ("feasible-record", &[]),
     ("feasible-nn", &[]),
     ("feasible-convex", &["feasible-core", "feasible-solver"]),
@@ -61,7 +62,7 @@ const SHORTCUTS: &[(&str, &str, &str)] = &[
 
 /// The facade may re-export any library, but not the experiments built on them.
 const FACADE: &str = "feasible";
-const NOT_IN_FACADE: &[&str] = &["feasible-lab", "feasible-cli"];
+const NOT_IN_FACADE: &[&str] = &["feasible-lab", "feasible-cli", "feasible-lapack"];
 
 /// Nothing depends on these, and they may depend on every library.
 const LEAVES: &[&str] = &["feasible-examples", "feasible-benches", "feasible-tests"];

@@ -198,6 +198,14 @@ fn bad_input_is_named() {
         ..good
     };
     assert!(message(&bad).contains("`cones[0]` has no rows"));
+    if cfg!(not(feature = "semidefinite")) {
+        let cones = [Cone::Semidefinite(2)];
+        let bad = ConeProblem {
+            cones: &cones,
+            ..good
+        };
+        assert!(message(&bad).contains("`cones[0]` is semidefinite, which needs the feature"));
+    }
     let cones = [Cone::Zero(99)];
     let bad = ConeProblem {
         cones: &cones,

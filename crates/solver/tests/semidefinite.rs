@@ -1,4 +1,5 @@
 //! Semidefinite programs with answers in closed form, and the cones that small matrices are.
+#![cfg(feature = "semidefinite")]
 #![allow(missing_docs)]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Programs with semidefinite cones, alone and among others, around known solutions.
+#![cfg(feature = "semidefinite")]
 #![allow(missing_docs)]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Semidefinite programs without solutions, bad input, and numbers of extreme sizes.
+#![cfg(feature = "semidefinite")]
 #![allow(missing_docs)]
 
 mod support;

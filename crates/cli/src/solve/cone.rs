@@ -83,7 +83,7 @@ fn cones(value: &Value) -> Result<Vec<Cone>, Fault> {
         .enumerate()
         .map(|(i, value)| {
             let expected = "{\"zero\": rows}, {\"nonnegative\": rows}, {\"second_order\": rows}, \
-                            {\"exponential\": count} or {\"power\": exponent}";
+                            {\"exponential\": count}, {\"power\": exponent} or {\"psd\": size}";
             let object = value.as_object().filter(|object| object.len() == 1);
             let Some((name, size)) = object.and_then(|object| object.iter().next()) else {
                 return Err(format!("`cones[{i}]` is {value} but must be {expected}"));
@@ -102,10 +102,7 @@ fn cones(value: &Value) -> Result<Vec<Cone>, Fault> {
                 "power" => size.as_f64().map(Cone::Power).ok_or_else(|| {
                     format!("`cones[{i}].power` is {size} but must be the exponent, in (0, 1)")
                 }),
-                "psd" => Err(format!(
-                    "`cones[{i}]` is a cone of semidefinite matrices, which this program does not \
-                     solve yet"
-                )),
+                "psd" => Ok(Cone::Semidefinite(rows()?)),
                 _ => Err(format!("`cones[{i}]` is {value} but must be {expected}")),
             }
         })
