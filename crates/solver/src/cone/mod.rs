@@ -9,6 +9,7 @@ mod adjoint;
 mod clarabel;
 mod geometry;
 mod layout;
+mod linear;
 mod linearised;
 mod newton;
 mod problem;
@@ -21,6 +22,7 @@ mod three;
 pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
 pub use problem::{Cone, ConeProblem, Sparse};
 pub use solve::{ConeSettings, ConeSolution, solve_cones};
+pub(crate) use solve::{Second, solve_asking};
 pub use tangent::{
     ConeJacobian, ConeParameter, ConeTangents, ConeVelocity, cone_jacobian, cone_tangent,
 };

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::cone::clarabel::{Prepared, Raw};
 use crate::cone::geometry::Local;
 use crate::cone::layout::Layout;
-use crate::cone::newton::{ConePoint, polish};
+use crate::cone::linear::as_quadratic;
+use crate::cone::newton::{ConePoint, Polished, polish};
 use crate::cone::problem::{ConeProblem, ConeSample, Sparse};
 use crate::error::Error;
 use crate::settings::in_open_unit;
@@ -23,7 +24,9 @@ use crate::validate;
 #[serde(default)]
 pub struct ConeSettings {
     /// Clarabel's feasibility and gap tolerances, absolute and relative. Default `1e-9`; the
-    /// polish usually reaches `1e-13`.
+    /// polish usually reaches `1e-13`. A point that it does not take to rounding counts as solved
+    /// when its residuals are below this or `1e-8`, whichever is larger, relative to the terms that
+    /// cancel in them.
     pub tolerance: f64,
     /// Clarabel's tolerances for certificates. Default `1e-9`.
     pub infeasibility_tolerance: f64,
@@ -130,6 +133,24 @@ pub fn solve_cones(
     problem: &ConeProblem<'_>,
     settings: &ConeSettings,
 ) -> Result<ConeSolution, Error> {
+    solve_asking(problem, settings, Second::Dense)
+}
+
+/// Whom to ask about linear rows that the polish does not settle on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Second {
+    /// The dense solver.
+    Dense,
+    /// Nobody: it is the dense solver that asks.
+    Nobody,
+}
+
+/// As [`solve_cones`].
+pub(crate) fn solve_asking(
+    problem: &ConeProblem<'_>,
+    settings: &ConeSettings,
+    second: Second,
+) -> Result<ConeSolution, Error> {
     settings.validate()?;
     problem.validate()?;
     convex(problem, settings.rounding)?;
@@ -144,7 +165,7 @@ pub fn solve_cones(
             answers(
                 problem,
                 r * run..problem.batch.min((r + 1) * run),
-                settings,
+                (settings, second),
                 &layout,
             )
         })
@@ -182,6 +203,8 @@ struct Answer {
     status: Status,
     iterations: usize,
     residuals: Residuals,
+    /// The worst residual, relative.
+    error: f64,
     local: Local,
     confirmed: bool,
 }
@@ -196,7 +219,7 @@ fn prepare_once(problem: &ConeProblem<'_>) -> bool {
 fn answers(
     problem: &ConeProblem<'_>,
     samples: Range<usize>,
-    settings: &ConeSettings,
+    (settings, second): (&ConeSettings, Second),
     layout: &Layout,
 ) -> Vec<Answer> {
     // The polish converges faster than the last iterations, so it starts early.
@@ -215,7 +238,7 @@ fn answers(
         {
             let Some(raw) = prepared.solve() else {
                 shared = None;
-                return fresh(&sample, settings, layout);
+                return fresh(&sample, (settings, second), layout);
             };
             let answer = finish(&sample, raw, settings, layout);
             if answer.confirmed {
@@ -224,7 +247,7 @@ fn answers(
             // What another sample's scaling did not lead to is no verdict.
             spent += answer.iterations;
         }
-        let mut answer = fresh(&sample, settings, layout);
+        let mut answer = fresh(&sample, (settings, second), layout);
         answer.iterations += spent;
         answer
     };
@@ -233,7 +256,11 @@ fn answers(
 
 /// Clarabel set up for this sample alone: early, and to the end where the polish does not reach
 /// rounding from there.
-fn fresh(sample: &ConeSample<'_>, settings: &ConeSettings, layout: &Layout) -> Answer {
+fn fresh(
+    sample: &ConeSample<'_>,
+    (settings, second): (&ConeSettings, Second),
+    layout: &Layout,
+) -> Answer {
     let to = |tolerance| {
         let raw = Prepared::new(sample, settings, tolerance)
             .and_then(|mut prepared| prepared.solve())
@@ -251,6 +278,17 @@ fn fresh(sample: &ConeSample<'_>, settings: &ConeSettings, layout: &Layout) -> A
     }
     let mut answer = to(settings.tolerance);
     answer.iterations += first.iterations;
+    let certified = matches!(
+        answer.status,
+        Status::PrimalInfeasible | Status::DualInfeasible
+    );
+    if second == Second::Dense
+        && !(answer.confirmed || certified)
+        && let Some(better) = as_quadratic(sample, answer.error, settings.rounding)
+    {
+        answer.take(better);
+        answer.judge(settings);
+    }
     answer
 }
 
@@ -276,27 +314,38 @@ fn finish(sample: &ConeSample<'_>, raw: Raw, settings: &ConeSettings, layout: &L
         iterations: raw.iterations,
         residuals: Residuals::default(),
         local: Local::default(),
+        error: f64::INFINITY,
         confirmed: false,
         point: raw.point,
     };
     if !(raw.status.is_solved() || raw.almost) {
         return answer;
     }
-    let polished = polish(sample, &answer.point, layout);
-    answer.iterations += polished.steps;
-    answer.residuals = polished.measured.absolute;
-    answer.objective = polished.measured.objective;
-    answer.confirmed = polished.confirmed;
-    answer.local = polished.local;
-    answer.point = polished.point;
-    // Clarabel's verdict is about its scaled problem; the residuals are about the one given.
-    let reached = polished.measured.relative() <= settings.tolerance.max(1e-8);
-    answer.status = match (reached, raw.status) {
-        (true, _) => Status::Solved,
-        (false, Status::Solved) => Status::NumericalError,
-        (false, status) => status,
-    };
+    answer.take(polish(sample, &answer.point, layout));
+    answer.judge(settings);
     answer
+}
+
+impl Answer {
+    fn take(&mut self, polished: Polished) {
+        self.iterations += polished.steps;
+        self.residuals = polished.measured.absolute;
+        self.objective = polished.measured.objective;
+        self.error = polished.measured.relative();
+        self.confirmed = polished.confirmed;
+        self.local = polished.local;
+        self.point = polished.point;
+    }
+
+    /// Clarabel's verdict is about its scaled problem; the residuals are about the one given.
+    fn judge(&mut self, settings: &ConeSettings) {
+        let reached = self.error <= settings.tolerance.max(1e-8);
+        self.status = match (reached, self.status) {
+            (true, _) => Status::Solved,
+            (false, Status::Solved) => Status::NumericalError,
+            (false, status) => status,
+        };
+    }
 }
 
 /// Refuses a `P` with a negative eigenvalue.

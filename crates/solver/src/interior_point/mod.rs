@@ -6,6 +6,7 @@ mod model;
 mod newton;
 mod prepared;
 mod recast;
+mod second;
 mod variables;
 
 pub(crate) use prepared::Prepared;
@@ -136,9 +137,16 @@ fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer 
         let slope = crate::dense::dot(sample.q, &found.x);
         if slope < -1e-7 * max_abs(sample.q) {
             answer.status = Status::DualInfeasible;
+            return answer;
         }
     }
-    answer
+    match second::opinion(sample, settings) {
+        Some(mut second) => {
+            second.iterations += answer.iterations;
+            second
+        }
+        None => answer,
+    }
 }
 
 /// The multipliers `(ν, λ, μ)` of an infeasible sample's smallest common relaxation, and its point.
