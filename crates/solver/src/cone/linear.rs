@@ -89,14 +89,23 @@ pub(crate) fn as_quadratic(sample: &ConeSample<'_>, error: f64, rounding: f64) -
             &answer.lambda
         };
         let z = from[place[row]];
-        let held = fixed[row] || z > 0.0;
-        (point.z[row], point.s[row]) = match held {
+        // A point that is not confirmed has a little of both.
+        let slack = (sample.b[row] - ax[row]).max(0.0);
+        (point.z[row], point.s[row]) = match fixed[row] {
             true => (z, 0.0),
-            false => (0.0, (sample.b[row] - ax[row]).max(0.0)),
+            false => (
+                z.max(0.0),
+                if answer.active.identified && z > 0.0 {
+                    0.0
+                } else {
+                    slack
+                },
+            ),
         };
     }
     let w: Vec<f64> = point.z.iter().zip(&point.s).map(|(z, s)| z - s).collect();
-    let local = localise(sample.cones, &w, &mut point.s, &mut point.z);
+    let (mut s, mut z) = (point.s.clone(), point.z.clone());
+    let local = localise(sample.cones, &w, &mut s, &mut z);
     let measured = measure(sample, &point).2;
     (measured.relative() < error).then_some(Polished {
         point,
