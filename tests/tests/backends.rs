@@ -364,7 +364,8 @@ impl Backend {
                     sample: 1,
                     status: Status::PrimalInfeasible,
                     failed: 1,
-                    batch: 2
+                    batch: 2,
+                    ..
                 }
             ),
             "{error}"

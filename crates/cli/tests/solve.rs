@@ -200,6 +200,11 @@ fn lists_are_answered_one_by_one() {
     assert!(error(4).contains("`Q` is not known"), "{}", error(4));
     assert!(error(5).contains("`problem` is \"lp\""), "{}", error(5));
     assert_eq!(found[6]["status"], "primal_infeasible");
+    let message = found[6]["conflict"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("row 0 (lower)") && message.contains("row 1 (upper)"),
+        "{message}"
+    );
     assert!(error(8).contains("the problem is a number"), "{}", error(8));
 }
 

@@ -57,6 +57,9 @@ pub(crate) trait Solved: Send + Sync + Debug {
     /// Outcome of every sample.
     fn status(&self) -> &[Status];
 
+    /// The rows that make a sample infeasible, in words.
+    fn conflict(&self, sample: usize) -> Option<String>;
+
     /// The parts of the output.
     fn parts(&self) -> Vec<Part<'_>>;
 

@@ -303,6 +303,17 @@ impl Solved for SolvedCones {
         &self.solution.status
     }
 
+    fn conflict(&self, sample: usize) -> Option<String> {
+        let rows = self.solution.conflict(sample)?;
+        let named: Vec<String> = rows
+            .iter()
+            .take(8)
+            .map(|(row, _)| row.to_string())
+            .collect();
+        let more = if rows.len() > 8 { ", …" } else { "" };
+        Some(format!("rows {}{more} conflict", named.join(", ")))
+    }
+
     fn parts(&self) -> Vec<Part<'_>> {
         let rows = self.program.tensors.a.rows;
         vec![

@@ -54,14 +54,17 @@ pub enum Error {
     },
     /// Some samples have no solution, and [`crate::OnFailure::Error`] makes that an error.
     #[error(
-        "sample {sample} ended as {status:?} ({failed} of {batch} samples failed); \
-         `OnFailure::Nan` or `OnFailure::Keep` lets the others through"
+        "sample {sample} ended as {status:?}{} ({failed} of {batch} samples failed); \
+         `OnFailure::Nan` or `OnFailure::Keep` lets the others through",
+        because(conflict)
     )]
     Unsolved {
         /// The first sample that failed.
         sample: usize,
         /// What the solver found for it.
         status: Status,
+        /// The rows that conflict, in words, where it is infeasible.
+        conflict: Option<String>,
         /// How many samples failed.
         failed: usize,
         /// How many there are.
@@ -102,4 +105,10 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+}
+
+fn because(conflict: &Option<String>) -> String {
+    conflict
+        .as_ref()
+        .map_or_else(String::new, |conflict| format!(", because {conflict}"))
 }

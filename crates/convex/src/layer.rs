@@ -41,7 +41,7 @@ pub(crate) fn record<S: Solved + 'static, R>(
     on_failure: OnFailure,
 ) -> Result<(Packed, GradientReports), Error> {
     if on_failure == OnFailure::Error {
-        refuse_failures(solved.status())?;
+        refuse_failures(&solved)?;
     }
     let parts = solved.parts();
     let widths: Vec<usize> = parts.iter().map(|(_, width)| *width).collect();
@@ -66,13 +66,15 @@ pub(crate) fn record<S: Solved + 'static, R>(
     Ok((packed, reports))
 }
 
-fn refuse_failures(status: &[Status]) -> Result<(), Error> {
+fn refuse_failures(solved: &impl Solved) -> Result<(), Error> {
+    let status = solved.status();
     let mut failures = status.iter().enumerate().filter(|(_, s)| !s.is_solved());
     match failures.next() {
         None => Ok(()),
         Some((sample, &found)) => Err(Error::Unsolved {
             sample,
             status: found,
+            conflict: solved.conflict(sample),
             failed: 1 + failures.count(),
             batch: status.len(),
         }),

@@ -65,8 +65,8 @@ pub use cone::{ConeLayer, ConeLayerSettings, ConeTensorSolution, ConeTensors};
 pub use error::Error;
 pub use feasible_model as model;
 pub use feasible_solver::{
-    AdjointSettings, Cone, ConeSettings, Degenerate, GradientQuality, GradientReport, Infeasible,
-    Method, Residuals, Settings as SolverSettings, Status,
+    AdjointSettings, Cone, ConeSettings, Conflict, Degenerate, GradientQuality, GradientReport,
+    Infeasible, Method, Residuals, Settings as SolverSettings, Shift, Status,
 };
 pub use model_layer::{ConvexLayer, ConvexLayerSettings, ModelSolution, ModelTensor};
 pub use parameter::Parameter;

@@ -366,6 +366,11 @@ impl Solved for SolvedModel {
         self.solution.status()
     }
 
+    // The model's rows are not the user's constraints.
+    fn conflict(&self, _: usize) -> Option<String> {
+        None
+    }
+
     fn parts(&self) -> Vec<Part<'_>> {
         let sizes = self.problem.variables().map(|(_, shape)| shape.size());
         let variables = self.names.variables.iter().zip(sizes).map(|(name, size)| {

@@ -70,6 +70,20 @@ impl QpLayer {
     /// # Errors
     /// As the type says.
     pub fn forward(&self, problem: &QpTensors) -> Result<ConvexSolution, Error> {
-        quadratic::forward(&self.settings, problem, None)
+        quadratic::forward(&self.settings, problem, None, None)
+    }
+
+    /// Solves the batch starting from the solution of another batch of the same sizes: the last one
+    /// of a trajectory, or the last epoch's. Where active rows stay it takes a few steps; the answer,
+    /// its accuracy and its gradients are those of [`Self::forward`].
+    ///
+    /// # Errors
+    /// As the type says, and if `previous` has other sizes.
+    pub fn forward_from(
+        &self,
+        problem: &QpTensors,
+        previous: &ConvexSolution,
+    ) -> Result<ConvexSolution, Error> {
+        quadratic::forward(&self.settings, problem, None, Some(previous))
     }
 }

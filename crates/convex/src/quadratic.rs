@@ -1,6 +1,10 @@
 //! The forward pass of quadratic programs, with or without quadratic rows.
 
-use feasible_solver::{AdjointSettings, Cotangent, Settings, Solution, Status, adjoint, solve};
+use std::sync::Arc;
+
+use feasible_solver::{
+    AdjointSettings, Cotangent, Settings, Solution, Status, adjoint, solve, solve_from,
+};
 
 use crate::adjoint::{Answer, Part, Solved};
 use crate::host_problem::{HostProblem, Role, read};
@@ -8,26 +12,30 @@ use crate::layer;
 use crate::problem::{QpTensors, QuadraticTensors};
 use crate::{ConvexSettings, ConvexSolution, Error};
 
-/// Solves the batch and records it.
+/// Solves the batch, from another batch's solution if there is one, and records it.
 pub(crate) fn forward(
     settings: &ConvexSettings,
     qp: &QpTensors,
     quadratics: Option<&QuadraticTensors>,
+    previous: Option<&ConvexSolution>,
 ) -> Result<ConvexSolution, Error> {
     let (problem, tracked) = read(qp, quadratics)?;
     let solver = Settings {
         rounding: settings.solver.rounding.max(tracked.rounding),
         ..settings.solver
     };
-    let solution = solve(&problem.as_problem(), &solver)?;
+    let found = Arc::new(match previous {
+        Some(previous) => solve_from(&problem.as_problem(), &previous.found, &solver)?,
+        None => solve(&problem.as_problem(), &solver)?,
+    });
     let (status, iterations, residuals) = (
-        solution.status.clone(),
-        solution.iterations.clone(),
-        solution.residuals.clone(),
+        found.status.clone(),
+        found.iterations.clone(),
+        found.residuals.clone(),
     );
     let solved = SolvedProgram {
         problem,
-        solution,
+        solution: found.clone(),
         settings: settings.adjoint,
         roles: tracked.roles.clone(),
     };
@@ -40,6 +48,7 @@ pub(crate) fn forward(
         status,
         iterations,
         residuals,
+        found,
         reports,
     })
 }
@@ -47,7 +56,7 @@ pub(crate) fn forward(
 #[derive(Debug)]
 struct SolvedProgram {
     problem: HostProblem,
-    solution: Solution,
+    solution: Arc<Solution>,
     settings: AdjointSettings,
     roles: Vec<Role>,
 }
@@ -55,6 +64,10 @@ struct SolvedProgram {
 impl Solved for SolvedProgram {
     fn status(&self) -> &[Status] {
         &self.solution.status
+    }
+
+    fn conflict(&self, sample: usize) -> Option<String> {
+        Some(self.solution.conflict(sample)?.to_string())
     }
 
     fn parts(&self) -> Vec<Part<'_>> {

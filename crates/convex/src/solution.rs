@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
-use feasible_solver::{Residuals, Status};
+use feasible_solver::{Conflict, Residuals, Shift, Solution, Status};
 
 use crate::adjoint::GradientReports;
 
@@ -25,6 +27,8 @@ pub struct ConvexSolution {
     /// How well each sample meets its optimality conditions, in f64 before any rounding to the
     /// output's precision.
     pub residuals: Vec<Residuals>,
+    /// The solver's own solution, which warm starts and certificates need.
+    pub(crate) found: Arc<Solution>,
     pub(crate) reports: GradientReports,
 }
 
@@ -32,5 +36,16 @@ impl ConvexSolution {
     /// A handle on what the backward pass will say about each sample's gradient.
     pub fn gradient_reports(&self) -> GradientReports {
         self.reports.clone()
+    }
+
+    /// The rows that make an infeasible sample so, the weightiest first; `None` for every other
+    /// sample, and where the contradiction is too slight to be proved.
+    pub fn conflict(&self, sample: usize) -> Option<Conflict> {
+        self.found.conflict(sample)
+    }
+
+    /// How far the bounds of a [`Status::Relaxed`] sample gave way; `None` for every other sample.
+    pub fn shift(&self, sample: usize) -> Option<Shift> {
+        self.found.shift(sample)
     }
 }

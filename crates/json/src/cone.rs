@@ -209,6 +209,13 @@ pub(crate) fn answers(problems: &[&ConeProgram]) -> Result<Vec<Value>, Error> {
         ] {
             map.insert(name.to_owned(), value);
         }
+        if let Some(rows) = solution.conflict(i) {
+            let rows: Value = rows
+                .iter()
+                .map(|(row, weight)| json!({ "row": row, "weight": answer::number(*weight) }))
+                .collect();
+            map.insert("conflict".to_owned(), json!({ "rows": rows }));
+        }
         if let (Some(_), Some(gradients)) = (&problem.cotangent, &gradients) {
             let of = |values: &Option<Vec<f64>>, len: usize| -> Vec<f64> {
                 values

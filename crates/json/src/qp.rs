@@ -1,8 +1,8 @@
 //! Problems of kind `qp`: quadratic programs, with quadratic rows if need be.
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Equalities, Error, Gradients, Inequalities, Problem, Quadratics,
-    Settings, Solution, Symmetric as Matrices, Values, Wanted, adjoint, solve,
+    AdjointSettings, Cotangent, Equalities, Error, Gradients, Inequalities, NamedRow, Problem,
+    Quadratics, Settings, Solution, Symmetric as Matrices, Values, Wanted, adjoint, solve,
 };
 use serde_json::{Map, Value, json};
 
@@ -319,6 +319,26 @@ fn solved(problem: &Qp, solution: &Solution, i: usize) -> Map<String, Value> {
         ("residuals", answer::residuals(&solution.residuals[i])),
     ] {
         map.insert(name.to_owned(), value);
+    }
+    if let Some(conflict) = solution.conflict(i) {
+        let named = |row: NamedRow| match row {
+            NamedRow::Equality(row) => ("A", row, "b"),
+            NamedRow::Lower(row) => ("G", row, "l"),
+            NamedRow::Upper(row) => ("G", row, "u"),
+            NamedRow::Quadratic(row) => ("quadratic", row, "u"),
+        };
+        let rows: Value = (conflict.rows.iter())
+            .map(|conflicting| {
+                let (part, row, bound) = named(conflicting.row);
+                let weight = answer::number(conflicting.weight);
+                json!({ "part": part, "row": row, "bound": bound, "weight": weight })
+            })
+            .collect();
+        let conflict = json!({ "rows": rows, "message": conflict.to_string() });
+        map.insert("conflict".to_owned(), conflict);
+    }
+    if let Some(ray) = solution.ray(i) {
+        map.insert("ray".to_owned(), answer::vector(ray));
     }
     map
 }

@@ -206,12 +206,12 @@ impl Projection {
         }
         let quadratic = rows.of(Kind::Quadratic);
         let solution = if quadratic.is_empty() {
-            quadratic::forward(&self.settings, &qp, None)?
+            quadratic::forward(&self.settings, &qp, None, None)?
         } else {
             let upper = bounds.upper().gather_axis(1, quadratic);
             let matrix = rows.linear(&blocks, Kind::Quadratic);
             let problem = qp.quadratics(rows.hessians(&blocks), matrix, upper);
-            quadratic::forward(&self.settings, &problem.qp, Some(&problem.quadratics))?
+            quadratic::forward(&self.settings, &problem.qp, Some(&problem.quadratics), None)?
         };
         let ConvexSolution {
             x,
@@ -222,6 +222,7 @@ impl Projection {
             iterations,
             residuals,
             reports,
+            ..
         } = solution;
         Ok(Projected {
             y: x,

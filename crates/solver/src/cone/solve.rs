@@ -99,6 +99,24 @@ pub struct ConeSolution {
 }
 
 impl ConeSolution {
+    /// The rows whose multipliers prove a sample [`Status::PrimalInfeasible`] and those multipliers
+    /// relative to the largest, the weightiest first; `None` for every other sample. Multipliers
+    /// below `1e-6` are left out: they are what Clarabel's tolerance leaves.
+    pub fn conflict(&self, sample: usize) -> Option<Vec<(usize, f64)>> {
+        if *self.status.get(sample)? != Status::PrimalInfeasible {
+            return None;
+        }
+        let rows = self.z.len() / self.status.len();
+        let z = &self.z[sample * rows..(sample + 1) * rows];
+        let largest = crate::dense::max_abs(z);
+        let mut named: Vec<(usize, f64)> = (z.iter().enumerate())
+            .map(|(row, z)| (row, z / largest))
+            .filter(|(_, weight)| weight.abs() > 1e-6)
+            .collect();
+        named.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        Some(named)
+    }
+
     /// Whether every sample was solved.
     pub fn all_solved(&self) -> bool {
         self.status.iter().all(|status| status.is_solved())
