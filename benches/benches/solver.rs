@@ -215,13 +215,13 @@ fn ellipsoids(c: &mut Criterion) {
                     c: Values::Shared(&bounds),
                 }),
             };
-            let mut group = c.benchmark_group(format!("qcqp projection, {name}"));
+            let mut group = c.benchmark_group(format!("projection, {name}, no equalities"));
             group.sample_size(10);
-            let size = format!("n={n}, m={rows}");
+            let size = format!("n={n}/0/{rows}");
             group.bench_function(BenchmarkId::new("forward", &size), |b| {
                 b.iter(|| solve(&problem, &Settings::default()))
             });
-            group.bench_function(BenchmarkId::new("both", &size), |b| {
+            group.bench_function(BenchmarkId::new("forward and backward", &size), |b| {
                 b.iter(|| {
                     let solution = solve(&problem, &Settings::default()).expect("valid");
                     backward(&problem, &solution);

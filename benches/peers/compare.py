@@ -37,7 +37,7 @@ def run_peers(runs):
 def run_ours(threads):
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
     environment = {**os.environ, "CARGO_TARGET_DIR": str(target), "RAYON_NUM_THREADS": str(threads)}
-    command = ["cargo", "bench", "-p", "feasible-benches", "--bench", "layers"]
+    command = ["cargo", "bench", "-p", "feasible-benches", "--bench", "layers", "--bench", "solver"]
     # Its report is for the eye; the medians are read from its folder.
     subprocess.run(command, cwd=REPOSITORY, env=environment, stdout=sys.stderr, check=True)
     return target / "criterion"

@@ -14,7 +14,7 @@ use support::cones::{
 
 #[test]
 fn known_solutions() {
-    known_solutions_and_their_gradients(5_000, &KINDS);
+    known_solutions_and_their_gradients(7_800, &KINDS);
 }
 
 /// Softmax is the entropy-regularised choice: max cᵀy + H(y) over the simplex. Variables (y, t) with
