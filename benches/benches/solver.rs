@@ -7,6 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use faer::MatRef;
 use feasible::burn::tensor::{DType, Device, Tensor};
 use feasible::convex::{Hessian, QpLayer, QpTensors};
 use feasible::host;
@@ -40,13 +41,20 @@ impl Draws {
     }
 }
 
-/// QPs of the kind that DC3 draws: diagonal P, shared matrices, q and b a sample's own, one-sided
-/// rows.
+/// What a QP's matrices look like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Matrices {
+    Shared,
+    SharedDense,
+    PerSample,
+}
+
+/// DC3's QPs (Donti, Rolnick & Kolter 2021): one-sided rows whose bounds the least-norm point of
+/// every b meets, so that many of them bind; q and b are a sample's own.
 struct Qp {
     batch: usize,
-    n: usize,
-    equalities: usize,
-    inequalities: usize,
+    size: (usize, usize, usize),
+    matrices: Matrices,
     p: Vec<f64>,
     q: Vec<f64>,
     a: Vec<f64>,
@@ -57,41 +65,76 @@ struct Qp {
 }
 
 impl Qp {
-    fn draw(batch: usize, n: usize, equalities: usize, inequalities: usize) -> Self {
+    fn draw(batch: usize, size: (usize, usize, usize), matrices: Matrices) -> Self {
+        let (n, equalities, rows) = size;
         let mut draws = Draws::new(0);
-        let g = draws.normal(1.0, inequalities * n);
+        let copies = if matrices == Matrices::PerSample {
+            batch
+        } else {
+            1
+        };
+        let a = draws.normal(1.0, copies * equalities * n);
+        let g = draws.normal(1.0, copies * rows * n);
+        let p = match matrices {
+            Matrices::SharedDense => {
+                let root = draws.normal((n as f64).powf(-0.5), n * n);
+                (0..n * n)
+                    .map(|at| {
+                        let (i, j) = (at / n, at % n);
+                        let dot: f64 = (0..n).map(|k| root[k * n + i] * root[k * n + j]).sum();
+                        dot + if i == j { 0.1 } else { 0.0 }
+                    })
+                    .collect()
+            }
+            _ => draws.uniform(0.1, 1.1, copies * n),
+        };
+        let u = (a.chunks(equalities * n).zip(g.chunks(rows * n)))
+            .flat_map(|(a, g)| {
+                let view = MatRef::from_row_major_slice(a, equalities, n).to_owned();
+                let inverse = view.svd().expect("finite numbers").pseudoinverse();
+                let reach = MatRef::from_row_major_slice(g, rows, n) * inverse;
+                let row = |i: usize| reach.row(i).iter().map(|v| v.abs()).sum::<f64>();
+                (0..rows).map(row).collect::<Vec<_>>()
+            })
+            .collect();
         Self {
             batch,
-            n,
-            equalities,
-            inequalities,
-            p: draws.uniform(0.1, 1.1, n),
+            size,
+            matrices,
+            p,
             q: draws.uniform(0.0, 1.0, batch * n),
-            a: draws.normal(1.0, equalities * n),
+            a,
             b: draws.uniform(-1.0, 1.0, batch * equalities),
-            // As far from 0 as rows of this length reach: always feasible, some rows active.
-            u: vec![0.6 * (n as f64).sqrt(); inequalities],
-            l: vec![f64::NEG_INFINITY; inequalities],
+            l: vec![f64::NEG_INFINITY; copies * rows],
             g,
+            u,
         }
     }
 
     fn problem(&self) -> Problem<'_> {
+        let values: fn(&[f64]) -> Values<'_> = match self.matrices {
+            Matrices::PerSample => |data| Values::PerSample(data),
+            _ => |data| Values::Shared(data),
+        };
+        let (n, equalities, rows) = self.size;
         Problem {
             batch: self.batch,
-            n: self.n,
-            p: Symmetric::Diagonal(Values::Shared(&self.p)),
+            n,
+            p: match self.matrices {
+                Matrices::SharedDense => Symmetric::Dense(values(&self.p)),
+                _ => Symmetric::Diagonal(values(&self.p)),
+            },
             q: Values::PerSample(&self.q),
             equalities: Some(Equalities {
-                rows: self.equalities,
-                a: Values::Shared(&self.a),
+                rows: equalities,
+                a: values(&self.a),
                 b: Values::PerSample(&self.b),
             }),
             inequalities: Some(Inequalities {
-                rows: self.inequalities,
-                g: Values::Shared(&self.g),
-                l: Values::Shared(&self.l),
-                u: Values::Shared(&self.u),
+                rows,
+                g: values(&self.g),
+                l: values(&self.l),
+                u: values(&self.u),
             }),
             quadratics: None,
         }
@@ -100,28 +143,28 @@ impl Qp {
     /// As tensors; all of them want a gradient, or none.
     fn tensors(&self, tracked: bool) -> QpTensors {
         let device = Device::flex().autodiff();
-        let leaf = |values: &[f64], shape: [usize; 2]| -> Tensor<2> {
+        let (n, equalities, rows) = self.size;
+        let leaf = |values: &[f64], width: usize| -> Tensor<2> {
+            let shape = [values.len() / width, width];
             let tensor = host::write(values.to_vec(), shape, &device, DType::F64);
             tensor.set_require_grad(tracked)
         };
         let matrix = |values: &[f64], rows: usize| -> Tensor<3> {
-            let shape = [1, rows, self.n];
+            let shape = [values.len() / (rows * n), rows, n];
             let tensor = host::write(values.to_vec(), shape, &device, DType::F64);
             tensor.set_require_grad(tracked)
         };
-        QpTensors::new(
-            Hessian::diagonal(leaf(&self.p, [1, self.n])),
-            leaf(&self.q, [self.batch, self.n]),
-        )
-        .equalities(
-            matrix(&self.a, self.equalities),
-            leaf(&self.b, [self.batch, self.equalities]),
-        )
-        .inequalities(
-            matrix(&self.g, self.inequalities),
-            leaf(&self.l, [1, self.inequalities]),
-            leaf(&self.u, [1, self.inequalities]),
-        )
+        let p = match self.matrices {
+            Matrices::SharedDense => Hessian::dense(matrix(&self.p, n)),
+            _ => Hessian::diagonal(leaf(&self.p, n)),
+        };
+        QpTensors::new(p, leaf(&self.q, n))
+            .equalities(matrix(&self.a, equalities), leaf(&self.b, equalities))
+            .inequalities(
+                matrix(&self.g, rows),
+                leaf(&self.l, rows),
+                leaf(&self.u, rows),
+            )
     }
 }
 
@@ -140,39 +183,54 @@ fn backward(problem: &Problem<'_>, solution: &Solution) {
 
 /// The solver by itself and through a layer, in one group.
 fn through_burn(c: &mut Criterion) {
-    for (batch, n, equalities, inequalities) in
-        [(128, 20, 5, 10), (128, 100, 50, 50), (16_384, 20, 5, 10)]
-    {
-        let qp = Qp::draw(batch, n, equalities, inequalities);
-        let problem = qp.problem();
-        let solution = solve(&problem, &Settings::default()).expect("valid");
-        assert!(solution.all_solved());
-        let mut group = c.benchmark_group(format!(
-            "qp, shared matrices, batch {batch}, n={n}/{equalities}/{inequalities}"
-        ));
-        group
-            .throughput(Throughput::Elements(batch as u64))
-            .sample_size(20);
-        group.bench_function("solver, forward", |b| {
-            b.iter(|| solve(&problem, &Settings::default()))
-        });
-        group.bench_function("solver, both", |b| {
-            b.iter(|| {
-                let solution = solve(&problem, &Settings::default()).expect("valid");
-                backward(&problem, &solution);
-            })
-        });
-        let layer = QpLayer::default();
-        let constant = qp.tensors(false);
-        group.bench_function("layer, forward", |b| {
-            b.iter(|| layer.forward(&constant).expect("valid").x)
-        });
-        let tracked = qp.tensors(true);
-        group.bench_function("layer, both", |b| {
-            b.iter(|| layer.forward(&tracked).expect("valid").x.sum().backward())
-        });
-        group.finish();
+    let sizes = [(20, 5, 10), (100, 50, 50)];
+    let kinds = [
+        ("qp, DC3's draw", Matrices::Shared),
+        ("qp, DC3's draw, dense P", Matrices::SharedDense),
+        ("qp, DC3's draw, matrices a sample", Matrices::PerSample),
+    ];
+    for (name, matrices) in kinds {
+        for size in sizes {
+            qp(c, name, &Qp::draw(128, size, matrices));
+        }
     }
+    qp(
+        c,
+        "qp, batch 16384",
+        &Qp::draw(16_384, sizes[0], Matrices::Shared),
+    );
+}
+
+fn qp(c: &mut Criterion, name: &str, qp: &Qp) {
+    let problem = qp.problem();
+    let solution = solve(&problem, &Settings::default()).expect("valid");
+    assert!(solution.all_solved());
+    let (n, equalities, rows) = qp.size;
+    let size = format!("n={n}/{equalities}/{rows}");
+    let mut group = c.benchmark_group(name);
+    group
+        .throughput(Throughput::Elements(qp.batch as u64))
+        .sample_size(20);
+    group.bench_function(BenchmarkId::new("forward", &size), |b| {
+        b.iter(|| solve(&problem, &Settings::default()))
+    });
+    group.bench_function(BenchmarkId::new("forward and backward", &size), |b| {
+        b.iter(|| {
+            let solution = solve(&problem, &Settings::default()).expect("valid");
+            backward(&problem, &solution);
+        })
+    });
+    let layer = QpLayer::default();
+    let constant = qp.tensors(false);
+    group.bench_function(BenchmarkId::new("layer, forward", &size), |b| {
+        b.iter(|| layer.forward(&constant).expect("valid").x)
+    });
+    let tracked = qp.tensors(true);
+    group.bench_function(
+        BenchmarkId::new("layer, forward and backward", &size),
+        |b| b.iter(|| layer.forward(&tracked).expect("valid").x.sum().backward()),
+    );
+    group.finish();
 }
 
 /// Projections on the intersection of random ellipsoids, the peers' QCQP.

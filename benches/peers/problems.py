@@ -104,6 +104,14 @@ def qp(size, matrices):
     return quadratic(q, p, a, b, g, u)
 
 
+def dc3(size, matrices):
+    """DC3's own draw: bounds that the least-norm point of every b meets, so that many of them bind."""
+    problem = qp(size, matrices)
+    pinv = np.linalg.pinv(problem.a)
+    u = np.abs(problem.g @ pinv).sum(axis=-1)
+    return quadratic(problem.q, problem.p, problem.a, problem.b, problem.g, u)
+
+
 def qcqp(size):
     """Dense P and H."""
     n, _, ineq = size
@@ -276,6 +284,9 @@ def named(name, sizes, make):
 
 
 QP_WORKS = {
+    **named("qp, DC3's draw", SIZES, lambda size: dc3(size, "shared")),
+    **named("qp, DC3's draw, dense P", SIZES, lambda size: dc3(size, "shared dense")),
+    **named("qp, DC3's draw, matrices a sample", SIZES, lambda size: dc3(size, "per sample")),
     **named("qp, shared matrices", SIZES, lambda size: qp(size, "shared")),
     **named("qp, shared matrices, dense P", SIZES, lambda size: qp(size, "shared dense")),
     **named("qp, matrices a sample", SIZES, lambda size: qp(size, "per sample")),
