@@ -51,7 +51,10 @@ Quadratic programs: min ½xᵀPx + qᵀx, Ax = b, l ≤ Gx ≤ u, xᵀHx + gᵀx
   P and H are rows or a diagonal; all but q may be absent; bounds may be \"Infinity\".
 Cone programs: min ½xᵀPx + qᵀx, Ax + s = b, s in a product of cones.
   {\"problem\": \"cone\", \"P\", \"q\", \"A\", \"b\", \"cones\": [{\"zero\": 2}, {\"nonnegative\": 3},
-   {\"second_order\": 4}, {\"exponential\": 1}, {\"power\": 0.6}], \"cotangent\"}
+   {\"second_order\": 4}, {\"exponential\": 1}, {\"power\": 0.6}, {\"psd\": 3}], \"cotangent\"}
+  Exponential and power cones have three rows, a psd cone of size k has k(k + 1)/2: the upper
+  triangle by columns, entries off the diagonal times √2.
+An infeasible problem's answer names the rows that conflict.
 
 Exit codes: 0 every problem was read, whatever its status; 2 one was not.")]
 pub(crate) struct SolveArguments {

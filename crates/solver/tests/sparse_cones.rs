@@ -405,3 +405,44 @@ fn solutions_of_other_problems_are_refused() {
     let error = cone_tangent(&program.problem(), &solution, &tangents, &settings).unwrap_err();
     assert!(error.to_string().contains("`tangents.q`"), "{error}");
 }
+
+/// Samples that share `A` share Clarabel's preparation, which is made from the first: one of quite
+/// another size leaves the others as they are alone.
+#[test]
+fn a_wild_first_sample_spares_the_others() {
+    let mut rng = rng(10);
+    let program = Program::draw(&mut rng, 40);
+    let (n, m) = (program.q.len(), program.b.len());
+    let alone = program.solve();
+    let huge: Vec<f64> = program.q.iter().map(|v| 1e9 * v).collect();
+    let tiny: Vec<f64> = program.q.iter().map(|v| 1e-9 * v).collect();
+    for first in [&huge, &tiny, &program.q] {
+        let wild = first == &program.q;
+        let mut b = program.b.clone();
+        if wild {
+            b.iter_mut().for_each(|v| *v = -1e6 * (1.0 + v.abs()));
+        }
+        let q = [&first[..], &program.q, &program.q].concat();
+        let b = [&b[..], &program.b, &program.b].concat();
+        let problem = ConeProblem {
+            batch: 3,
+            q: Values::PerSample(&q),
+            b: Values::PerSample(&b),
+            ..program.problem()
+        };
+        let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+        for sample in 1..3 {
+            assert!(solution.status[sample].is_solved());
+            let pairs = [
+                (&solution.x[sample * n..][..n], &alone.x[..]),
+                (&solution.s[sample * m..][..m], &alone.s[..]),
+                (&solution.z[sample * m..][..m], &alone.z[..]),
+            ];
+            for (got, expected) in pairs {
+                for (got, expected) in got.iter().zip(expected) {
+                    assert!((got - expected).abs() < 1e-10 * (1.0 + expected.abs()));
+                }
+            }
+        }
+    }
+}
