@@ -72,9 +72,11 @@ pub struct ConeGradients {
 /// Where an eigenvalue of the pair is too small to have a sign, what touches is held
 /// ([`crate::Degenerate::LeastNorm`], `Held`) or let go (`Released`); the apexes of exponential and
 /// power cones take what the polish found. A singular system gets its least-norm solution.
+/// [`crate::Degenerate::Smoothed`] differentiates the central path's point, `z ∘ s = μe`.
 ///
 /// # Errors
-/// As [`crate::adjoint`]; [`crate::Degenerate::Smoothed`] is refused.
+/// As [`crate::adjoint`]; [`crate::Degenerate::Smoothed`] is refused for exponential and power
+/// cones.
 ///
 /// # Cost
 /// One factorisation a sample, sparse where the problem is, and a few solves.
@@ -85,15 +87,15 @@ pub fn cone_adjoint(
     wanted: &ConeWanted,
     settings: &AdjointSettings,
 ) -> Result<ConeGradients, Error> {
-    check_settings(settings)?;
+    check_settings(settings, problem)?;
     check(problem, solution, cotangent)?;
     let (batch, n, m) = (problem.batch, problem.n, problem.rows());
     let directions: Vec<Direction> = (0..batch)
         .into_par_iter()
         .map(|i| direction(problem, solution, cotangent, settings, i))
         .collect();
-    let x = |i: usize| &solution.x[i * n..(i + 1) * n];
-    let z = |i: usize| &solution.z[i * m..(i + 1) * m];
+    let x = |i: usize| &directions[i].x;
+    let z = |i: usize| &directions[i].z;
     let mut gradients = ConeGradients::default();
     if let Some(p) = problem.p.filter(|_| wanted.p) {
         gradients.p = Some(on_pattern(&p, batch, |i, row, column| {
@@ -155,6 +157,9 @@ struct Direction {
     w: Vec<f64>,
     /// `[m]`
     v: Vec<f64>,
+    /// The point that was differentiated.
+    x: Vec<f64>,
+    z: Vec<f64>,
     report: GradientReport,
 }
 
@@ -168,8 +173,13 @@ fn direction(
     let (n, m) = (problem.n, problem.rows());
     let (mut w, mut v) = (vec![0.0; n], vec![0.0; m]);
     let Some(mut linearised) = Linearised::at(problem, solution, settings, i) else {
-        let report = UNAVAILABLE;
-        return Direction { w, v, report };
+        return Direction {
+            w,
+            v,
+            x: vec![0.0; n],
+            z: vec![0.0; m],
+            report: UNAVAILABLE,
+        };
     };
     // s = b − Ax: its cotangent acts on x, and once more on A and b themselves.
     let of_s = cotangent.s.map(|s| &s[i * m..(i + 1) * m]);
@@ -192,8 +202,13 @@ fn direction(
     {
         crate::dense::axpy(1.0, s, &mut v);
     }
-    let report = linearised.report();
-    Direction { w, v, report }
+    Direction {
+        w,
+        v,
+        report: linearised.report(),
+        x: linearised.x.into_owned(),
+        z: linearised.z.into_owned(),
+    }
 }
 
 fn check(

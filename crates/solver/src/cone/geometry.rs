@@ -255,7 +255,7 @@ fn second_order(
 
 /// An orthonormal basis of what is orthogonal to a unit vector: the columns of the Householder
 /// reflection that takes it to an axis, but for the first.
-fn complement(unit: &[f64]) -> Vec<Vec<f64>> {
+pub(crate) fn complement(unit: &[f64]) -> Vec<Vec<f64>> {
     let d = unit.len();
     let sign = if unit[0] >= 0.0 { 1.0 } else { -1.0 };
     let mut v = unit.to_vec();

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::adjoint::{GradientQuality, GradientReport};
+use crate::cone::central::{self, Central, central};
 use crate::cone::geometry::{Local, localise};
+use crate::cone::newton::ConePoint;
 use crate::cone::problem::{Cone, ConeProblem, ConeSample};
 use crate::cone::solve::ConeSolution;
 use crate::cone::system::{Rank, System};
@@ -24,6 +26,11 @@ pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
 pub(crate) struct Linearised<'a> {
     pub(crate) sample: ConeSample<'a>,
     local: Cow<'a, Local>,
+    /// The point that is differentiated.
+    pub(crate) x: Cow<'a, [f64]>,
+    pub(crate) z: Cow<'a, [f64]>,
+    /// It is one of the central path.
+    smoothed: bool,
     /// Margin of the solution itself.
     margin: f64,
     confirmed: bool,
@@ -45,21 +52,49 @@ impl<'a> Linearised<'a> {
             return None;
         }
         let sample = problem.sample(i);
+        let (n, m) = (sample.n, sample.m);
         let found = &solution.local[i];
-        let local = if found.smooth && !(found.margin > settings.degenerate_margin) {
-            let rows = i * sample.m..(i + 1) * sample.m;
-            let pair = (&solution.s[rows.clone()], &solution.z[rows]);
-            Cow::Owned(beside(sample.cones, pair, settings))
-        } else {
-            Cow::Borrowed(found)
-        };
         let layout = &solution.layout;
+        let x = &solution.x[i * n..(i + 1) * n];
+        let pair = (
+            &solution.s[i * m..(i + 1) * m],
+            &solution.z[i * m..(i + 1) * m],
+        );
+        let central = match settings.degenerate {
+            Degenerate::Smoothed { mu } => {
+                let start = ConePoint {
+                    x: x.to_vec(),
+                    s: pair.0.to_vec(),
+                    z: pair.1.to_vec(),
+                };
+                central(&sample, &start, layout, mu)
+            }
+            _ => None,
+        };
+        let smoothed = central.is_some();
+        let (local, x, z) = match central {
+            Some(Central { point, local }) => {
+                (Cow::Owned(local), Cow::Owned(point.x), Cow::Owned(point.z))
+            }
+            None => {
+                let kink = found.smooth && !(found.margin > settings.degenerate_margin);
+                let local = if kink {
+                    Cow::Owned(beside(sample.cones, pair, settings))
+                } else {
+                    Cow::Borrowed(found)
+                };
+                (local, Cow::Borrowed(x), Cow::Borrowed(pair.1))
+            }
+        };
         let mut system = System::new(&sample, &local, layout, settings.rank_tolerance)?;
         let rank = system.rank(&sample, &local);
         Some(Linearised {
             sample,
             margin: found.margin,
             local,
+            x,
+            z,
+            smoothed,
             confirmed: solution.confirmed[i],
             system,
             rank,
@@ -101,12 +136,14 @@ impl<'a> Linearised<'a> {
             && !self.rank.deficient
             && self.worst <= self.settings.residual_tolerance
             && self.rank.condition <= self.settings.condition_limit;
+        let quality = match (exact, self.settings.degenerate) {
+            (false, _) => GradientQuality::Degenerate,
+            (true, Degenerate::Smoothed { .. }) if self.smoothed => GradientQuality::Smoothed,
+            (true, Degenerate::Smoothed { .. }) => GradientQuality::Degenerate,
+            (true, _) => GradientQuality::Exact,
+        };
         GradientReport {
-            quality: if exact {
-                GradientQuality::Exact
-            } else {
-                GradientQuality::Degenerate
-            },
+            quality,
             residual: self.worst,
             margin: self.margin,
             condition: self.rank.condition,
@@ -143,16 +180,14 @@ fn beside(cones: &[Cone], (s, z): (&[f64], &[f64]), settings: &AdjointSettings) 
     localise(cones, &w, &mut s, &mut z)
 }
 
-/// Refuses settings that cone programs do not have.
-pub(crate) fn check_settings(settings: &AdjointSettings) -> Result<(), Error> {
+/// Refuses settings out of range, and those that the problem's cones do not have.
+pub(crate) fn check_settings(
+    settings: &AdjointSettings,
+    problem: &ConeProblem<'_>,
+) -> Result<(), Error> {
     settings.validate()?;
     match settings.degenerate {
-        Degenerate::Smoothed { mu } => Err(Error::Setting {
-            setting: "degenerate.mu",
-            value: mu,
-            must: "absent for cone programs, which have no smoothed derivatives: `LeastNorm`, \
-                   `Held` or `Released`",
-        }),
+        Degenerate::Smoothed { mu } => central::check(problem.cones, mu),
         _ => Ok(()),
     }
 }

@@ -70,6 +70,36 @@ fn across(vectors: MatRef<'_, f64>, i: usize, j: usize) -> Vec<f64> {
         .collect()
 }
 
+/// Eigenvalues, ascending, and eigenvectors of a vector's matrix.
+pub(crate) struct Eigen {
+    pub(crate) values: Vec<f64>,
+    vectors: Mat<f64>,
+}
+
+/// `None` for numbers that are not finite.
+pub(crate) fn eigen(size: usize, w: &[f64]) -> Option<Eigen> {
+    if !w.iter().all(|v| v.is_finite()) {
+        return None;
+    }
+    let eigen = matrix_of(size, w).self_adjoint_eigen(Side::Lower).ok()?;
+    Some(Eigen {
+        values: eigen.S().column_vector().iter().copied().collect(),
+        vectors: eigen.U().to_owned(),
+    })
+}
+
+impl Eigen {
+    /// The vector of `Σ weight · q qᵀ`, weights above zero.
+    pub(crate) fn spread(&self, weights: impl Fn(usize) -> f64, out: &mut [f64]) {
+        spread(self.vectors.as_ref(), weights, out);
+    }
+
+    /// See [`across`].
+    pub(crate) fn across(&self, i: usize, j: usize) -> Vec<f64> {
+        across(self.vectors.as_ref(), i, j)
+    }
+}
+
 /// Complementary pair and directions at `w`, which starts at row `first` and is of this size:
 /// `p(p + 1)/2 + p(size − p)` directions with `p` positive eigenvalues.
 pub(crate) fn semidefinite(
@@ -79,19 +109,13 @@ pub(crate) fn semidefinite(
     (s, primal): (&mut [f64], f64),
     (z, dual): (&mut [f64], f64),
 ) {
-    let finite = w.iter().all(|v| v.is_finite());
-    let matrix = matrix_of(size, w);
-    let Some(eigen) = finite
-        .then(|| matrix.self_adjoint_eigen(Side::Lower).ok())
-        .flatten()
-    else {
+    let Some(eigen) = eigen(size, w) else {
         local.smooth = false;
         local.distance(0.0);
         return;
     };
-    let values = eigen.S().column_vector();
-    let vectors = eigen.U();
-    for value in values.iter() {
+    let values = &eigen.values;
+    for value in values {
         local.note(*value, primal, dual);
     }
     // Ascending.
@@ -103,8 +127,8 @@ pub(crate) fn semidefinite(
         (first..first + w.len()).for_each(|row| local.unit(row));
         return;
     }
-    spread(vectors, |k| values[k], z);
-    spread(vectors, |k| -values[k], s);
+    eigen.spread(|k| values[k], z);
+    eigen.spread(|k| -values[k], s);
     for i in negative..size {
         for j in 0..=i {
             let curvature = if j < negative {
@@ -114,7 +138,7 @@ pub(crate) fn semidefinite(
             };
             local.directions.push(Direction {
                 first,
-                entries: across(vectors, i, j),
+                entries: eigen.across(i, j),
                 curvature,
             });
         }

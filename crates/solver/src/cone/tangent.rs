@@ -81,7 +81,7 @@ pub fn cone_tangent(
     tangents: &ConeTangents<'_>,
     settings: &AdjointSettings,
 ) -> Result<ConeVelocity, Error> {
-    check_settings(settings)?;
+    check_settings(settings, problem)?;
     check_solution(problem, solution)?;
     check_tangents(problem, tangents)?;
     let (batch, n, m) = (problem.batch, problem.n, problem.rows());
@@ -128,11 +128,11 @@ fn motion(
     let Some(mut linearised) = Linearised::at(problem, solution, settings, i) else {
         return out;
     };
-    let (x, z) = (&solution.x[i * n..][..n], &solution.z[i * m..][..m]);
+    let (x, z) = (linearised.x.to_vec(), linearised.z.to_vec());
     let (mut of_x, mut of_s) = (vec![0.0; n], vec![0.0; m]);
     if let (Some(p), Some(entries)) = (linearised.sample.p, tangents.p) {
         let entries = entries.sample(i, p.entries.len());
-        Matrix { entries, ..p }.add_symmetric_product(x, &mut of_x);
+        Matrix { entries, ..p }.add_symmetric_product(&x, &mut of_x);
     }
     if let Some(q) = tangents.q {
         axpy(1.0, q.sample(i, n), &mut of_x);
@@ -141,8 +141,8 @@ fn motion(
         let a = linearised.sample.a;
         let entries = entries.sample(i, a.entries.len());
         let direction = Matrix { entries, ..a };
-        direction.add_transposed_product(z, &mut of_x);
-        direction.add_product(x, &mut of_s);
+        direction.add_transposed_product(&z, &mut of_x);
+        direction.add_product(&x, &mut of_s);
     }
     of_x.iter_mut().for_each(|v| *v = -*v);
     of_s.iter_mut().for_each(|v| *v = -*v);
@@ -173,7 +173,7 @@ pub fn cone_jacobian(
     parameter: ConeParameter,
     settings: &AdjointSettings,
 ) -> Result<ConeJacobian, Error> {
-    check_settings(settings)?;
+    check_settings(settings, problem)?;
     check_solution(problem, solution)?;
     let samples: Vec<(Vec<f64>, GradientReport)> = (0..problem.batch)
         .into_par_iter()
@@ -211,7 +211,7 @@ fn jacobian(
         out.resize(n * length, 0.0);
         return (out, UNAVAILABLE);
     };
-    let (x, z) = (&solution.x[i * n..][..n], &solution.z[i * m..][..m]);
+    let (x, z) = (linearised.x.to_vec(), linearised.z.to_vec());
     let (mut unit, nothing) = (vec![0.0; n], vec![0.0; m]);
     let (mut w, mut v) = (vec![0.0; n], vec![0.0; m]);
     for row in 0..n {
