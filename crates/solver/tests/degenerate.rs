@@ -266,3 +266,44 @@ fn equal_bounds_are_not_degenerate() {
     let (l, u) = (gradients.l.unwrap(), gradients.u.unwrap());
     assert!((l[0] + u[0] - 1.0).abs() < 1e-14);
 }
+
+/// Numbers whose quotients overflow: whatever the verdict, gradients are finite, and none that is not
+/// a number is called exact, also for a cotangent of zero.
+#[test]
+fn quotients_that_overflow_are_no_derivative() {
+    let infinite = [-INF, -INF];
+    let problem = Problem {
+        batch: 1,
+        n: 2,
+        p: Symmetric::Dense(Values::Shared(&[2e32; 4])),
+        q: Values::Shared(&[1.0, 1.0]),
+        equalities: Some(Equalities {
+            rows: 1,
+            a: Values::Shared(&[1e-300, 0.0]),
+            b: Values::Shared(&[0.0]),
+        }),
+        inequalities: Some(Inequalities {
+            rows: 2,
+            g: Values::Shared(&[0.0, 1e16, 1e16, 1e16]),
+            l: Values::Shared(&infinite),
+            u: Values::Shared(&[INF, INF]),
+        }),
+        quadratics: None,
+    };
+    let solution = solve(&problem, &Settings::default()).unwrap();
+    for x in [[0.0, 0.0], [1.0, -1.0]] {
+        let cotangent = Cotangent {
+            x: &x,
+            equality_dual: None,
+            inequality_dual: None,
+            quadratic_dual: None,
+        };
+        let settings = AdjointSettings::default();
+        let gradients = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap();
+        let of_q = gradients.q.unwrap();
+        assert!(of_q.iter().all(|v| v.is_finite()), "{of_q:?}");
+        if !solution.all_solved() {
+            assert_eq!(gradients.reports[0].quality, GradientQuality::Unavailable);
+        }
+    }
+}

@@ -220,7 +220,12 @@ fn batched(
                     note(products.gx[i * m + row as usize] - wanted);
                     force = force.max(wanted.abs());
                 }
-                let residual = if force == 0.0 { 0.0 } else { error / force };
+                // Nothing wanted and nothing found; a NaN is neither.
+                let residual = if force == 0.0 && error == 0.0 {
+                    0.0
+                } else {
+                    error / force
+                };
                 // Anything doubtful, NaN included, goes to the method with refinement: two digits
                 // short of what would no longer be called exact.
                 let factor = &active[i].factor;
@@ -268,6 +273,11 @@ fn single(
     let Some(step) = factored.solve(&force) else {
         return;
     };
+    // Numbers that have overflowed are no derivative.
+    let parts = [&step.x, &step.nu, &step.lambda, &step.mu];
+    if !parts.iter().all(|part| max_abs(part).is_finite()) {
+        return;
+    }
     out.put(slot, &step, system.point());
     out.reports[slot] = factored.report(step.residual, settings);
 }
