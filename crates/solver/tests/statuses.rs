@@ -561,3 +561,21 @@ fn contracts_are_errors_with_names() {
     .unwrap_err();
     assert!(matches!(error, Error::ForeignSolution { .. }));
 }
+
+/// The minimiser is a number but its objective is not.
+#[test]
+fn an_objective_that_overflows_is_no_solution() {
+    let problem = Problem {
+        batch: 1,
+        n: 1,
+        p: Symmetric::Diagonal(Values::Shared(&[1e8])),
+        q: Values::Shared(&[1e300]),
+        equalities: None,
+        inequalities: None,
+        quadratics: None,
+    };
+    for method in METHODS {
+        let solution = solve(&problem, &with(method)).unwrap();
+        assert!(!solution.status[0].is_solved(), "{method:?}");
+    }
+}

@@ -4,6 +4,7 @@
 use crate::cone::geometry::localise;
 use crate::cone::newton::{ConePoint, Polished, measure};
 use crate::cone::problem::{Cone, ConeSample};
+use crate::cone::solve::ConeSettings;
 use crate::interior_point::{Prepared, solve_sample};
 use crate::problem::{Matrix, Sample};
 use crate::settings::Settings;
@@ -12,7 +13,11 @@ use crate::settings::Settings;
 const LARGEST: usize = 400;
 
 /// A better point than one with this relative error; `None` for other cones and where there is none.
-pub(crate) fn as_quadratic(sample: &ConeSample<'_>, error: f64, rounding: f64) -> Option<Polished> {
+pub(crate) fn as_quadratic(
+    sample: &ConeSample<'_>,
+    error: f64,
+    settings: &ConeSettings,
+) -> Option<Polished> {
     let linear = |cone: &Cone| matches!(cone, Cone::Zero(_) | Cone::Nonnegative(_));
     if sample.n > LARGEST || !sample.cones.iter().all(linear) {
         return None;
@@ -68,7 +73,8 @@ pub(crate) fn as_quadratic(sample: &ConeSample<'_>, error: f64, rounding: f64) -
         c: &[],
     };
     let settings = Settings {
-        rounding,
+        rounding: settings.rounding,
+        max_iterations: settings.max_iterations as usize,
         ..Settings::default()
     };
     let answer = solve_sample(&dense, &Prepared::new(&dense), &settings);

@@ -302,7 +302,7 @@ fn fresh(
     );
     if second == Second::Dense
         && !(answer.confirmed || certified)
-        && let Some(better) = as_quadratic(sample, answer.error, settings.rounding)
+        && let Some(better) = as_quadratic(sample, answer.error, settings)
     {
         answer.take(better);
         answer.judge(settings);

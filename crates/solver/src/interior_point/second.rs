@@ -90,6 +90,7 @@ pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer
     let cone_settings = ConeSettings {
         tolerance: settings.reachable_tolerance(),
         rounding: settings.rounding,
+        max_iterations: u32::try_from(settings.max_iterations).unwrap_or(u32::MAX),
         ..ConeSettings::default()
     };
     let found = solve_asking(&problem, &cone_settings, Second::Nobody).ok()?;
