@@ -63,8 +63,8 @@ pub(crate) trait Solved: Send + Sync + Debug {
     /// The parts of the output.
     fn parts(&self) -> Vec<Part<'_>>;
 
-    /// Gradients of the tracked parameters, given one cotangent a part of the output; `None` is
-    /// zero. `None` in return would be a bug of ours: the solver accepted this problem in the forward
+    /// Gradients of the tracked parameters, given one cotangent a part of the output; `None`, which
+    /// the first never is, is zero. `None` in return would be a bug of ours: the solver accepted this problem in the forward
     /// pass and the cotangents are finite.
     fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer>;
 }
@@ -128,8 +128,10 @@ fn unpack(
                 let from = sample * width + start;
                 values[sample * length..][..length].copy_from_slice(&cotangent[from..][..length]);
             }
+            // The first part, the minimisers, is always there.
+            let given = start == 0 || values.iter().any(|&v| v != 0.0);
             start += length;
-            values.iter().any(|&v| v != 0.0).then_some(values)
+            given.then_some(values)
         })
         .collect();
     (parts, dropped)

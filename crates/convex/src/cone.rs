@@ -324,16 +324,8 @@ impl Solved for SolvedCones {
     }
 
     fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer> {
-        let [x, s, z] = cotangents else {
+        let [Some(x), s, z] = cotangents else {
             return None;
-        };
-        let nothing;
-        let x = match x {
-            Some(x) => x,
-            None => {
-                nothing = vec![0.0; self.solution.x.len()];
-                &nothing
-            }
         };
         let cotangent = ConeCotangent {
             x,

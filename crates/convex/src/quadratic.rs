@@ -81,16 +81,8 @@ impl Solved for SolvedProgram {
     }
 
     fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer> {
-        let [x, equality, inequality, quadratic] = cotangents else {
+        let [Some(x), equality, inequality, quadratic] = cotangents else {
             return None;
-        };
-        let nothing;
-        let x = match x {
-            Some(x) => x,
-            None => {
-                nothing = vec![0.0; self.solution.x.len()];
-                &nothing
-            }
         };
         let cotangent = Cotangent {
             x,

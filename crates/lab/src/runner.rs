@@ -36,22 +36,24 @@ pub struct RunReport {
 ///
 /// `task` is the problem that `config.problem` describes, on `config.training.device`.
 ///
-/// ```no_run
-/// use feasible_lab::{MethodConfig, MethodKind, RunConfig, RunProblem, Silent, Task, TrainingConfig};
-/// # fn task() -> Task { todo!() }
+/// ```
+/// use feasible_lab::{Error, MethodConfig, MethodKind, RunConfig, RunProblem, Silent, Task};
+/// use feasible_lab::TrainingConfig;
 ///
-/// let task: Task = task(); // of Task::new, with a `feasible_data::Problem` of your own
-/// let config = RunConfig {
-///     study: "mine".into(),
-///     problem: RunProblem::own("my problem", serde_json::json!({ "seed": 7 })),
-///     method: MethodConfig::new(MethodKind::Projection),
-///     backbone: Default::default(),
-///     seed: 1,
-///     training: TrainingConfig::new(100, 50),
-/// };
-/// let references = task.references(None, &mut |_, _| {})?;
-/// let report = feasible_lab::train_run("runs".as_ref(), &config, &task, &references, &mut Silent)?;
-/// # Ok::<(), feasible_lab::Error>(())
+/// /// Trains a task made by `Task::new` with a `feasible_data::Problem` of one's own.
+/// fn train(task: &Task) -> Result<(), Error> {
+///     let config = RunConfig {
+///         study: "mine".into(),
+///         problem: RunProblem::own("my problem", serde_json::json!({ "seed": 7 })),
+///         method: MethodConfig::new(MethodKind::Projection),
+///         backbone: Default::default(),
+///         seed: 1,
+///         training: TrainingConfig::new(100, 50),
+///     };
+///     let references = task.references(None, &mut |_, _| {})?;
+///     feasible_lab::train_run("runs".as_ref(), &config, task, &references, &mut Silent)?;
+///     Ok(())
+/// }
 /// ```
 ///
 /// # Errors
