@@ -1,0 +1,265 @@
+//! Eigenpairs by thick-restart Lanczos with deflation.
+//!
+//! A single Krylov space has one vector of each eigenspace, so repeated eigenvalues need more than
+//! one. Pairs that have converged are deflated, and a random direction of their complement starts
+//! another space. That one is short: it ends when an eigenvalue beyond those found has shown itself,
+//! or when its absence is certain up to [`Settings::missed`] ([`exclusion`]). While it searches, the
+//! nearly finished Ritz vectors of the first space are deflated as well; a copy of an eigenvalue is
+//! orthogonal to the whole first space, so this hides none and shortens the search.
+
+mod cycle;
+mod exclusion;
+mod select;
+
+use crate::eigenpairs::{Eigenpairs, Pair, PairStatus, Status};
+use crate::error::Error;
+use crate::operator::{Counted, Halt, Operator};
+use crate::random::generator;
+use crate::settings::{Copies, Settings, Wanted};
+use crate::vectors::{axpy, norm};
+
+pub(crate) use cycle::{limit, residual};
+use cycle::{Cycle, Found, Guard, Searched, Seen, Stop};
+
+/// Finds eigenpairs of a symmetric operator.
+///
+/// # Problem
+/// `H v = λ v`, `‖v‖ = 1`, for the eigenvalues of [`Wanted`], repeated ones as often as they repeat.
+///
+/// # Method
+/// Lanczos with full reorthogonalisation, twice, and thick restarts (Wu & Simon, SIAM J. Matrix
+/// Anal. Appl. 22, 2000). A closed Krylov space is continued from a random direction. Every pair is
+/// accepted by its true residual, from a product of its own. Then the complement is searched for
+/// eigenvalues that the Krylov space could not show ([`Copies`]).
+///
+/// # Cost
+/// One product a step, `4 n b` multiplications a step for a basis of `b` vectors, and memory for
+/// `b + count` vectors of length `n`.
+///
+/// # Errors
+/// [`Error::Count`], [`Error::Setting`], [`Error::NoDimension`], or [`Error::Operator`] with what the
+/// operator said. NaN, a spent budget and asymmetry are no errors but a [`Status`].
+pub fn eigenpairs(
+    operator: &mut dyn Operator,
+    wanted: Wanted,
+    settings: &Settings,
+) -> Result<Eigenpairs, Error> {
+    eigenpairs_from(operator, wanted, settings, &[])
+}
+
+/// [`eigenpairs`], started from approximate eigenvectors: those of the previous training step, say.
+///
+/// `start` is `[any, n]`; the first Krylov space starts from the sum of the normalised vectors, in
+/// which every wanted direction is strong. Exact eigenvectors are recognised after as many products
+/// as there are of them. A poor start costs products but changes no answer.
+///
+/// # Errors
+/// As [`eigenpairs`]; [`Error::Shape`] or [`Error::Entry`] if `start` is not whole vectors of finite
+/// numbers.
+pub fn eigenpairs_from(
+    operator: &mut dyn Operator,
+    wanted: Wanted,
+    settings: &Settings,
+    start: &[f64],
+) -> Result<Eigenpairs, Error> {
+    settings.validate(wanted.count())?;
+    let budget = settings.products;
+    let mut op = Counted::new(operator, budget)?;
+    let n = op.dim();
+    wanted.validate(n)?;
+    let start = combined_start(start, n)?;
+    // Kept back for the residuals of what there is when the budget is spent.
+    op.set_budget(budget - wanted.count());
+    let mut seen = Seen::default();
+    let mut search = Search {
+        n,
+        wanted,
+        settings,
+        found: Vec::new(),
+        missed: 1.0,
+        search_products: 0,
+    };
+    let status = match search.run(&mut op, start, &mut seen) {
+        Ok(status) => status,
+        Err(Stop::Asymmetric) => Status::Asymmetric,
+        Err(Stop::Halt(Halt::Budget)) => Status::Budget,
+        Err(Stop::Halt(Halt::NotFinite)) => Status::NotFinite,
+        Err(Stop::Halt(Halt::Error(error))) => return Err(error),
+    };
+    Ok(search.report(status, &op, &seen))
+}
+
+/// The sum of the normalised vectors; `None` without any.
+fn combined_start(start: &[f64], n: usize) -> Result<Option<Vec<f64>>, Error> {
+    if let Some(entry) = start.iter().position(|v| !v.is_finite()) {
+        return Err(Error::Entry {
+            argument: "start",
+            entry,
+            value: start[entry],
+            must: "finite",
+        });
+    }
+    if !start.len().is_multiple_of(n) {
+        return Err(Error::Shape {
+            argument: "start",
+            got: start.len(),
+            expected: start.len().div_ceil(n) * n,
+            layout: "[any, n]",
+        });
+    }
+    let mut sum = vec![0.0; n];
+    for vector in start.chunks_exact(n) {
+        let length = norm(vector);
+        if length > 0.0 {
+            axpy(&mut sum, 1.0 / length, vector);
+        }
+    }
+    Ok((norm(&sum) > 0.0).then_some(sum))
+}
+
+struct Search<'a> {
+    n: usize,
+    wanted: Wanted,
+    settings: &'a Settings,
+    found: Vec<Found>,
+    missed: f64,
+    search_products: usize,
+}
+
+impl Search<'_> {
+    fn run(
+        &mut self,
+        op: &mut Counted<'_>,
+        start: Option<Vec<f64>>,
+        seen: &mut Seen,
+    ) -> Result<Status, Stop> {
+        let mut guards = Vec::new();
+        self.space(op, self.wanted, start, 0, &mut guards, seen)?;
+        if !self.found.iter().all(|f| f.converged) {
+            return Ok(Status::Stagnated);
+        }
+        if self.settings.copies == Copies::Trust {
+            return Ok(Status::Converged);
+        }
+        for stream in 1.. {
+            let before = op.products();
+            let outcome = self.look_beyond(op, &guards, 2 * stream, seen);
+            self.search_products += op.products() - before;
+            match outcome? {
+                Searched::Excluded(odds) => {
+                    self.missed = odds;
+                    break;
+                }
+                Searched::Hit(vector, side) => {
+                    self.space(op, side, Some(vector), 2 * stream + 1, &mut guards, seen)?;
+                    if !self.found.iter().all(|f| f.converged) {
+                        return Ok(Status::Stagnated);
+                    }
+                }
+            }
+        }
+        Ok(Status::Converged)
+    }
+
+    /// Adds the pairs of one Krylov space in the complement of those found.
+    fn space(
+        &mut self,
+        op: &mut Counted<'_>,
+        wanted: Wanted,
+        start: Option<Vec<f64>>,
+        stream: u64,
+        guards: &mut Vec<Guard>,
+        seen: &mut Seen,
+    ) -> Result<(), Stop> {
+        let mut rng = generator(self.settings.seed, stream);
+        let deflated: Vec<Vec<f64>> = self.found.iter().map(|f| f.vector.clone()).collect();
+        let capacity = self.settings.basis_size(self.wanted.count());
+        let mut cycle = Cycle::new(self.n, self.settings, &deflated, capacity, start, &mut rng);
+        match cycle.converge(op, wanted, seen, &mut rng) {
+            Ok((found, _)) => {
+                // An earlier space's guards may not be orthogonal to this one's.
+                *guards = cycle.guards(wanted, capacity / 2)?;
+                self.found.extend(found);
+                Ok(())
+            }
+            Err(stop) => {
+                let budget_spent = matches!(stop, Stop::Halt(Halt::Budget));
+                if !matches!(stop, Stop::Halt(Halt::Error(_))) {
+                    op.set_budget(self.settings.products);
+                    self.found.extend(cycle.salvage(op, wanted, budget_spent, seen)?);
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    /// Looks in the complement of what was found for what would change the answer.
+    fn look_beyond(
+        &self,
+        op: &mut Counted<'_>,
+        guards: &[Guard],
+        stream: u64,
+        seen: &mut Seen,
+    ) -> Result<Searched, Stop> {
+        let values = self.best().into_iter().map(|f| f.value).collect::<Vec<_>>();
+        let norm = seen.norm;
+        let limits = select::outside(&values, self.wanted, |v| limit(self.settings, v, norm));
+        let (low, high) = limits;
+        // A Rayleigh quotient beyond a limit shows a missing eigenvalue without any search.
+        if let Some(guard) = guards.iter().find(|g| g.value > high) {
+            return Ok(Searched::Hit(guard.vector.clone(), Wanted::Top(1)));
+        }
+        if let Some(guard) = guards.iter().find(|g| g.value < low) {
+            return Ok(Searched::Hit(guard.vector.clone(), Wanted::Bottom(1)));
+        }
+        let safe = guards.iter().filter(|g| g.is_safe(limits));
+        let deflated: Vec<Vec<f64>> = self
+            .found
+            .iter()
+            .map(|f| f.vector.clone())
+            .chain(safe.map(|g| g.vector.clone()))
+            .collect();
+        let mut rng = generator(self.settings.seed, stream);
+        let capacity = self.settings.basis_size(self.wanted.count());
+        let mut cycle = Cycle::new(self.n, self.settings, &deflated, capacity, None, &mut rng);
+        cycle.search(op, limits, self.wanted, seen, &mut rng)
+    }
+
+    /// The wanted ones of all found, in order.
+    fn best(&self) -> Vec<&Found> {
+        let values: Vec<f64> = self.found.iter().map(|f| f.value).collect();
+        select::wanted(&values, self.wanted)
+            .into_iter()
+            .map(|i| &self.found[i])
+            .collect()
+    }
+
+    fn report(&self, status: Status, op: &Counted<'_>, seen: &Seen) -> Eigenpairs {
+        let best = self.best();
+        let pairs = best
+            .iter()
+            .map(|f| Pair {
+                value: f.value,
+                residual: f.residual,
+                status: if f.converged {
+                    PairStatus::Converged
+                } else {
+                    PairStatus::Unconverged
+                },
+            })
+            .collect();
+        let vectors = best.iter().flat_map(|f| f.vector.iter().copied()).collect();
+        Eigenpairs {
+            pairs,
+            vectors,
+            status,
+            products: op.products(),
+            verification_products: seen.verification_products,
+            search_products: self.search_products,
+            restarts: seen.restarts,
+            missed: self.missed,
+            symmetry_defect: seen.defect,
+            norm: seen.norm,
+        }
+    }
+}
