@@ -41,6 +41,7 @@ mod operator;
 mod projected;
 mod quadrature;
 mod random;
+mod report;
 mod settings;
 mod trace;
 mod vectors;
@@ -58,5 +59,6 @@ pub use operator::{FnOperator, Operator};
 pub use quadrature::{
     DensityCurve, DensitySettings, Probe, Quadrature, SpectralDensity, spectral_density,
 };
+pub use report::{Report, Selection, report};
 pub use settings::{Copies, Settings, Wanted};
 pub use trace::{Trace, TraceSettings, hutch_plus_plus, hutchinson};
