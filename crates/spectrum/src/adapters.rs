@@ -63,7 +63,10 @@ impl<O: Operator> Preconditioned<O> {
                 layout: "[n]",
             });
         }
-        Ok(v.iter().zip(&self.inverse_roots).map(|(v, r)| v * r).collect())
+        Ok(v.iter()
+            .zip(&self.inverse_roots)
+            .map(|(v, r)| v * r)
+            .collect())
     }
 }
 

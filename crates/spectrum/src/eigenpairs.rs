@@ -1,5 +1,7 @@
 //! What was found.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How the search for eigenpairs ended.
@@ -38,15 +40,16 @@ pub enum PairStatus {
 pub struct Pair {
     /// λ, the Rayleigh quotient of its vector.
     pub value: f64,
-    /// `‖Hv − λv‖` for the unit vector `v`, from a product of its own. A symmetric `H` has an
-    /// eigenvalue within this of λ. NaN where no such product could be had.
+    /// `‖Hv − λv‖` for the unit vector `v`, from products with the vectors found themselves and not
+    /// from the recurrence. A symmetric `H` has an eigenvalue within this of λ. NaN where no such
+    /// products could be had.
     pub residual: f64,
     /// Whether the residual is below the tolerance.
     pub status: PairStatus,
 }
 
 /// Eigenpairs of an operator, and how they were found.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Eigenpairs {
     /// In the order of [`crate::Wanted`]. Fewer than wanted only if [`Status::NotFinite`],
     /// [`Status::Asymmetric`] or [`Status::Budget`] came first.
@@ -90,5 +93,22 @@ impl Eigenpairs {
         }
         let n = self.vectors.len() / self.pairs.len();
         &self.vectors[index * n..(index + 1) * n]
+    }
+}
+
+/// Without the vectors, which fill pages.
+impl fmt::Debug for Eigenpairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Eigenpairs")
+            .field("pairs", &self.pairs)
+            .field("status", &self.status)
+            .field("products", &self.products)
+            .field("verification_products", &self.verification_products)
+            .field("search_products", &self.search_products)
+            .field("restarts", &self.restarts)
+            .field("missed", &self.missed)
+            .field("symmetry_defect", &self.symmetry_defect)
+            .field("norm", &self.norm)
+            .finish_non_exhaustive()
     }
 }

@@ -48,7 +48,9 @@ pub enum Error {
         largest: f64,
     },
     /// More eigenvalues are wanted than there are, or none.
-    #[error("{count} eigenvalues are wanted of an operator of dimension {n}; there must be 1 to {n}")]
+    #[error(
+        "{count} eigenvalues are wanted of an operator of dimension {n}; there must be 1 to {n}"
+    )]
     Count {
         /// Eigenvalues wanted.
         count: usize,
@@ -69,7 +71,9 @@ pub enum Error {
         must: &'static str,
     },
     /// The shift is an eigenvalue, to rounding.
-    #[error("the matrix minus `shift` = {shift} is singular; move the shift a little off the eigenvalue")]
+    #[error(
+        "the matrix minus `shift` = {shift} is singular; move the shift a little off the eigenvalue"
+    )]
     Singular {
         /// The shift.
         shift: f64,

@@ -3,6 +3,7 @@
 use faer::Mat;
 use faer::linalg::solvers::{PartialPivLu, Solve};
 
+use crate::adapters::Shifted;
 use crate::dense::DenseMatrix;
 use crate::eigenpairs::{Eigenpairs, PairStatus, Status};
 use crate::error::{Error, OperatorError};
@@ -10,7 +11,6 @@ use crate::lanczos::{eigenpairs_from, limit, residual};
 use crate::minres::{MinresSettings, MinresStatus, minres};
 use crate::operator::{Counted, Halt, Operator};
 use crate::random::{gaussian, generator};
-use crate::adapters::Shifted;
 use crate::settings::{Settings, Wanted};
 use crate::vectors::{dot, norm, scale};
 
@@ -165,8 +165,7 @@ pub fn eigenpairs_near(
     loop {
         attempt += 1;
         inner.products = settings.products.saturating_sub(products).max(2 * count);
-        let mut found =
-            eigenpairs_from(inverse, Wanted::Magnitude(count), &inner, &start)?;
+        let mut found = eigenpairs_from(inverse, Wanted::Magnitude(count), &inner, &start)?;
         products += found.products;
         verification += found.verification_products;
         searched += found.search_products;
@@ -182,7 +181,10 @@ pub fn eigenpairs_near(
         }
         (found.products, found.verification_products) = (products, verification);
         found.search_products = searched;
-        let met = found.pairs.iter().all(|p| p.status == PairStatus::Converged);
+        let met = found
+            .pairs
+            .iter()
+            .all(|p| p.status == PairStatus::Converged);
         let again = found.status == Status::Converged && !met && attempt < 4;
         if !again || products >= settings.products {
             if found.status == Status::Converged && !met {

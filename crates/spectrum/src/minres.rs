@@ -180,6 +180,9 @@ pub fn minres(
     })
 }
 
+/// `‖Hr‖ / (‖H‖ ‖r‖)` below which the residual is taken for a null vector.
+const LEAST_SQUARES: f64 = 1e-12;
+
 fn true_residual(
     op: &mut Counted<'_>,
     b: &[f64],
@@ -224,7 +227,9 @@ fn pass(
         let delta = c * between + s * alpha;
         let gamma_bar = c * alpha - s * between;
         let gamma = gamma_bar.hypot(beta_new);
-        if gamma <= f64::EPSILON * largest {
+        // ‖H r‖ over ‖H‖‖r‖ (Choi, Paige & Saunders 2011, section 3): r is in the null space, so x is the
+        // least-squares solution of a system without another. A consistent one never gets here.
+        if gamma_bar.hypot(c * beta_new) <= LEAST_SQUARES * largest {
             return Ok(());
         }
         (c_old, s_old) = (c, s);

@@ -32,10 +32,14 @@ pub fn read_npy(path: &Path) -> Result<DenseMatrix, Error> {
         .map_err(|e| wrong(format!("is not a numpy .npy file: {e}")))?;
     let shape = npy.shape().to_vec();
     let &[rows, columns] = &shape[..] else {
-        return Err(wrong(format!("has shape {shape:?} but must be a square matrix")));
+        return Err(wrong(format!(
+            "has shape {shape:?} but must be a square matrix"
+        )));
     };
     if rows != columns || rows == 0 {
-        return Err(wrong(format!("has shape {shape:?} but must be a square matrix")));
+        return Err(wrong(format!(
+            "has shape {shape:?} but must be a square matrix"
+        )));
     }
     let n = usize::try_from(rows).map_err(|_| wrong(format!("has shape {shape:?}, too large")))?;
     let fortran = npy.order() == Order::Fortran;
@@ -56,8 +60,15 @@ pub fn read_npy(path: &Path) -> Result<DenseMatrix, Error> {
         },
     };
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-        let (i, j) = if fortran { (at % n, at / n) } else { (at / n, at % n) };
-        return Err(wrong(format!("has {} at ({i}, {j}) but must be finite", values[at])));
+        let (i, j) = if fortran {
+            (at % n, at / n)
+        } else {
+            (at / n, at % n)
+        };
+        return Err(wrong(format!(
+            "has {} at ({i}, {j}) but must be finite",
+            values[at]
+        )));
     }
     // A symmetric matrix is the same in both memory orders, and one that is not is refused here.
     let mut matrix = DenseMatrix::new(n, values)?;

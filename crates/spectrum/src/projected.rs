@@ -48,6 +48,12 @@ impl Projected {
 
 /// Eigen decomposition of the symmetric matrix with these entries.
 pub(crate) fn eigen_of(size: usize, at: impl Fn(usize, usize) -> f64) -> Result<Ritz, Error> {
+    if size == 0 {
+        return Ok(Ritz {
+            values: Vec::new(),
+            vectors: Vec::new(),
+        });
+    }
     // Far from 1 the decomposition's own squares would leave the range of the type.
     let mut largest = 0.0f64;
     for i in 0..size {
@@ -55,7 +61,11 @@ pub(crate) fn eigen_of(size: usize, at: impl Fn(usize, usize) -> f64) -> Result<
             largest = largest.max(at(i, j).abs());
         }
     }
-    let unit = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
+    let unit = if largest > 0.0 && largest.is_finite() {
+        largest
+    } else {
+        1.0
+    };
     let matrix = Mat::from_fn(size, size, |i, j| at(i, j) / unit);
     let eigen = matrix
         .self_adjoint_eigen(Side::Lower)

@@ -97,7 +97,11 @@ pub struct Quadrature {
 
 impl Quadrature {
     fn integrate(&self, f: impl Fn(f64) -> f64) -> f64 {
-        self.nodes.iter().zip(&self.weights).map(|(&t, w)| w * f(t)).sum()
+        self.nodes
+            .iter()
+            .zip(&self.weights)
+            .map(|(&t, w)| w * f(t))
+            .sum()
     }
 }
 

@@ -106,11 +106,13 @@ impl Report {
         let pairs: Vec<Value> = found
             .pairs
             .iter()
-            .map(|p| json!({
-                "value": number(p.value),
-                "residual": number(p.residual),
-                "status": p.status,
-            }))
+            .map(|p| {
+                json!({
+                    "value": number(p.value),
+                    "residual": number(p.residual),
+                    "status": p.status,
+                })
+            })
             .collect();
         let (which, shift) = match self.selection {
             Selection::Ends(Wanted::Top(_)) => ("top", Value::Null),
@@ -211,7 +213,11 @@ fn words(status: &Value) -> String {
 fn bars(out: &mut String, curve: &DensityCurve) {
     let highest = curve.density.iter().copied().fold(0.0, f64::max);
     for (lambda, density) in curve.grid.iter().zip(&curve.density).step_by(10) {
-        let share = if highest > 0.0 { density / highest } else { 0.0 };
+        let share = if highest > 0.0 {
+            density / highest
+        } else {
+            0.0
+        };
         let bar = "#".repeat((share * 40.0).round() as usize);
         let _ = writeln!(out, "{lambda:>12.4e}  {density:>10.3e}  {bar}");
     }

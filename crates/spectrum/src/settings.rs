@@ -119,11 +119,26 @@ impl Settings {
         };
         let in_unit = |v: f64| v > 0.0 && v < 1.0;
         let t = self.tolerance;
-        check("tolerance", t, (0.0..1.0).contains(&t), "at least 0 and below 1")?;
-        check("rounding", self.rounding, in_unit(self.rounding), "between 0 and 1")?;
+        check(
+            "tolerance",
+            t,
+            (0.0..1.0).contains(&t),
+            "at least 0 and below 1",
+        )?;
+        check(
+            "rounding",
+            self.rounding,
+            in_unit(self.rounding),
+            "between 0 and 1",
+        )?;
         let positive = self.asymmetry > 0.0;
         check("asymmetry", self.asymmetry, positive, "above 0")?;
-        check("missed", self.missed, in_unit(self.missed), "between 0 and 1")?;
+        check(
+            "missed",
+            self.missed,
+            in_unit(self.missed),
+            "between 0 and 1",
+        )?;
         let enough = self.basis == 0 || self.basis >= count.saturating_add(2);
         let must = "0 or at least 2 more than the eigenvalues wanted";
         check("basis", self.basis as f64, enough, must)?;

@@ -100,7 +100,7 @@ pub fn hutch_plus_plus(
     }
     let mut op = Counted::new(operator, settings.products)?;
     let n = op.dim();
-    let third = (settings.products / 3).min(n);
+    let third = settings.products / 3;
     let halted = |op: &Counted<'_>, halt: Halt| match halt {
         Halt::Error(error) => Err(error),
         _ => Ok(Trace {
@@ -130,6 +130,9 @@ pub fn hutch_plus_plus(
         let length = norm(&v);
         scale(&mut v, 1.0 / length);
         q.push(v);
+        if q.len() == n {
+            break;
+        }
     }
     for v in &q {
         if let Err(halt) = op.apply(v, &mut product) {

@@ -16,7 +16,12 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     // Eight running sums: the compiler may not reorder a single one, and this is the inner loop.
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
+    let rest: f64 = a8
+        .remainder()
+        .iter()
+        .zip(b8.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
     for (x, y) in a8.zip(b8) {
         for k in 0..8 {
             sums[k] += x[k] * y[k];

@@ -15,6 +15,10 @@ use crate::random::unit_in_complement;
 use crate::settings::{Settings, Wanted};
 use crate::vectors::{combinations, dot, norm, orthogonalise, scale};
 
+/// Residuals below this many times the symmetry defect are taken for rounding: a residual sums the
+/// rounding of a whole product, a coefficient that of its component along one vector.
+const NOISE: f64 = 10.0;
+
 /// A pair with its true residual.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
@@ -23,6 +27,8 @@ pub(super) struct Found {
     pub(super) residual: f64,
     pub(super) converged: bool,
     pub(super) vector: Vec<f64>,
+    /// The operator's product with the vector; empty where none could be had.
+    pub(super) product: Vec<f64>,
 }
 
 /// A Ritz pair that is not wanted itself.
@@ -134,7 +140,12 @@ impl<'a> Cycle<'a> {
     }
 
     /// One product more. Returns whether the Krylov space was closed by it.
-    fn grow(&mut self, op: &mut Counted<'_>, seen: &mut Seen, rng: &mut ChaCha8Rng) -> Result<bool, Stop> {
+    fn grow(
+        &mut self,
+        op: &mut Counted<'_>,
+        seen: &mut Seen,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<bool, Stop> {
         let Some((q, coupling)) = self.next.take() else {
             return Ok(true);
         };
@@ -196,7 +207,9 @@ impl<'a> Cycle<'a> {
         let count = wanted.count().min(size - 1);
         // Half of the room beyond the wanted, and one place more for each pair that has converged
         // and no longer gains from new directions.
-        let keep = (count + (size - count) / 2 + converged / 2).min(size - 2).max(1);
+        let keep = (count + (size - count) / 2 + converged / 2)
+            .min(size - 2)
+            .max(1);
         let mut kept = select::wanted(&ritz.values, select::more(wanted, keep));
         kept.sort_unstable();
         let columns: Vec<Vec<f64>> = kept.iter().map(|&i| ritz.vectors[i].clone()).collect();
@@ -216,7 +229,10 @@ impl<'a> Cycle<'a> {
     /// Residual norms of the Ritz pairs, by the recurrence.
     fn estimates(&self, ritz: &Ritz) -> Vec<f64> {
         let last = self.basis.len().wrapping_sub(1);
-        ritz.vectors.iter().map(|y| self.beta * y[last].abs()).collect()
+        ritz.vectors
+            .iter()
+            .map(|y| self.beta * y[last].abs())
+            .collect()
     }
 
     fn limit(&self, value: f64, seen: &Seen) -> f64 {
@@ -232,8 +248,9 @@ impl<'a> Cycle<'a> {
         seen: &mut Seen,
         rng: &mut ChaCha8Rng,
     ) -> Result<(Vec<Found>, bool), Stop> {
-        let mut failed = 0;
         let mut strictness = 1.0;
+        // Set once the products' rounding, not the size of the space, is what limits the residuals.
+        let mut deadline = usize::MAX;
         loop {
             self.grow(op, seen, rng)?;
             let size = self.basis.len();
@@ -243,20 +260,27 @@ impl<'a> Cycle<'a> {
             let ritz = self.projected.eigen()?;
             let estimates = self.estimates(&ritz);
             let chosen = select::wanted(&ritz.values, wanted);
-            let good = |i: &usize| {
-                estimates[*i] <= strictness * self.limit(ritz.values[*i], seen)
+            let below = |floor: f64| {
+                let good = |i: &&usize| {
+                    let limit = strictness * self.limit(ritz.values[**i], seen);
+                    estimates[**i] <= limit.max(floor)
+                };
+                chosen.iter().filter(good).count()
             };
-            let converged = chosen.iter().filter(|i| good(i)).count();
-            if converged == chosen.len() || self.exhausted() {
+            let converged = below(0.0);
+            let late = op.products() >= deadline;
+            if converged == chosen.len() || self.exhausted() || late {
                 let found = self.verify(op, &ritz, &chosen, seen)?;
                 let all = found.iter().all(|f| f.converged);
-                failed += 1;
-                // More directions cannot help when there are none, and after three attempts, each
-                // stricter, the recurrence and the products disagree by more than the tolerance.
-                if all || self.exhausted() || failed == 3 {
+                if all || self.exhausted() || late {
                     return Ok((found, all));
                 }
+                // The recurrence and the products disagree; a little further they may not.
                 strictness *= 0.1;
+                deadline = deadline.min(op.products() + 2 * self.capacity);
+            } else if below(NOISE * seen.defect * seen.norm) == chosen.len() {
+                // Mirrored coefficients differ as much as residuals are long: both are rounding.
+                deadline = deadline.min(op.products() + self.capacity);
             }
             self.restart_if_full(&ritz, wanted, converged, seen, &mut []);
         }
@@ -340,6 +364,7 @@ impl<'a> Cycle<'a> {
                 residual: f64::NAN,
                 converged: false,
                 vector,
+                product: Vec::new(),
             })
             .collect())
     }
@@ -369,7 +394,9 @@ impl<'a> Cycle<'a> {
         combinations(&self.basis, &columns)
     }
 
-    /// A product for each chosen pair: its Rayleigh quotient and true residual.
+    /// A product for each chosen pair: its Rayleigh quotient and true residual. Whether it has
+    /// converged is judged in the complement of what is deflated: the rest of the residual is due to
+    /// the deflated vectors' own, and a rotation among all that was found removes it.
     fn verify(
         &self,
         op: &mut Counted<'_>,
@@ -385,12 +412,15 @@ impl<'a> Cycle<'a> {
             op.apply(&vector, &mut product)?;
             seen.verification_products += 1;
             let value = dot(&vector, &product);
-            let residual = residual(&vector, &product, value);
+            let mut rest = difference(&vector, &product, value);
+            let residual = norm(&rest);
+            orthogonalise(&mut rest, self.deflated);
             out.push(Found {
                 value,
                 residual,
-                converged: residual <= self.limit(value, seen),
+                converged: norm(&rest) <= self.limit(value, seen),
                 vector,
+                product,
             });
         }
         Ok(out)
@@ -404,10 +434,13 @@ pub(crate) fn limit(settings: &Settings, value: f64, norm: f64) -> f64 {
 
 /// `‖Hv − λv‖`.
 pub(crate) fn residual(vector: &[f64], product: &[f64], value: f64) -> f64 {
-    let difference: Vec<f64> = product
+    norm(&difference(vector, product, value))
+}
+
+fn difference(vector: &[f64], product: &[f64], value: f64) -> Vec<f64> {
+    product
         .iter()
         .zip(vector)
         .map(|(p, v)| p - value * v)
-        .collect();
-    norm(&difference)
+        .collect()
 }

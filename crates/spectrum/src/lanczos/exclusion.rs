@@ -70,7 +70,11 @@ impl Exclusion {
         let log_growth = 0.5 * squares.ln() + self.log_scale;
         let log_odds = 0.5 * (2.0 * d as f64 / std::f64::consts::PI).ln() - log_growth;
         // Not a number when λ is a Ritz value; then nothing is known.
-        if log_odds.is_nan() { 1.0 } else { log_odds.exp().min(1.0) }
+        if log_odds.is_nan() {
+            1.0
+        } else {
+            log_odds.exp().min(1.0)
+        }
     }
 }
 
@@ -90,7 +94,11 @@ mod tests {
         let mut exclusion = Exclusion::new(4.0);
         exclusion.grow(&[alpha], beta);
         let ratio = (r[2] / beta) / v1[2];
-        assert!((exclusion.next - ratio).abs() < 1e-14, "{} {ratio}", exclusion.next);
+        assert!(
+            (exclusion.next - ratio).abs() < 1e-14,
+            "{} {ratio}",
+            exclusion.next
+        );
         // Restarted with the basis as it is, v₁ being its own Ritz vector.
         exclusion.restart(&[alpha], &[beta]);
         assert!((exclusion.t[0] - 1.0).abs() < 1e-14, "{:?}", exclusion.t);

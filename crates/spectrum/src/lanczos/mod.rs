@@ -14,12 +14,13 @@ mod select;
 use crate::eigenpairs::{Eigenpairs, Pair, PairStatus, Status};
 use crate::error::Error;
 use crate::operator::{Counted, Halt, Operator};
+use crate::projected::eigen_of;
 use crate::random::generator;
 use crate::settings::{Copies, Settings, Wanted};
-use crate::vectors::{axpy, norm};
+use crate::vectors::{axpy, combinations, dot, norm};
 
-pub(crate) use cycle::{limit, residual};
 use cycle::{Cycle, Found, Guard, Searched, Seen, Stop};
+pub(crate) use cycle::{limit, residual};
 
 /// Finds eigenpairs of a symmetric operator.
 ///
@@ -34,7 +35,7 @@ use cycle::{Cycle, Found, Guard, Searched, Seen, Stop};
 ///
 /// # Cost
 /// One product a step, `4 n b` multiplications a step for a basis of `b` vectors, and memory for
-/// `b + count` vectors of length `n`.
+/// `b + 2 count` vectors of length `n`.
 ///
 /// # Errors
 /// [`Error::Count`], [`Error::Setting`], [`Error::NoDimension`], or [`Error::Operator`] with what the
@@ -180,17 +181,54 @@ impl Search<'_> {
                 // An earlier space's guards may not be orthogonal to this one's.
                 *guards = cycle.guards(wanted, capacity / 2)?;
                 self.found.extend(found);
+                self.rotate(seen)?;
                 Ok(())
             }
             Err(stop) => {
                 let budget_spent = matches!(stop, Stop::Halt(Halt::Budget));
                 if !matches!(stop, Stop::Halt(Halt::Error(_))) {
                     op.set_budget(self.settings.products);
-                    self.found.extend(cycle.salvage(op, wanted, budget_spent, seen)?);
+                    self.found
+                        .extend(cycle.salvage(op, wanted, budget_spent, seen)?);
+                    self.rotate(seen)?;
                 }
                 Err(stop)
             }
         }
+    }
+
+    /// Rayleigh–Ritz on the span of all that was found. Pairs of later spaces are orthogonal to
+    /// earlier ones, which are eigenvectors only to the tolerance: to a small eigenvalue that may be
+    /// much, and this removes it. By the products kept, hence without new ones.
+    fn rotate(&mut self, seen: &Seen) -> Result<(), Stop> {
+        let (measured, rest): (Vec<Found>, Vec<Found>) = std::mem::take(&mut self.found)
+            .into_iter()
+            .partition(|f| !f.product.is_empty());
+        let (vectors, products): (Vec<_>, Vec<_>) =
+            measured.into_iter().map(|f| (f.vector, f.product)).unzip();
+        let at = |i: usize, j: usize| {
+            0.5 * (dot(&vectors[i], &products[j]) + dot(&vectors[j], &products[i]))
+        };
+        let ritz = eigen_of(vectors.len(), at)?;
+        let rotated = combinations(&vectors, &ritz.vectors);
+        let images = combinations(&products, &ritz.vectors);
+        self.found = rotated
+            .into_iter()
+            .zip(images)
+            .map(|(vector, product)| {
+                let value = dot(&vector, &product);
+                let residual = residual(&vector, &product, value);
+                Found {
+                    value,
+                    residual,
+                    converged: residual <= limit(self.settings, value, seen.norm),
+                    vector,
+                    product,
+                }
+            })
+            .chain(rest)
+            .collect();
+        Ok(())
     }
 
     /// Looks in the complement of what was found for what would change the answer.

@@ -75,7 +75,10 @@ mod tests {
     const VALUES: [f64; 5] = [3.0, -7.0, 0.5, 5.0, -1.0];
 
     fn chosen(kind: Wanted) -> Vec<f64> {
-        wanted(&VALUES, kind).into_iter().map(|i| VALUES[i]).collect()
+        wanted(&VALUES, kind)
+            .into_iter()
+            .map(|i| VALUES[i])
+            .collect()
     }
 
     #[test]
@@ -93,7 +96,10 @@ mod tests {
     fn an_end_that_is_not_wanted_is_not_searched() {
         let none = Wanted::BothEnds { top: 0, bottom: 2 };
         assert_eq!(outside(&[-3.0, -2.0], none, |_| 0.5), (-2.5, f64::INFINITY));
-        assert_eq!(outside(&[4.0, -6.0], Wanted::Magnitude(2), |_| 0.5), (-6.5, 6.5));
+        assert_eq!(
+            outside(&[4.0, -6.0], Wanted::Magnitude(2), |_| 0.5),
+            (-6.5, 6.5)
+        );
         assert_eq!(more(none, 7), Wanted::BothEnds { top: 0, bottom: 7 });
     }
 }
