@@ -14,6 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-lapack", &[]),
     ("feasible-solver", &["feasible-lapack"]),
     ("feasible-record", &[]),
+    ("feasible-spectrum", &[]),
+    ("feasible-landscape", &[]),
     ("feasible-nn", &[]),
     ("feasible-model", &["feasible-solver"]),
     (
@@ -38,7 +40,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("feasible-json", &["feasible-solver", "feasible-record"]),
-    ("feasible-cli", &["feasible-lab", "feasible-json"]),
+    (
+        "feasible-cli",
+        &["feasible-lab", "feasible-json", "feasible-spectrum"],
+    ),
 ];
 
 /// Edges that skip a step of the arrows, each with its reason.
@@ -84,6 +89,8 @@ const WITHOUT_BURN: &[&str] = &[
     "feasible-model",
     "feasible-record",
     "feasible-json",
+    "feasible-spectrum",
+    "feasible-landscape",
 ];
 const BURN_FAMILY: &[&str] = &["burn", "cubecl", "cubek"];
 

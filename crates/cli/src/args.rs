@@ -12,6 +12,7 @@ use feasible_data::Recipe;
   feasible study studies/quickstart.toml      train every run of a study, print its table
   feasible table runs                         the table again
   feasible solve problem.json                 a QP, QCQP or cone program, with gradients
+  feasible spectrum matrix.npy -k 5           the largest eigenvalues, with residuals
   feasible data qcqp --out qcqp.npz           a published data set for numpy
 
 Exit codes: 0 done, 1 failed, 2 bad arguments or bad input.")]
@@ -30,8 +31,64 @@ pub(crate) enum Command {
     Table(TableArguments),
     /// Solve QPs, QCQPs and cone programs given as JSON; answer with solutions and gradients.
     Solve(SolveArguments),
+    /// Find eigenvalues of a symmetric matrix given as .npy.
+    Spectrum(SpectrumArguments),
     /// Write a published problem's arrays as .npz.
     Data(DataArguments),
+}
+
+/// Finds eigenvalues of a symmetric matrix by Lanczos, repeated ones as often as they repeat. Each comes
+/// with its residual ‖Hv − λv‖: an eigenvalue lies within it.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  feasible spectrum matrix.npy -k 5
+  feasible spectrum matrix.npy -k 3 --which both --json
+  feasible spectrum matrix.npy --shift=-0.5 -k 4      the four nearest to -0.5
+  feasible spectrum matrix.npy --density
+
+The matrix is numpy's: np.save(\"matrix.npy\", H), float32 or float64.
+
+Exit codes: 0 every eigenvalue met the tolerance, 1 one did not, 2 bad arguments or a bad file.")]
+pub(crate) struct SpectrumArguments {
+    /// The matrix.
+    pub(crate) matrix: PathBuf,
+    /// How many eigenvalues; with --which both at each end.
+    #[arg(short = 'k', long = "count", default_value_t = 5)]
+    pub(crate) count: usize,
+    /// Which ones.
+    #[arg(long, value_enum, default_value_t = Which::Top)]
+    pub(crate) which: Which,
+    /// Those nearest to this number instead.
+    #[arg(long, conflicts_with = "which", allow_negative_numbers = true)]
+    pub(crate) shift: Option<f64>,
+    /// Residual to reach, relative to the eigenvalue.
+    #[arg(long, default_value_t = 1e-8)]
+    pub(crate) tolerance: f64,
+    /// Products with the matrix to spend at most.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) products: usize,
+    /// Sample the density of the whole spectrum as well, by stochastic Lanczos quadrature.
+    #[arg(long)]
+    pub(crate) density: bool,
+    /// Seed of the random directions.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print one JSON document instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which eigenvalues are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Which {
+    /// The algebraically largest.
+    Top,
+    /// The algebraically smallest.
+    Bottom,
+    /// Those of largest absolute value.
+    Magnitude,
+    /// The largest and the smallest.
+    Both,
 }
 
 /// Solves a problem, or a list of problems, given as JSON, and answers in JSON.

@@ -1,5 +1,5 @@
-//! The `feasible` program: trains studies, prints their tables, solves problems, writes published
-//! data sets.
+//! The `feasible` program: trains studies, prints their tables, solves problems, finds eigenvalues,
+//! writes published data sets.
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad arguments or bad input.
 
@@ -8,6 +8,7 @@ mod data;
 mod pace;
 mod progress;
 mod solve;
+mod spectrum;
 mod study;
 mod table;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Study(arguments) => study::run(&arguments),
         Command::Table(arguments) => table::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Solve(arguments) => solve::run(&arguments),
+        Command::Spectrum(arguments) => spectrum::run(&arguments),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
@@ -87,7 +89,11 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
         let lab = cause
             .downcast_ref::<feasible_lab::Error>()
             .is_some_and(feasible_lab::Error::is_configuration);
-        lab || cause.is::<solve::Unreadable>()
+        let spectrum = cause
+            .downcast_ref::<feasible_spectrum::Error>()
+            .is_some_and(feasible_spectrum::Error::is_bad_input);
+        lab || spectrum
+            || cause.is::<solve::Unreadable>()
             || matches!(
                 cause.downcast_ref::<feasible_data::Error>(),
                 Some(feasible_data::Error::Size { .. })

@@ -101,3 +101,10 @@ pub enum Error {
         problem: String,
     },
 }
+
+impl Error {
+    /// Whether an argument is to blame, and not the operator or an algorithm.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(self, Error::Operator { .. } | Error::Projected { .. })
+    }
+}
