@@ -9,6 +9,7 @@ mod groups;
 mod journal;
 mod linalg;
 mod pca;
+mod picture;
 mod plane;
 mod refine;
 mod scan;
@@ -22,6 +23,10 @@ pub use error::{Error, EvaluationError};
 pub use file::{About, Landscape};
 pub use groups::{Filters, Group};
 pub use pca::{Centre, Pca, pca};
+pub use picture::{
+    HeatMap, HeatMapSettings, LinePlot, PersistenceDiagram, Scaling, Segment, Series, Threshold,
+    TreePicture, contour,
+};
 pub use plane::{InPlane, Plane, PlaneKind};
 pub use refine::{RefineSettings, RefineStatus, Refined, refine};
 pub use scan::{Progress, Scan, ScanOptions, scan, scan_in_order};
