@@ -47,7 +47,13 @@ impl Axis {
         let step = (high - low) / last;
         if low > 0.0 || high < 0.0 {
             let coordinates = (0..points)
-                .map(|i| if i + 1 == points { high } else { low + step * i as f64 })
+                .map(|i| {
+                    if i + 1 == points {
+                        high
+                    } else {
+                        low + step * i as f64
+                    }
+                })
                 .collect();
             return Ok(Self { coordinates });
         }

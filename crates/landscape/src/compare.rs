@@ -24,9 +24,17 @@ pub fn linear_cka(samples: usize, x: &[f64], y: &[f64]) -> Result<Option<f64>, E
     let mut columns = Vec::new();
     for (name, data) in [("x", x), ("y", y)] {
         let width = data.len() / samples;
-        length(name, data.len(), width * samples, "numbers, [samples, outputs]")?;
+        length(
+            name,
+            data.len(),
+            width * samples,
+            "numbers, [samples, outputs]",
+        )?;
         if width == 0 {
-            return Err(Error::argument(name, "is empty but must have an output a sample"));
+            return Err(Error::argument(
+                name,
+                "is empty but must have an output a sample",
+            ));
         }
         finite(name, data)?;
         columns.push(centred_columns(samples, width, data));
@@ -99,10 +107,18 @@ pub struct Barrier {
 /// # Errors
 /// [`Error::Shape`]; [`Error::Argument`] if the positions do not run from 0 to 1.
 pub fn barrier(positions: &[f64], losses: &[f64]) -> Result<Option<Barrier>, Error> {
-    length("losses", losses.len(), positions.len(), "values, one a position")?;
+    length(
+        "losses",
+        losses.len(),
+        positions.len(),
+        "values, one a position",
+    )?;
     let ascending = positions.windows(2).all(|w| w[0] < w[1]);
     let (Some(&first), Some(&last)) = (losses.first(), losses.last()) else {
-        return Err(Error::argument("positions", "is empty but must run from 0 to 1"));
+        return Err(Error::argument(
+            "positions",
+            "is empty but must run from 0 to 1",
+        ));
     };
     if !ascending || positions[0] != 0.0 || positions.last() != Some(&1.0) {
         let problem = "must rise from 0 to 1, both included";
@@ -152,7 +168,12 @@ pub fn classical_mds(
     dimensions: usize,
 ) -> Result<Positions, Error> {
     let what = "numbers, [items, items]";
-    length("distances", distances.len(), items.saturating_mul(items), what)?;
+    length(
+        "distances",
+        distances.len(),
+        items.saturating_mul(items),
+        what,
+    )?;
     if dimensions == 0 {
         return Err(Error::argument("dimensions", "is 0 but must be at least 1"));
     }
@@ -208,6 +229,10 @@ pub fn classical_mds(
     Ok(Positions {
         coordinates,
         explained,
-        negative: if positive > 0.0 { negative / positive } else { 0.0 },
+        negative: if positive > 0.0 {
+            negative / positive
+        } else {
+            0.0
+        },
     })
 }

@@ -92,7 +92,12 @@ impl Landscape {
         let document = Document {
             format: FORMAT,
             about: self.about.clone(),
-            quantities: self.surface.quantities.iter().map(|q| q.name.clone()).collect(),
+            quantities: self
+                .surface
+                .quantities
+                .iter()
+                .map(|q| q.name.clone())
+                .collect(),
             a: self.surface.a.len(),
             b: self.surface.b.len(),
             trajectory: self.trajectory.len(),
@@ -123,11 +128,15 @@ impl Landscape {
         let document: Document = serde_json::from_str(&text)
             .map_err(|e| wrong(&json_path, format!("is not a landscape's description: {e}")))?;
         if document.format != FORMAT {
-            let problem = format!("has format {} but this program reads {FORMAT}", document.format);
+            let problem = format!(
+                "has format {} but this program reads {FORMAT}",
+                document.format
+            );
             return Err(wrong(&json_path, problem));
         }
         if document.npz_fingerprint != format!("{:016x}", fingerprint(&bytes)) {
-            let problem = "is torn, or not the one that the .json beside it describes; write it again";
+            let problem =
+                "is torn, or not the one that the .json beside it describes; write it again";
             return Err(wrong(&npz_path, problem.to_owned()));
         }
         check_names(document.quantities.iter().map(String::as_str))
@@ -141,7 +150,11 @@ impl Landscape {
         let of_values = if b == 0 { vec![a] } else { vec![b, a] };
         let mut surface = Surface {
             a: array("axis_a", &[a])?,
-            b: if b == 0 { Vec::new() } else { array("axis_b", &[b])? },
+            b: if b == 0 {
+                Vec::new()
+            } else {
+                array("axis_b", &[b])?
+            },
             quantities: Vec::new(),
         };
         for name in document.quantities {
@@ -199,7 +212,12 @@ impl Landscape {
             let part = |f: fn(&InPlane) -> f64| self.trajectory.iter().map(f).collect::<Vec<_>>();
             array(&mut npz, "trajectory_a", &of, &part(|p| p.a))?;
             array(&mut npz, "trajectory_b", &of, &part(|p| p.b))?;
-            array(&mut npz, "trajectory_off_plane", &of, &part(|p| p.off_plane))?;
+            array(
+                &mut npz,
+                "trajectory_off_plane",
+                &of,
+                &part(|p| p.off_plane),
+            )?;
         }
         npz.zip_writer().finish()?;
         drop(npz);
@@ -232,11 +250,17 @@ fn values<R: Read + std::io::Seek>(
         .map_err(|e| format!("array {name}: {e}"))?
         .ok_or_else(|| format!("array {name} is missing"))?;
     if entry.shape() != shape {
-        return Err(format!("array {name} has shape {:?}, must have {shape:?}", entry.shape()));
+        return Err(format!(
+            "array {name} has shape {:?}, must have {shape:?}",
+            entry.shape()
+        ));
     }
-    let data = entry
-        .try_data::<f64>()
-        .map_err(|entry| format!("array {name} has type {}, must be float64", entry.dtype().descr()))?;
+    let data = entry.try_data::<f64>().map_err(|entry| {
+        format!(
+            "array {name} has type {}, must be float64",
+            entry.dtype().descr()
+        )
+    })?;
     data.collect::<Result<_, _>>()
         .map_err(|e| format!("array {name}: {e}"))
 }
@@ -244,7 +268,8 @@ fn values<R: Read + std::io::Seek>(
 fn check_file_name(name: &str) -> Result<(), Error> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if name.is_empty() || name.len() > 120 || name.starts_with('.') || !name.chars().all(good) {
-        let problem = format!("is {name:?} but must be 1 to 120 letters, digits and _ . - characters");
+        let problem =
+            format!("is {name:?} but must be 1 to 120 letters, digits and _ . - characters");
         return Err(Error::argument("name", problem));
     }
     Ok(())

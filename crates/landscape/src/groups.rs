@@ -80,9 +80,17 @@ pub(crate) fn check(groups: &[Group], n: usize) -> Result<(), Error> {
     let total = groups
         .iter()
         .try_fold(0usize, |sum, group| {
-            let len = group.shape.iter().try_fold(1usize, |p, d| p.checked_mul(*d))?;
+            let len = group
+                .shape
+                .iter()
+                .try_fold(1usize, |p, d| p.checked_mul(*d))?;
             sum.checked_add(len)
         })
         .ok_or_else(|| Error::argument("groups", "hold more entries than can be counted"))?;
-    crate::error::length("groups", total, n, "entries, as many as there are parameters")
+    crate::error::length(
+        "groups",
+        total,
+        n,
+        "entries, as many as there are parameters",
+    )
 }

@@ -87,12 +87,17 @@ impl Journal {
         }
         for (index, line) in lines.enumerate() {
             let row = parse(line, axes, names.len()).ok_or_else(|| {
-                damaged(format!("line {} is damaged; remove the file to start over", index + 2))
+                damaged(format!(
+                    "line {} is damaged; remove the file to start over",
+                    index + 2
+                ))
             })?;
             rows.push(row);
         }
-        file.set_len(whole as u64).map_err(Error::io("write", path))?;
-        file.seek(SeekFrom::End(0)).map_err(Error::io("read", path))?;
+        file.set_len(whole as u64)
+            .map_err(Error::io("write", path))?;
+        file.seek(SeekFrom::End(0))
+            .map_err(Error::io("read", path))?;
         let mut journal = Self {
             path: path.to_owned(),
             file,
@@ -151,8 +156,7 @@ fn parse(line: &str, axes: &Axes, quantities: usize) -> Option<Row> {
                 .collect::<Option<Vec<f64>>>()
         })
         .collect::<Option<_>>()?;
-    let fits = row < axes.rows()
-        && values.len() == quantities
-        && values.iter().all(|v| v.len() == width);
+    let fits =
+        row < axes.rows() && values.len() == quantities && values.iter().all(|v| v.len() == width);
     fits.then_some((row, values))
 }

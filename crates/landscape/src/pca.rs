@@ -80,7 +80,10 @@ pub fn pca(trajectory: &[Vec<f64>], centre: Centre, count: usize) -> Result<Pca,
     let (values, vectors) = eigen_descending(t, &gram)?;
     let total: f64 = (0..t).map(|i| gram[i * t + i]).sum();
     if !(total > 0.0) {
-        return Err(Error::argument("trajectory", "never moves; it has no directions"));
+        return Err(Error::argument(
+            "trajectory",
+            "never moves; it has no directions",
+        ));
     }
     let spectrum: Vec<f64> = values.iter().map(|v| v.max(0.0) / total).collect();
     let rank = values.iter().filter(|v| **v > ROUNDING * values[0]).count();
@@ -130,8 +133,12 @@ impl Pca {
             d.iter_mut().for_each(|x| *x /= length);
             d
         });
-        let plane =
-            Plane::orthonormal(self.last.clone(), self.directions[0].clone(), v, PlaneKind::Pca)?;
+        let plane = Plane::orthonormal(
+            self.last.clone(),
+            self.directions[0].clone(),
+            v,
+            PlaneKind::Pca,
+        )?;
         let plane = if is_random {
             plane.with_labels("principal direction 1", "random direction")
         } else {

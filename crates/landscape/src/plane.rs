@@ -51,12 +51,7 @@ impl Plane {
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::Entry`]; [`Error::Argument`] if the directions depend on each other.
-    pub fn new(
-        origin: Vec<f64>,
-        u: Vec<f64>,
-        v: Vec<f64>,
-        kind: PlaneKind,
-    ) -> Result<Self, Error> {
+    pub fn new(origin: Vec<f64>, u: Vec<f64>, v: Vec<f64>, kind: PlaneKind) -> Result<Self, Error> {
         length("u", u.len(), origin.len(), "numbers, as the origin")?;
         length("v", v.len(), origin.len(), "numbers, as the origin")?;
         finite("origin", &origin)?;
@@ -106,7 +101,12 @@ impl Plane {
     /// As [`Plane::new`]; [`Error::Argument`] if the points lie on a line.
     pub fn through(origin: Vec<f64>, first: &[f64], second: &[f64]) -> Result<Self, Error> {
         length("first", first.len(), origin.len(), "numbers, as the origin")?;
-        length("second", second.len(), origin.len(), "numbers, as the origin")?;
+        length(
+            "second",
+            second.len(),
+            origin.len(),
+            "numbers, as the origin",
+        )?;
         let u = difference(first, &origin);
         let far = norm(&u);
         let directions = orthonormalise(&[u.clone(), difference(second, &origin)])?;
@@ -198,17 +198,29 @@ impl Plane {
     /// [`Error::Shape`] if `parameters` is not `[n]`, [`Error::Entry`] if one is not finite.
     pub fn project(&self, parameters: &[f64]) -> Result<InPlane, Error> {
         let n = self.origin.len();
-        length("parameters", parameters.len(), n, "numbers, as the plane's origin")?;
+        length(
+            "parameters",
+            parameters.len(),
+            n,
+            "numbers, as the plane's origin",
+        )?;
         finite("parameters", parameters)?;
         let x = difference(parameters, &self.origin);
-        let (uu, uv, vv) = (dot(&self.u, &self.u), dot(&self.u, &self.v), dot(&self.v, &self.v));
+        let (uu, uv, vv) = (
+            dot(&self.u, &self.u),
+            dot(&self.u, &self.v),
+            dot(&self.v, &self.v),
+        );
         let (ux, vx) = (dot(&self.u, &x), dot(&self.v, &x));
         let determinant = uu * vv - uv * uv;
         // A line has no second direction.
         let (a, b) = if vv == 0.0 {
             (ux / uu, 0.0)
         } else {
-            ((vv * ux - uv * vx) / determinant, (uu * vx - uv * ux) / determinant)
+            (
+                (vv * ux - uv * vx) / determinant,
+                (uu * vx - uv * ux) / determinant,
+            )
         };
         let mut rest = x;
         axpy(&mut rest, -a, &self.u);

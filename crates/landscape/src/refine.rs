@@ -43,7 +43,10 @@ impl RefineSettings {
     /// [`Error::Argument`] naming the first field out of range.
     pub fn validate(&self) -> Result<(), Error> {
         let wrong = |field, value: f64, must: &str| {
-            Err(Error::argument(field, format!("is {value} but must be {must}")))
+            Err(Error::argument(
+                field,
+                format!("is {value} but must be {must}"),
+            ))
         };
         if !(1..=4096).contains(&self.cells) {
             return wrong("cells", self.cells as f64, "1 to 4096");
@@ -170,7 +173,11 @@ where
             out.leaves.insert((at.0, at.1, root));
             // Nothing is known of a cell before it is halved once.
             let priority = f64::INFINITY;
-            open.push(Cell { priority, at, size: root });
+            open.push(Cell {
+                priority,
+                at,
+                size: root,
+            });
         }
     }
     loop {
@@ -206,7 +213,11 @@ where
                 let at = (at.0 + di, at.1 + dj);
                 out.leaves.insert((at.0, at.1, half));
                 let priority = surplus / 4.0;
-                open.push(Cell { priority, at, size: half });
+                open.push(Cell {
+                    priority,
+                    at,
+                    size: half,
+                });
             }
         }
         if out.status == RefineStatus::Budget {
@@ -243,7 +254,12 @@ impl Refined {
             .map(|(i, j)| {
                 let (a, b) = (self.a.coordinates()[i], self.b.coordinates()[j]);
                 let values = evaluate(a, b).map_err(|source| Error::Evaluation { a, b, source })?;
-                length("evaluate", values.len(), self.names.len(), "values, one a name")?;
+                length(
+                    "evaluate",
+                    values.len(),
+                    self.names.len(),
+                    "values, one a name",
+                )?;
                 Ok(((i, j), values))
             })
             .collect::<Result<_, Error>>()?;
@@ -262,7 +278,10 @@ impl Refined {
                 high[k] = high[k].max(*v);
             }
         }
-        low.iter().zip(&high).map(|(l, h)| (h - l).max(0.0)).collect()
+        low.iter()
+            .zip(&high)
+            .map(|(l, h)| (h - l).max(0.0))
+            .collect()
     }
 
     fn surplus(&self, at: Lattice, size: usize, ranges: &[f64]) -> f64 {
@@ -270,11 +289,18 @@ impl Refined {
         for (point, from) in added(at, size) {
             for (k, range) in ranges.iter().enumerate() {
                 let value = self.values[&point][k];
-                let sum: f64 = from.iter().map(|p| self.values[p][k]).sum();
-                let expected = sum / from.len() as f64;
-                let of_point = match (value.is_finite(), expected.is_finite()) {
-                    (true, true) if *range > 0.0 => (value - expected).abs() / range,
-                    (true, true) | (false, false) => 0.0,
+                let around = || from.iter().map(|p| self.values[p][k]);
+                let finite = around().filter(|v| v.is_finite()).count();
+                let expected = around().sum::<f64>() / from.len() as f64;
+                let of_point = match (value.is_finite(), finite) {
+                    (true, count) if count == from.len() => {
+                        if *range > 0.0 {
+                            (value - expected).abs() / range
+                        } else {
+                            0.0
+                        }
+                    }
+                    (false, 0) => 0.0,
                     _ => 1.0,
                 };
                 worst = worst.max(of_point);
@@ -286,7 +312,11 @@ impl Refined {
     /// Every point evaluated: its coordinates and values.
     pub fn points(&self) -> impl Iterator<Item = (f64, f64, &[f64])> {
         self.values.iter().map(|(&(i, j), values)| {
-            (self.a.coordinates()[i], self.b.coordinates()[j], &values[..])
+            (
+                self.a.coordinates()[i],
+                self.b.coordinates()[j],
+                &values[..],
+            )
         })
     }
 

@@ -42,7 +42,10 @@ pub(crate) fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Resul
         }
     }
     if seen.is_empty() {
-        return Err(Error::argument("names", "is empty but must name what is evaluated"));
+        return Err(Error::argument(
+            "names",
+            "is empty but must name what is evaluated",
+        ));
     }
     Ok(())
 }
@@ -58,7 +61,10 @@ impl Surface {
             .collect();
         Self {
             a: axes.a.coordinates().to_vec(),
-            b: axes.b.as_ref().map_or(Vec::new(), |b| b.coordinates().to_vec()),
+            b: axes
+                .b
+                .as_ref()
+                .map_or(Vec::new(), |b| b.coordinates().to_vec()),
             quantities,
         }
     }

@@ -67,7 +67,9 @@ mod tests {
     use super::*;
 
     fn grid(n: usize, f: impl Fn(f64, f64) -> f64) -> (Vec<f64>, Vec<f64>) {
-        let axis: Vec<f64> = (0..n).map(|i| -1.0 + 2.0 * i as f64 / (n - 1) as f64).collect();
+        let axis: Vec<f64> = (0..n)
+            .map(|i| -1.0 + 2.0 * i as f64 / (n - 1) as f64)
+            .collect();
         let values = axis
             .iter()
             .flat_map(|&b| axis.iter().map(move |&a| (a, b)))
@@ -85,7 +87,10 @@ mod tests {
             .map(|(p, q)| ((p.0 - q.0).powi(2) + (p.1 - q.1).powi(2)).sqrt())
             .sum();
         // Chords of cells of size 0.02: both errors are of its square.
-        assert!((length - 2.0 * std::f64::consts::PI * 0.7).abs() < 1e-3, "{length}");
+        assert!(
+            (length - 2.0 * std::f64::consts::PI * 0.7).abs() < 1e-3,
+            "{length}"
+        );
         for (p, q) in segments {
             for (x, y) in [p, q] {
                 assert!(((x * x + y * y).sqrt() - 0.7).abs() < 2e-4);
@@ -112,6 +117,9 @@ mod tests {
         assert!(contour(&axis, &axis, &[1.0, 0.0, f64::NAN, 1.0], 0.5).is_empty());
         assert!(contour(&axis, &axis, &[1.0, 0.0], 0.5).is_empty());
         let huge = contour(&axis, &axis, &[f64::MAX, f64::MIN, f64::MAX, f64::MIN], 0.0);
-        assert!(huge.iter().all(|(p, q)| p.0 == 0.5 && q.0 == 0.5), "{huge:?}");
+        assert!(
+            huge.iter().all(|(p, q)| p.0 == 0.5 && q.0 == 0.5),
+            "{huge:?}"
+        );
     }
 }

@@ -49,7 +49,12 @@ impl Frame {
         if !source.is_empty() {
             let at = (self.left, self.size.1 - 10.0);
             let text = format!("Source: {source}");
-            svg.text(at, Anchor::Start, &format!("font-size=\"10\" fill=\"{GREY}\""), &text);
+            svg.text(
+                at,
+                Anchor::Start,
+                &format!("font-size=\"10\" fill=\"{GREY}\""),
+                &text,
+            );
         }
     }
 
@@ -58,7 +63,11 @@ impl Frame {
         self.border(svg);
         for (value, name) in x.ticks(6) {
             if let Some(at) = x.position(value) {
-                svg.line((at, self.bottom), (at, self.bottom + 5.0), "stroke=\"#000000\"");
+                svg.line(
+                    (at, self.bottom),
+                    (at, self.bottom + 5.0),
+                    "stroke=\"#000000\"",
+                );
                 svg.text((at, self.bottom + 19.0), Anchor::Middle, "", &name);
             }
         }
@@ -70,7 +79,11 @@ impl Frame {
 
     pub(super) fn border(&self, svg: &mut Svg) {
         let size = (self.right - self.left, self.bottom - self.top);
-        svg.rect((self.left, self.top), size, "fill=\"none\" stroke=\"#000000\"");
+        svg.rect(
+            (self.left, self.top),
+            size,
+            "fill=\"none\" stroke=\"#000000\"",
+        );
     }
 
     pub(super) fn vertical_axis(&self, svg: &mut Svg, y: &Scale) {
@@ -84,7 +97,10 @@ impl Frame {
 
     pub(super) fn vertical_label(&self, svg: &mut Svg, label: &str) {
         let middle = 0.5 * (self.top + self.bottom);
-        let turned = format!("transform=\"rotate(-90 18 {})\"", super::svg::coordinate(middle));
+        let turned = format!(
+            "transform=\"rotate(-90 18 {})\"",
+            super::svg::coordinate(middle)
+        );
         svg.text((18.0, middle), Anchor::Middle, &turned, label);
     }
 

@@ -80,7 +80,12 @@ impl HeatMap<'_> {
             return Err(Error::argument("surface", problem));
         }
         let values = &quantity.values[..];
-        length("surface", values.len(), surface.points(), "values, one a point")?;
+        length(
+            "surface",
+            values.len(),
+            surface.points(),
+            "values, one a point",
+        )?;
         if let Some((low, high)) = settings.range {
             let good = low < high && [low, high].iter().all(|v| drawable(settings.scaling, *v));
             if !good {
@@ -88,7 +93,10 @@ impl HeatMap<'_> {
                 return Err(Error::argument("range", problem));
             }
         }
-        let size = (f64::from(settings.size.0.max(320)), f64::from(settings.size.1.max(280)));
+        let size = (
+            f64::from(settings.size.0.max(320)),
+            f64::from(settings.size.1.max(280)),
+        );
         let frame = Frame::new(size, 132.0);
         let mut svg = Svg::default();
         let given = settings.range.map(|(l, h)| vec![l, h]);
@@ -184,7 +192,8 @@ impl HeatMap<'_> {
                 })
                 .collect();
             if !data.is_empty() {
-                let rest = "fill=\"none\" stroke=\"#ffffff\" stroke-opacity=\"0.75\" stroke-width=\"0.8\"";
+                let rest =
+                    "fill=\"none\" stroke=\"#ffffff\" stroke-opacity=\"0.75\" stroke-width=\"0.8\"";
                 svg.path(&data, rest);
             }
         }
@@ -214,7 +223,10 @@ impl HeatMap<'_> {
                 let data = cross(cx, cy, 4.0);
                 let outline = "fill=\"none\" stroke=\"#ffffff\" stroke-width=\"4\"";
                 svg.path(&data, outline);
-                svg.path(&data, "fill=\"none\" stroke=\"#000000\" stroke-width=\"1.6\"");
+                svg.path(
+                    &data,
+                    "fill=\"none\" stroke=\"#000000\" stroke-width=\"1.6\"",
+                );
             }
         }
     }
@@ -227,13 +239,27 @@ impl HeatMap<'_> {
         }
         // White below black: visible on every colour.
         let ends = "fill=\"none\" stroke-linecap=\"round\" stroke-linejoin=\"round\"";
-        svg.path(&data, &format!("{ends} stroke=\"#ffffff\" stroke-width=\"4\""));
-        svg.path(&data, &format!("{ends} stroke=\"#d55e00\" stroke-width=\"1.8\""));
+        svg.path(
+            &data,
+            &format!("{ends} stroke=\"#ffffff\" stroke-width=\"4\""),
+        );
+        svg.path(
+            &data,
+            &format!("{ends} stroke=\"#d55e00\" stroke-width=\"1.8\""),
+        );
         if let Some(at) = self.trajectory.first().and_then(place) {
-            svg.circle(at, 4.5, "fill=\"#ffffff\" stroke=\"#d55e00\" stroke-width=\"1.8\"");
+            svg.circle(
+                at,
+                4.5,
+                "fill=\"#ffffff\" stroke=\"#d55e00\" stroke-width=\"1.8\"",
+            );
         }
         if let Some(at) = self.trajectory.last().and_then(place) {
-            svg.circle(at, 4.5, "fill=\"#d55e00\" stroke=\"#ffffff\" stroke-width=\"1.4\"");
+            svg.circle(
+                at,
+                4.5,
+                "fill=\"#d55e00\" stroke=\"#ffffff\" stroke-width=\"1.4\"",
+            );
         }
     }
 
@@ -248,7 +274,12 @@ impl HeatMap<'_> {
     ) {
         let left = frame.right + 22.0;
         let bottom = frame.bottom - 96.0;
-        svg.text((frame.right + 14.0, frame.top - 6.0), Anchor::Start, "", name);
+        svg.text(
+            (frame.right + 14.0, frame.top - 6.0),
+            Anchor::Start,
+            "",
+            name,
+        );
         let ends = [colours.low(), colours.high()].into_iter();
         let bar = Scale::over(settings.scaling, ends, (bottom, frame.top + 4.0));
         let height = (bottom - frame.top - 4.0) / 64.0;
@@ -272,7 +303,11 @@ impl HeatMap<'_> {
             at += 14.0;
         };
         if undefined > 0 {
-            svg.rect((left - 14.0, bottom + 11.0), (11.0, 11.0), "fill=\"url(#undefined)\" stroke=\"#767676\"");
+            svg.rect(
+                (left - 14.0, bottom + 11.0),
+                (11.0, 11.0),
+                "fill=\"url(#undefined)\" stroke=\"#767676\"",
+            );
             let why = match settings.scaling {
                 Scaling::Linear => "undefined",
                 Scaling::Log => "undefined or ≤ 0",
@@ -280,7 +315,11 @@ impl HeatMap<'_> {
             entry(svg, &format!("{why}: {undefined}"));
         }
         if !self.trajectory.is_empty() {
-            let farthest = self.trajectory.iter().map(|p| p.off_plane).fold(0.0, f64::max);
+            let farthest = self
+                .trajectory
+                .iter()
+                .map(|p| p.off_plane)
+                .fold(0.0, f64::max);
             entry(svg, "○ start  ● end");
             entry(svg, &format!("off plane ≤ {}", short(farthest)));
         }

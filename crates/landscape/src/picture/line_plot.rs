@@ -72,7 +72,11 @@ impl LinePlot {
         density: &[f64],
         standard_error: &[f64],
     ) -> Self {
-        let highest = density.iter().copied().filter(|d| d.is_finite()).fold(0.0, f64::max);
+        let highest = density
+            .iter()
+            .copied()
+            .filter(|d| d.is_finite())
+            .fold(0.0, f64::max);
         let y = density
             .iter()
             .map(|&d| if d >= 1e-5 * highest { d } else { f64::NAN })
@@ -99,9 +103,19 @@ impl LinePlot {
     /// [`Error::Shape`] if a curve has not a value, or not an error, a position.
     pub fn to_svg(&self) -> Result<String, Error> {
         for series in &self.series {
-            length("y", series.y.len(), series.x.len(), "values, one a position")?;
+            length(
+                "y",
+                series.y.len(),
+                series.x.len(),
+                "values, one a position",
+            )?;
             if !series.error.is_empty() {
-                length("error", series.error.len(), series.x.len(), "values, one a position")?;
+                length(
+                    "error",
+                    series.error.len(),
+                    series.x.len(),
+                    "values, one a position",
+                )?;
             }
         }
         let size = (720.0, 440.0);
@@ -119,7 +133,10 @@ impl LinePlot {
         }
         for (index, threshold) in self.thresholds.iter().enumerate() {
             if let Some(at) = y.position(threshold.value) {
-                let rest = format!("stroke=\"#000000\" stroke-dasharray=\"{}\"", dashes(index + 1));
+                let rest = format!(
+                    "stroke=\"#000000\" stroke-dasharray=\"{}\"",
+                    dashes(index + 1)
+                );
                 svg.line((frame.left, at), (frame.right, at), &rest);
             }
         }
@@ -164,7 +181,10 @@ impl LinePlot {
             let there = stretch.iter().map(|p| Some((p.0, p.2)));
             let back = stretch.iter().rev().map(|p| Some((p.0, p.1)));
             let data = polyline(there.chain(back)) + "Z";
-            svg.path(&data, &format!("fill=\"{}\" fill-opacity=\"0.22\"", category(index)));
+            svg.path(
+                &data,
+                &format!("fill=\"{}\" fill-opacity=\"0.22\"", category(index)),
+            );
         }
     }
 
@@ -193,7 +213,10 @@ impl LinePlot {
             }
         }
         for (index, threshold) in self.thresholds.iter().enumerate() {
-            let rest = format!("stroke=\"#000000\" stroke-dasharray=\"{}\"", dashes(index + 1));
+            let rest = format!(
+                "stroke=\"#000000\" stroke-dasharray=\"{}\"",
+                dashes(index + 1)
+            );
             svg.line((left, at), (left + 26.0, at), &rest);
             let text = if drawable(self.y_scaling, threshold.value) {
                 threshold.name.clone()

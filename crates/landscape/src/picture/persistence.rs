@@ -60,17 +60,36 @@ impl PersistenceDiagram<'_> {
         let left = frame.right + 16.0;
         let rest = format!("fill=\"{}\"", category(0));
         svg.circle((left + 4.0, frame.top + 10.0), 4.5, &rest);
-        svg.text((left + 14.0, frame.top + 14.0), Anchor::Start, "", "joins a deeper one");
+        svg.text(
+            (left + 14.0, frame.top + 14.0),
+            Anchor::Start,
+            "",
+            "joins a deeper one",
+        );
         let rest = format!("fill=\"{}\"", category(1));
         svg.rect((left, frame.top + 24.0), (9.0, 9.0), &rest);
-        svg.text((left + 14.0, frame.top + 33.0), Anchor::Start, "", "deepest; up to the");
-        svg.text((left + 14.0, frame.top + 47.0), Anchor::Start, "", "last value");
+        svg.text(
+            (left + 14.0, frame.top + 33.0),
+            Anchor::Start,
+            "",
+            "deepest; up to the",
+        );
+        svg.text(
+            (left + 14.0, frame.top + 47.0),
+            Anchor::Start,
+            "",
+            "last value",
+        );
         if undrawn > 0 {
             let small = format!("font-size=\"10\" fill=\"{GREY}\"");
             let text = format!("{undrawn} infinite, not drawn");
             svg.text((left, frame.top + 66.0), Anchor::Start, &small, &text);
         }
-        let description = format!("Persistence diagram of {} with {} basins.", self.quantity, branches.len());
+        let description = format!(
+            "Persistence diagram of {} with {} basins.",
+            self.quantity,
+            branches.len()
+        );
         svg.finish(size, self.title, &description)
     }
 }

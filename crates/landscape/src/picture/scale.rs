@@ -94,16 +94,15 @@ impl Scale {
         }
         Some(match self.scaling {
             // Halved, so that the widest range does not overflow.
-            Scaling::Linear => {
-                (0.5 * value - 0.5 * self.low) / (0.5 * self.high - 0.5 * self.low)
-            }
+            Scaling::Linear => (0.5 * value - 0.5 * self.low) / (0.5 * self.high - 0.5 * self.low),
             Scaling::Log => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
         })
     }
 
     /// Position of a value; none for values that have none.
     pub(super) fn position(&self, value: f64) -> Option<f64> {
-        self.share(value).map(|s| self.from + s * (self.to - self.from))
+        self.share(value)
+            .map(|s| self.from + s * (self.to - self.from))
     }
 
     /// Values to mark, and their names.
@@ -132,7 +131,10 @@ impl Scale {
     }
 
     fn log_ticks(&self, about: usize) -> Vec<(f64, String)> {
-        let (from, to) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
+        let (from, to) = (
+            self.low.log10().floor() as i32,
+            self.high.log10().ceil() as i32,
+        );
         let decades = (to - from).max(1);
         let inside = |v: &f64| *v >= self.low * (1.0 - 1e-9) && *v <= self.high * (1.0 + 1e-9);
         let every = (decades as usize).div_ceil(about.max(1)) as i32;
@@ -162,11 +164,19 @@ pub(super) fn drawable(scaling: Scaling, value: f64) -> bool {
 fn label(value: f64, step: f64, largest: f64) -> String {
     if !(1e-3..1e5).contains(&largest) {
         // Rounding leaves a trace of the step at 0.
-        return short(if value.abs() < 1e-9 * step { 0.0 } else { value });
+        return short(if value.abs() < 1e-9 * step {
+            0.0
+        } else {
+            value
+        });
     }
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     let text = format!("{value:.decimals$}");
-    if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
+    if text
+        .trim_start_matches('-')
+        .chars()
+        .all(|c| c == '0' || c == '.')
+    {
         text.trim_start_matches('-').to_owned()
     } else {
         text
@@ -221,9 +231,15 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_inside() {
-        assert_eq!(names(Scaling::Linear, -1.0, 1.0), ["-1.0", "-0.5", "0.0", "0.5", "1.0"]);
+        assert_eq!(
+            names(Scaling::Linear, -1.0, 1.0),
+            ["-1.0", "-0.5", "0.0", "0.5", "1.0"]
+        );
         assert_eq!(names(Scaling::Linear, 0.0, 3e7), ["0", "1e7", "2e7", "3e7"]);
-        assert_eq!(names(Scaling::Log, 1e-6, 1e2), ["1e-6", "1e-4", "0.01", "1", "100"]);
+        assert_eq!(
+            names(Scaling::Log, 1e-6, 1e2),
+            ["1e-6", "1e-4", "0.01", "1", "100"]
+        );
         assert_eq!(names(Scaling::Log, 1.0, 9.0), ["1", "2", "5"]);
     }
 

@@ -152,7 +152,13 @@ mod tests {
 
     #[test]
     fn gaps_break_a_line_and_a_lone_point_is_a_dot() {
-        let points = [Some((0.0, 1.0)), Some((1.5, 2.0)), None, Some((3.0, 4.0)), None];
+        let points = [
+            Some((0.0, 1.0)),
+            Some((1.5, 2.0)),
+            None,
+            Some((3.0, 4.0)),
+            None,
+        ];
         assert_eq!(polyline(points), "M0 1L1.5 2M3 4L3 4");
         assert_eq!(polyline([None, None]), "");
         assert_eq!(coordinate(-0.001), "0");

@@ -56,13 +56,20 @@ impl TreePicture<'_> {
         frame.vertical_label(&mut svg, self.quantity);
         frame.title(&mut svg, self.title, self.source);
         let middle = 0.5 * (frame.left + frame.right);
-        let mut text = format!("{} basins: ○ extremum, horizontal line at the saddle", branches.len());
+        let mut text = format!(
+            "{} basins: ○ extremum, horizontal line at the saddle",
+            branches.len()
+        );
         if undrawn > 0 {
             text.push_str(&format!("; {undrawn} infinite, not drawn"));
         }
         let small = format!("font-size=\"10\" fill=\"{GREY}\"");
         svg.text((middle, frame.bottom + 20.0), Anchor::Middle, &small, &text);
-        let description = format!("Merge tree of {} with {} basins.", self.quantity, branches.len());
+        let description = format!(
+            "Merge tree of {} with {} basins.",
+            self.quantity,
+            branches.len()
+        );
         svg.finish(size, self.title, &description)
     }
 }

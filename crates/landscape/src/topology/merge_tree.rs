@@ -126,16 +126,20 @@ pub fn merge_tree(
         roots.sort_unstable();
         roots.dedup();
         // Branches are numbered in the order of birth, so the smallest number is the elder.
-        let elder = roots.iter().map(|&r| branch_of[r]).min().unwrap_or_else(|| {
-            branches.push(Branch {
-                extremum: vertex,
-                birth: values[vertex],
-                saddle: None,
-                death: values[vertex],
-                parent: None,
+        let elder = roots
+            .iter()
+            .map(|&r| branch_of[r])
+            .min()
+            .unwrap_or_else(|| {
+                branches.push(Branch {
+                    extremum: vertex,
+                    birth: values[vertex],
+                    saddle: None,
+                    death: values[vertex],
+                    parent: None,
+                });
+                branches.len() - 1
             });
-            branches.len() - 1
-        });
         for &root in &roots {
             let ending = branch_of[root];
             if ending != elder {
@@ -282,7 +286,11 @@ impl Sets {
 
     /// Joins two different sets by their roots; returns the root of the union.
     fn join(&mut self, a: usize, b: usize) -> usize {
-        let (small, large) = if self.size[a] < self.size[b] { (a, b) } else { (b, a) };
+        let (small, large) = if self.size[a] < self.size[b] {
+            (a, b)
+        } else {
+            (b, a)
+        };
         self.parent[small] = large;
         self.size[large] += self.size[small];
         large
