@@ -20,7 +20,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         "feasible-convex",
         &["feasible-core", "feasible-solver", "feasible-model"],
     ),
-    ("feasible-nls", &["feasible-core", "feasible-solver"]),
+    ("feasible-least-squares", &[]),
+    (
+        "feasible-nls",
+        &["feasible-core", "feasible-solver", "feasible-least-squares"],
+    ),
     ("feasible-data", &["feasible-core", "feasible-solver"]),
     (
         "feasible-repair",
