@@ -86,6 +86,7 @@ const WITHOUT_BURN: &[&str] = &[
     "feasible-lapack",
     "feasible-solver",
     "feasible-model",
+    "feasible-least-squares",
     "feasible-record",
     "feasible-json",
 ];
@@ -244,6 +245,7 @@ fn the_arrows_keep_the_layers_apart() {
         ("feasible-convex", "feasible-nls"),
         ("feasible-nls", "feasible-convex"),
         ("feasible-solver", "feasible-core"),
+        ("feasible-least-squares", "feasible-core"),
         ("feasible-core", "feasible-solver"),
     ] {
         assert!(!leads(from, to), "{from} must not see {to}");

@@ -159,6 +159,26 @@ impl<'a> Workspace<'a> {
         }
     }
 
+    /// What it means that steps change nothing any more: convergence where the rows are orthogonal to the
+    /// columns of their Jacobian, but for a cosine as small as the rounding of the cost allows to see.
+    fn rounding_status(&self) -> Status {
+        let mut squares = vec![0.0; self.objective.tangent];
+        for term in &self.objective.terms {
+            for row in self.at.block(term).chunks_exact(term.width) {
+                for (value, column) in row.iter().zip(&term.columns) {
+                    squares[*column] += value * value;
+                }
+            }
+        }
+        let length = norm(&self.at.rows);
+        let small = |(g, square): (&f64, &f64)| g.abs() <= 1e-5 * square.sqrt() * length;
+        if self.gradient.iter().zip(&squares).all(small) {
+            Status::Converged(Test::Rounding)
+        } else {
+            Status::Stalled
+        }
+    }
+
     fn cost(&mut self, auxiliaries: &[&[f64]], tilt: Option<&[f64]>) -> f64 {
         let sample = Sample {
             x: &self.trial,
@@ -182,8 +202,15 @@ pub(crate) struct Task<'t> {
 /// Halvings of a step without a region before its sample is given up.
 const HALVINGS: usize = 40;
 
-/// Steps in a row whose effect on the cost is below its rounding.
-const ROUNDING_STEPS: usize = 3;
+/// Steps in a row whose effect on the cost is below its rounding and that do not lower the gradient.
+const QUIET_STEPS: usize = 8;
+
+/// A step whose effect on the cost is below its rounding.
+struct Unfelt {
+    /// The gradient along the step, before it.
+    slope: f64,
+    predicted: f64,
+}
 
 /// Moves `x` to a minimum.
 pub(crate) fn optimise(
@@ -205,8 +232,10 @@ pub(crate) fn optimise(
     let mut best_trace = 0;
     let mut fresh = true;
     let mut known = false;
+    // Steps in a row that the cost does not feel, and the last of them before it is judged.
     let mut quiet = 0;
-    let mut relapses = 0;
+    let mut unfelt: Option<Unfelt> = None;
+    let mut quiet_gradient = f64::INFINITY;
     let monotone = !region.takes_all();
 
     let status = loop {
@@ -223,22 +252,31 @@ pub(crate) fn optimise(
                 // The cost is known, and nothing else is needed any more.
                 break Status::MaxIterations;
             }
-            if !space.linearise(x, auxiliaries, task.tilt) {
-                // The last step led to where the Jacobian is not finite: it is taken back.
-                if !known || !monotone || relapses >= HALVINGS {
-                    break Status::NonFinite;
-                }
-                relapses += 1;
+            let before = unfelt.take();
+            let mut finite = space.linearise(x, auxiliaries, task.tilt);
+            let mut verdict = (Verdict::Accept, true);
+            if monotone && known && !finite {
+                verdict = region.judge(f64::NAN, f64::NAN);
+            } else if let Some(Unfelt { slope, predicted }) = before {
+                // The decrease by the trapezium rule, which does not cancel.
+                space.restrict(x, false);
+                let slopes = slope + dot(&space.gradient, &space.proposal.delta);
+                verdict = region.judge(-0.5 * slopes / predicted, f64::NAN);
+            }
+            if verdict.0 == Verdict::Reject {
                 std::mem::swap(x, &mut space.trial);
                 trace.pop();
                 if let Some(last) = history.last_mut() as Option<&mut Record> {
                     last.accepted = false;
                 }
-                let (_, can_shrink) = region.judge(f64::NAN, f64::NAN);
-                if !can_shrink {
-                    break Status::Stalled;
+                finite = space.linearise(x, auxiliaries, task.tilt);
+                if !verdict.1 {
+                    space.restrict(x, false);
+                    break space.rounding_status();
                 }
-                space.linearise(x, auxiliaries, task.tilt);
+            }
+            if !finite {
+                break Status::NonFinite;
             }
             known = true;
             space.restrict(x, true);
@@ -251,6 +289,12 @@ pub(crate) fn optimise(
                 }
             }
             let gradient = max_abs(&space.gradient);
+            if quiet > QUIET_STEPS && gradient >= quiet_gradient {
+                break space.rounding_status();
+            }
+            if quiet == 0 || gradient < quiet_gradient {
+                (quiet, quiet_gradient) = (0, gradient);
+            }
             if gradient <= settings.stopping.gradient || gradient == 0.0 {
                 break Status::Converged(Test::Gradient);
             }
@@ -307,8 +351,7 @@ pub(crate) fn optimise(
             let rounding = 64.0 * f64::EPSILON * cost.abs();
             let is_quiet = new_cost.is_finite()
                 && predicted.abs() <= rounding
-                && actual.abs() <= rounding
-                && region.rejections == 0;
+                && actual.abs() <= rounding;
             let (verdict, can_shrink) = if !new_cost.is_finite() {
                 if monotone {
                     region.judge(f64::NAN, f64::NAN)
@@ -325,6 +368,10 @@ pub(crate) fn optimise(
             if verdict == Verdict::Accept {
                 record.accepted = true;
                 quiet = if is_quiet { quiet + 1 } else { 0 };
+                unfelt = (is_quiet && monotone).then(|| Unfelt {
+                    slope: dot(&space.gradient, &space.proposal.delta),
+                    predicted,
+                });
                 if task.record != Some(0) {
                     trace.push(Recorded {
                         x: x.clone(),
@@ -344,8 +391,6 @@ pub(crate) fn optimise(
                     ended = Some(Status::Converged(Test::Cost));
                 } else if record.step_norm <= tolerance * (length + tolerance) {
                     ended = Some(Status::Converged(Test::Step));
-                } else if quiet >= ROUNDING_STEPS {
-                    ended = Some(Status::Converged(Test::Rounding));
                 }
             } else if !can_shrink {
                 ended = Some(if leg.is_none() {
@@ -395,7 +440,7 @@ pub(crate) fn optimise(
 
     let mut cost = space.at.cost;
     let failed = !status.is_converged() && status != Status::Callback;
-    if failed && !monotone && best_cost < cost {
+    if failed && !monotone && best_cost.is_finite() && !(cost <= best_cost) {
         x.copy_from_slice(&space.best);
         cost = best_cost;
         trace.truncate(best_trace);

@@ -38,8 +38,7 @@ pub enum Test {
     Cost,
     /// [`crate::Stopping::step`].
     Step,
-    /// The decrease that the model predicts is below the rounding of the cost: no method that compares
-    /// costs can go on.
+    /// Steps change the cost by less than its rounding, and do not lower the gradient either.
     Rounding,
 }
 

@@ -148,14 +148,38 @@ pub(crate) fn tight(linear: Linear) -> Settings {
     }
 }
 
-/// Differences of fourth order of a function of many numbers, in one of them.
-pub(crate) fn difference(at: &[f64], index: usize, h: f64, mut f: impl FnMut(&[f64]) -> f64) -> f64 {
+/// The derivative of a function of many numbers by one of them, by Ridders' extrapolation of central
+/// differences, which finds the step that balances truncation and rounding by itself.
+pub(crate) fn difference(
+    at: &[f64],
+    index: usize,
+    h: f64,
+    mut f: impl FnMut(&[f64]) -> f64,
+) -> f64 {
+    const SHRINK: f64 = 1.6;
     let mut moved = at.to_vec();
-    let mut value = |step: f64| {
-        moved[index] = at[index] + step;
-        f(&moved)
+    let mut central = |h: f64| {
+        moved[index] = at[index] + h;
+        let high = f(&moved);
+        moved[index] = at[index] - h;
+        (high - f(&moved)) / (2.0 * h)
     };
-    (8.0 * (value(h) - value(-h)) - (value(2.0 * h) - value(-2.0 * h))) / (12.0 * h)
+    let mut last = vec![central(h)];
+    let (mut best, mut error) = (last[0], f64::INFINITY);
+    for k in 1..9 {
+        let mut row = vec![central(h / SHRINK.powi(k))];
+        for j in 0..last.len() {
+            let factor = SHRINK.powi(2 * (j as i32 + 1));
+            let next = (factor * row[j] - last[j]) / (factor - 1.0);
+            let change = (next - row[j]).abs().max((next - last[j]).abs());
+            if change <= error {
+                (best, error) = (next, change);
+            }
+            row.push(next);
+        }
+        last = row;
+    }
+    best
 }
 
 /// Every linear solver, on problems small enough for all.
