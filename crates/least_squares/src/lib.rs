@@ -1,0 +1,4 @@
+//! Sparse nonlinear least squares over vectors and Lie groups, without Burn.
+
+pub mod groups;
+pub mod scalar;
