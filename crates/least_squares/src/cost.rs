@@ -2,6 +2,7 @@
 
 pub(crate) mod analytic;
 pub(crate) mod auto;
+pub(crate) mod ready;
 
 use std::fmt::Debug;
 

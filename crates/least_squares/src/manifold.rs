@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::groups::{LieGroup, Se2, Se3, So2, So3};
 use crate::jet::Jet;
 use crate::scalar::Real;
 use crate::tape::{Reverse, Tape};
@@ -21,6 +22,15 @@ pub enum Manifold {
     /// iteration (Kanzow, Yamashita & Fukushima, *Levenberg-Marquardt methods with strong local
     /// convergence properties for solving nonlinear equations with convex constraints*, 2004).
     Bounded(Bounds),
+    /// Rotations of the plane, stored as `cos θ, sin θ`: x ⊞ δ = x Exp(δ), as on all groups.
+    So2,
+    /// Motions of the plane, stored as `cos θ, sin θ, x, y`; steps are `ρ_x, ρ_y, θ`.
+    Se2,
+    /// Rotations of space, stored as a unit quaternion `w, x, y, z`; steps are rotation vectors.
+    So3,
+    /// Motions of space, stored as a unit quaternion and a translation; steps are a translation `ρ`, then
+    /// a rotation vector.
+    Se3,
 }
 
 /// Lower and upper bounds of a vector; −∞ and +∞ where there is none.
@@ -44,6 +54,9 @@ impl Manifold {
         match self {
             Self::Vector(len) => *len,
             Self::Bounded(bounds) => bounds.lower.len(),
+            Self::So2 => 2,
+            Self::Se2 | Self::So3 => 4,
+            Self::Se3 => 7,
         }
     }
 
@@ -51,6 +64,9 @@ impl Manifold {
     pub fn tangent(&self) -> usize {
         match self {
             Self::Vector(_) | Self::Bounded(_) => self.storage(),
+            Self::So2 => 1,
+            Self::Se2 | Self::So3 => 3,
+            Self::Se3 => 6,
         }
     }
 
@@ -78,6 +94,10 @@ impl Manifold {
                     out[i] = x[i] + delta[i];
                 }
             }
+            Self::So2 => moved::<So2<T>, T, 1>(x, delta, out),
+            Self::Se2 => moved::<Se2<T>, T, 3>(x, delta, out),
+            Self::So3 => moved::<So3<T>, T, 3>(x, delta, out),
+            Self::Se3 => moved::<Se3<T>, T, 6>(x, delta, out),
         }
     }
 
@@ -93,6 +113,10 @@ impl Manifold {
                     out[i] = y[i] - x[i];
                 }
             }
+            Self::So2 => between::<So2<T>, T, 1>(x, y, out),
+            Self::Se2 => between::<Se2<T>, T, 3>(x, y, out),
+            Self::So3 => between::<So3<T>, T, 3>(x, y, out),
+            Self::Se3 => between::<Se3<T>, T, 6>(x, y, out),
         }
     }
 
@@ -144,7 +168,32 @@ impl Manifold {
 
     /// `out` += ½ ∂/∂ξ aᵀ[ξ, d]: how the second derivative of a function with gradient a, first along ξ
     /// and then along d, differs from the symmetric one. Zero on flat spaces.
-    pub(crate) fn add_bracket(&self, _a: &[f64], _d: &[f64], _out: &mut [f64]) {}
+    pub(crate) fn add_bracket(&self, a: &[f64], d: &[f64], out: &mut [f64]) {
+        // aᵀ(ξ × d) = ξᵀ(d × a).
+        let cross = |d: &[f64], a: &[f64], factor: f64, out: &mut [f64]| {
+            for i in 0..3 {
+                let (j, k) = ((i + 1) % 3, (i + 2) % 3);
+                out[i] += factor * (d[j] * a[k] - d[k] * a[j]);
+            }
+        };
+        match self {
+            Self::Vector(_) | Self::Bounded(_) | Self::So2 => {}
+            Self::So3 => cross(d, a, 0.5, out),
+            Self::Se2 => {
+                // [(ρ, θ), (σ, φ)] = (θ Jσ − φ Jρ, 0) with J the quarter turn.
+                out[0] += 0.5 * -d[2] * a[1];
+                out[1] += 0.5 * d[2] * a[0];
+                out[2] += 0.5 * (-d[1] * a[0] + d[0] * a[1]);
+            }
+            Self::Se3 => {
+                // [(ρ, θ), (σ, φ)] = (θ × σ − φ × ρ, θ × φ).
+                let (rho, theta) = out.split_at_mut(3);
+                cross(&d[..3], &a[..3], 0.5, theta);
+                cross(&d[3..], &a[3..], 0.5, theta);
+                cross(&d[3..], &a[..3], 0.5, rho);
+            }
+        }
+    }
 
     /// The derivative of y = x ⊞ δ in reverse, for the cotangent `v` by steps from y: by steps from x and
     /// by δ, which are added. For curved spaces.
@@ -181,10 +230,36 @@ impl Manifold {
         }
     }
 
-    /// What is wrong with a point, if anything.
-    pub(crate) fn complaint(&self, _x: &[f64]) -> Option<String> {
-        None
+    /// The stored numbers of a point that a caller gave, with its rotation scaled to unit length.
+    ///
+    /// # Errors
+    /// What is wrong, where that is further off than numbers in single precision are.
+    pub(crate) fn normalise(&self, x: &mut [f64]) -> Result<(), String> {
+        let rotation = match self {
+            Self::Vector(_) | Self::Bounded(_) => return Ok(()),
+            Self::So2 | Self::Se2 => &mut x[..2],
+            Self::So3 | Self::Se3 => &mut x[..4],
+        };
+        let length = crate::dense::norm(rotation);
+        if !((length - 1.0).abs() < 1e-3) {
+            return Err(format!(
+                "has a rotation stored with length {length}, which must be 1"
+            ));
+        }
+        rotation.iter_mut().for_each(|v| *v /= length);
+        Ok(())
     }
+}
+
+#[inline(always)]
+fn moved<G: LieGroup<T, D>, T: Real, const D: usize>(x: &[T], delta: &[T], out: &mut [T]) {
+    let delta = std::array::from_fn(|i| delta[i]);
+    G::read(x).retract(&delta).write(out);
+}
+
+#[inline(always)]
+fn between<G: LieGroup<T, D>, T: Real, const D: usize>(x: &[T], y: &[T], out: &mut [T]) {
+    out[..D].copy_from_slice(&G::read(x).local(&G::read(y)));
 }
 
 /// Dimensions of the largest space that is not flat.
