@@ -398,7 +398,8 @@ pub(super) fn inverse_norm(n: usize, mut solve: impl FnMut(&mut [f64])) -> f64 {
             break;
         }
         estimate = sum;
-        x.iter_mut().for_each(|v| *v = if *v < 0.0 { -1.0 } else { 1.0 });
+        x.iter_mut()
+            .for_each(|v| *v = if *v < 0.0 { -1.0 } else { 1.0 });
         solve(&mut x);
         let mut largest = 0;
         for (i, v) in x.iter().enumerate() {

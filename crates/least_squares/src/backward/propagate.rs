@@ -68,7 +68,10 @@ pub(super) fn propagate(
             continue;
         }
         let rows = term.row..term.row + term.rows;
-        let mut t: Vec<f64> = cotangent.t[rows.clone()].iter().map(|t| scale * t).collect();
+        let mut t: Vec<f64> = cotangent.t[rows.clone()]
+            .iter()
+            .map(|t| scale * t)
+            .collect();
         let scaled = &at.rows[rows.clone()];
         let square = crate::dense::dot(scaled, scaled) / (scale * scale);
         let second = term.robust.loss(square).second;

@@ -197,7 +197,12 @@ impl Residual for BetweenResidual {
     }
 
     fn check(&self, shapes: &Shapes<'_>) -> Result<(), String> {
-        check_position(shapes, &self.manifold, 2, ("the measurement", &self.measured))
+        check_position(
+            shapes,
+            &self.manifold,
+            2,
+            ("the measurement", &self.measured),
+        )
     }
 }
 
