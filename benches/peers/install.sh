@@ -11,3 +11,7 @@ python3 -m venv "$dir"
 "$dir/bin/pip" install -q -r "$here/requirements.txt"
 # Its build imports numpy without asking for it, and cvxpy, which it requires, is there already.
 "$dir/bin/pip" install -q --no-build-isolation --no-deps qpth==0.0.18
+# Theseus is built against SuiteSparse, whose headers Debian has in libsuitesparse-dev.
+"$dir/bin/pip" install -q cython pybind11
+"$dir/bin/pip" install -q --no-build-isolation scikit-sparse==0.4.16
+"$dir/bin/pip" install -q --no-build-isolation theseus-ai==0.2.3

@@ -22,7 +22,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         "feasible-convex",
         &["feasible-core", "feasible-solver", "feasible-model"],
     ),
-    ("feasible-nls", &["feasible-core", "feasible-solver"]),
+    ("feasible-least-squares", &[]),
+    (
+        "feasible-nls",
+        &["feasible-core", "feasible-solver", "feasible-least-squares"],
+    ),
     ("feasible-data", &["feasible-core", "feasible-solver"]),
     (
         "feasible-repair",
@@ -87,6 +91,7 @@ const WITHOUT_BURN: &[&str] = &[
     "feasible-lapack",
     "feasible-solver",
     "feasible-model",
+    "feasible-least-squares",
     "feasible-record",
     "feasible-json",
     "feasible-spectrum",
@@ -247,6 +252,7 @@ fn the_arrows_keep_the_layers_apart() {
         ("feasible-convex", "feasible-nls"),
         ("feasible-nls", "feasible-convex"),
         ("feasible-solver", "feasible-core"),
+        ("feasible-least-squares", "feasible-core"),
         ("feasible-core", "feasible-solver"),
     ] {
         assert!(!leads(from, to), "{from} must not see {to}");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use feasible_data::Recipe;
+use feasible_json::Degenerate;
 
 /// Neural networks whose outputs satisfy constraints: train them, compare them.
 #[derive(Debug, Parser)]
@@ -112,11 +113,39 @@ Cone programs: min ½xᵀPx + qᵀx, Ax + s = b, s in a product of cones.
   Exponential and power cones have three rows, a psd cone of size k has k(k + 1)/2: the upper
   triangle by columns, entries off the diagonal times √2.
 An infeasible problem's answer names the rows that conflict.
+  feasible solve problem.json --elastic         ... or has the closest point instead
+  feasible solve problem.json --degenerate smoothed=1e-4
 
 Exit codes: 0 every problem was read, whatever its status; 2 one was not.")]
 pub(crate) struct SolveArguments {
     /// The problems, or - for standard input.
     pub(crate) file: PathBuf,
+    /// Let the rows of infeasible QPs and QCQPs give way, at a quadratic price of this weight: their
+    /// answer is the closest point, with status `relaxed` and the `shift` of every bound.
+    #[arg(long, value_name = "WEIGHT", num_args = 0..=1, default_missing_value = "1e6")]
+    pub(crate) elastic: Option<f64>,
+    /// Which derivative to take where the solution has a kink: `least-norm`, the one-sided `held` and
+    /// `released`, or `smoothed=MU`, that of the central path's point of complementarity MU.
+    #[arg(long, value_name = "CHOICE", default_value = "least-norm", value_parser = degenerate)]
+    pub(crate) degenerate: Degenerate,
+    /// Feasibility, stationarity and gap to reach, relative to the terms that cancel in each
+    /// [default: 1e-9].
+    #[arg(long)]
+    pub(crate) tolerance: Option<f64>,
+}
+
+fn degenerate(word: &str) -> Result<Degenerate, String> {
+    match word {
+        "least-norm" => Ok(Degenerate::LeastNorm),
+        "held" => Ok(Degenerate::Held),
+        "released" => Ok(Degenerate::Released),
+        _ => match word.strip_prefix("smoothed=").map(str::parse) {
+            Some(Ok(mu)) => Ok(Degenerate::Smoothed { mu }),
+            _ => {
+                Err("must be least-norm, held, released or smoothed=MU, as in smoothed=1e-4".into())
+            }
+        },
+    }
 }
 
 /// Trains a study.

@@ -7,8 +7,13 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 fn solve(input: &str) -> Output {
+    solve_with(&[], input)
+}
+
+fn solve_with(options: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_feasible"))
         .args(["solve", "-"])
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -25,7 +30,10 @@ fn solve(input: &str) -> Output {
 
 /// The answer of an input that can be answered.
 fn answer(input: &Value) -> Value {
-    let output = solve(&input.to_string());
+    read(solve(&input.to_string()))
+}
+
+fn read(output: Output) -> Value {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{errors}");
     serde_json::from_slice(&output.stdout).unwrap()
@@ -246,4 +254,47 @@ fn mistakes_are_named() {
     let output = solve("{ \"problem\": ");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("not JSON"));
+}
+
+#[test]
+fn options_choose_what_infeasible_problems_and_kinks_get() {
+    // x ≤ −1 and x ≥ 1 cannot both hold; in the middle both give way by 1.
+    let torn = r#"{"problem": "qp", "P": [1], "q": [0], "G": [[1], [1]],
+                   "l": ["-Infinity", 1], "u": [-1, "Infinity"]}"#;
+    let found = read(solve_with(&["--elastic"], torn));
+    assert_eq!(found["status"], "relaxed");
+    close(&found["x"], &json!([0.0]));
+    let shift = found["shift"]["G"].as_array().unwrap();
+    for (shift, expected) in shift.iter().zip([1.0, -1.0]) {
+        assert!((shift.as_f64().unwrap() - expected).abs() < 1e-5);
+    }
+    assert_eq!(read(solve_with(&[], torn))["status"], "primal_infeasible");
+
+    // max(x̂, 0) at x̂ = 0: slope 0 with the row held, 1 without it, and in between on the path.
+    let kink = r#"{"problem": "qp", "P": [1], "q": [0], "G": [[1]], "l": [0], "cotangent": [1]}"#;
+    let slope = |choice: &str| {
+        let found = read(solve_with(&["--degenerate", choice], kink));
+        assert_eq!(found["gradient"]["status"], "degenerate", "{choice}");
+        found["gradient"]["q"][0].as_f64().unwrap()
+    };
+    assert_eq!(slope("held"), 0.0);
+    assert!((slope("released") + 1.0).abs() < 1e-12);
+    // x² = μ there, so x = (x̂ + √(x̂² + 4μ))/2 has slope ½.
+    assert!((slope("smoothed=1e-4") + 0.5).abs() < 1e-9);
+}
+
+#[test]
+fn options_that_make_no_sense_are_bad_arguments() {
+    let problem = r#"{"problem": "qp", "P": [1], "q": [0]}"#;
+    for (options, word) in [
+        (&["--elastic=-1"][..], "weight"),
+        (&["--degenerate", "smooth"], "smoothed=MU"),
+        (&["--degenerate", "smoothed=0"], "mu"),
+        (&["--tolerance", "2"], "tolerance"),
+    ] {
+        let output = solve_with(options, problem);
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(word), "{options:?}: {said}");
+    }
 }

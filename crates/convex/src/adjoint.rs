@@ -72,7 +72,7 @@ pub(crate) trait Solved: Send + Sync + Debug {
 /// The vector-Jacobian product of a solve.
 #[derive(Debug)]
 pub(crate) struct LayerAdjoint<S> {
-    pub(crate) solved: S,
+    pub(crate) solved: Arc<S>,
     /// Numbers a sample has in each part of the packed output.
     pub(crate) widths: Vec<usize>,
     /// Numbers of entries of the tracked parameters.

@@ -1,11 +1,14 @@
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use feasible_solver::{
-    AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeSolution, ConeWanted,
-    Residuals, Status, cone_adjoint, solve_cones,
+    AdjointSettings, Cone, ConeCotangent, ConeParameter, ConeProblem, ConeSettings, ConeSolution,
+    ConeWanted, Residuals, Status, cone_adjoint, solve_cones,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::adjoint::{Answer, GradientReports, Part, Solved};
+use crate::forward::Kept;
 use crate::parameter::{Parameter, batch_size};
 use crate::sparse::SparseMatrix;
 use crate::tracked::{Numbers, Tracked};
@@ -91,6 +94,7 @@ pub struct ConeTensorSolution {
     /// output's precision.
     pub residuals: Vec<Residuals>,
     reports: GradientReports,
+    pub(crate) kept: Kept<SolvedCones>,
 }
 
 impl ConeTensorSolution {
@@ -195,13 +199,13 @@ impl ConeLayer {
             solution.iterations.clone(),
             solution.residuals.clone(),
         );
-        let solved = SolvedCones {
+        let solved = Arc::new(SolvedCones {
             program,
             solution,
             settings: self.settings.adjoint,
             roles: tracked.roles.clone(),
-        };
-        let (packed, reports) = layer::record(solved, tracked, self.settings.on_failure)?;
+        });
+        let (packed, reports) = layer::record(solved.clone(), tracked, self.settings.on_failure)?;
         Ok(ConeTensorSolution {
             x: packed.part(0),
             s: packed.part(1),
@@ -210,6 +214,11 @@ impl ConeLayer {
             iterations,
             residuals,
             reports,
+            kept: Kept {
+                solved,
+                device: packed.device,
+                dtype: packed.dtype,
+            },
         })
     }
 }
@@ -224,7 +233,7 @@ enum Role {
 
 /// The numbers of a batch on the host.
 #[derive(Debug)]
-struct Program {
+pub(crate) struct Program {
     batch: usize,
     n: usize,
     tensors: ConeTensors,
@@ -235,7 +244,17 @@ struct Program {
 }
 
 impl Program {
-    fn as_problem(&self) -> ConeProblem<'_> {
+    /// Numbers of one copy of a parameter.
+    pub(crate) fn parameter_len(&self, parameter: ConeParameter) -> usize {
+        match parameter {
+            ConeParameter::P => self.tensors.p.as_ref().map_or(0, |p| p.values.length(1)),
+            ConeParameter::Q => self.n,
+            ConeParameter::A => self.tensors.a.values.length(1),
+            ConeParameter::B => self.tensors.a.rows,
+        }
+    }
+
+    pub(crate) fn as_problem(&self) -> ConeProblem<'_> {
         let matrices = (&self.tensors.p, &self.p);
         ConeProblem {
             batch: self.batch,
@@ -291,10 +310,10 @@ fn read(problem: &ConeTensors) -> Result<(Program, Tracked<Role>), Error> {
 }
 
 #[derive(Debug)]
-struct SolvedCones {
-    program: Program,
-    solution: ConeSolution,
-    settings: AdjointSettings,
+pub(crate) struct SolvedCones {
+    pub(crate) program: Program,
+    pub(crate) solution: ConeSolution,
+    pub(crate) settings: AdjointSettings,
     roles: Vec<Role>,
 }
 

@@ -15,8 +15,8 @@ use crate::{Error, OnFailure};
 pub(crate) struct Packed {
     tensor: Tensor<2>,
     widths: Vec<usize>,
-    device: Device,
-    dtype: DType,
+    pub(crate) device: Device,
+    pub(crate) dtype: DType,
 }
 
 impl Packed {
@@ -36,12 +36,12 @@ impl Packed {
 
 /// Records a solved batch as one differentiable operation.
 pub(crate) fn record<S: Solved + 'static, R>(
-    solved: S,
+    solved: Arc<S>,
     tracked: Tracked<R>,
     on_failure: OnFailure,
 ) -> Result<(Packed, GradientReports), Error> {
     if on_failure == OnFailure::Error {
-        refuse_failures(&solved)?;
+        refuse_failures(&*solved)?;
     }
     let parts = solved.parts();
     let widths: Vec<usize> = parts.iter().map(|(_, width)| *width).collect();

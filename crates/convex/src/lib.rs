@@ -46,6 +46,7 @@
 mod adjoint;
 mod cone;
 mod error;
+mod forward;
 mod host_problem;
 mod layer;
 mod model_layer;
@@ -65,8 +66,12 @@ pub use cone::{ConeLayer, ConeLayerSettings, ConeTensorSolution, ConeTensors};
 pub use error::Error;
 pub use feasible_model as model;
 pub use feasible_solver::{
-    AdjointSettings, Cone, ConeSettings, Conflict, Degenerate, GradientQuality, GradientReport,
-    Infeasible, Method, Residuals, Settings as SolverSettings, Shift, Status,
+    AdjointSettings, Cone, ConeParameter, ConeSettings, Conflict, Degenerate, GradientQuality,
+    GradientReport, Infeasible, Method, Parameter as QpParameter, Residuals,
+    Settings as SolverSettings, Shift, Status,
+};
+pub use forward::{
+    ConeTensorJacobian, ConeTensorTangent, ConvexJacobian, ConvexTangent, Direction,
 };
 pub use model_layer::{ConvexLayer, ConvexLayerSettings, ModelSolution, ModelTensor};
 pub use parameter::Parameter;

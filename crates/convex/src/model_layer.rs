@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use feasible_core::host;
 use feasible_model::{
@@ -275,7 +277,7 @@ impl ConvexLayer {
             settings: self.settings.adjoint,
             wanted: tracked.roles.clone(),
         };
-        let (packed, reports) = layer::record(solved, tracked, self.settings.on_failure)?;
+        let (packed, reports) = layer::record(Arc::new(solved), tracked, self.settings.on_failure)?;
         Ok(ModelSolution {
             packed,
             names,

@@ -7,6 +7,7 @@ use feasible_solver::{
 };
 
 use crate::adjoint::{Answer, Part, Solved};
+use crate::forward::Kept;
 use crate::host_problem::{HostProblem, Role, read};
 use crate::layer;
 use crate::problem::{QpTensors, QuadraticTensors};
@@ -33,13 +34,13 @@ pub(crate) fn forward(
         found.iterations.clone(),
         found.residuals.clone(),
     );
-    let solved = SolvedProgram {
+    let solved = Arc::new(SolvedProgram {
         problem,
         solution: found.clone(),
         settings: settings.adjoint,
         roles: tracked.roles.clone(),
-    };
-    let (packed, reports) = layer::record(solved, tracked, settings.on_failure)?;
+    });
+    let (packed, reports) = layer::record(solved.clone(), tracked, settings.on_failure)?;
     Ok(ConvexSolution {
         x: packed.part(0),
         equality_dual: packed.part(1),
@@ -50,14 +51,19 @@ pub(crate) fn forward(
         residuals,
         found,
         reports,
+        kept: Kept {
+            solved,
+            device: packed.device,
+            dtype: packed.dtype,
+        },
     })
 }
 
 #[derive(Debug)]
-struct SolvedProgram {
-    problem: HostProblem,
-    solution: Arc<Solution>,
-    settings: AdjointSettings,
+pub(crate) struct SolvedProgram {
+    pub(crate) problem: HostProblem,
+    pub(crate) solution: Arc<Solution>,
+    pub(crate) settings: AdjointSettings,
     roles: Vec<Role>,
 }
 

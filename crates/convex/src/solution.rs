@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 use feasible_solver::{Conflict, Residuals, Shift, Solution, Status};
 
 use crate::adjoint::GradientReports;
+use crate::forward::Kept;
+use crate::quadratic::SolvedProgram;
 
 /// The solutions of a batch: differentiable tensors, and what the solver says about each sample.
 ///
@@ -30,6 +32,7 @@ pub struct ConvexSolution {
     /// The solver's own solution, which warm starts and certificates need.
     pub(crate) found: Arc<Solution>,
     pub(crate) reports: GradientReports,
+    pub(crate) kept: Kept<SolvedProgram>,
 }
 
 impl ConvexSolution {

@@ -10,7 +10,7 @@ use crate::parameter::Parameter;
 /// A parameter's numbers, row-major.
 #[derive(Debug)]
 pub(crate) struct Numbers {
-    pub(crate) data: Vec<f64>,
+    pub(crate) data: host::Numbers,
     pub(crate) shared: bool,
 }
 
@@ -60,7 +60,8 @@ impl<R> Tracked<R> {
         name: &'static str,
         parameter: &Parameter<D>,
     ) -> Result<Numbers, Error> {
-        let data = host::read_finite(name, parameter.tensor())?;
+        let data = host::borrow(name, parameter.tensor())?;
+        host::check_finite(name, &data, &parameter.tensor().dims())?;
         Ok(self.note(role, parameter, data))
     }
 
@@ -71,7 +72,7 @@ impl<R> Tracked<R> {
         name: &'static str,
         parameter: &Parameter<D>,
     ) -> Result<Numbers, Error> {
-        let data = host::read(name, parameter.tensor())?;
+        let data = host::borrow(name, parameter.tensor())?;
         Ok(self.note(role, parameter, data))
     }
 
@@ -79,7 +80,7 @@ impl<R> Tracked<R> {
         &mut self,
         role: R,
         parameter: &Parameter<D>,
-        data: Vec<f64>,
+        data: host::Numbers,
     ) -> Numbers {
         let tensor = parameter.tensor();
         self.rounding = self.rounding.max(host::rounding(tensor.dtype()));

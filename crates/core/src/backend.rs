@@ -16,8 +16,11 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension, tensor::FloatTensor};
-use burn::tensor::{DType, Shape, TensorData};
+use burn::backend::{
+    Autodiff, Backend, BackendTensor, DispatchTensorKind, TensorMetadata, backend_extension,
+    tensor::FloatTensor,
+};
+use burn::tensor::{DType, DispatchTensor, Shape, TensorData};
 use burn_std::reader::try_read_sync;
 
 use crate::host::HostAdjoint;
@@ -99,6 +102,50 @@ impl HostOps for burn::backend::Flex {}
 impl HostOps for burn::backend::NdArray {}
 #[cfg(feature = "cube")]
 impl HostOps for burn_cubecl::CubeBackend {}
+
+/// An f64 tensor whose numbers lie in this process, contiguous and row-major.
+#[derive(Debug)]
+pub struct InPlace {
+    #[cfg(feature = "flex")]
+    tensor: burn::backend::flex::FlexTensor,
+}
+
+impl InPlace {
+    /// The tensor where it lies, or `None` where it has to be copied.
+    pub(crate) fn of(tensor: DispatchTensor) -> Option<Self> {
+        Self::of_kind(tensor.kind)
+    }
+
+    #[cfg_attr(not(feature = "flex"), allow(unused_variables))]
+    fn of_kind(kind: DispatchTensorKind) -> Option<Self> {
+        #[cfg(feature = "flex")]
+        {
+            let tensor = match kind {
+                DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => tensor,
+                DispatchTensorKind::Flex(tensor @ BackendTensor::Autodiff(_)) => {
+                    tensor.autodiff_inner()
+                }
+                DispatchTensorKind::Autodiff(inner) => return Self::of_kind(*inner),
+                _ => return None,
+            };
+            tensor.as_slice::<f64>()?;
+            Some(Self { tensor })
+        }
+        #[cfg(not(feature = "flex"))]
+        None
+    }
+
+    /// The numbers.
+    pub(crate) fn as_slice(&self) -> &[f64] {
+        #[cfg(feature = "flex")]
+        return self
+            .tensor
+            .as_slice::<f64>()
+            .expect("looked at when this was made");
+        #[cfg(not(feature = "flex"))]
+        unreachable!("never made")
+    }
+}
 
 #[derive(Debug)]
 struct AttachBackward;

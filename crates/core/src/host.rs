@@ -6,13 +6,14 @@
 //! layer is called, also on backends that execute lazily.
 
 use std::fmt::Debug;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, DispatchTensor, Shape, Tensor, TensorData};
 
 use crate::Error;
-use crate::backend::{HostOps, Link, SharedAdjoint};
+use crate::backend::{HostOps, InPlace, Link, SharedAdjoint};
 
 /// The vector-Jacobian product of a computation on the host.
 pub trait HostAdjoint: Send + Sync + Debug {
@@ -58,6 +59,56 @@ pub fn read<const D: usize>(argument: &'static str, tensor: &Tensor<D>) -> Resul
         })
 }
 
+/// The numbers of a tensor, row-major, in f64: borrowed from the tensor where its backend keeps them
+/// like that, else a copy.
+#[derive(Debug)]
+pub struct Numbers(Storage);
+
+#[derive(Debug)]
+enum Storage {
+    Copied(Vec<f64>),
+    InPlace(InPlace),
+}
+
+impl Numbers {
+    /// The numbers to change; copied first if they were borrowed.
+    pub fn to_mut(&mut self) -> &mut Vec<f64> {
+        if let Storage::InPlace(tensor) = &self.0 {
+            self.0 = Storage::Copied(tensor.as_slice().to_vec());
+        }
+        match &mut self.0 {
+            Storage::Copied(values) => values,
+            Storage::InPlace(_) => unreachable!("copied above"),
+        }
+    }
+}
+
+impl Deref for Numbers {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        match &self.0 {
+            Storage::Copied(values) => values,
+            Storage::InPlace(tensor) => tensor.as_slice(),
+        }
+    }
+}
+
+/// As [`read`], without a copy where that is possible.
+///
+/// The tensor is kept alive and unchanged meanwhile: what is written to it goes to a copy.
+pub fn borrow<const D: usize>(
+    argument: &'static str,
+    tensor: &Tensor<D>,
+) -> Result<Numbers, Error> {
+    if tensor.dtype() == DType::F64
+        && let Some(tensor) = InPlace::of(tensor.clone().into_dispatch())
+    {
+        return Ok(Numbers(Storage::InPlace(tensor)));
+    }
+    Ok(Numbers(Storage::Copied(read(argument, tensor)?)))
+}
+
 /// As [`read`], and every number must be finite.
 pub fn read_finite<const D: usize>(
     argument: &'static str,
@@ -70,6 +121,10 @@ pub fn read_finite<const D: usize>(
 
 /// Errors at the first number that is not finite, with its index in `dims`.
 pub fn check_finite(argument: &'static str, values: &[f64], dims: &[usize]) -> Result<(), Error> {
+    // A finite number times 0 is 0, anything else NaN: one pass clears the common case.
+    if values.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
+        return Ok(());
+    }
     match values.iter().position(|v| !v.is_finite()) {
         None => Ok(()),
         Some(flat) => {
@@ -264,6 +319,43 @@ mod tests {
             );
         }
         drop(y);
+    }
+
+    #[test]
+    fn borrowed_numbers_are_the_tensor_s_and_change_alone() {
+        let plain = Device::flex();
+        let tracked = Device::flex().autodiff();
+        for (device, dtype) in [
+            (&plain, DType::F64),
+            (&tracked, DType::F64),
+            (&tracked, DType::F32),
+        ] {
+            let tensor = write::<2>(vec![1.0, 2.0, 3.0, 4.0], [2, 2], device, dtype);
+            let tensor = tensor.set_require_grad(device == &tracked);
+            let cases = [
+                (tensor.clone(), [1.0, 2.0, 3.0, 4.0]),
+                // Strides and offsets that are not those of a fresh tensor.
+                (tensor.clone().transpose(), [1.0, 3.0, 2.0, 4.0]),
+                (
+                    tensor.clone().narrow(0, 1, 1).expand([2, 2]),
+                    [3.0, 4.0, 3.0, 4.0],
+                ),
+            ];
+            for (case, expected) in cases {
+                let mut numbers = borrow("x", &case).unwrap();
+                assert_eq!(*numbers, expected);
+                numbers.to_mut()[0] = 9.0;
+                assert_eq!(numbers[0], 9.0);
+                assert_eq!(read("x", &case).unwrap(), expected);
+            }
+            let row = borrow("x", &tensor.clone().narrow(0, 1, 1)).unwrap();
+            assert_eq!(*row, [3.0, 4.0]);
+            // Whatever becomes of the tensor, what was borrowed stays.
+            let numbers = borrow("x", &tensor).unwrap();
+            let doubled = tensor * 2.0;
+            assert_eq!(*numbers, [1.0, 2.0, 3.0, 4.0]);
+            assert_eq!(read("x", &doubled).unwrap()[0], 2.0);
+        }
     }
 
     #[test]

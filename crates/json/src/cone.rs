@@ -1,11 +1,11 @@
 //! Problems of kind `cone`: cone programs in Clarabel's form.
 
 use feasible_solver::{
-    AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeWanted, Error, Sparse,
-    Values, cone_adjoint, solve_cones,
+    Cone, ConeCotangent, ConeProblem, ConeWanted, Error, Sparse, Values, cone_adjoint, solve_cones,
 };
 use serde_json::{Map, Value, json};
 
+use crate::Options;
 use crate::answer;
 use crate::fields::{Fault, Fields, Matrix, Symmetric, kind};
 
@@ -140,7 +140,7 @@ impl Full {
 
 /// Solves problems that agree as one batch; one answer each. Every entry of a matrix counts, zeros
 /// too, so that every entry has a gradient.
-pub(crate) fn answers(problems: &[&ConeProgram]) -> Result<Vec<Value>, Error> {
+pub(crate) fn answers(problems: &[&ConeProgram], options: &Options) -> Result<Vec<Value>, Error> {
     let first = problems[0];
     let (n, m, batch) = (first.n, first.a.rows, problems.len());
     let pattern_a = Full::new(n, |_| 0..m);
@@ -170,7 +170,7 @@ pub(crate) fn answers(problems: &[&ConeProgram]) -> Result<Vec<Value>, Error> {
         b: Values::PerSample(&b),
         cones: &first.cones,
     };
-    let solution = solve_cones(&program, &ConeSettings::default())?;
+    let solution = solve_cones(&program, &options.cones)?;
     let wanted = problems.iter().any(|problem| problem.cotangent.is_some());
     let gradients = wanted
         .then(|| {
@@ -187,7 +187,7 @@ pub(crate) fn answers(problems: &[&ConeProgram]) -> Result<Vec<Value>, Error> {
                     s: None,
                 },
                 &ConeWanted::ALL,
-                &AdjointSettings::default(),
+                &options.adjoint,
             )
         })
         .transpose()?;

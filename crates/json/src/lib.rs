@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+pub use feasible_solver::{AdjointSettings, ConeSettings, Degenerate, Infeasible, Settings};
+
 use cone::ConeProgram;
 use fields::{Fault, Fields};
 use qp::Qp;
@@ -39,13 +41,33 @@ enum Problem {
     Cone(ConeProgram),
 }
 
-/// Solves the problem, or every problem of a list.
+/// How to solve and to differentiate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Of quadratic programs, with or without quadratic rows.
+    pub quadratic: Settings,
+    /// Of cone programs.
+    pub cones: ConeSettings,
+    /// Of the gradients of both.
+    pub adjoint: AdjointSettings,
+}
+
+/// Solves the problem, or every problem of a list, with default [`Options`].
 ///
 /// # Errors
 /// If the text is not JSON. A problem that makes no sense is no error of the call: its answer says
 /// what is wrong.
 pub fn answer(text: &str) -> Result<Answers, NotJson> {
-    Ok(answer_all(&serde_json::from_str(text)?))
+    answer_with(text, &Options::default())
+}
+
+/// Solves the problem, or every problem of a list.
+///
+/// # Errors
+/// As [`answer`]. Options out of range, or that a problem's kind does not have, are an error of each
+/// problem that they concern.
+pub fn answer_with(text: &str, options: &Options) -> Result<Answers, NotJson> {
+    Ok(answer_all(&serde_json::from_str(text)?, options))
 }
 
 /// What was answered, and how many problems were none.
@@ -58,7 +80,7 @@ pub struct Answers {
 }
 
 /// Solves the problem, or every problem of a list.
-fn answer_all(input: &Value) -> Answers {
+fn answer_all(input: &Value, options: &Options) -> Answers {
     let (problems, single) = match input {
         Value::Array(list) => (list.iter().collect::<Vec<_>>(), false),
         one => (vec![one], true),
@@ -70,12 +92,12 @@ fn answer_all(input: &Value) -> Answers {
             .iter()
             .filter_map(|&i| read[i].as_ref().ok())
             .collect();
-        let found = match together(&problems) {
+        let found = match together(&problems, options) {
             Ok(found) => found,
             // One of them is to blame: each alone, so that it does not take the others along.
             Err(_) => problems
                 .iter()
-                .map(|problem| match together(&[problem]) {
+                .map(|problem| match together(&[problem], options) {
                     Ok(mut found) => found.remove(0),
                     Err(error) => refusal(&error.to_string()),
                 })
@@ -141,7 +163,10 @@ fn groups(read: &[Result<Problem, Fault>]) -> Vec<Vec<usize>> {
 }
 
 /// Answers of problems that can be solved together.
-fn together(problems: &[&Problem]) -> Result<Vec<Value>, feasible_solver::Error> {
+fn together(
+    problems: &[&Problem],
+    options: &Options,
+) -> Result<Vec<Value>, feasible_solver::Error> {
     let quadratic: Vec<&Qp> = problems
         .iter()
         .filter_map(|problem| match problem {
@@ -150,7 +175,7 @@ fn together(problems: &[&Problem]) -> Result<Vec<Value>, feasible_solver::Error>
         })
         .collect();
     if !quadratic.is_empty() {
-        return qp::answers(&quadratic);
+        return qp::answers(&quadratic, options);
     }
     let conic: Vec<&ConeProgram> = problems
         .iter()
@@ -159,5 +184,5 @@ fn together(problems: &[&Problem]) -> Result<Vec<Value>, feasible_solver::Error>
             Problem::Qp(_) => None,
         })
         .collect();
-    cone::answers(&conic)
+    cone::answers(&conic, options)
 }

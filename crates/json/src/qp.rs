@@ -1,11 +1,12 @@
 //! Problems of kind `qp`: quadratic programs, with quadratic rows if need be.
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Equalities, Error, Gradients, Inequalities, NamedRow, Problem,
-    Quadratics, Settings, Solution, Symmetric as Matrices, Values, Wanted, adjoint, solve,
+    Cotangent, Equalities, Error, Gradients, Inequalities, NamedRow, Problem, Quadratics, Solution,
+    Symmetric as Matrices, Values, Wanted, adjoint, solve,
 };
 use serde_json::{Map, Value, json};
 
+use crate::Options;
 use crate::answer;
 use crate::fields::{Fault, Fields, Matrix, Symmetric};
 
@@ -244,9 +245,9 @@ fn expanded(matrix: &Option<Symmetric>, n: usize, dense: bool) -> Vec<f64> {
 }
 
 /// Solves problems of one shape as one batch; one answer each.
-pub(crate) fn answers(problems: &[&Qp]) -> Result<Vec<Value>, Error> {
+pub(crate) fn answers(problems: &[&Qp], options: &Options) -> Result<Vec<Value>, Error> {
     let batch = Batch::new(problems);
-    let solution = solve(&batch.problem(true), &Settings::default())?;
+    let solution = solve(&batch.problem(true), &options.quadratic)?;
     let gradients = problems
         .iter()
         .any(|problem| problem.cotangent.is_some())
@@ -271,7 +272,7 @@ pub(crate) fn answers(problems: &[&Qp]) -> Result<Vec<Value>, Error> {
                 &solution,
                 &cotangent,
                 &Wanted::ALL,
-                &AdjointSettings::default(),
+                &options.adjoint,
             )
         })
         .transpose()?;
@@ -336,6 +337,19 @@ fn solved(problem: &Qp, solution: &Solution, i: usize) -> Map<String, Value> {
             .collect();
         let conflict = json!({ "rows": rows, "message": conflict.to_string() });
         map.insert("conflict".to_owned(), conflict);
+    }
+    if let Some(shift) = solution.shift(i) {
+        let mut parts = Map::new();
+        for (name, part) in [
+            ("b", &shift.equality),
+            ("G", &shift.inequality),
+            ("quadratic", &shift.quadratic),
+        ] {
+            if !part.is_empty() {
+                parts.insert(name.to_owned(), answer::vector(part));
+            }
+        }
+        map.insert("shift".to_owned(), Value::Object(parts));
     }
     if let Some(ray) = solution.ray(i) {
         map.insert("ray".to_owned(), answer::vector(ray));

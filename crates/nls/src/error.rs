@@ -18,4 +18,34 @@ pub enum Error {
          implicit differentiation needs it as a parameter (`FunctionResidual::with_parameters`), or use `Backward::Unrolled`"
     )]
     TrackedCapture,
+    /// What the engine of [`crate::ObjectiveLayer`] refuses: names, sizes, numbers, settings.
+    #[error(transparent)]
+    LeastSquares(#[from] feasible_least_squares::Error),
+    /// A name that the objective does not have.
+    #[error("the objective has no {what} `{name}`; it has: {known}")]
+    UnknownName {
+        /// `variable` or `auxiliary`.
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// An input of an objective has the wrong shape.
+    #[error(
+        "`{name}` has shape {got:?} but must be [1, {len}], for all samples, or [{batch}, {len}], one a sample"
+    )]
+    InputShape {
+        /// The variable or auxiliary.
+        name: String,
+        /// The tensor's shape.
+        got: [usize; 2],
+        /// The largest number of samples among the inputs.
+        batch: usize,
+        /// Numbers of one sample.
+        len: usize,
+    },
+    /// An objective was called without the start of any variable.
+    #[error("no variable was given a start; every variable of the objective needs one")]
+    NoStart,
 }

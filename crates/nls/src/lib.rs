@@ -1,4 +1,11 @@
-//! Nonlinear least squares as a differentiable layer: min ½‖W r(y)‖² per sample of a batch, by
+//! Nonlinear least squares as differentiable layers.
+//!
+//! [`ObjectiveLayer`] minimises a sum of weighted, robust costs over named variables, vectors and
+//! poses: costs and their derivatives are computed on the host, exactly, by
+//! [`least_squares`], with sparse or dense linear algebra.
+//!
+//! [`LevenbergMarquardt`] minimises one residual written over tensors, or the distance to
+//! [`Constraints`](feasible_core::Constraints): min ½‖W r(y)‖² per sample of a batch, by
 //! Gauss-Newton and Levenberg-Marquardt, with the gradient of the solution with respect to the
 //! start and to every tensor that the residual depends on.
 //!
@@ -43,6 +50,7 @@ mod evaluation;
 mod function;
 mod implicit;
 mod levenberg_marquardt;
+mod objective;
 mod residual;
 mod settings;
 mod solution;
@@ -55,9 +63,13 @@ mod weights;
 
 pub use constraint::{ConstraintResidual, check_batch_of_rows, check_leading};
 pub use error::Error;
+pub use feasible_least_squares as least_squares;
 pub use feasible_solver::damped::Stopping;
 pub use function::FunctionResidual;
 pub use levenberg_marquardt::LevenbergMarquardt;
+pub use objective::{
+    ObjectiveLayer, ObjectiveReport, ObjectiveReports, ObjectiveSolution, ObjectiveTensors,
+};
 pub use residual::Residual;
 pub use settings::{AdaptiveDamping, Backward, Damping, Settings};
 pub use solution::{GradientQuality, Iteration, Solution, Status};

@@ -8,7 +8,6 @@
 
 use faer::{Mat, Side};
 
-use crate::active_set::pivot::solve_packed;
 use crate::dense::{axpy, dot, max_abs, multiply, view, view_mut};
 use crate::nullspace::{Nullspace, spread};
 use crate::problem::Matrix;
@@ -436,6 +435,25 @@ fn transposed_product(matrix: &Mat<f64>, x: &[f64]) -> Vec<f64> {
         .collect()
 }
 
+/// Solves with a packed lower Cholesky factor, in place.
+#[inline(always)]
+pub(crate) fn solve_packed(factor: &[f64], rhs: &mut [f64]) {
+    let size = rhs.len();
+    let mut start = 0;
+    for i in 0..size {
+        let line = &factor[start..start + i + 1];
+        rhs[i] = (rhs[i] - dot(&line[..i], &rhs[..i])) / line[i];
+        start += i + 1;
+    }
+    for i in (0..size).rev() {
+        start -= i + 1;
+        let line = &factor[start..start + i + 1];
+        let v = rhs[i] / line[i];
+        rhs[i] = v;
+        axpy(-v, &line[..i], &mut rhs[..i]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -490,5 +508,26 @@ mod tests {
         assert!(kkt.deficient);
         let (x, eta, _) = kkt.solve(&[1.0, 2.0], &[0.0]);
         assert_eq!((x, eta), (vec![1.0, 2.0], vec![0.0]));
+    }
+
+    #[test]
+    fn packed_solve_inverts() {
+        let factor = [2.0, 1.0, 3.0, 0.5, -1.0, 1.5];
+        let x = [1.0, -2.0, 0.25];
+        // L Lᵀ x by hand.
+        let lt = [
+            2.0 * x[0] + x[1] + 0.5 * x[2],
+            3.0 * x[1] - x[2],
+            1.5 * x[2],
+        ];
+        let mut rhs = [
+            2.0 * lt[0],
+            lt[0] + 3.0 * lt[1],
+            0.5 * lt[0] - lt[1] + 1.5 * lt[2],
+        ];
+        solve_packed(&factor, &mut rhs);
+        for i in 0..3 {
+            assert!((rhs[i] - x[i]).abs() < 1e-14);
+        }
     }
 }

@@ -97,7 +97,7 @@ impl Guess {
                 .map(|(i, _)| i)
                 .collect(),
             dependent: Vec::new(),
-            factor: Vec::new(),
+            root: Vec::new(),
             identified: false,
         }
     }

@@ -1,5 +1,6 @@
 //! The batched problem: objective, equalities, two-sided linear rows, quadratic rows.
 
+use crate::adjoint::accumulate::{Parameter, numbers};
 use crate::batch::{Symmetric, Values};
 
 /// Linear equalities `A x = b`.
@@ -67,6 +68,11 @@ pub struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
+    /// Numbers of one copy of a parameter; 0 when the problem lacks it.
+    pub fn parameter_len(&self, parameter: Parameter) -> usize {
+        numbers(parameter, self).map_or(0, |(_, len)| len)
+    }
+
     /// Number of equality rows, `p`.
     pub fn equality_rows(&self) -> usize {
         self.equalities.map_or(0, |part| part.rows)

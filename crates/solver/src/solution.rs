@@ -32,8 +32,8 @@ pub struct Solution {
     pub iterations: Vec<usize>,
     /// Residuals of each sample on the original data.
     pub residuals: Vec<Residuals>,
-    /// Factors shared by the batch, when the active-set method made them.
-    pub(crate) reduced: Option<Arc<Reduced>>,
+    /// Factors of the active-set method.
+    pub(crate) factors: Factors,
     /// Strict-complementarity margin of each sample.
     pub(crate) margin: Vec<f64>,
     /// Active rows of each sample.
@@ -149,19 +149,31 @@ impl Solution {
     }
 }
 
+/// What the active-set method factored.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Factors {
+    /// Nothing.
+    #[default]
+    None,
+    /// The matrices that the batch shares.
+    Shared(Arc<Reduced>),
+    /// Every sample's own, where it has them.
+    PerSample(Arc<Vec<Option<Reduced>>>),
+}
+
 /// The rows that hold a sample's solution.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ActiveRows {
-    /// Inequality rows, in the order the factor takes them.
+    /// Inequality rows, by position in `root`.
     pub(crate) linear: Vec<u32>,
     /// Quadratic rows, ascending.
     pub(crate) quadratic: Vec<u32>,
     /// Rows of equal bounds that the others imply: satisfied, but with multipliers of their own only
     /// by a choice.
     pub(crate) dependent: Vec<u32>,
-    /// Packed lower Cholesky factor of the scaled `K` on `linear`; empty when the sample was not
-    /// solved with shared factors.
-    pub(crate) factor: Vec<f64>,
+    /// A square root of the inverse of the scaled `K` on `linear`, see [`crate::active_set::basis`];
+    /// empty when the sample was not solved by pivots.
+    pub(crate) root: Vec<f64>,
     /// Whether the equations of these rows were solved to rounding and every other row and sign
     /// agreed; otherwise the rows are a guess from a converged iterate.
     pub(crate) identified: bool,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::active_set::reduced::Reduced;
-use crate::active_set::shared::{Found, Slots, solve_run};
+use crate::active_set::shared::{Found, Memory, Slots, solve_run};
 use crate::adjoint::check_solution;
 use crate::conflict::{certify, least_norm};
 use crate::elastic::relax;
@@ -15,13 +15,16 @@ use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
 use crate::polish::Guess;
 use crate::problem::Problem;
 use crate::settings::{Infeasible, Method, Settings};
-use crate::solution::{ActiveRows, Solution};
+use crate::solution::{ActiveRows, Factors, Solution};
 use crate::status::{Residuals, Status};
 use crate::validate::validate;
 
 /// Samples one task solves together: enough rows to fill a matrix product, few enough that their
 /// points stay in the second-level cache.
 const RUN: usize = 64;
+
+/// Samples with matrices of their own that one task solves one after the other.
+const CHUNK: usize = 8;
 
 /// Solves a batch of convex QPs or QCQPs.
 ///
@@ -190,7 +193,7 @@ fn empty(problem: &Problem<'_>) -> Solution {
         status: vec![Status::NumericalError; batch],
         iterations: vec![0; batch],
         residuals: vec![Residuals::default(); batch],
-        reduced: None,
+        factors: Factors::None,
         margin: vec![0.0; batch],
         active: vec![ActiveRows::default(); batch],
         certificates: BTreeMap::new(),
@@ -247,31 +250,35 @@ fn active_set(
             (x, nu, lambda) = (tail_x, tail_nu, tail_lambda);
         }
     }
-    let found: Vec<Vec<Found>> = slots
+    let found: Vec<(Vec<Found>, Option<Reduced>)> = slots
         .into_par_iter()
         .enumerate()
-        .map(|(r, mut slots)| {
-            let first = r * run;
-            let count = run.min(problem.batch - first);
-            match &reduced {
-                Some(reduced) => {
-                    let slots = &mut slots;
-                    solve_run(problem, reduced, first, count, slots, settings, previous)
+        .with_min_len(if shared { 1 } else { CHUNK })
+        .map_init(
+            || Memory::new(problem, run),
+            |memory, (r, mut slots)| {
+                let first = r * run;
+                let count = run.min(problem.batch - first);
+                let own = match &reduced {
+                    Some(_) => None,
+                    None => match Reduced::for_one(&problem.sample(first)) {
+                        Some(own) => Some(own),
+                        None => return (vec![Found::handed_over()], None),
+                    },
+                };
+                let Some(factors) = reduced.as_deref().or(own.as_ref()) else {
+                    unreachable!("either the batch or the sample has factors");
+                };
+                if count < run {
+                    *memory = Memory::new(problem, count);
                 }
-                None => match Reduced::new(&problem.sample(first)) {
-                    Some(own) => {
-                        let slots = &mut slots;
-                        let mut found =
-                            solve_run(problem, &own, first, 1, slots, settings, previous);
-                        // The factor belongs to matrices that are not kept.
-                        found[0].active.factor = Vec::new();
-                        found
-                    }
-                    None => vec![Found::handed_over()],
-                },
-            }
-        })
+                let slots = &mut slots;
+                let found = solve_run(problem, factors, first, memory, slots, settings, previous);
+                (found, own)
+            },
+        )
         .collect();
+    let (found, own): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let mut left = Vec::new();
     for (i, one) in found.into_iter().flatten().enumerate() {
         solution.iterations[i] = one.iterations;
@@ -286,7 +293,10 @@ fn active_set(
             None => left.push(i),
         }
     }
-    solution.reduced = reduced;
+    solution.factors = match reduced {
+        Some(reduced) => Factors::Shared(reduced),
+        None => Factors::PerSample(Arc::new(own)),
+    };
     left
 }
 

@@ -6,6 +6,7 @@
 mod closed_forms;
 mod cones;
 mod failures;
+mod forward;
 mod gradients;
 mod models;
 mod precision;

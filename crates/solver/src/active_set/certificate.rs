@@ -19,7 +19,6 @@ pub(crate) fn proves_infeasible(
     let mut combination = vec![0.0; n];
     let mut value = 0.0;
     let mut weight = 0.0;
-    let mut nu = vec![0.0; reduced.p];
     for (j, &scaled) in ray.iter().enumerate().filter(|(_, v)| **v != 0.0) {
         let lambda = reduced.scale[j] * scaled;
         let bound = if lambda > 0.0 {
@@ -30,12 +29,10 @@ pub(crate) fn proves_infeasible(
         value -= lambda * bound;
         weight += lambda.abs() * reduced.norms[j];
         axpy(lambda, &sample.g[j * n..(j + 1) * n], &mut combination);
-        axpy(
-            -scaled,
-            &reduced.response[j * size + n..(j + 1) * size],
-            &mut nu,
-        );
     }
+    let mut point = vec![0.0; size];
+    reduced.respond(ray, &mut point, &mut Vec::new());
+    let nu = &point[n..];
     for ((nu, b), row) in nu.iter().zip(sample.b).zip(sample.a.chunks_exact(n)) {
         value -= nu * b;
         axpy(*nu, row, &mut combination);

@@ -1,6 +1,8 @@
 //! Dual active-set method for strictly convex QPs (Goldfarb & Idnani 1983).
 
+pub(crate) mod basis;
 mod certificate;
+mod least_distance;
 pub(crate) mod pivot;
 mod range;
 pub(crate) mod reduced;

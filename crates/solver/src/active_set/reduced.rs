@@ -7,7 +7,8 @@
 
 use faer::Mat;
 
-use crate::active_set::range;
+use crate::active_set::least_distance::LeastDistance;
+use crate::active_set::{least_distance, range};
 use crate::dense::{add_multiply, multiply, view, view_mut};
 use crate::nullspace::{Nullspace, spread};
 use crate::problem::{Matrix, Sample};
@@ -25,11 +26,8 @@ pub(crate) struct Reduced {
     pub(crate) p: usize,
     /// Inequality rows.
     pub(crate) m: usize,
-    /// Inverse of `[P Aᵀ; A 0]`, `[(n+p), (n+p)]`, zero in the rows and columns of dropped
-    /// equalities. `(x, ν) = inverse · (−q − Gᵀλ, b)`.
-    pub(crate) inverse: Vec<f64>,
-    /// `−∂(x, ν)/∂λ̃` with scaled multipliers: `[m, n+p]`.
-    pub(crate) response: Vec<f64>,
+    /// How `(x, ν)` follow from the right-hand side and the multipliers.
+    pub(crate) form: Form,
     /// `K` of the scaled rows, `[m, m]`, unit diagonal (0 where the row cannot move).
     pub(crate) k: Vec<f64>,
     /// Row scales: `λ = scale · λ̃`. 0 for rows whose value the equalities fix.
@@ -43,7 +41,64 @@ pub(crate) struct Reduced {
     pub(crate) condition: f64,
 }
 
+/// The solution operator of `[P Aᵀ; A 0] (x, ν) = (r − Gᵀλ, s)`.
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    /// Matrices for products with many right-hand sides.
+    Explicit {
+        /// Inverse of `[P Aᵀ; A 0]`, `[(n+p), (n+p)]`, zero in the rows and columns of dropped
+        /// equalities.
+        inverse: Vec<f64>,
+        /// `−∂(x, ν)/∂λ̃` with scaled multipliers, `[m, n+p]`.
+        response: Vec<f64>,
+    },
+    /// Factors for a few.
+    LeastDistance(LeastDistance),
+}
+
 impl Reduced {
+    /// `(x, ν)` for right-hand sides without multipliers, `[count, n+p]` both.
+    pub(crate) fn point(&self, rhs: &[f64], point: &mut [f64], work: &mut Vec<f64>) {
+        let size = self.n + self.p;
+        let count = rhs.len() / size;
+        match &self.form {
+            Form::Explicit { inverse, .. } => multiply(
+                view_mut(point, count, size),
+                1.0,
+                view(rhs, count, size),
+                view(inverse, size, size),
+            ),
+            Form::LeastDistance(factors) => {
+                for (rhs, point) in rhs.chunks_exact(size).zip(point.chunks_exact_mut(size)) {
+                    factors.point(rhs, self.n, point, work);
+                }
+            }
+        }
+    }
+
+    /// Takes the response to scaled multipliers, `[count, m]`, off `(x, ν)`, `[count, n+p]`.
+    pub(crate) fn respond(&self, multipliers: &[f64], point: &mut [f64], work: &mut Vec<f64>) {
+        let (m, size) = (self.m, self.n + self.p);
+        if m == 0 {
+            return;
+        }
+        let count = point.len() / size;
+        match &self.form {
+            Form::Explicit { response, .. } => add_multiply(
+                view_mut(point, count, size),
+                -1.0,
+                view(multipliers, count, m),
+                view(response, m, size),
+            ),
+            Form::LeastDistance(factors) => {
+                let lines = multipliers.chunks_exact(m);
+                for (multipliers, point) in lines.zip(point.chunks_exact_mut(size)) {
+                    factors.respond(multipliers, self.n, point, work);
+                }
+            }
+        }
+    }
+
     /// Whether every equality row counts.
     pub(crate) fn full_rank(&self) -> bool {
         self.split
@@ -51,8 +106,13 @@ impl Reduced {
             .is_none_or(|split| split.dropped.is_empty())
     }
 
-    /// Builds the factors, or `None` when `P` is not safely positive definite on the null space
-    /// of `A`.
+    /// Factors for one sample, or `None` as for [`Reduced::new`].
+    pub(crate) fn for_one(sample: &Sample<'_>) -> Option<Reduced> {
+        least_distance::build(sample).or_else(|| Reduced::null_space(sample))
+    }
+
+    /// Builds the factors for many samples, or `None` when `P` is not safely positive definite on
+    /// the null space of `A`.
     pub(crate) fn new(sample: &Sample<'_>) -> Option<Reduced> {
         range::build(sample).or_else(|| Reduced::null_space(sample))
     }
@@ -175,8 +235,7 @@ impl Reduced {
             n,
             p,
             m,
-            inverse,
-            response,
+            form: Form::Explicit { inverse, response },
             k,
             scale,
             norms,

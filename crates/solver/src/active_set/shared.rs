@@ -1,8 +1,9 @@
 //! Solves a run of samples that share `P`, `A`, `G`: everything of size `n` is a matrix product
 //! over the run, each sample only pivots on its own few rows.
 
+use crate::active_set::basis::solve_root;
 use crate::active_set::certificate::proves_infeasible;
-use crate::active_set::pivot::{Outcome, Pivots, Rows, solve_packed};
+use crate::active_set::pivot::{Outcome, Pivots, Rows};
 use crate::active_set::reduced::Reduced;
 use crate::dense::{add_multiply, multiply, vectorised, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
@@ -37,89 +38,97 @@ pub(crate) struct Slots<'s> {
     pub(crate) lambda: &'s mut [f64],
 }
 
-/// Solves samples `first .. first + count`, from another solution's active rows where there is one.
+/// Working memory of a run, reused by runs of the same sizes.
+pub(crate) struct Memory {
+    /// `(x, ν)`, `[count, n+p]`.
+    pub(crate) point: Vec<f64>,
+    /// Right-hand sides for them, `[count, n+p]`.
+    pub(crate) rhs: Vec<f64>,
+    /// Row values, `[count, m]`.
+    rows: Vec<f64>,
+    /// Scaled multipliers, `[count, m]`.
+    pub(crate) multipliers: Vec<f64>,
+    pub(crate) products: Products,
+    pivots: Pivots,
+    start: Vec<f64>,
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+    /// For the factors, as long as they ask for.
+    work: Vec<f64>,
+}
+
+impl Memory {
+    /// Memory for `count` samples of a problem.
+    pub(crate) fn new(problem: &Problem<'_>, count: usize) -> Memory {
+        let (n, p, m) = (
+            problem.n,
+            problem.equality_rows(),
+            problem.inequality_rows(),
+        );
+        let zeros = |len: usize| vec![0.0; len];
+        Memory {
+            point: zeros(count * (n + p)),
+            rhs: zeros(count * (n + p)),
+            rows: zeros(count * m),
+            multipliers: zeros(count * m),
+            products: Products {
+                gradient: zeros(count * n),
+                px: zeros(count * n),
+                ax: zeros(count * p),
+                gx: zeros(count * m),
+                lambda: zeros(count * m),
+            },
+            pivots: Pivots::new(m, n),
+            start: zeros(m),
+            lower: zeros(m),
+            upper: zeros(m),
+            work: Vec::new(),
+        }
+    }
+}
+
+/// Solves samples `first .. first + slots`, from another solution's active rows where there is one.
 pub(crate) fn solve_run(
     problem: &Problem<'_>,
     reduced: &Reduced,
     first: usize,
-    count: usize,
+    memory: &mut Memory,
     slots: &mut Slots<'_>,
     settings: &Settings,
     previous: Option<&Solution>,
 ) -> Vec<Found> {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let size = n + p;
-    let mut point = vec![0.0; count * size];
-    let mut rhs = vec![0.0; count * size];
+    let count = memory.point.len() / size;
     for i in 0..count {
         let sample = problem.sample(first + i);
-        let line = &mut rhs[i * size..(i + 1) * size];
+        let line = &mut memory.rhs[i * size..(i + 1) * size];
         for (r, q) in line.iter_mut().zip(sample.q) {
             *r = -q;
         }
         line[n..].copy_from_slice(sample.b);
     }
-    let inverse = view(&reduced.inverse, size, size);
-    multiply(
-        view_mut(&mut point, count, size),
-        1.0,
-        view(&rhs, count, size),
-        inverse,
-    );
+    reduced.point(&memory.rhs, &mut memory.point, &mut memory.work);
     let g = view(problem.sample(first).g, m, n);
-    let mut rows = vec![0.0; count * m];
-    row_values(&point, size, g, count, &mut rows);
+    row_values(&memory.point, size, g, count, &mut memory.rows);
 
-    let mut multipliers = vec![0.0; count * m];
+    memory.multipliers.fill(0.0);
     let mut found = vectorised(
         #[inline(always)]
-        || {
-            pivot_all(
-                problem,
-                reduced,
-                first,
-                count,
-                &rows,
-                &mut multipliers,
-                settings,
-                previous,
-            )
-        },
+        || pivot_all(problem, reduced, first, memory, settings, previous),
     );
-    add_multiply(
-        view_mut(&mut point, count, size),
-        -1.0,
-        view(&multipliers, count, m),
-        view(&reduced.response, m, size),
-    );
+    reduced.respond(&memory.multipliers, &mut memory.point, &mut memory.work);
 
-    let mut products = Products::new(count, reduced);
-    products.apply(&problem.sample(first), reduced, &point, &multipliers);
+    let sample = problem.sample(first);
+    memory
+        .products
+        .apply(&sample, reduced, &memory.point, &memory.multipliers);
     vectorised(
         #[inline(always)]
-        || {
-            record(
-                problem,
-                reduced,
-                first,
-                &point,
-                &mut products,
-                &mut found,
-                slots,
-            )
-        },
+        || record(problem, reduced, first, memory, &mut found, slots),
     );
     if found.iter().any(needs_refinement) {
-        refine(
-            problem,
-            reduced,
-            first,
-            &mut point,
-            &mut multipliers,
-            &mut products,
-            &mut found,
-            slots,
-        );
+        refine(problem, reduced, first, memory, &mut found, slots);
     }
     for one in &mut found {
         let relative = one.measured.relative();
@@ -154,21 +163,26 @@ pub(crate) fn row_values(
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 fn pivot_all(
     problem: &Problem<'_>,
     reduced: &Reduced,
     first: usize,
-    count: usize,
-    rows: &[f64],
-    multipliers: &mut [f64],
+    memory: &mut Memory,
     settings: &Settings,
     previous: Option<&Solution>,
 ) -> Vec<Found> {
     let m = reduced.m;
     let contradiction = settings.contradiction();
-    let mut pivots = Pivots::new(m, reduced.n);
-    let (mut start, mut lower, mut upper) = (vec![0.0; m], vec![0.0; m], vec![0.0; m]);
+    let Memory {
+        rows,
+        multipliers,
+        pivots,
+        start,
+        lower,
+        upper,
+        ..
+    } = memory;
+    let count = memory.point.len() / (reduced.n + reduced.p);
     let mut found = Vec::with_capacity(count);
     for i in 0..count {
         let sample = problem.sample(first + i);
@@ -193,9 +207,9 @@ fn pivot_all(
         }
         let rows = Rows {
             k: &reduced.k,
-            start: &start,
-            lower: &lower,
-            upper: &upper,
+            start,
+            lower,
+            upper,
         };
         let guess = previous.map_or(Vec::new(), |previous| previous.working_set(first + i));
         let (mut outcome, mut iterations) = pivots.run(rows, &guess);
@@ -210,13 +224,15 @@ fn pivot_all(
                 one.status = Some(Status::Solved);
                 multipliers[i * m..(i + 1) * m].copy_from_slice(&pivots.lambda);
                 one.active = ActiveRows {
-                    linear: pivots.working.iter().map(|&w| w as u32).collect(),
+                    linear: pivots.basis.working.iter().map(|&w| w as u32).collect(),
                     quadratic: Vec::new(),
                     dependent: (0..m)
-                        .filter(|&j| sample.l[j] == sample.u[j] && !pivots.working.contains(&j))
+                        .filter(|&j| {
+                            sample.l[j] == sample.u[j] && !pivots.basis.working.contains(&j)
+                        })
                         .map(|j| j as u32)
                         .collect(),
-                    factor: pivots.packed_factor(),
+                    root: pivots.basis.root(),
                     identified: true,
                 };
             }
@@ -274,17 +290,6 @@ pub(crate) struct Products {
 }
 
 impl Products {
-    /// Memory for a run.
-    pub(crate) fn new(count: usize, reduced: &Reduced) -> Products {
-        Products {
-            gradient: vec![0.0; count * reduced.n],
-            px: vec![0.0; count * reduced.n],
-            ax: vec![0.0; count * reduced.p],
-            gx: vec![0.0; count * reduced.m],
-            lambda: vec![0.0; count * reduced.m],
-        }
-    }
-
     /// Evaluates at `point` (`(x, ν)` lines) and scaled multipliers.
     pub(crate) fn apply(
         &mut self,
@@ -348,13 +353,13 @@ fn record(
     problem: &Problem<'_>,
     reduced: &Reduced,
     first: usize,
-    point: &[f64],
-    products: &mut Products,
+    memory: &mut Memory,
     found: &mut [Found],
     slots: &mut Slots<'_>,
 ) {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let size = n + p;
+    let (point, products) = (&memory.point, &mut memory.products);
     for i in 0..found.len() {
         let line = &point[i * size..(i + 1) * size];
         let sample = problem.sample(first + i);
@@ -389,20 +394,23 @@ fn record(
 }
 
 /// One step of iterative refinement on the active rows of every sample.
-#[allow(clippy::too_many_arguments)]
 fn refine(
     problem: &Problem<'_>,
     reduced: &Reduced,
     first: usize,
-    point: &mut [f64],
-    multipliers: &mut [f64],
-    products: &mut Products,
+    memory: &mut Memory,
     found: &mut [Found],
     slots: &mut Slots<'_>,
 ) {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let (size, count) = (n + p, found.len());
-    let mut rhs = vec![0.0; count * size];
+    let Memory {
+        point,
+        rhs,
+        multipliers,
+        products,
+        ..
+    } = memory;
     for i in 0..count {
         for j in 0..n {
             rhs[i * size + j] = -products.gradient[i * n + j];
@@ -412,8 +420,9 @@ fn refine(
             rhs[i * size + n + j] = b[j] - products.ax[i * p + j];
         }
     }
+    let before = (point.clone(), multipliers.clone());
     let active: Vec<&ActiveRows> = found.iter().map(|f| &f.active).collect();
-    let (gx, lambda) = (&products.gx, &products.lambda);
+    let (gx, lambda) = (products.gx.clone(), products.lambda.clone());
     let target = |i: usize, row: usize| {
         let sample = problem.sample(first + i);
         let bound = if lambda[i * m + row] > 0.0 {
@@ -430,67 +439,59 @@ fn refine(
             0.0
         }
     };
-    let (step, step_multipliers) =
-        solve_on_active(reduced, problem.sample(first).g, &rhs, &active, target);
-    for (v, d) in point.iter_mut().zip(&step) {
-        *v += d;
-    }
-    for (v, d) in multipliers.iter_mut().zip(&step_multipliers) {
-        *v += d;
-    }
-    products.apply(&problem.sample(first), reduced, point, multipliers);
-    record(problem, reduced, first, point, products, found, slots);
+    solve_on_active(reduced, problem.sample(first).g, &active, memory, target);
+    crate::dense::axpy(1.0, &before.0, &mut memory.point);
+    crate::dense::axpy(1.0, &before.1, &mut memory.multipliers);
+    let sample = problem.sample(first);
+    memory
+        .products
+        .apply(&sample, reduced, &memory.point, &memory.multipliers);
+    record(problem, reduced, first, memory, found, slots);
 }
 
 /// Solves `[P Aᵀ Eᵀ; A 0 0; E 0 0] (x, ν, λ̃) = (rhs, target)` for every sample of a run, `E` its
-/// scaled active rows. Returns `(x, ν)` as `[count, n+p]` and `λ̃` as `[count, m]`.
+/// scaled active rows and `rhs` that of `memory`, where `(x, ν)` and `λ̃` are left.
 ///
-/// Cost: two products of `count × (n+p)` by `(n+p) × (n+p)` and `m` rows, and two triangular
-/// solves per sample on its active rows.
+/// Cost: two products of `count × (n+p)` by `(n+p) × (n+p)` and `m` rows, and two products with
+/// triangles per sample on its active rows.
 pub(crate) fn solve_on_active(
     reduced: &Reduced,
     g: &[f64],
-    rhs: &[f64],
     active: &[&ActiveRows],
+    memory: &mut Memory,
     target: impl Fn(usize, usize) -> f64,
-) -> (Vec<f64>, Vec<f64>) {
+) {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let (size, count) = (n + p, active.len());
-    let mut point = vec![0.0; count * size];
-    multiply(
-        view_mut(&mut point, count, size),
-        1.0,
-        view(rhs, count, size),
-        view(&reduced.inverse, size, size),
-    );
-    let mut multipliers = vec![0.0; count * m];
+    reduced.point(&memory.rhs, &mut memory.point, &mut memory.work);
+    memory.multipliers.fill(0.0);
     if m == 0 {
-        return (point, multipliers);
+        return;
     }
-    let mut rows = vec![0.0; count * m];
-    row_values(&point, size, view(g, m, n), count, &mut rows);
+    row_values(&memory.point, size, view(g, m, n), count, &mut memory.rows);
+    let Memory {
+        rows,
+        multipliers,
+        start: small,
+        lower: work,
+        ..
+    } = memory;
     vectorised(
         #[inline(always)]
         || {
-            let mut small = vec![0.0; m];
             for (i, active) in active.iter().enumerate() {
-                let small = &mut small[..active.linear.len()];
+                let held = active.linear.len();
+                let (small, work) = (&mut small[..held], &mut work[..held]);
                 for (slot, &row) in small.iter_mut().zip(&active.linear) {
                     let row = row as usize;
                     *slot = reduced.scale[row] * rows[i * m + row] - target(i, row);
                 }
-                solve_packed(&active.factor, small);
+                solve_root(&active.root, small, work);
                 for (value, &row) in small.iter().zip(&active.linear) {
                     multipliers[i * m + row as usize] = *value;
                 }
             }
         },
     );
-    add_multiply(
-        view_mut(&mut point, count, size),
-        -1.0,
-        view(&multipliers, count, m),
-        view(&reduced.response, m, size),
-    );
-    (point, multipliers)
+    reduced.respond(&memory.multipliers, &mut memory.point, &mut memory.work);
 }

@@ -5,16 +5,17 @@
 //! (Amos & Kolter 2017, eq. 6–8, there for QPs without quadratic rows); `w` of `∂F/∂θ·dθ` is the
 //! solution's derivative along `dθ`.
 
-use crate::active_set::shared::{Products, solve_on_active};
+use crate::active_set::basis::condition;
+use crate::active_set::reduced::Reduced;
+use crate::active_set::shared::{Memory, solve_on_active};
 use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Step, System};
 use crate::adjoint::types::{GradientQuality, GradientReport};
 use crate::dense::{max_abs, vectorised};
-use crate::nullspace::spread;
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::Point;
 use crate::settings::{AdjointSettings, Degenerate};
-use crate::solution::{ActiveRows, Solution};
+use crate::solution::{ActiveRows, Factors, Solution};
 use crate::status::Status;
 
 /// `w` of a run of samples; zero lines where there is no derivative.
@@ -121,7 +122,35 @@ pub(crate) fn directions(
     count: usize,
 ) -> Directions {
     let mut out = Directions::none(problem, count, settings);
-    let batched = batched(problem, solution, source, settings, first, count, &mut out);
+    let mut batched = vec![false; count];
+    if out.smoothed.is_none() {
+        let mut by_factors = |reduced: &Reduced, from: usize, to: usize, memory: &mut Memory| {
+            let run = Pivoted {
+                problem,
+                solution,
+                source,
+                settings,
+                reduced,
+                first,
+            };
+            run.directions(from, &mut batched[from..to], memory, &mut out);
+        };
+        match &solution.factors {
+            Factors::None => {}
+            Factors::Shared(reduced) => {
+                let memory = &mut Memory::new(problem, count);
+                by_factors(reduced, 0, count, memory);
+            }
+            Factors::PerSample(factors) => {
+                let memory = &mut Memory::new(problem, 1);
+                for i in 0..count {
+                    if let Some(reduced) = &factors[first + i] {
+                        by_factors(reduced, i, i + 1, memory);
+                    }
+                }
+            }
+        }
+    }
     for i in 0..count {
         if !batched[i] && solution.status[first + i].is_solved() {
             single(problem, solution, source, settings, first + i, i, &mut out);
@@ -130,128 +159,138 @@ pub(crate) fn directions(
     out
 }
 
-/// The part of the run that has shared factors and a clean active set, as matrix products.
-/// Returns which samples it did.
-fn batched(
-    problem: &Problem<'_>,
-    solution: &Solution,
-    source: Source<'_>,
-    settings: &AdjointSettings,
+/// Samples of a run that have factors in common.
+struct Pivoted<'a> {
+    problem: &'a Problem<'a>,
+    solution: &'a Solution,
+    source: Source<'a>,
+    settings: &'a AdjointSettings,
+    reduced: &'a Reduced,
+    /// Index of the run's first sample in the batch.
     first: usize,
-    count: usize,
-    out: &mut Directions,
-) -> Vec<bool> {
-    let none = vec![false; count];
-    let Some(reduced) = &solution.reduced else {
-        return none;
-    };
-    if out.smoothed.is_some() {
-        return none;
-    }
-    let (n, p, m) = (reduced.n, reduced.p, reduced.m);
-    let clean: Vec<bool> = (first..first + count)
-        .map(|i| {
-            let active = &solution.active[i];
-            let rows = active.linear.len();
-            solution.status[i] == Status::Solved
-                && solution.margin[i] > settings.degenerate_margin
-                && reduced.full_rank()
-                && active.factor.len() == rows * (rows + 1) / 2
-                && active.dependent.is_empty()
-        })
-        .collect();
-    if !clean.contains(&true) {
-        return none;
-    }
-    let size = n + p;
-    let nothing = ActiveRows::default();
-    let mut rhs = vec![0.0; count * size];
-    let mut wanted = vec![0.0; count * m];
-    let mut active = Vec::with_capacity(count);
-    let mut force = Force::zero(problem);
-    for i in 0..count {
-        if !clean[i] {
-            active.push(&nothing);
-            continue;
-        }
-        active.push(&solution.active[first + i]);
-        let at = solution.point(problem, first + i);
-        source.write(problem, first + i, at, &mut force);
-        let line = &mut rhs[i * size..(i + 1) * size];
-        for (r, v) in line.iter_mut().zip(force.x.iter().chain(&force.nu)) {
-            *r = -v;
-        }
-        let sample = problem.sample(first + i);
-        for &row in &solution.active[first + i].linear {
-            let row = row as usize;
-            wanted[i * m + row] = -force.row(&sample, row, at.lambda[row], at.x);
-        }
-    }
-    let target = |i: usize, row: usize| reduced.scale[row] * wanted[i * m + row];
-    let sample = problem.sample(first);
-    let (point, multipliers) = solve_on_active(reduced, sample.g, &rhs, &active, target);
-    let mut products = Products::new(count, reduced);
-    products.apply(&sample, reduced, &point, &multipliers);
+}
 
-    let mut done = clean;
-    vectorised(
-        #[inline(always)]
-        || {
-            for i in 0..count {
-                if !done[i] {
-                    continue;
-                }
-                let line = &rhs[i * size..(i + 1) * size];
-                let mut error = 0.0f64;
-                let mut note = |v: f64| {
-                    if v.abs() > error || v.is_nan() {
-                        error = v.abs();
-                    }
-                };
-                for j in 0..n {
-                    note(products.gradient[i * n + j] - line[j]);
-                }
-                for j in 0..p {
-                    note(products.ax[i * p + j] - line[n + j]);
-                }
-                let mut force = max_abs(line);
-                for &row in &active[i].linear {
-                    let wanted = wanted[i * m + row as usize];
-                    note(products.gx[i * m + row as usize] - wanted);
-                    force = force.max(wanted.abs());
-                }
-                // Nothing wanted and nothing found; a NaN is neither.
-                let residual = if force == 0.0 && error == 0.0 {
-                    0.0
-                } else {
-                    error / force
-                };
-                // Anything doubtful, NaN included, goes to the method with refinement: two digits
-                // short of what would no longer be called exact.
-                let factor = &active[i].factor;
-                let diagonal = (0..active[i].linear.len()).map(|r| factor[r * (r + 3) / 2]);
-                let condition = reduced.condition.max(spread(diagonal).powi(2));
-                if !(residual <= settings.residual_tolerance * 1e-2
-                    && condition <= settings.condition_limit)
-                {
-                    done[i] = false;
-                    continue;
-                }
-                let w = &point[i * size..(i + 1) * size];
-                out.x[i * n..(i + 1) * n].copy_from_slice(&w[..n]);
-                out.nu[i * p..(i + 1) * p].copy_from_slice(&w[n..]);
-                out.lambda[i * m..(i + 1) * m]
-                    .copy_from_slice(&products.lambda[i * m..(i + 1) * m]);
-                out.reports[i] = GradientReport {
-                    quality: GradientQuality::Exact,
-                    residual,
-                    margin: solution.margin[first + i],
-                    condition,
-                };
+impl Pivoted<'_> {
+    /// Those of the run's samples from `from` on whose active set is clean, as matrix products; marks
+    /// which it did.
+    fn directions(
+        &self,
+        from: usize,
+        done: &mut [bool],
+        memory: &mut Memory,
+        out: &mut Directions,
+    ) {
+        let (problem, solution, reduced) = (self.problem, self.solution, self.reduced);
+        let (first, count) = (self.first + from, done.len());
+        if !reduced.full_rank() {
+            return;
+        }
+        for (i, done) in done.iter_mut().enumerate() {
+            let active = &solution.active[first + i];
+            let rows = active.linear.len();
+            *done = solution.status[first + i] == Status::Solved
+                && solution.margin[first + i] > self.settings.degenerate_margin
+                && active.root.len() == rows * rows
+                && active.dependent.is_empty();
+        }
+        if !done.contains(&true) {
+            return;
+        }
+        let (n, p, m) = (reduced.n, reduced.p, reduced.m);
+        let size = n + p;
+        let nothing = ActiveRows::default();
+        memory.rhs.fill(0.0);
+        let mut wanted = vec![0.0; count * m];
+        let mut active = Vec::with_capacity(count);
+        let mut force = Force::zero(problem);
+        for i in 0..count {
+            if !done[i] {
+                active.push(&nothing);
+                continue;
             }
-        },
-    );
-    done
+            active.push(&solution.active[first + i]);
+            let at = solution.point(problem, first + i);
+            self.source.write(problem, first + i, at, &mut force);
+            let line = &mut memory.rhs[i * size..(i + 1) * size];
+            for (r, v) in line.iter_mut().zip(force.x.iter().chain(&force.nu)) {
+                *r = -v;
+            }
+            let sample = problem.sample(first + i);
+            for &row in &solution.active[first + i].linear {
+                let row = row as usize;
+                wanted[i * m + row] = -force.row(&sample, row, at.lambda[row], at.x);
+            }
+        }
+        let target = |i: usize, row: usize| reduced.scale[row] * wanted[i * m + row];
+        let sample = problem.sample(first);
+        solve_on_active(reduced, sample.g, &active, memory, target);
+        let Memory {
+            point,
+            rhs,
+            multipliers,
+            products,
+            ..
+        } = memory;
+        products.apply(&sample, reduced, point, multipliers);
+
+        vectorised(
+            #[inline(always)]
+            || {
+                for i in 0..count {
+                    if !done[i] {
+                        continue;
+                    }
+                    let line = &rhs[i * size..(i + 1) * size];
+                    let mut error = 0.0f64;
+                    let mut note = |v: f64| {
+                        if v.abs() > error || v.is_nan() {
+                            error = v.abs();
+                        }
+                    };
+                    for j in 0..n {
+                        note(products.gradient[i * n + j] - line[j]);
+                    }
+                    for j in 0..p {
+                        note(products.ax[i * p + j] - line[n + j]);
+                    }
+                    let mut force = max_abs(line);
+                    for &row in &active[i].linear {
+                        let wanted = wanted[i * m + row as usize];
+                        note(products.gx[i * m + row as usize] - wanted);
+                        force = force.max(wanted.abs());
+                    }
+                    // Nothing wanted and nothing found; a NaN is neither.
+                    let residual = if force == 0.0 && error == 0.0 {
+                        0.0
+                    } else {
+                        error / force
+                    };
+                    // Anything doubtful, NaN included, goes to the method with refinement: two digits
+                    // short of what would no longer be called exact.
+                    let rows = active[i].linear.len();
+                    let condition = reduced.condition.max(condition(&active[i].root, rows));
+                    if !(residual <= self.settings.residual_tolerance * 1e-2
+                        && condition <= self.settings.condition_limit)
+                    {
+                        done[i] = false;
+                        continue;
+                    }
+                    let slot = from + i;
+                    let w = &point[i * size..(i + 1) * size];
+                    out.x[slot * n..(slot + 1) * n].copy_from_slice(&w[..n]);
+                    out.nu[slot * p..(slot + 1) * p].copy_from_slice(&w[n..]);
+                    out.lambda[slot * m..(slot + 1) * m]
+                        .copy_from_slice(&products.lambda[i * m..(i + 1) * m]);
+                    out.reports[slot] = GradientReport {
+                        quality: GradientQuality::Exact,
+                        residual,
+                        margin: solution.margin[first + i],
+                        condition,
+                    };
+                }
+            },
+        );
+    }
 }
 
 /// One sample by its own factorisation: per-sample matrices, quadratic rows, or degeneracy.

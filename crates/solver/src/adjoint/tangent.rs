@@ -47,9 +47,13 @@ pub struct Tangents<'a> {
 impl<'a> Tangents<'a> {
     /// A direction in one parameter alone.
     pub fn only(parameter: Parameter, values: Values<'a>) -> Tangents<'a> {
-        let mut tangents = Tangents::default();
-        *tangents.part_mut(parameter) = Some(values);
-        tangents
+        Tangents::default().and(parameter, values)
+    }
+
+    /// With a direction of one more parameter, in place of any given before.
+    pub fn and(mut self, parameter: Parameter, values: Values<'a>) -> Tangents<'a> {
+        *self.part_mut(parameter) = Some(values);
+        self
     }
 
     fn part_mut(&mut self, parameter: Parameter) -> &mut Option<Values<'a>> {

@@ -160,10 +160,11 @@ fn linear(sample: &Sample<'_>, reduced: &Reduced, settings: &Settings) -> Option
         return Some(found);
     }
     let size = n + reduced.p;
-    let mut x = vec![0.0; n];
-    for (x, row) in x.iter_mut().zip(reduced.inverse.chunks_exact(size)) {
-        *x = dot(&row[n..], sample.b);
-    }
+    let mut rhs = vec![0.0; size];
+    rhs[n..].copy_from_slice(sample.b);
+    let mut point = vec![0.0; size];
+    reduced.point(&rhs, &mut point, &mut Vec::new());
+    let x = &point[..n];
     let m = reduced.m;
     let (mut start, mut lower, mut upper) = (
         vec![0.0; m],
@@ -172,7 +173,7 @@ fn linear(sample: &Sample<'_>, reduced: &Reduced, settings: &Settings) -> Option
     );
     for j in 0..m {
         let row = &sample.g[j * n..(j + 1) * n];
-        let (value, scale) = (dot(row, &x), reduced.scale[j]);
+        let (value, scale) = (dot(row, x), reduced.scale[j]);
         if scale > 0.0 {
             (start[j], lower[j], upper[j]) =
                 (scale * value, scale * sample.l[j], scale * sample.u[j]);
@@ -206,9 +207,10 @@ fn linear(sample: &Sample<'_>, reduced: &Reduced, settings: &Settings) -> Option
     }
     for (j, &ray) in pivots.ray.iter().enumerate() {
         found.lambda[j] = reduced.scale[j] * ray;
-        let response = &reduced.response[j * size + n..(j + 1) * size];
-        axpy(-ray, response, &mut found.nu);
     }
+    let mut response = vec![0.0; size];
+    reduced.respond(&pivots.ray, &mut response, &mut Vec::new());
+    found.nu.copy_from_slice(&response[n..]);
     Some(found)
 }
 
