@@ -41,6 +41,7 @@ class Theseus:
         import torch
 
         torch.set_num_threads(timing.THREADS)
+        torch.set_default_dtype(torch.float64)
         n, m = problem["n"], problem["m"]
         a, q, u, start = (torch.tensor(problem[key]) for key in ("A", "Q", "u", "start"))
         self.rows = lambda y: y @ a.T + (y * y) @ q.T
