@@ -234,7 +234,10 @@ impl Objective {
         let adjoints: Vec<(Vec<f64>, Adjoint)> = if batch == 1 {
             vec![reverse(&mut fresh(), 0)]
         } else {
-            (0..batch).into_par_iter().map_init(fresh, reverse).collect()
+            (0..batch)
+                .into_par_iter()
+                .map_init(fresh, reverse)
+                .collect()
         };
         let mut gradients = Gradients {
             start: Vec::with_capacity(batch * storage),

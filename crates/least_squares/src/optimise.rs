@@ -37,7 +37,10 @@ impl Iteration<'_> {
     /// # Panics
     /// When the handle is another objective's.
     pub fn auxiliary(&self, id: AuxiliaryId) -> &[f64] {
-        assert_eq!(id.owner, self.objective.owner, "a handle of another objective");
+        assert_eq!(
+            id.owner, self.objective.owner,
+            "a handle of another objective"
+        );
         &self.auxiliaries[id.index]
     }
 
@@ -47,7 +50,10 @@ impl Iteration<'_> {
     /// # Panics
     /// When the handle is another objective's.
     pub fn auxiliary_mut(&mut self, id: AuxiliaryId) -> &mut [f64] {
-        assert_eq!(id.owner, self.objective.owner, "a handle of another objective");
+        assert_eq!(
+            id.owner, self.objective.owner,
+            "a handle of another objective"
+        );
         self.changed = true;
         &mut self.auxiliaries[id.index]
     }
@@ -349,9 +355,8 @@ pub(crate) fn optimise(
             record.gain_ratio = actual / predicted;
             // Below this the difference of two costs is rounding.
             let rounding = 64.0 * f64::EPSILON * cost.abs();
-            let is_quiet = new_cost.is_finite()
-                && predicted.abs() <= rounding
-                && actual.abs() <= rounding;
+            let is_quiet =
+                new_cost.is_finite() && predicted.abs() <= rounding && actual.abs() <= rounding;
             let (verdict, can_shrink) = if !new_cost.is_finite() {
                 if monotone {
                     region.judge(f64::NAN, f64::NAN)
