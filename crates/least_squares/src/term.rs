@@ -262,14 +262,26 @@ pub(crate) fn probe(
             };
             term.cost.probe(point, &call, &mut gradient);
         }
-        for (index, (a, d)) in probe.bilinear.iter().enumerate() {
+        let mut second = vec![0.0; rows];
+        for (index, pair) in probe.bilinear.chunks(2).enumerate() {
+            let (a, d) = pair[0];
             term.weight.transposed(w, a, &mut s);
-            let call = Probe {
+            let first = Probe {
                 s: &s,
                 d,
                 t: if index == 0 { &t } else { &zero[..rows] },
             };
-            term.cost.probe(point, &call, &mut gradient);
+            let Some((a, d)) = pair.get(1) else {
+                term.cost.probe(point, &first, &mut gradient);
+                continue;
+            };
+            term.weight.transposed(w, a, &mut second);
+            let other = Probe {
+                s: &second,
+                d,
+                t: &zero[..rows],
+            };
+            term.cost.probe_pair(point, [&first, &other], &mut gradient);
         }
         // The weight's own numbers, and on curved spaces what the symmetric second derivative lacks.
         let weight = match term.weight.source() {

@@ -132,7 +132,7 @@ impl<'a> Unrolled<'a> {
             &sample,
             &space.at,
             &cotangent,
-            &mut by_start,
+            Some(&mut by_start),
             by_auxiliary,
         );
         *v = by_start;
