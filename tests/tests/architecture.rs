@@ -20,7 +20,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         "feasible-convex",
         &["feasible-core", "feasible-solver", "feasible-model"],
     ),
-    ("feasible-nls", &["feasible-core", "feasible-solver"]),
+    ("feasible-least-squares", &[]),
+    (
+        "feasible-nls",
+        &["feasible-core", "feasible-solver", "feasible-least-squares"],
+    ),
     ("feasible-data", &["feasible-core", "feasible-solver"]),
     (
         "feasible-repair",
@@ -82,6 +86,7 @@ const WITHOUT_BURN: &[&str] = &[
     "feasible-lapack",
     "feasible-solver",
     "feasible-model",
+    "feasible-least-squares",
     "feasible-record",
     "feasible-json",
 ];
@@ -240,6 +245,7 @@ fn the_arrows_keep_the_layers_apart() {
         ("feasible-convex", "feasible-nls"),
         ("feasible-nls", "feasible-convex"),
         ("feasible-solver", "feasible-core"),
+        ("feasible-least-squares", "feasible-core"),
         ("feasible-core", "feasible-solver"),
     ] {
         assert!(!leads(from, to), "{from} must not see {to}");

@@ -1,0 +1,113 @@
+//! Direct loss minimisation: the difference of ∂E/∂θ between two minimisers of a tilted objective.
+//!
+//! x± minimise E(x; θ) ± ε aᵀx, where a is the cotangent by stored numbers. Then x± = x ∓ εH⁻¹v + O(ε²), and
+//! (∂E/∂θ(x₊) − ∂E/∂θ(x₋))/2ε = −∂²E/∂θ∂x H⁻¹v + O(ε²), the implicit gradient.
+
+use super::{Adjoint, Job};
+use crate::dense::max_abs;
+use crate::objective::Objective;
+use crate::optimise::{Task, Workspace, optimise};
+use crate::settings::{LevenbergMarquardt, Settings, Step, Stopping};
+use crate::status::GradientQuality;
+use crate::term::{self, Linearisation, Sample, TermProbe};
+
+pub(super) struct Direct<'a> {
+    objective: &'a Objective,
+    settings: Settings,
+    epsilon: f64,
+    space: Workspace<'a>,
+    at: Linearisation,
+}
+
+impl<'a> Direct<'a> {
+    pub(super) fn new(objective: &'a Objective, settings: &Settings, epsilon: f64) -> Self {
+        // The tilted objective is no sum of squares, so that steps need a region.
+        let step = match settings.step {
+            Step::LevenbergMarquardt(lm) => LevenbergMarquardt {
+                damping: Default::default(),
+                ..lm
+            },
+            _ => LevenbergMarquardt::default(),
+        };
+        let settings = Settings {
+            step: Step::LevenbergMarquardt(step),
+            // What is left of the gradient is divided by ε.
+            stopping: Stopping {
+                gradient: 1e-15,
+                cost: 0.0,
+                step: 1e-16,
+            },
+            max_iterations: settings.max_iterations.max(50),
+            ..*settings
+        };
+        Self {
+            objective,
+            epsilon,
+            space: Workspace::new(objective, &settings, true),
+            settings,
+            at: Linearisation::new(objective),
+        }
+    }
+
+    pub(super) fn reverse(&mut self, job: &Job<'_>) -> Adjoint {
+        let objective = self.objective;
+        let mut result = Adjoint::zero(objective, GradientQuality::Inexact);
+        let largest = max_abs(&job.v);
+        if largest == 0.0 {
+            return result;
+        }
+        let epsilon = self.epsilon / largest;
+        for sign in [1.0, -1.0] {
+            let mut tilt = vec![0.0; objective.storage];
+            for variable in &objective.variables {
+                let place = variable.place..variable.place + variable.manifold.storage();
+                let column = variable.column..variable.column + variable.manifold.tangent();
+                variable.manifold.raise(
+                    &job.x[place.clone()],
+                    &job.v[column],
+                    &mut tilt[place],
+                );
+            }
+            tilt.iter_mut().for_each(|t| *t *= sign * epsilon);
+            let mut x = job.x.to_vec();
+            let task = Task {
+                sample: 0,
+                auxiliaries: job.auxiliaries,
+                tilt: Some(&tilt),
+                callback: None,
+                record: Some(0),
+            };
+            let outcome = optimise(&mut self.space, &self.settings, &mut x, &task);
+            let gradient = outcome.history.last().map_or(0.0, |r| r.gradient);
+            // The error of x± is about that of the gradient, to be compared with ε.
+            if !(outcome.cost.is_finite() && gradient <= 1e-3 * self.epsilon) {
+                return Adjoint::zero(objective, GradientQuality::Unavailable);
+            }
+            self.add_gradient(
+                &Sample {
+                    x: &x,
+                    auxiliaries: job.auxiliaries,
+                },
+                sign / (2.0 * epsilon),
+                &mut result.auxiliaries,
+            );
+        }
+        result
+    }
+
+    /// `out` += `factor` ∂E/∂θ.
+    fn add_gradient(&mut self, sample: &Sample<'_>, factor: f64, out: &mut [f64]) {
+        let objective = self.objective;
+        self.at.update(objective, sample);
+        let mut unused = vec![0.0; objective.tangent];
+        for (term, scale) in objective.terms.iter().zip(&self.at.scales) {
+            let rows = &self.at.rows[term.row..term.row + term.rows];
+            let t: Vec<f64> = rows.iter().map(|r| factor * scale * r).collect();
+            let probe = TermProbe {
+                bilinear: &[],
+                t: &t,
+            };
+            term::probe(objective, term, sample, &probe, &mut unused, out);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! From a derivative by all rows and their Jacobian to variables and auxiliaries.
+//!
+//! With ρ' and ρ'' of each term, g = Σ ρ'Jᵀr and M = Σ ρ'JᵀJ, every mode needs the gradient of
+//! ψ = zᵀg + Σ_i aᵢᵀ M bᵢ by x and θ, for constant z, a and b. By the product rule a term has
+//!
+//! ```text
+//! dψ = ρ' [rᵀ dJ z + (Jz)ᵀ dr + Σ (Jbᵢ)ᵀ dJ aᵢ + (Jaᵢ)ᵀ dJ bᵢ] + 2ρ'' κ rᵀdr
+//! κ  = (Jz)ᵀr + Σ (Jaᵢ)ᵀ(Jbᵢ)
+//! ```
+//!
+//! since d(ρ') = 2ρ'' rᵀdr. The rows of a linearisation are scaled by √ρ', and so is all that comes in
+//! here.
+
+use crate::objective::Objective;
+use crate::term::{self, Linearisation, Sample, TermProbe};
+
+/// dψ over all rows: Σ qᵢᵀ (dJ) dᵢ + tᵀ dr of the scaled ones, and κ of the scaled ones.
+#[derive(Debug, Default)]
+pub(super) struct Cotangent {
+    /// q over the rows and d over the steps.
+    pub(super) pairs: Vec<(Vec<f64>, Vec<f64>)>,
+    /// Over the rows.
+    pub(super) t: Vec<f64>,
+    /// One for each term.
+    pub(super) kappa: Vec<f64>,
+}
+
+impl Cotangent {
+    /// That of zᵀg.
+    pub(super) fn of_gradient(objective: &Objective, at: &Linearisation, z: Vec<f64>) -> Self {
+        let mut cotangent = Self {
+            t: vec![0.0; objective.rows],
+            ..Self::default()
+        };
+        at.multiply(objective, &z, &mut cotangent.t);
+        cotangent.kappa = per_term(objective, &cotangent.t, &at.rows);
+        cotangent.pairs.push((at.rows.clone(), z));
+        cotangent
+    }
+}
+
+/// The inner product of two vectors over the rows, term by term.
+pub(super) fn per_term(objective: &Objective, a: &[f64], b: &[f64]) -> Vec<f64> {
+    objective
+        .terms
+        .iter()
+        .map(|term| {
+            let rows = term.row..term.row + term.rows;
+            crate::dense::dot(&a[rows.clone()], &b[rows])
+        })
+        .collect()
+}
+
+/// Adds dψ/dx by steps, `[n]`, and dψ/dθ.
+pub(super) fn propagate(
+    objective: &Objective,
+    sample: &Sample<'_>,
+    at: &Linearisation,
+    cotangent: &Cotangent,
+    by_step: &mut [f64],
+    by_auxiliary: &mut [f64],
+) {
+    let mut locals: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
+    for (index, term) in objective.terms.iter().enumerate() {
+        let scale = at.scales[index];
+        if scale == 0.0 {
+            // The loss is flat there: ρ' = ρ'' = 0.
+            continue;
+        }
+        let rows = term.row..term.row + term.rows;
+        let mut t: Vec<f64> = cotangent.t[rows.clone()].iter().map(|t| scale * t).collect();
+        let scaled = &at.rows[rows.clone()];
+        let square = crate::dense::dot(scaled, scaled) / (scale * scale);
+        let second = term.robust.loss(square).second;
+        if second != 0.0 {
+            let factor = 2.0 * second * cotangent.kappa[index] / (scale * scale * scale);
+            crate::dense::axpy(factor, scaled, &mut t);
+        }
+        let q: Vec<Vec<f64>> = cotangent
+            .pairs
+            .iter()
+            .map(|(q, _)| q[rows.clone()].iter().map(|q| scale * q).collect())
+            .collect();
+        let bilinear: Vec<(&[f64], &[f64])> = q
+            .iter()
+            .zip(&cotangent.pairs)
+            .zip(&mut locals)
+            .map(|((q, (_, d)), local)| (q.as_slice(), term.gather(d, local)))
+            .collect();
+        let probe = TermProbe {
+            bilinear: &bilinear,
+            t: &t,
+        };
+        term::probe(objective, term, sample, &probe, by_step, by_auxiliary);
+    }
+}

@@ -1,0 +1,261 @@
+//! Through the iterations as they were run.
+//!
+//! A step solves (M + D)δ = −g. For ℓ = vᵀδ and z = (M + D)⁻¹v,
+//!
+//! ```text
+//! dℓ = −zᵀ(dg + dM δ + dD δ) = −[(r + Jδ)ᵀ dJ z + (Jz)ᵀ dJ δ + (Jz)ᵀ dr + zᵀ dD δ]
+//! ```
+//!
+//! by the product rule on g = Jᵀr and M = JᵀJ. Ellipsoidal damping has dD = λ d diag M. λ, the radius, the
+//! acceptance of steps and the set of held coordinates are taken as given: with damping by factors they are
+//! piecewise constant.
+
+use super::propagate::{Cotangent, per_term, propagate};
+use super::{Adjoint, Job};
+use crate::dense::{axpy, dot};
+use crate::linear::StepAdjoint;
+use crate::objective::Objective;
+use crate::optimise::{Recorded, Workspace};
+use crate::settings::{Damping, LevenbergMarquardt, Linear, Settings, Shape, Step};
+use crate::solution::Trace;
+use crate::status::GradientQuality;
+use crate::step::{Leg, Taken, advance};
+use crate::term::Sample;
+
+pub(super) struct Unrolled<'a> {
+    objective: &'a Objective,
+    space: Workspace<'a>,
+    quality: GradientQuality,
+    adjoint: StepAdjoint,
+    next: Vec<f64>,
+}
+
+impl<'a> Unrolled<'a> {
+    pub(super) fn new(objective: &'a Objective, settings: &Settings) -> Self {
+        let smooth_damping = matches!(
+            settings.step,
+            Step::LevenbergMarquardt(LevenbergMarquardt {
+                damping: Damping::Nielsen,
+                ..
+            })
+        );
+        let iterative = matches!(settings.linear, Linear::ConjugateGradient { .. });
+        let space = Workspace::new(objective, settings, false);
+        let rough = iterative && space.system.accuracy() > 1e-12;
+        Self {
+            objective,
+            space,
+            quality: if smooth_damping || rough {
+                GradientQuality::Inexact
+            } else {
+                GradientQuality::Exact
+            },
+            adjoint: StepAdjoint::default(),
+            next: vec![0.0; objective.storage],
+        }
+    }
+
+    pub(super) fn reverse(&mut self, job: &Job<'_>, trace: &Trace, steps: usize) -> Adjoint {
+        let mut result = Adjoint::zero(self.objective, self.quality);
+        let mut v = job.v.clone();
+        for recorded in trace.steps.iter().rev().take(steps) {
+            if !self.step(job.auxiliaries, recorded, &mut v, &mut result.auxiliaries) {
+                return Adjoint::zero(self.objective, GradientQuality::Unavailable);
+            }
+        }
+        if trace.complete && trace.steps.len() <= steps {
+            result.start = v;
+        } else {
+            result.worsen(GradientQuality::Inexact);
+        }
+        result
+    }
+
+    /// Replaces v, the cotangent after a step, by that before it. False where the step cannot be
+    /// computed again.
+    fn step(
+        &mut self,
+        auxiliaries: &[&[f64]],
+        recorded: &Recorded,
+        v: &mut Vec<f64>,
+        by_auxiliary: &mut [f64],
+    ) -> bool {
+        let objective = self.objective;
+        let space = &mut self.space;
+        let sample = Sample {
+            x: &recorded.x,
+            auxiliaries,
+        };
+        if !space.linearise(&recorded.x, auxiliaries, None) {
+            return false;
+        }
+        space.restrict(&recorded.x, true);
+        let mut taken = recorded.taken;
+        let Some(leg) = space.proposal.compute(
+            objective,
+            &mut space.system,
+            &space.at,
+            &space.gradient,
+            false,
+            &mut taken,
+        ) else {
+            return false;
+        };
+        let mut moved = space.proposal.delta.clone();
+        advance(objective, &recorded.x, &mut moved, &mut self.next);
+        let mut by_start = vec![0.0; objective.tangent];
+        let mut by_delta = vec![0.0; objective.tangent];
+        for variable in &objective.variables {
+            let place = variable.place..variable.place + variable.manifold.storage();
+            let column = variable.column..variable.column + variable.manifold.tangent();
+            if variable.manifold.is_flat() {
+                for i in column {
+                    // A clipped coordinate is at its bound, whatever the step.
+                    let free = moved[i] == space.proposal.delta[i];
+                    by_start[i] = if free { v[i] } else { 0.0 };
+                    by_delta[i] = if free && !space.held[i] { v[i] } else { 0.0 };
+                }
+                continue;
+            }
+            variable.manifold.reverse_retract(
+                &recorded.x[place.clone()],
+                &moved[column.clone()],
+                &self.next[place],
+                &v[column.clone()],
+                &mut by_start[column.clone()],
+                &mut by_delta[column],
+            );
+        }
+        let cotangent = reverse_step(objective, space, leg, &taken, &by_delta, &mut self.adjoint);
+        propagate(
+            objective,
+            &sample,
+            &space.at,
+            &cotangent,
+            &mut by_start,
+            by_auxiliary,
+        );
+        *v = by_start;
+        true
+    }
+}
+
+/// The cotangent of the rows and their Jacobian for that of the step, `v`.
+fn reverse_step(
+    objective: &Objective,
+    space: &mut Workspace<'_>,
+    leg: Leg,
+    taken: &Taken,
+    v: &[f64],
+    scratch: &mut StepAdjoint,
+) -> Cotangent {
+    let g = &space.gradient;
+    match leg {
+        Leg::GaussNewton => {
+            let v: Vec<f64> = v.iter().map(|v| taken.shrink * v).collect();
+            let delta: Vec<f64> = match taken.radius {
+                None => space.proposal.delta.iter().map(|d| d / taken.shrink).collect(),
+                Some(_) => space.proposal.delta.clone(),
+            };
+            reverse_system(objective, space, taken, &delta, &v, scratch)
+        }
+        Leg::Steepest => {
+            // δ = −radius g/‖g‖.
+            let radius = taken.radius.expect("only dogleg has legs");
+            let length = dot(g, g).sqrt();
+            let along = dot(g, v) / (length * length);
+            let z = g
+                .iter()
+                .zip(v)
+                .map(|(g, v)| -radius / length * (v - along * g))
+                .collect();
+            Cotangent::of_gradient(objective, &space.at, z)
+        }
+        Leg::Between(blend) => {
+            // δ = c + β(n − c) with ‖δ‖ constant gives dδ = dw − (n − c) δᵀdw/δᵀ(n − c), where
+            // dw = (1 − β)dc + β dn; c = −(A/B) g with A = gᵀg and B = gᵀMg.
+            let proposal = &space.proposal;
+            let way: Vec<f64> = proposal
+                .gauss_newton
+                .iter()
+                .zip(&proposal.cauchy)
+                .map(|(n, c)| n - c)
+                .collect();
+            let factor = dot(v, &way) / dot(&proposal.delta, &way);
+            let u: Vec<f64> = v
+                .iter()
+                .zip(&proposal.delta)
+                .map(|(v, delta)| v - factor * delta)
+                .collect();
+            let by_newton: Vec<f64> = u.iter().map(|u| blend * u).collect();
+            let (a, b) = (dot(g, g), dot(&proposal.along, &proposal.along));
+            let gamma = -(1.0 - blend) * dot(&u, g);
+            let mut mg = vec![0.0; g.len()];
+            space
+                .at
+                .add_transposed(objective, &proposal.along, &mut mg, &mut Vec::new());
+            let z: Vec<f64> = (0..g.len())
+                .map(|i| {
+                    -(a / b) * (1.0 - blend) * u[i]
+                        + gamma * (2.0 * g[i] / b - 2.0 * a / (b * b) * mg[i])
+                })
+                .collect();
+            let mut cotangent = Cotangent::of_gradient(objective, &space.at, z);
+            // −γ A/B² on dB's part gᵀ dM g.
+            let weight = -gamma * a / (b * b);
+            let along = proposal.along.clone();
+            let q = along.iter().map(|q| 2.0 * weight * q).collect();
+            cotangent.pairs.push((q, g.clone()));
+            for (kappa, k) in cotangent
+                .kappa
+                .iter_mut()
+                .zip(per_term(objective, &along, &along))
+            {
+                *kappa += weight * k;
+            }
+            let newton = proposal.gauss_newton.clone();
+            let more = reverse_system(objective, space, taken, &newton, &by_newton, scratch);
+            cotangent.pairs.extend(more.pairs);
+            axpy(1.0, &more.t, &mut cotangent.t);
+            axpy(1.0, &more.kappa, &mut cotangent.kappa);
+            cotangent
+        }
+    }
+}
+
+fn reverse_system(
+    objective: &Objective,
+    space: &mut Workspace<'_>,
+    taken: &Taken,
+    delta: &[f64],
+    v: &[f64],
+    scratch: &mut StepAdjoint,
+) -> Cotangent {
+    space
+        .system
+        .reverse(objective, &space.at, delta, v, scratch);
+    let negated = |values: &[f64]| values.iter().map(|v| -v).collect::<Vec<f64>>();
+    let (q1, q2) = (negated(&scratch.q1), negated(&scratch.q2));
+    let mut kappa = per_term(objective, &q1, &scratch.q2);
+    let t = q2.clone();
+    let mut pairs = vec![(q1, scratch.z.clone()), (q2, delta.to_vec())];
+    if let Shape::Ellipsoidal { .. } = taken.damp.shape {
+        // zᵀ dD δ = λ Σ_i z_i δ_i d‖J_i‖², column by column.
+        for i in 0..delta.len() {
+            let weight = -taken.damp.lambda * scratch.z[i] * delta[i];
+            if weight == 0.0 || space.held[i] {
+                continue;
+            }
+            let mut unit = vec![0.0; delta.len()];
+            unit[i] = 1.0;
+            let mut column = vec![0.0; objective.rows];
+            space.at.multiply(objective, &unit, &mut column);
+            for (kappa, k) in kappa.iter_mut().zip(per_term(objective, &column, &column)) {
+                *kappa += weight * k;
+            }
+            column.iter_mut().for_each(|c| *c *= 2.0 * weight);
+            pairs.push((column, unit));
+        }
+    }
+    Cotangent { pairs, t, kappa }
+}

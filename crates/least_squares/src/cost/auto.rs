@@ -1,0 +1,358 @@
+//! Costs from functions written over [`Real`]: every derivative exact, none written by hand.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use super::{Cost, Gradient, Point, Probe, Shapes, gathered, parts};
+use crate::dense::vectorised;
+use crate::jet::Jet;
+use crate::manifold::Manifold;
+use crate::scalar::Real;
+use crate::tape::{Reverse, Tape};
+
+/// A residual written once over every scalar.
+///
+/// Mark a long `evaluate` with `#[inline(always)]`: it is then compiled for the widest vector
+/// instructions of the machine, else perhaps for the oldest machine of its kind.
+///
+/// ```
+/// use feasible_least_squares::{Real, Residual};
+///
+/// /// Rosenbrock's function as two rows.
+/// struct Rosenbrock;
+///
+/// impl Residual for Rosenbrock {
+///     fn rows(&self) -> usize {
+///         2
+///     }
+///     fn evaluate<T: Real>(&self, variables: &[&[T]], _auxiliaries: &[&[T]], out: &mut [T]) {
+///         let (x, y) = (variables[0][0], variables[0][1]);
+///         out[0] = (y - x * x) * 10.0;
+///         out[1] = T::constant(1.0) - x;
+///     }
+/// }
+/// ```
+pub trait Residual: Send + Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Writes all rows; `out` holds zeros. Variables and auxiliaries come in the order in which the cost
+    /// was given them; one on a group as its stored numbers.
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]);
+
+    /// Whether sizes fit. The default accepts all: an index out of range then panics, in the first
+    /// evaluation already.
+    ///
+    /// # Errors
+    /// What does not fit, as the end of a sentence that begins with the cost's name.
+    fn check(&self, _shapes: &Shapes<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The cost of a [`Residual`]: Jacobians by forward mode, eight columns (four, where there are no more)
+/// a pass; gradients and second derivatives by reverse over forward mode, in one pass.
+pub struct AutoCost<F> {
+    residual: F,
+}
+
+impl<F: Residual> AutoCost<F> {
+    /// The cost of `residual`.
+    pub fn new(residual: F) -> Self {
+        Self { residual }
+    }
+
+    /// The residual.
+    pub fn get(&self) -> &F {
+        &self.residual
+    }
+}
+
+impl<F: Residual> fmt::Debug for AutoCost<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AutoCost")
+            .field("rows", &self.residual.rows())
+            .finish()
+    }
+}
+
+/// Total of the lengths.
+fn total(slices: &[&[f64]]) -> usize {
+    slices.iter().map(|s| s.len()).sum()
+}
+
+impl<F: Residual> AutoCost<F> {
+    #[inline(always)]
+    fn call<T: Real>(&self, at: &Point<'_>, variables: &[T], auxiliaries: &[T], out: &mut [T]) {
+        let lengths = |slices: &[&[f64]]| slices.iter().map(|s| s.len()).collect::<Lengths>();
+        let (v, a) = (lengths(at.variables), lengths(at.auxiliaries));
+        gathered(parts(variables, v.iter()), v.count, |variables| {
+            gathered(parts(auxiliaries, a.iter()), a.count, |auxiliaries| {
+                self.residual.evaluate(variables, auxiliaries, out);
+            });
+        });
+    }
+
+    /// Forward mode, `N` columns a pass.
+    #[inline(always)]
+    fn columns<const N: usize>(
+        &self,
+        at: &Point<'_>,
+        residual: &mut [f64],
+        jacobian: &mut [f64],
+        width: usize,
+    ) {
+        let (stored, rows) = (total(at.variables), residual.len());
+        let mut jets = Vec::with_capacity(stored + total(at.auxiliaries) + rows);
+        for slice in at.variables.iter().chain(at.auxiliaries) {
+            jets.extend(slice.iter().map(|v| Jet::<N>::constant(*v)));
+        }
+        let count = jets.len();
+        jets.resize(count + rows, Jet::zero());
+        let (inputs, out) = jets.split_at_mut(count);
+        let (variables, auxiliaries) = inputs.split_at_mut(stored);
+        for first in (0..width).step_by(N) {
+            let lanes = N.min(width - first);
+            seed(at, variables, first, lanes);
+            if first > 0 {
+                out.fill(Jet::zero());
+            }
+            self.call(at, variables, auxiliaries, out);
+            unseed(at, variables);
+            for (row, jet) in out.iter().enumerate() {
+                jacobian[row * width + first..][..lanes].copy_from_slice(&jet.slope[..lanes]);
+            }
+        }
+        for (residual, jet) in residual.iter_mut().zip(out.iter()) {
+            *residual = jet.value;
+        }
+    }
+
+    /// One evaluation on the tape, along the directions that `direction` gives for a column.
+    fn record<'t, const N: usize>(
+        &self,
+        at: &Point<'_>,
+        tape: &'t Tape<N>,
+        direction: impl Fn(usize) -> [f64; N],
+        rows: usize,
+    ) -> Vec<Reverse<'t, N>> {
+        let stored = total(at.variables);
+        let mut all = Vec::with_capacity(stored + total(at.auxiliaries) + rows);
+        let mut column = 0;
+        for (manifold, x) in at.manifolds.iter().zip(at.variables) {
+            let tangent = manifold.tangent();
+            let delta = |i: usize, value| {
+                let slope = direction(column + i);
+                tape.leaf(column + i, Jet { value, slope })
+            };
+            if manifold.is_flat() {
+                all.extend(x.iter().enumerate().map(|(i, x)| delta(i, *x)));
+            } else {
+                let delta: Vec<_> = (0..tangent).map(|i| delta(i, 0.0)).collect();
+                let x: Vec<_> = x.iter().map(|x| Reverse::constant(*x)).collect();
+                let mut moved = x.clone();
+                manifold.retract(&x, &delta, &mut moved);
+                all.extend(moved);
+            }
+            column += tangent;
+        }
+        let thetas = at.auxiliaries.iter().copied().flatten();
+        all.extend(
+            thetas
+                .enumerate()
+                .map(|(i, v)| tape.leaf(column + i, Jet::constant(*v))),
+        );
+        all.resize(all.len() + rows, Reverse::constant(0.0));
+        let (inputs, out) = all.split_at_mut(stored + total(at.auxiliaries));
+        let (variables, auxiliaries) = inputs.split_at(stored);
+        self.call(at, variables, auxiliaries, out);
+        all.split_off(stored + total(at.auxiliaries))
+    }
+}
+
+/// Lengths of the slices, without memory of their own where there are few.
+struct Lengths {
+    few: [usize; super::FEW],
+    many: Vec<usize>,
+    count: usize,
+}
+
+impl Lengths {
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        let few = if self.many.is_empty() { self.count } else { 0 };
+        self.few[..few].iter().chain(&self.many).copied()
+    }
+}
+
+impl FromIterator<usize> for Lengths {
+    #[inline(always)]
+    fn from_iter<I: IntoIterator<Item = usize>>(iter: I) -> Self {
+        let mut lengths = Self {
+            few: [0; super::FEW],
+            many: Vec::new(),
+            count: 0,
+        };
+        for length in iter {
+            if lengths.count < super::FEW {
+                lengths.few[lengths.count] = length;
+            } else {
+                if lengths.many.is_empty() {
+                    lengths.many.extend(lengths.few);
+                }
+                lengths.many.push(length);
+            }
+            lengths.count += 1;
+        }
+        lengths
+    }
+}
+
+/// Gives columns `first..first + lanes` their directions.
+#[inline(always)]
+fn seed<const N: usize>(at: &Point<'_>, jets: &mut [Jet<N>], first: usize, lanes: usize) {
+    let (mut column, mut place) = (0, 0);
+    for (manifold, x) in at.manifolds.iter().zip(at.variables) {
+        let (stored, tangent) = (manifold.storage(), manifold.tangent());
+        let (begin, end) = (first.max(column), (first + lanes).min(column + tangent));
+        if begin < end {
+            let jets = &mut jets[place..place + stored];
+            if manifold.is_flat() {
+                for c in begin..end {
+                    jets[c - column].slope[c - first] = 1.0;
+                }
+            } else {
+                curved(manifold, x, jets, |delta| {
+                    for c in begin..end {
+                        delta[c - column].slope[c - first] = 1.0;
+                    }
+                });
+            }
+        }
+        column += tangent;
+        place += stored;
+    }
+}
+
+/// The point moved by zero, with the derivatives that `seed` gives that step.
+#[inline(never)]
+fn curved<const N: usize>(
+    manifold: &Manifold,
+    x: &[f64],
+    jets: &mut [Jet<N>],
+    seed: impl FnOnce(&mut [Jet<N>]),
+) {
+    let mut delta = vec![Jet::zero(); manifold.tangent()];
+    seed(&mut delta);
+    let x: Vec<_> = x.iter().map(|x| Jet::constant(*x)).collect();
+    manifold.retract(&x, &delta, jets);
+}
+
+#[inline(always)]
+fn unseed<const N: usize>(at: &Point<'_>, jets: &mut [Jet<N>]) {
+    let values = at.variables.iter().copied().flatten();
+    for (jet, value) in jets.iter_mut().zip(values) {
+        *jet = Jet::constant(*value);
+    }
+}
+
+thread_local! {
+    static NARROW: RefCell<Tape<1>> = RefCell::default();
+    static WIDE: RefCell<Tape<8>> = RefCell::default();
+}
+
+impl<F: Residual> Cost for AutoCost<F> {
+    fn rows(&self) -> usize {
+        self.residual.rows()
+    }
+
+    fn check(&self, shapes: &Shapes<'_>) -> Result<(), String> {
+        self.residual.check(shapes)
+    }
+
+    fn residual(&self, at: &Point<'_>, out: &mut [f64]) {
+        out.fill(0.0);
+        vectorised(
+            #[inline(always)]
+            || {
+                self.residual.evaluate(at.variables, at.auxiliaries, out);
+            },
+        );
+    }
+
+    fn linearise(&self, at: &Point<'_>, residual: &mut [f64], jacobian: &mut [f64]) {
+        let width = at.width();
+        vectorised(
+            #[inline(always)]
+            || {
+                if width <= 4 {
+                    self.columns::<4>(at, residual, jacobian, width);
+                } else {
+                    self.columns::<8>(at, residual, jacobian, width);
+                }
+            },
+        );
+    }
+
+    fn probe(&self, at: &Point<'_>, probe: &Probe<'_>, gradient: &mut Gradient<'_>) {
+        let width = at.width();
+        // A residual may evaluate another cost, so the tape is taken for the time.
+        let mut tape = NARROW.take();
+        tape.restart(width + total(at.auxiliaries));
+        let places: Vec<_> = self
+            .record(at, &tape, |column| [probe.d[column]], probe.s.len())
+            .iter()
+            .map(Tape::place)
+            .collect();
+        let seeds = places.iter().zip(probe.s.iter().zip(probe.t));
+        let leaves = tape.sweep(seeds.filter_map(|(place, (s, t))| {
+            let seed = Jet {
+                value: *s,
+                slope: [*t],
+            };
+            place.map(|place| (place, seed))
+        }));
+        let out = gradient
+            .variables
+            .iter_mut()
+            .chain(gradient.auxiliaries.iter_mut());
+        for (out, leaf) in out.zip(leaves) {
+            *out += leaf.slope[0];
+        }
+        NARROW.replace(tape);
+    }
+
+    fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
+        let width = at.width();
+        let mut tape = WIDE.take();
+        for first in (0..width).step_by(8) {
+            let lanes = 8.min(width - first);
+            tape.restart(width + total(at.auxiliaries));
+            let direction = |column: usize| {
+                let mut slope = [0.0; 8];
+                if (first..first + 8).contains(&column) {
+                    slope[column - first] = 1.0;
+                }
+                slope
+            };
+            let places: Vec<_> = self
+                .record(at, &tape, direction, s.len())
+                .iter()
+                .map(Tape::place)
+                .collect();
+            let seeds = places.iter().zip(s);
+            let leaves = tape.sweep(
+                seeds.filter_map(|(place, s)| place.map(|place| (place, Jet::constant(*s)))),
+            );
+            for (row, leaf) in leaves[..width].iter().enumerate() {
+                for (out, slope) in out[row * width + first..][..lanes]
+                    .iter_mut()
+                    .zip(leaf.slope)
+                {
+                    *out += slope;
+                }
+            }
+        }
+        WIDE.replace(tape);
+    }
+}

@@ -1,0 +1,185 @@
+//! Dense Cholesky factors, upper triangular and row-major: K = UᵀU, so that both triangular solves run
+//! along contiguous rows.
+
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
+use faer::{Accum, MatMut, MatRef, Par};
+
+use crate::dense::{axpy, dot, vectorised};
+
+/// Up to this size plain loops are faster than the blocked routines.
+const LOOPS: usize = 32;
+
+/// A factor and what making it needs.
+pub(crate) struct Cholesky {
+    size: usize,
+    /// U by rows; below its diagonal whatever the matrix had.
+    upper: Vec<f64>,
+    diagonal: Vec<f64>,
+    memory: MemBuffer,
+}
+
+impl std::fmt::Debug for Cholesky {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cholesky").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Cholesky {
+    pub(crate) fn new(size: usize) -> Self {
+        Self {
+            size,
+            upper: vec![0.0; size * size],
+            diagonal: vec![0.0; size],
+            memory: MemBuffer::new(cholesky_in_place_scratch::<f64>(
+                size,
+                Par::Seq,
+                Default::default(),
+            )),
+        }
+    }
+
+    /// Factors a matrix of which the upper triangle is read, row-major, plus what `add` gives for each
+    /// entry of its diagonal. False where a pivot is not above the rounding of its entry: the matrix is
+    /// singular for all that can be known, or not positive, or not finite.
+    pub(crate) fn factor(&mut self, matrix: &[f64], add: impl Fn(usize, f64) -> f64) -> bool {
+        let n = self.size;
+        self.upper.copy_from_slice(matrix);
+        for i in 0..n {
+            let entry = self.upper[i * n + i];
+            self.diagonal[i] = entry + add(i, entry);
+            self.upper[i * n + i] = self.diagonal[i];
+        }
+        if n <= LOOPS {
+            let (upper, diagonal) = (&mut self.upper, &self.diagonal);
+            return vectorised(
+                #[inline(always)]
+                || by_loops(upper, diagonal, n),
+            );
+        }
+        let factored = cholesky_in_place(
+            MatMut::from_column_major_slice_mut(&mut self.upper, n, n),
+            Default::default(),
+            Par::Seq,
+            MemStack::new(&mut self.memory),
+            Default::default(),
+        );
+        factored.is_ok()
+            && (0..n)
+                .all(|i| !is_rounding(self.upper[i * n + i].powi(2), self.diagonal[i], n))
+    }
+
+    /// x ← K⁻¹x.
+    pub(crate) fn solve(&self, x: &mut [f64]) {
+        vectorised(
+            #[inline(always)]
+            || {
+                self.solve_transposed(x);
+                self.solve_upper(x);
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn solve_transposed(&self, x: &mut [f64]) {
+        let n = self.size;
+        for i in 0..n {
+            let (head, tail) = x.split_at_mut(i + 1);
+            head[i] /= self.upper[i * n + i];
+            axpy(-head[i], &self.upper[i * n + i + 1..(i + 1) * n], tail);
+        }
+    }
+
+    #[inline(always)]
+    fn solve_upper(&self, x: &mut [f64]) {
+        let n = self.size;
+        for i in (0..n).rev() {
+            let (head, tail) = x.split_at_mut(i + 1);
+            let row = &self.upper[i * n + i + 1..(i + 1) * n];
+            head[i] = (head[i] - dot(row, tail)) / self.upper[i * n + i];
+        }
+    }
+}
+
+/// Whether a pivot of a matrix of `size` has cancelled down to the rounding of its diagonal entry.
+pub(crate) fn is_rounding(pivot: f64, diagonal: f64, size: usize) -> bool {
+    // A pivot loses about a unit of relative rounding a row, and the entry itself some tens.
+    let rounding = size.max(50) as f64 * f64::EPSILON * diagonal;
+    pivot.is_nan() || rounding.is_nan() || pivot <= rounding
+}
+
+#[inline(always)]
+fn by_loops(upper: &mut [f64], diagonal: &[f64], n: usize) -> bool {
+    for k in 0..n {
+        let (head, tail) = upper.split_at_mut((k + 1) * n);
+        let row = &mut head[k * n..];
+        if is_rounding(row[k], diagonal[k], n) || row[k].is_infinite() {
+            return false;
+        }
+        let pivot = row[k].sqrt();
+        row[k] = pivot;
+        let inverse = 1.0 / pivot;
+        row[k + 1..].iter_mut().for_each(|v| *v *= inverse);
+        for i in k + 1..n {
+            let target = &mut tail[(i - k - 1) * n..(i - k) * n];
+            axpy(-row[i], &row[i..], &mut target[i..]);
+        }
+    }
+    true
+}
+
+/// The upper triangle, row-major, of JJᵀ for a row-major J of `m × n`.
+pub(crate) fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
+    if m <= LOOPS {
+        vectorised(
+            #[inline(always)]
+            || {
+                for a in 0..m {
+                    let row = &j[a * n..(a + 1) * n];
+                    for b in a..m {
+                        out[a * m + b] = dot(row, &j[b * n..(b + 1) * n]);
+                    }
+                }
+            },
+        );
+        return;
+    }
+    let j = MatRef::from_row_major_slice(j, m, n);
+    product(out, m, j, j.transpose());
+}
+
+/// The upper triangle, row-major, of JᵀJ for a row-major J of `m × n`.
+pub(crate) fn gram_of_columns(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
+    if n <= LOOPS {
+        out.fill(0.0);
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in j.chunks_exact(n) {
+                    for a in 0..n {
+                        axpy(row[a], &row[a..], &mut out[a * n + a..(a + 1) * n]);
+                    }
+                }
+            },
+        );
+        return;
+    }
+    let j = MatRef::from_row_major_slice(j, m, n);
+    product(out, n, j.transpose(), j);
+}
+
+/// A row-major upper triangle is a column-major lower one.
+fn product(out: &mut [f64], size: usize, left: MatRef<'_, f64>, right: MatRef<'_, f64>) {
+    triangular_matmul(
+        MatMut::from_column_major_slice_mut(out, size, size),
+        BlockStructure::TriangularLower,
+        Accum::Replace,
+        left,
+        BlockStructure::Rectangular,
+        right,
+        BlockStructure::Rectangular,
+        1.0,
+        Par::Seq,
+    );
+}

@@ -1,0 +1,285 @@
+//! Reverse mode over forward mode: gradients, and their derivatives along `N` directions, in one
+//! sweep.
+
+use std::cell::RefCell;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+
+use crate::jet::Jet;
+use crate::scalar::Real;
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct Node<const N: usize> {
+    parents: [u32; 2],
+    partials: [Jet<N>; 2],
+}
+
+/// The operations of one evaluation, in order.
+#[derive(Default)]
+pub(crate) struct Tape<const N: usize> {
+    leaves: u32,
+    nodes: RefCell<Vec<Node<N>>>,
+    adjoints: Vec<Jet<N>>,
+}
+
+impl<const N: usize> Tape<N> {
+    /// Forgets the last evaluation and makes room for `leaves` inputs.
+    pub(crate) fn restart(&mut self, leaves: usize) {
+        self.leaves = leaves as u32;
+        self.nodes.get_mut().clear();
+    }
+
+    pub(crate) fn leaf(&self, index: usize, value: Jet<N>) -> Reverse<'_, N> {
+        Reverse {
+            value,
+            at: index as u32,
+            tape: Some(self),
+        }
+    }
+
+    #[inline(always)]
+    fn push(&self, value: Jet<N>, parents: [u32; 2], partials: [Jet<N>; 2]) -> Reverse<'_, N> {
+        let mut nodes = self.nodes.borrow_mut();
+        let at = self.leaves + nodes.len() as u32;
+        nodes.push(Node { parents, partials });
+        Reverse {
+            value,
+            at,
+            tape: Some(self),
+        }
+    }
+
+    /// Where an output is on the tape; `None` for one that depends on no input.
+    pub(crate) fn place(output: &Reverse<'_, N>) -> Option<u32> {
+        (output.at != NONE).then_some(output.at)
+    }
+
+    /// The adjoints of the leaves for those of the outputs. With output adjoints (u, u̇) a leaf gets
+    /// (Σ u p, Σ u̇ p + u ṗ), where p is the derivative of the output by the leaf and the dot that
+    /// along the directions of the leaves.
+    pub(crate) fn sweep(&mut self, outputs: impl Iterator<Item = (u32, Jet<N>)>) -> &[Jet<N>] {
+        let nodes = self.nodes.get_mut();
+        let leaves = self.leaves as usize;
+        self.adjoints.clear();
+        self.adjoints.resize(leaves + nodes.len(), Jet::zero());
+        for (at, seed) in outputs {
+            self.adjoints[at as usize] += seed;
+        }
+        for (index, node) in nodes.iter().enumerate().rev() {
+            let adjoint = self.adjoints[leaves + index];
+            for side in 0..2 {
+                if node.parents[side] != NONE {
+                    self.adjoints[node.parents[side] as usize] += adjoint * node.partials[side];
+                }
+            }
+        }
+        &self.adjoints[..leaves]
+    }
+}
+
+/// A number whose operations are recorded, for derivatives in reverse; its value carries derivatives
+/// along `N` directions, so that the reverse sweep differentiates those too.
+#[derive(Clone, Copy)]
+pub struct Reverse<'t, const N: usize> {
+    value: Jet<N>,
+    at: u32,
+    tape: Option<&'t Tape<N>>,
+}
+
+impl<const N: usize> std::fmt::Debug for Reverse<'_, N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+impl<'t, const N: usize> Reverse<'t, N> {
+    /// f(self), from f, f' and f'' at the value.
+    #[inline(always)]
+    fn chain(self, value: f64, first: f64, second: f64) -> Self {
+        let new = self.value.chain(value, first);
+        match self.tape {
+            None => Self { value: new, ..self },
+            Some(tape) => {
+                let partial = self.value.chain(first, second);
+                tape.push(new, [self.at, NONE], [partial, Jet::zero()])
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn binary(self, other: Self, value: Jet<N>, by_self: Jet<N>, by_other: Jet<N>) -> Self {
+        match self.tape.or(other.tape) {
+            None => Self {
+                value,
+                at: NONE,
+                tape: None,
+            },
+            Some(tape) => tape.push(value, [self.at, other.at], [by_self, by_other]),
+        }
+    }
+}
+
+impl<const N: usize> Add for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        let one = Jet::constant(1.0);
+        self.binary(other, self.value + other.value, one, one)
+    }
+}
+
+impl<const N: usize> Sub for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.binary(
+            other,
+            self.value - other.value,
+            Jet::constant(1.0),
+            Jet::constant(-1.0),
+        )
+    }
+}
+
+impl<const N: usize> Mul for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        self.binary(other, self.value * other.value, other.value, self.value)
+    }
+}
+
+impl<const N: usize> Div for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        let inverse = Jet::constant(1.0) / other.value;
+        let value = self.value / other.value;
+        self.binary(other, value, inverse, -(value * inverse))
+    }
+}
+
+impl<const N: usize> Neg for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        self.chain(-self.value.value, -1.0, 0.0)
+    }
+}
+
+impl<const N: usize> AddAssign for Reverse<'_, N> {
+    #[inline(always)]
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl<const N: usize> SubAssign for Reverse<'_, N> {
+    #[inline(always)]
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
+    }
+}
+
+impl<const N: usize> MulAssign for Reverse<'_, N> {
+    #[inline(always)]
+    fn mul_assign(&mut self, other: Self) {
+        *self = *self * other;
+    }
+}
+
+impl<const N: usize> Add<f64> for Reverse<'_, N> {
+    type Output = Self;
+    // The derivative by `self` is 1, so the place on the tape stays.
+    #[inline(always)]
+    fn add(mut self, other: f64) -> Self {
+        self.value = self.value + other;
+        self
+    }
+}
+
+impl<const N: usize> Sub<f64> for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(mut self, other: f64) -> Self {
+        self.value = self.value - other;
+        self
+    }
+}
+
+impl<const N: usize> Mul<f64> for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, other: f64) -> Self {
+        self.chain(self.value.value * other, other, 0.0)
+    }
+}
+
+impl<const N: usize> Div<f64> for Reverse<'_, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, other: f64) -> Self {
+        self.chain(self.value.value / other, 1.0 / other, 0.0)
+    }
+}
+
+impl<const N: usize> Real for Reverse<'_, N> {
+    #[inline(always)]
+    fn constant(value: f64) -> Self {
+        Self {
+            value: Jet::constant(value),
+            at: NONE,
+            tape: None,
+        }
+    }
+    #[inline(always)]
+    fn value(self) -> f64 {
+        self.value.value
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        let root = self.value.value.sqrt();
+        let first = 0.5 / root;
+        self.chain(root, first, -0.5 * first / self.value.value)
+    }
+    #[inline(always)]
+    fn sin(self) -> Self {
+        let (sin, cos) = self.value.value.sin_cos();
+        self.chain(sin, cos, -sin)
+    }
+    #[inline(always)]
+    fn cos(self) -> Self {
+        let (sin, cos) = self.value.value.sin_cos();
+        self.chain(cos, -sin, -cos)
+    }
+    #[inline(always)]
+    fn atan2(self, x: Self) -> Self {
+        let (y, abscissa) = (self.value, x.value);
+        let square = y * y + abscissa * abscissa;
+        self.binary(x, y.atan2(abscissa), abscissa / square, -(y / square))
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        let exp = self.value.value.exp();
+        self.chain(exp, exp, exp)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        let inverse = 1.0 / self.value.value;
+        self.chain(self.value.value.ln(), inverse, -inverse * inverse)
+    }
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        let tanh = self.value.value.tanh();
+        let first = 1.0 - tanh * tanh;
+        self.chain(tanh, first, -2.0 * tanh * first)
+    }
+    #[inline(always)]
+    fn powf(self, power: f64) -> Self {
+        let x = self.value.value;
+        let first = power * x.powf(power - 1.0);
+        let second = power * (power - 1.0) * x.powf(power - 2.0);
+        self.chain(x.powf(power), first, second)
+    }
+}

@@ -1,0 +1,197 @@
+//! Problems and differences that several test files share.
+#![allow(dead_code)]
+
+use feasible_least_squares::{
+    AutoCost, AuxiliaryId, Builder, Inputs, Linear, Objective, Real, Residual, Robust, Settings,
+    Stopping, Values, VariableId, Weight,
+};
+
+/// Rows sin(x₀ tᵢ + y₁) x₁ + exp(−0.3 y₀ tᵢ) y₂ + 0.1 x₀² − θᵢ, tᵢ = (i + 1)/rows: not affine in anything
+/// but θ, and not to be fitted exactly by five numbers.
+pub(crate) struct Curve(pub(crate) usize);
+
+impl Residual for Curve {
+    fn rows(&self) -> usize {
+        self.0
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
+        let (x, y, theta) = (variables[0], variables[1], auxiliaries[0]);
+        for (i, out) in out.iter_mut().enumerate() {
+            let t = (i + 1) as f64 / self.0 as f64;
+            let wave = (x[0] * t + y[1]).sin() * x[1];
+            let decay = (y[0] * (-0.3 * t)).exp() * y[2];
+            *out = wave + decay + x[0] * x[0] * 0.1 - theta[i] * x[1].powi(2) * 0.1 - theta[i];
+        }
+    }
+}
+
+/// Rows (z − θ) elementwise.
+pub(crate) struct Pull(pub(crate) usize);
+
+impl Residual for Pull {
+    fn rows(&self) -> usize {
+        self.0
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = variables[0][i] - auxiliaries[0][i];
+        }
+    }
+}
+
+/// A problem with every kind of input, and numbers for one sample.
+pub(crate) struct Example {
+    pub(crate) objective: Objective,
+    pub(crate) variables: Vec<(VariableId, Vec<f64>)>,
+    pub(crate) auxiliaries: Vec<(AuxiliaryId, Vec<f64>)>,
+}
+
+impl Example {
+    pub(crate) fn inputs(&self) -> Inputs<'_> {
+        let mut inputs = Inputs::new(&self.objective, 1);
+        for (id, values) in &self.variables {
+            inputs = inputs.start(*id, Values::Shared(values));
+        }
+        for (id, values) in &self.auxiliaries {
+            inputs = inputs.auxiliary(*id, Values::Shared(values));
+        }
+        inputs
+    }
+
+    /// The numbers of all auxiliaries, one after another.
+    pub(crate) fn theta(&self) -> Vec<f64> {
+        self.auxiliaries.iter().flat_map(|(_, v)| v.clone()).collect()
+    }
+
+    pub(crate) fn set_theta(&mut self, theta: &[f64]) {
+        let mut rest = theta;
+        for (_, values) in &mut self.auxiliaries {
+            let (here, next) = rest.split_at(values.len());
+            values.copy_from_slice(here);
+            rest = next;
+        }
+    }
+
+    pub(crate) fn start(&self) -> Vec<f64> {
+        self.variables.iter().flat_map(|(_, v)| v.clone()).collect()
+    }
+
+    pub(crate) fn set_start(&mut self, start: &[f64]) {
+        let mut rest = start;
+        for (_, values) in &mut self.variables {
+            let (here, next) = rest.split_at(values.len());
+            values.copy_from_slice(here);
+            rest = next;
+        }
+    }
+}
+
+/// Two variables, three costs, weights of every kind, one robust loss. Residuals far from zero.
+pub(crate) fn example(robust: Robust) -> Example {
+    let mut builder = Builder::new();
+    let x = builder.variable("x", feasible_least_squares::Manifold::Vector(2)).unwrap();
+    let y = builder.variable("y", feasible_least_squares::Manifold::Vector(3)).unwrap();
+    let data = builder.auxiliary("data", 9).unwrap();
+    let to_x = builder.auxiliary("to x", 2).unwrap();
+    let to_y = builder.auxiliary("to y", 3).unwrap();
+    let root = builder.auxiliary("root", 4).unwrap();
+    let diagonal = builder.auxiliary("diagonal", 3).unwrap();
+    let scale = builder.auxiliary("scale", 1).unwrap();
+    builder
+        .cost("curve", AutoCost::new(Curve(9)), &[x, y], &[data], Weight::scale(scale), robust)
+        .unwrap();
+    builder
+        .cost(
+            "pull x",
+            AutoCost::new(Pull(2)),
+            &[x],
+            &[to_x],
+            Weight::square_root(root),
+            Robust::Huber { scale: 0.3 },
+        )
+        .unwrap();
+    builder
+        .cost(
+            "pull y",
+            AutoCost::new(Pull(3)),
+            &[y],
+            &[to_y],
+            Weight::diagonal(diagonal),
+            Robust::None,
+        )
+        .unwrap();
+    Example {
+        objective: builder.build().unwrap(),
+        variables: vec![(x, vec![0.7, 1.1]), (y, vec![0.2, -0.4, 0.6])],
+        auxiliaries: vec![
+            (data, vec![0.9, -0.2, 0.5, 1.4, 0.3, -0.6, 0.8, 1.9, 0.1]),
+            (to_x, vec![1.2, 0.4]),
+            (to_y, vec![-0.3, 0.5, 0.9]),
+            (root, vec![0.5, 0.2, -0.1, 0.6]),
+            (diagonal, vec![0.6, 0.7, 0.4]),
+            (scale, vec![0.8]),
+        ],
+    }
+}
+
+/// Settings that iterate to rounding.
+pub(crate) fn tight(linear: Linear) -> Settings {
+    Settings {
+        max_iterations: 500,
+        linear,
+        stopping: Stopping {
+            gradient: 1e-13,
+            cost: 0.0,
+            step: 1e-15,
+        },
+        ..Settings::default()
+    }
+}
+
+/// The derivative of a function of many numbers by one of them, by Ridders' extrapolation of central
+/// differences, which finds the step that balances truncation and rounding by itself.
+pub(crate) fn difference(
+    at: &[f64],
+    index: usize,
+    h: f64,
+    mut f: impl FnMut(&[f64]) -> f64,
+) -> f64 {
+    const SHRINK: f64 = 1.6;
+    let mut moved = at.to_vec();
+    let mut central = |h: f64| {
+        moved[index] = at[index] + h;
+        let high = f(&moved);
+        moved[index] = at[index] - h;
+        (high - f(&moved)) / (2.0 * h)
+    };
+    let mut last = vec![central(h)];
+    let (mut best, mut error) = (last[0], f64::INFINITY);
+    for k in 1..9 {
+        let mut row = vec![central(h / SHRINK.powi(k))];
+        for j in 0..last.len() {
+            let factor = SHRINK.powi(2 * (j as i32 + 1));
+            let next = (factor * row[j] - last[j]) / (factor - 1.0);
+            let change = (next - row[j]).abs().max((next - last[j]).abs());
+            if change <= error {
+                (best, error) = (next, change);
+            }
+            row.push(next);
+        }
+        last = row;
+    }
+    best
+}
+
+/// Every linear solver, on problems small enough for all.
+pub(crate) fn solvers() -> [Linear; 5] {
+    [
+        Linear::Auto,
+        Linear::DenseCholesky,
+        Linear::DenseQr,
+        Linear::SparseCholesky,
+        Linear::ConjugateGradient {
+            tolerance: 1e-15,
+            max_iterations: 200,
+        },
+    ]
+}
