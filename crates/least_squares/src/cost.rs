@@ -2,6 +2,7 @@
 
 pub(crate) mod analytic;
 pub(crate) mod auto;
+pub(crate) mod pose;
 
 use std::fmt::Debug;
 

@@ -138,6 +138,8 @@ impl<'a> Inputs<'a> {
                         sample: values.owner(sample * len, len),
                         reason,
                     });
+                } else {
+                    variable.manifold.normalise(out);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::groups::{LieGroup, Se2, Se3, So2, So3};
 use crate::jet::Jet;
 use crate::scalar::Real;
 use crate::tape::{Reverse, Tape};
@@ -21,6 +22,39 @@ pub enum Manifold {
     /// iteration (Kanzow, Yamashita & Fukushima, *Levenberg-Marquardt methods with strong local
     /// convergence properties for solving nonlinear equations with convex constraints*, 2004).
     Bounded(Bounds),
+    /// Rotations of the plane, stored as [`So2`]: x ⊞ δ = x Exp(δ), as for all groups.
+    So2,
+    /// Rigid motions of the plane, stored as [`Se2`].
+    Se2,
+    /// Rotations of space, stored as [`So3`].
+    So3,
+    /// Rigid motions of space, stored as [`Se3`].
+    Se3,
+}
+
+/// Runs `$flat` for the flat spaces, else `$curved` with the group as the type `$group`.
+macro_rules! by_group {
+    ($manifold:expr, $flat:expr, $group:ident => $curved:expr) => {
+        match $manifold {
+            Manifold::Vector(_) | Manifold::Bounded(_) => $flat,
+            Manifold::So2 => {
+                type $group<T> = So2<T>;
+                $curved
+            }
+            Manifold::Se2 => {
+                type $group<T> = Se2<T>;
+                $curved
+            }
+            Manifold::So3 => {
+                type $group<T> = So3<T>;
+                $curved
+            }
+            Manifold::Se3 => {
+                type $group<T> = Se3<T>;
+                $curved
+            }
+        }
+    };
 }
 
 /// Lower and upper bounds of a vector; −∞ and +∞ where there is none.
@@ -44,6 +78,9 @@ impl Manifold {
         match self {
             Self::Vector(len) => *len,
             Self::Bounded(bounds) => bounds.lower.len(),
+            Self::So2 => 2,
+            Self::Se2 | Self::So3 => 4,
+            Self::Se3 => 7,
         }
     }
 
@@ -51,6 +88,9 @@ impl Manifold {
     pub fn tangent(&self) -> usize {
         match self {
             Self::Vector(_) | Self::Bounded(_) => self.storage(),
+            Self::So2 => 1,
+            Self::Se2 | Self::So3 => 3,
+            Self::Se3 => 6,
         }
     }
 
@@ -72,13 +112,15 @@ impl Manifold {
     /// When a slice is shorter than [`storage`](Self::storage) or [`tangent`](Self::tangent).
     #[inline(always)]
     pub fn retract<T: Real>(&self, x: &[T], delta: &[T], out: &mut [T]) {
-        match self {
-            Self::Vector(_) | Self::Bounded(_) => {
+        by_group!(
+            self,
+            {
                 for i in 0..self.storage() {
                     out[i] = x[i] + delta[i];
                 }
-            }
-        }
+            },
+            Element => Element::read(x).retract(&leading(delta)).write(out)
+        );
     }
 
     /// `out` = y ⊟ x, the δ with x ⊞ δ = y.
@@ -87,13 +129,15 @@ impl Manifold {
     /// When a slice is shorter than [`storage`](Self::storage) or [`tangent`](Self::tangent).
     #[inline(always)]
     pub fn local<T: Real>(&self, x: &[T], y: &[T], out: &mut [T]) {
-        match self {
-            Self::Vector(_) | Self::Bounded(_) => {
+        by_group!(
+            self,
+            {
                 for i in 0..self.storage() {
                     out[i] = y[i] - x[i];
                 }
-            }
-        }
+            },
+            Element => out.copy_from_slice(&Element::read(x).local(&Element::read(y)))
+        );
     }
 
     /// `out` += P(x)ᵀ a, with P the derivative of x ⊞ δ by δ at zero: what a gradient with respect to the
@@ -144,7 +188,16 @@ impl Manifold {
 
     /// `out` += ½ ∂/∂ξ aᵀ[ξ, d]: how the second derivative of a function with gradient a, first along ξ
     /// and then along d, differs from the symmetric one. Zero on flat spaces.
-    pub(crate) fn add_bracket(&self, _a: &[f64], _d: &[f64], _out: &mut [f64]) {}
+    pub(crate) fn add_bracket(&self, a: &[f64], d: &[f64], out: &mut [f64]) {
+        by_group!(self, {}, Element => {
+            // [ξ, d] = −ad(d) ξ.
+            for (row, a) in Element::<f64>::bracket(&leading(d)).iter().zip(a) {
+                for (out, entry) in out.iter_mut().zip(row) {
+                    *out -= 0.5 * entry * a;
+                }
+            }
+        });
+    }
 
     /// The derivative of y = x ⊞ δ in reverse, for the cotangent `v` by steps from y: by steps from x and
     /// by δ, which are added. For curved spaces.
@@ -182,9 +235,33 @@ impl Manifold {
     }
 
     /// What is wrong with a point, if anything.
-    pub(crate) fn complaint(&self, _x: &[f64]) -> Option<String> {
-        None
+    pub(crate) fn complaint(&self, x: &[f64]) -> Option<String> {
+        let rotation = match self {
+            Self::Vector(_) | Self::Bounded(_) => return None,
+            Self::So2 | Self::Se2 => &x[..2],
+            Self::So3 | Self::Se3 => &x[..4],
+        };
+        let length = rotation.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let off = (length - 1.0).abs();
+        // Files and single precision round rotations; more is a mistake.
+        (!(off <= ROTATION_TOLERANCE)).then(|| {
+            format!("has a rotation of length {length}, which must be 1 to {ROTATION_TOLERANCE}")
+        })
     }
+
+    /// Scales the rotation of a stored point to length 1.
+    pub(crate) fn normalise(&self, x: &mut [f64]) {
+        by_group!(self, {}, Element => Element::<f64>::read(x).normalised().write(x));
+    }
+}
+
+/// How far a start's rotation may be from length 1; it is normalised.
+const ROTATION_TOLERANCE: f64 = 1e-3;
+
+/// The first `D` numbers.
+#[inline(always)]
+fn leading<T: Real, const D: usize>(values: &[T]) -> [T; D] {
+    std::array::from_fn(|i| values[i])
 }
 
 /// Dimensions of the largest space that is not flat.

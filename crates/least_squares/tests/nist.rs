@@ -11,7 +11,11 @@ fn settings(step: Step) -> Settings {
         max_iterations: 10000,
         step,
         linear: Linear::DenseQr,
-        stopping: Stopping { gradient: 0.0, cost: 0.0, step: 1e-16 },
+        stopping: Stopping {
+            gradient: 0.0,
+            cost: 0.0,
+            step: 1e-16,
+        },
         ..Settings::default()
     }
 }
@@ -22,7 +26,14 @@ fn run(problem: &Regression, start: usize, settings: &Settings) -> (f64, Status,
         .variable("b", Manifold::Vector(problem.certified.len()))
         .unwrap();
     builder
-        .cost("fit", AutoCost::new(problem.clone()), &[b], &[], Weight::Identity, Robust::default())
+        .cost(
+            "fit",
+            AutoCost::new(problem.clone()),
+            &[b],
+            &[],
+            Weight::Identity,
+            Robust::default(),
+        )
         .unwrap();
     let objective = builder.build().unwrap();
     let inputs = Inputs::new(&objective, 1).start(b, Values::Shared(&problem.starts[start]));
@@ -38,9 +49,25 @@ fn run(problem: &Regression, start: usize, settings: &Settings) -> (f64, Status,
 #[test]
 fn explore() {
     for (name, step) in [
-        ("lm spherical", Step::LevenbergMarquardt(LevenbergMarquardt::default())),
-        ("lm ellipsoidal", Step::LevenbergMarquardt(LevenbergMarquardt { shape: Shape::ELLIPSOIDAL, ..Default::default() })),
-        ("lm ell nielsen", Step::LevenbergMarquardt(LevenbergMarquardt { shape: Shape::ELLIPSOIDAL, damping: Damping::Nielsen, ..Default::default() })),
+        (
+            "lm spherical",
+            Step::LevenbergMarquardt(LevenbergMarquardt::default()),
+        ),
+        (
+            "lm ellipsoidal",
+            Step::LevenbergMarquardt(LevenbergMarquardt {
+                shape: Shape::ELLIPSOIDAL,
+                ..Default::default()
+            }),
+        ),
+        (
+            "lm ell nielsen",
+            Step::LevenbergMarquardt(LevenbergMarquardt {
+                shape: Shape::ELLIPSOIDAL,
+                damping: Damping::Nielsen,
+                ..Default::default()
+            }),
+        ),
         ("dogleg", Step::Dogleg(Dogleg::default())),
     ] {
         let mut mean = 0.0;

@@ -1,6 +1,6 @@
 //! First-order dual numbers, to be nested for higher orders: an independent check of derivatives.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use feasible_least_squares::scalar::Real;
 
@@ -54,6 +54,33 @@ impl<S: Real> Neg for Dual<S> {
         Dual::new(-self.value, -self.slope)
     }
 }
+/// The operators that follow from those above.
+macro_rules! derived {
+    ($($op:ident $call:ident $assign:ident $call_assign:ident),*) => {$(
+        impl<S: Real> $op<f64> for Dual<S> {
+            type Output = Self;
+            fn $call(self, o: f64) -> Self {
+                $op::$call(self, Self::constant(o))
+            }
+        }
+        impl<S: Real> $assign for Dual<S> {
+            fn $call_assign(&mut self, o: Self) {
+                *self = $op::$call(*self, o);
+            }
+        }
+    )*};
+}
+derived!(
+    Add add AddAssign add_assign,
+    Sub sub SubAssign sub_assign,
+    Mul mul MulAssign mul_assign
+);
+impl<S: Real> Div<f64> for Dual<S> {
+    type Output = Self;
+    fn div(self, o: f64) -> Self {
+        self / Self::constant(o)
+    }
+}
 impl<S: Real> Real for Dual<S> {
     fn constant(value: f64) -> Self {
         Dual::new(S::constant(value), S::constant(0.0))
@@ -75,5 +102,15 @@ impl<S: Real> Real for Dual<S> {
         let norm = self.value * self.value + x.value * x.value;
         let slope = (x.value * self.slope - self.value * x.slope) / norm;
         Dual::new(self.value.atan2(x.value), slope)
+    }
+    fn exp(self) -> Self {
+        self.chain(self.value.exp(), self.value.exp())
+    }
+    fn ln(self) -> Self {
+        self.chain(self.value.ln(), S::constant(1.0) / self.value)
+    }
+    fn tanh(self) -> Self {
+        let t = self.value.tanh();
+        self.chain(t, S::constant(1.0) - t * t)
     }
 }
