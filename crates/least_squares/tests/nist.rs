@@ -84,3 +84,21 @@ fn explore() {
         println!("mean {mean:.3}");
     }
 }
+
+#[test]
+fn tail() {
+    for (name, start) in [("Misra1b", 1), ("Misra1d", 1), ("Misra1c", 1), ("DanWood", 1),("Lanczos3",1),("MGH10",1),("Bennett5",1)] {
+        let problem = nist::all().into_iter().find(|p| p.name == name).unwrap();
+        let mut builder = Builder::new();
+        let b = builder.variable("b", Manifold::Vector(problem.certified.len())).unwrap();
+        builder.cost("fit", AutoCost::new(problem.clone()), &[b], &[], Weight::Identity, Robust::default()).unwrap();
+        let objective = builder.build().unwrap();
+        let inputs = Inputs::new(&objective, 1).start(b, Values::Shared(&problem.starts[start]));
+        let mut s = settings(Step::default());
+        s.stopping = Stopping::default();
+        let solution = objective.solve(&inputs, &s).unwrap();
+        println!("{name} {:?} lre {}", solution.status[0], problem.log_relative_error(solution.sample(0)));
+        let h = &solution.history[0];
+        for r in &h[h.len().saturating_sub(14)..] { println!("  {r:?}"); }
+    }
+}

@@ -140,7 +140,13 @@ impl Residual for Problem {
                     // The paper prints "y_i m i x_2" for y_i − x_2, without which its optimum is none.
                     let t = i / 100.0;
                     let y = 25.0 + (-50.0 * t.ln()).powf(2.0 / 3.0);
-                    let power = ((c(y) - x[1]).abs().ln() * x[2]).exp();
+                    let distance = (c(y) - x[1]).abs();
+                    // At a distance of zero the power and its derivatives are zero, the logarithm is not.
+                    let power = if distance.value() > 0.0 {
+                        (distance.ln() * x[2]).exp()
+                    } else {
+                        c(0.0)
+                    };
                     (-(power / x[0])).exp() - t
                 }
                 (12, _) => {
