@@ -2,7 +2,7 @@
 
 pub(crate) mod analytic;
 pub(crate) mod auto;
-pub(crate) mod pose;
+pub(crate) mod ready;
 
 use std::fmt::Debug;
 

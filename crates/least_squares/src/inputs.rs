@@ -132,15 +132,15 @@ impl<'a> Inputs<'a> {
                     for (i, out) in out.iter_mut().enumerate() {
                         *out = out.clamp(bounds.lower[i], bounds.upper[i]);
                     }
-                } else if let Some(reason) = variable.manifold.complaint(start) {
-                    return Err(Error::NotOnManifold {
+                }
+                variable
+                    .manifold
+                    .normalise(out)
+                    .map_err(|reason| Error::NotOnManifold {
                         argument: variable.name.clone(),
                         sample: values.owner(sample * len, len),
                         reason,
-                    });
-                } else {
-                    variable.manifold.normalise(out);
-                }
+                    })?;
             }
         }
         let mut auxiliaries = Vec::with_capacity(self.auxiliaries.len());

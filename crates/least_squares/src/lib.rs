@@ -28,7 +28,7 @@ mod weight;
 pub use backward::Gradients;
 pub use cost::analytic::AnalyticCost;
 pub use cost::auto::{AutoCost, Residual};
-pub use cost::pose::{Between, PosePrior};
+pub use cost::ready::{Between, Clipped, Difference, Linear as LinearCost, Numbers, Quadratic};
 pub use cost::{Cost, Gradient, Point, Probe, Shapes};
 pub use error::Error;
 pub use inputs::{Inputs, Values};

@@ -22,39 +22,15 @@ pub enum Manifold {
     /// iteration (Kanzow, Yamashita & Fukushima, *Levenberg-Marquardt methods with strong local
     /// convergence properties for solving nonlinear equations with convex constraints*, 2004).
     Bounded(Bounds),
-    /// Rotations of the plane, stored as [`So2`]: x ⊞ δ = x Exp(δ), as for all groups.
+    /// Rotations of the plane, stored as `cos θ, sin θ`: x ⊞ δ = x Exp(δ), as on all groups.
     So2,
-    /// Rigid motions of the plane, stored as [`Se2`].
+    /// Motions of the plane, stored as `cos θ, sin θ, x, y`; steps are `ρ_x, ρ_y, θ`.
     Se2,
-    /// Rotations of space, stored as [`So3`].
+    /// Rotations of space, stored as a unit quaternion `w, x, y, z`; steps are rotation vectors.
     So3,
-    /// Rigid motions of space, stored as [`Se3`].
+    /// Motions of space, stored as a unit quaternion and a translation; steps are a translation `ρ`, then
+    /// a rotation vector.
     Se3,
-}
-
-/// Runs `$flat` for the flat spaces, else `$curved` with the group as the type `$group`.
-macro_rules! by_group {
-    ($manifold:expr, $flat:expr, $group:ident => $curved:expr) => {
-        match $manifold {
-            Manifold::Vector(_) | Manifold::Bounded(_) => $flat,
-            Manifold::So2 => {
-                type $group<T> = So2<T>;
-                $curved
-            }
-            Manifold::Se2 => {
-                type $group<T> = Se2<T>;
-                $curved
-            }
-            Manifold::So3 => {
-                type $group<T> = So3<T>;
-                $curved
-            }
-            Manifold::Se3 => {
-                type $group<T> = Se3<T>;
-                $curved
-            }
-        }
-    };
 }
 
 /// Lower and upper bounds of a vector; −∞ and +∞ where there is none.
@@ -112,15 +88,17 @@ impl Manifold {
     /// When a slice is shorter than [`storage`](Self::storage) or [`tangent`](Self::tangent).
     #[inline(always)]
     pub fn retract<T: Real>(&self, x: &[T], delta: &[T], out: &mut [T]) {
-        by_group!(
-            self,
-            {
+        match self {
+            Self::Vector(_) | Self::Bounded(_) => {
                 for i in 0..self.storage() {
                     out[i] = x[i] + delta[i];
                 }
-            },
-            Element => Element::read(x).retract(&leading(delta)).write(out)
-        );
+            }
+            Self::So2 => moved::<So2<T>, T, 1>(x, delta, out),
+            Self::Se2 => moved::<Se2<T>, T, 3>(x, delta, out),
+            Self::So3 => moved::<So3<T>, T, 3>(x, delta, out),
+            Self::Se3 => moved::<Se3<T>, T, 6>(x, delta, out),
+        }
     }
 
     /// `out` = y ⊟ x, the δ with x ⊞ δ = y.
@@ -129,15 +107,17 @@ impl Manifold {
     /// When a slice is shorter than [`storage`](Self::storage) or [`tangent`](Self::tangent).
     #[inline(always)]
     pub fn local<T: Real>(&self, x: &[T], y: &[T], out: &mut [T]) {
-        by_group!(
-            self,
-            {
+        match self {
+            Self::Vector(_) | Self::Bounded(_) => {
                 for i in 0..self.storage() {
                     out[i] = y[i] - x[i];
                 }
-            },
-            Element => out.copy_from_slice(&Element::read(x).local(&Element::read(y)))
-        );
+            }
+            Self::So2 => between::<So2<T>, T, 1>(x, y, out),
+            Self::Se2 => between::<Se2<T>, T, 3>(x, y, out),
+            Self::So3 => between::<So3<T>, T, 3>(x, y, out),
+            Self::Se3 => between::<Se3<T>, T, 6>(x, y, out),
+        }
     }
 
     /// `out` += P(x)ᵀ a, with P the derivative of x ⊞ δ by δ at zero: what a gradient with respect to the
@@ -189,14 +169,30 @@ impl Manifold {
     /// `out` += ½ ∂/∂ξ aᵀ[ξ, d]: how the second derivative of a function with gradient a, first along ξ
     /// and then along d, differs from the symmetric one. Zero on flat spaces.
     pub(crate) fn add_bracket(&self, a: &[f64], d: &[f64], out: &mut [f64]) {
-        by_group!(self, {}, Element => {
-            // [ξ, d] = −ad(d) ξ.
-            for (row, a) in Element::<f64>::bracket(&leading(d)).iter().zip(a) {
-                for (out, entry) in out.iter_mut().zip(row) {
-                    *out -= 0.5 * entry * a;
-                }
+        // aᵀ(ξ × d) = ξᵀ(d × a).
+        let cross = |d: &[f64], a: &[f64], factor: f64, out: &mut [f64]| {
+            for i in 0..3 {
+                let (j, k) = ((i + 1) % 3, (i + 2) % 3);
+                out[i] += factor * (d[j] * a[k] - d[k] * a[j]);
             }
-        });
+        };
+        match self {
+            Self::Vector(_) | Self::Bounded(_) | Self::So2 => {}
+            Self::So3 => cross(d, a, 0.5, out),
+            Self::Se2 => {
+                // [(ρ, θ), (σ, φ)] = (θ Jσ − φ Jρ, 0) with J the quarter turn.
+                out[0] += 0.5 * -d[2] * a[1];
+                out[1] += 0.5 * d[2] * a[0];
+                out[2] += 0.5 * (-d[1] * a[0] + d[0] * a[1]);
+            }
+            Self::Se3 => {
+                // [(ρ, θ), (σ, φ)] = (θ × σ − φ × ρ, θ × φ).
+                let (rho, theta) = out.split_at_mut(3);
+                cross(&d[..3], &a[..3], 0.5, theta);
+                cross(&d[3..], &a[3..], 0.5, theta);
+                cross(&d[3..], &a[..3], 0.5, rho);
+            }
+        }
     }
 
     /// The derivative of y = x ⊞ δ in reverse, for the cotangent `v` by steps from y: by steps from x and
@@ -234,34 +230,36 @@ impl Manifold {
         }
     }
 
-    /// What is wrong with a point, if anything.
-    pub(crate) fn complaint(&self, x: &[f64]) -> Option<String> {
+    /// The stored numbers of a point that a caller gave, with its rotation scaled to unit length.
+    ///
+    /// # Errors
+    /// What is wrong, where that is further off than numbers in single precision are.
+    pub(crate) fn normalise(&self, x: &mut [f64]) -> Result<(), String> {
         let rotation = match self {
-            Self::Vector(_) | Self::Bounded(_) => return None,
-            Self::So2 | Self::Se2 => &x[..2],
-            Self::So3 | Self::Se3 => &x[..4],
+            Self::Vector(_) | Self::Bounded(_) => return Ok(()),
+            Self::So2 | Self::Se2 => &mut x[..2],
+            Self::So3 | Self::Se3 => &mut x[..4],
         };
-        let length = rotation.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let off = (length - 1.0).abs();
-        // Files and single precision round rotations; more is a mistake.
-        (!(off <= ROTATION_TOLERANCE)).then(|| {
-            format!("has a rotation of length {length}, which must be 1 to {ROTATION_TOLERANCE}")
-        })
-    }
-
-    /// Scales the rotation of a stored point to length 1.
-    pub(crate) fn normalise(&self, x: &mut [f64]) {
-        by_group!(self, {}, Element => Element::<f64>::read(x).normalised().write(x));
+        let length = crate::dense::norm(rotation);
+        if !((length - 1.0).abs() < 1e-3) {
+            return Err(format!(
+                "has a rotation stored with length {length}, which must be 1"
+            ));
+        }
+        rotation.iter_mut().for_each(|v| *v /= length);
+        Ok(())
     }
 }
 
-/// How far a start's rotation may be from length 1; it is normalised.
-const ROTATION_TOLERANCE: f64 = 1e-3;
-
-/// The first `D` numbers.
 #[inline(always)]
-fn leading<T: Real, const D: usize>(values: &[T]) -> [T; D] {
-    std::array::from_fn(|i| values[i])
+fn moved<G: LieGroup<T, D>, T: Real, const D: usize>(x: &[T], delta: &[T], out: &mut [T]) {
+    let delta = std::array::from_fn(|i| delta[i]);
+    G::read(x).retract(&delta).write(out);
+}
+
+#[inline(always)]
+fn between<G: LieGroup<T, D>, T: Real, const D: usize>(x: &[T], y: &[T], out: &mut [T]) {
+    out[..D].copy_from_slice(&G::read(x).local(&G::read(y)));
 }
 
 /// Dimensions of the largest space that is not flat.

@@ -21,8 +21,6 @@
 //! J. Solà, J. Deray, D. Atchuthan, *A micro Lie theory for state estimation in robotics*, arXiv 1812.01537;
 //! T. D. Barfoot, *State Estimation for Robotics*, 2017, chapter 7.
 
-use std::fmt::Debug;
-
 mod matrix;
 mod se2;
 mod se3;
@@ -30,7 +28,6 @@ mod so2;
 mod so3;
 mod stumpff;
 
-use crate::manifold::Manifold;
 use crate::scalar::Real;
 
 pub use matrix::Matrix;
@@ -39,7 +36,7 @@ pub use se3::Se3;
 pub use so2::So2;
 pub use so3::So3;
 
-use matrix::{negated, product};
+use matrix::negated;
 
 /// A matrix Lie group with a tangent space of `D` dimensions, over the scalars `S`.
 ///
@@ -82,9 +79,6 @@ pub trait LieGroup<S: Real, const D: usize>: Copy {
     /// `Ad` with `self Exp(τ) self⁻¹ = Exp(Ad τ)` (Solà, eq. 31).
     fn adjoint(&self) -> Matrix<S, D, D>;
 
-    /// `ad(τ)`, with `ad(τ) υ = [τ, υ]`, the derivative of `Ad(Exp(sτ))` by `s` at zero (Barfoot, eq. 7.18).
-    fn bracket(tangent: &[S; D]) -> Matrix<S, D, D>;
-
     /// `J_l(τ)`: `Exp(τ + ε) ≈ Exp(J_l ε) Exp(τ)` (Solà, eq. 71).
     fn left_jacobian(tangent: &[S; D]) -> Matrix<S, D, D>;
 
@@ -119,44 +113,3 @@ pub trait LieGroup<S: Real, const D: usize>: Copy {
         (delta, with_self, Self::right_jacobian_inverse(&delta))
     }
 }
-
-/// A group over every scalar: `Se3<f64>` stands for all `Se3<S>`.
-pub trait Group<const D: usize>: LieGroup<f64, D> + Debug + Send + Sync + 'static {
-    /// The same group over `S`.
-    type Over<S: Real>: LieGroup<S, D>;
-
-    /// The space of its elements.
-    fn manifold() -> Manifold;
-
-    /// The same element, constant.
-    fn lift<S: Real>(&self) -> Self::Over<S>;
-
-    /// `−J_l(τ)⁻¹ Ad(x)`.
-    fn minus_left_inverse_adjoint(tangent: &[f64; D], x: &Self) -> Matrix<f64, D, D> {
-        negated(product(&Self::left_jacobian_inverse(tangent), &x.adjoint()))
-    }
-}
-
-macro_rules! group {
-    ($group:ident, $d:literal) => {
-        impl Group<$d> for $group<f64> {
-            type Over<S: Real> = $group<S>;
-
-            fn manifold() -> Manifold {
-                Manifold::$group
-            }
-
-            #[inline(always)]
-            fn lift<S: Real>(&self) -> $group<S> {
-                let mut stored = [0.0; <$group<f64> as LieGroup<f64, $d>>::STORED];
-                self.write(&mut stored);
-                $group::read(&stored.map(S::constant))
-            }
-        }
-    };
-}
-
-group!(So2, 1);
-group!(Se2, 3);
-group!(So3, 3);
-group!(Se3, 6);

@@ -134,12 +134,6 @@ impl<S: Real> LieGroup<S, 3> for Se2<S> {
         upper(self.rotation.matrix(), [y, -x])
     }
 
-    fn bracket(tangent: &[S; 3]) -> Matrix<S, 3, 3> {
-        let [x, y, angle] = *tangent;
-        let zero = S::constant(0.0);
-        [[zero, -angle, y], [angle, zero, -x], [zero; 3]]
-    }
-
     fn left_jacobian(tangent: &[S; 3]) -> Matrix<S, 3, 3> {
         let c = Stumpff::new(tangent[2] * tangent[2]);
         upper(

@@ -136,11 +136,6 @@ impl<S: Real> LieGroup<S, 6> for Se3<S> {
         upper(&rotation, &product(&skew(&self.translation), &rotation))
     }
 
-    fn bracket(tangent: &[S; 6]) -> Matrix<S, 6, 6> {
-        let (rho, theta) = split(tangent);
-        upper(&skew(&theta), &skew(&rho))
-    }
-
     /// `[[J, Q], [0, J]]` (Solà, eq. 179a).
     fn left_jacobian(tangent: &[S; 6]) -> Matrix<S, 6, 6> {
         let (rho, theta) = split(tangent);

@@ -92,10 +92,6 @@ impl<S: Real> LieGroup<S, 1> for So2<S> {
         [[S::constant(1.0)]]
     }
 
-    fn bracket(_: &[S; 1]) -> Matrix<S, 1, 1> {
-        [[S::constant(0.0)]]
-    }
-
     fn left_jacobian(_: &[S; 1]) -> Matrix<S, 1, 1> {
         [[S::constant(1.0)]]
     }

@@ -116,10 +116,6 @@ impl<S: Real> LieGroup<S, 3> for So3<S> {
         self.matrix()
     }
 
-    fn bracket(tangent: &[S; 3]) -> Matrix<S, 3, 3> {
-        skew(tangent)
-    }
-
     /// Solà, eq. 145.
     fn left_jacobian(tangent: &[S; 3]) -> Matrix<S, 3, 3> {
         let c = Stumpff::new(dot(tangent, tangent));

@@ -54,33 +54,46 @@ impl<S: Real> Neg for Dual<S> {
         Dual::new(-self.value, -self.slope)
     }
 }
-/// The operators that follow from those above.
-macro_rules! derived {
-    ($($op:ident $call:ident $assign:ident $call_assign:ident),*) => {$(
-        impl<S: Real> $op<f64> for Dual<S> {
-            type Output = Self;
-            fn $call(self, o: f64) -> Self {
-                $op::$call(self, Self::constant(o))
-            }
-        }
-        impl<S: Real> $assign for Dual<S> {
-            fn $call_assign(&mut self, o: Self) {
-                *self = $op::$call(*self, o);
-            }
-        }
-    )*};
+impl<S: Real> AddAssign for Dual<S> {
+    fn add_assign(&mut self, o: Self) {
+        *self = *self + o;
+    }
 }
-derived!(
-    Add add AddAssign add_assign,
-    Sub sub SubAssign sub_assign,
-    Mul mul MulAssign mul_assign
-);
+impl<S: Real> SubAssign for Dual<S> {
+    fn sub_assign(&mut self, o: Self) {
+        *self = *self - o;
+    }
+}
+impl<S: Real> MulAssign for Dual<S> {
+    fn mul_assign(&mut self, o: Self) {
+        *self = *self * o;
+    }
+}
+impl<S: Real> Add<f64> for Dual<S> {
+    type Output = Self;
+    fn add(self, o: f64) -> Self {
+        Dual::new(self.value + o, self.slope)
+    }
+}
+impl<S: Real> Sub<f64> for Dual<S> {
+    type Output = Self;
+    fn sub(self, o: f64) -> Self {
+        Dual::new(self.value - o, self.slope)
+    }
+}
+impl<S: Real> Mul<f64> for Dual<S> {
+    type Output = Self;
+    fn mul(self, o: f64) -> Self {
+        Dual::new(self.value * o, self.slope * o)
+    }
+}
 impl<S: Real> Div<f64> for Dual<S> {
     type Output = Self;
     fn div(self, o: f64) -> Self {
-        self / Self::constant(o)
+        Dual::new(self.value / o, self.slope / o)
     }
 }
+
 impl<S: Real> Real for Dual<S> {
     fn constant(value: f64) -> Self {
         Dual::new(S::constant(value), S::constant(0.0))
@@ -110,7 +123,7 @@ impl<S: Real> Real for Dual<S> {
         self.chain(self.value.ln(), S::constant(1.0) / self.value)
     }
     fn tanh(self) -> Self {
-        let t = self.value.tanh();
-        self.chain(t, S::constant(1.0) - t * t)
+        let tanh = self.value.tanh();
+        self.chain(tanh, S::constant(1.0) - tanh * tanh)
     }
 }
