@@ -1,15 +1,28 @@
-//! NIST's 27 nonlinear regression problems from both starts, <https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml>.
+//! NIST's 27 nonlinear regression problems, <https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml>, from both
+//! starts, by the rule of Ceres's example of that name: the log relative error is that of the worst parameter against
+//! the certified values, between 0 and 11, the digits that are certified.
+//!
+//!     cargo test -p feasible-least-squares --test nist -- --nocapture     prints the table
 
 #[path = "support/nist.rs"]
 mod nist;
 
-use feasible_least_squares::*;
+use feasible_least_squares::{
+    AutoCost, Builder, Damping, Inputs, LevenbergMarquardt, Linear, Manifold, Robust, Settings,
+    Solution, Step, Stopping, Values, Weight,
+};
 use nist::Regression;
 
-fn settings(step: Step) -> Settings {
+/// Levenberg-Marquardt to the last digit: every test but that of rounding is off, and steps are found by QR, as the
+/// condition number of some of these Jacobians is beyond 1e8.
+fn settings() -> Settings {
     Settings {
-        max_iterations: 10000,
-        step,
+        max_iterations: 10_000,
+        step: Step::LevenbergMarquardt(LevenbergMarquardt {
+            damping: Damping::Nielsen,
+            initial: 0.1,
+            ..LevenbergMarquardt::default()
+        }),
         linear: Linear::DenseQr,
         stopping: Stopping {
             gradient: 0.0,
@@ -20,85 +33,51 @@ fn settings(step: Step) -> Settings {
     }
 }
 
-fn run(problem: &Regression, start: usize, settings: &Settings) -> (f64, Status, usize, f64) {
+fn solve(problem: &Regression, start: usize) -> Solution {
     let mut builder = Builder::new();
-    let b = builder
-        .variable("b", Manifold::Vector(problem.certified.len()))
-        .unwrap();
+    let space = Manifold::Vector(problem.certified.len());
+    let b = builder.variable("b", space).unwrap();
+    let fit = AutoCost::new(problem.clone());
     builder
-        .cost(
-            "fit",
-            AutoCost::new(problem.clone()),
-            &[b],
-            &[],
-            Weight::Identity,
-            Robust::default(),
-        )
+        .cost("fit", fit, &[b], &[], Weight::Identity, Robust::None)
         .unwrap();
     let objective = builder.build().unwrap();
     let inputs = Inputs::new(&objective, 1).start(b, Values::Shared(&problem.starts[start]));
-    let solution = objective.solve(&inputs, settings).unwrap();
-    (
-        problem.log_relative_error(solution.sample(0)),
-        solution.status[0],
-        solution.history[0].len(),
-        2.0 * solution.cost[0] / problem.sum_of_squares - 1.0,
-    )
+    objective.solve(&inputs, &settings()).unwrap()
 }
 
 #[test]
-fn explore() {
-    for (name, step) in [
-        (
-            "lm spherical",
-            Step::LevenbergMarquardt(LevenbergMarquardt::default()),
-        ),
-        (
-            "lm ellipsoidal",
-            Step::LevenbergMarquardt(LevenbergMarquardt {
-                shape: Shape::ELLIPSOIDAL,
-                ..Default::default()
-            }),
-        ),
-        (
-            "lm ell nielsen",
-            Step::LevenbergMarquardt(LevenbergMarquardt {
-                shape: Shape::ELLIPSOIDAL,
-                damping: Damping::Nielsen,
-                ..Default::default()
-            }),
-        ),
-        ("dogleg", Step::Dogleg(Dogleg::default())),
-    ] {
-        let mut mean = 0.0;
-        println!("{name}");
-        for problem in nist::all() {
-            let mut line = format!("{:10}", problem.name);
-            for start in 0..2 {
-                let (digits, status, iterations, rss) = run(&problem, start, &settings(step));
-                mean += digits / 54.0;
-                line += &format!(" {digits:5.2} {status:?} {iterations} {rss:.1e} |");
+fn log_relative_errors() {
+    let mut total = 0.0;
+    let mut failures = Vec::new();
+    for problem in nist::all() {
+        for start in 0..2 {
+            let solution = solve(&problem, start);
+            let digits = problem.log_relative_error(solution.sample(0));
+            total += digits;
+            println!(
+                "{:9} start {}: {digits:5.2} digits in {:4} iterations, {:?}",
+                problem.name,
+                start + 1,
+                solution.history[0].len(),
+                solution.status[0]
+            );
+            // Four digits are Ceres's rule for a success.
+            if digits > 4.0 {
+                let excess = 2.0 * solution.cost[0] / problem.sum_of_squares - 1.0;
+                // Certified to 11 digits; Lanczos1 is data to 14 digits, whose sum of squares is rounding.
+                assert!(excess.abs() < 1e-9 || problem.name == "Lanczos1");
+                assert!(solution.status[0].is_converged(), "{}", problem.name);
+            } else {
+                failures.push((problem.name.clone(), start + 1));
             }
-            println!("{line}");
         }
-        println!("mean {mean:.3}");
     }
-}
-
-#[test]
-fn tail() {
-    for (name, start) in [("Misra1b", 1), ("Misra1d", 1), ("Misra1c", 1), ("DanWood", 1),("Lanczos3",1),("MGH10",1),("Bennett5",1)] {
-        let problem = nist::all().into_iter().find(|p| p.name == name).unwrap();
-        let mut builder = Builder::new();
-        let b = builder.variable("b", Manifold::Vector(problem.certified.len())).unwrap();
-        builder.cost("fit", AutoCost::new(problem.clone()), &[b], &[], Weight::Identity, Robust::default()).unwrap();
-        let objective = builder.build().unwrap();
-        let inputs = Inputs::new(&objective, 1).start(b, Values::Shared(&problem.starts[start]));
-        let mut s = settings(Step::default());
-        s.stopping = Stopping::default();
-        let solution = objective.solve(&inputs, &s).unwrap();
-        println!("{name} {:?} lre {}", solution.status[0], problem.log_relative_error(solution.sample(0)));
-        let h = &solution.history[0];
-        for r in &h[h.len().saturating_sub(14)..] { println!("  {r:?}"); }
-    }
+    let mean = total / 54.0;
+    println!("mean {mean:.3}, failures {failures:?}");
+    assert!(mean >= 9.4);
+    assert!(
+        failures.iter().all(|(_, start)| *start == 1),
+        "{failures:?}"
+    );
 }
