@@ -48,7 +48,7 @@ fn build(graph: &Graph, prior: bool) -> (Problem, Vec<VarKey>) {
         Graph::Planar(graph) => {
             for pose in &graph.poses {
                 let [x, y] = pose.translation;
-                let stored = na::dvector![x, y, angle(pose)];
+                let stored = na::DVector::from_vec(vec![x, y, angle(pose)]);
                 keys.push(problem.add_variable(ManifoldType::SE2, stored));
             }
             if prior {
@@ -69,7 +69,7 @@ fn build(graph: &Graph, prior: bool) -> (Problem, Vec<VarKey>) {
             for pose in &graph.poses {
                 let [x, y, z] = pose.rotation.v;
                 let [a, b, c] = pose.translation;
-                let stored = na::dvector![a, b, c, pose.rotation.w, x, y, z];
+                let stored = na::DVector::from_vec(vec![a, b, c, pose.rotation.w, x, y, z]);
                 keys.push(problem.add_variable(ManifoldType::SE3, stored));
             }
             if prior {

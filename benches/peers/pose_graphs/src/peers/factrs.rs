@@ -80,8 +80,8 @@ fn build(graph: &Graph) -> (containers::Graph, containers::Values, usize) {
             for edge in &graph.edges {
                 let measured = planar(&edge.measured);
                 let noise = noise::<3, 1>(&edge.root_information);
-                let keys = (X(edge.from as u32), X(edge.to as u32));
-                factors.add_factor(fac![Between2 { measured }, keys, noise]);
+                let (from, to) = (edge.from as u32, edge.to as u32);
+                factors.add_factor(fac![Between2 { measured }, (X(from), X(to)), noise]);
             }
             graph.poses.len()
         }
@@ -93,9 +93,9 @@ fn build(graph: &Graph) -> (containers::Graph, containers::Values, usize) {
             }
             for edge in &graph.edges {
                 let noise = noise::<6, 3>(&edge.root_information);
-                let keys = (X(edge.from as u32), X(edge.to as u32));
+                let (from, to) = (edge.from as u32, edge.to as u32);
                 let residual = BetweenResidual::new(spatial(&edge.measured));
-                factors.add_factor(fac![residual, keys, noise]);
+                factors.add_factor(fac![residual, (X(from), X(to)), noise]);
             }
             graph.poses.len()
         }
