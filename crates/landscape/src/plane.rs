@@ -173,7 +173,7 @@ impl Plane {
         let mut labels = self.labels.clone();
         if let Some(shares) = self.explained {
             for (label, share) in labels.iter_mut().zip(shares) {
-                *label = format!("{label} ({:.1} % of variance)", 100.0 * share);
+                *label = format!("{label} ({} of variance)", percent(share));
             }
         }
         labels
@@ -238,5 +238,38 @@ impl Plane {
     /// As [`Plane::project`].
     pub fn project_all(&self, trajectory: &[Vec<f64>]) -> Result<Vec<InPlane>, Error> {
         trajectory.iter().map(|p| self.project(p)).collect()
+    }
+}
+
+/// A share in percent, with enough decimals that little is not called nothing, nor nearly all all.
+fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    let near = percent.abs().min((100.0 - percent).abs());
+    let decimals = if near > 0.0 && near < 0.1 {
+        (-near.log10()).ceil().clamp(1.0, 6.0) as usize
+    } else {
+        1
+    };
+    format!("{percent:.decimals$} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn shares_near_the_ends_keep_their_digits() {
+        let texts = [0.0, 1.0, 0.912, 0.99978, 0.00022, 1e-7].map(percent);
+        assert_eq!(
+            texts,
+            [
+                "0.0 %",
+                "100.0 %",
+                "91.2 %",
+                "99.98 %",
+                "0.02 %",
+                "0.00001 %"
+            ]
+        );
     }
 }

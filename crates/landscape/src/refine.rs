@@ -347,10 +347,11 @@ impl Refined {
     fn at(&self, a: f64, b: f64) -> Option<Vec<f64>> {
         let (i, exact_i) = below(self.a.coordinates(), a)?;
         let (j, exact_j) = below(self.b.coordinates(), b)?;
-        if exact_i && exact_j {
-            if let Some(values) = self.values.get(&(i, j)) {
-                return Some(values.clone());
-            }
+        if exact_i
+            && exact_j
+            && let Some(values) = self.values.get(&(i, j))
+        {
+            return Some(values.clone());
         }
         // The cell that holds the point: halved from the start's cells until it is one.
         let last = self.a.points() - 1;

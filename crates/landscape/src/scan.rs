@@ -82,8 +82,8 @@ where
         if failed.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let done = evaluate_row(axes, names, row, |a, b| evaluate(a, b))
-            .and_then(|values| state.keep(row, values));
+        let done =
+            evaluate_row(axes, names, row, &evaluate).and_then(|values| state.keep(row, values));
         if done.is_err() {
             failed.store(true, Ordering::Relaxed);
         }

@@ -1,5 +1,7 @@
 //! A quantity over a plane: colours, contours, the trajectory, basins.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::contour::contour;
@@ -108,10 +110,10 @@ impl HeatMap<'_> {
         frame.clip(&mut svg);
         let undefined = self.cells(&mut svg, values, &colours, &x, &y);
         self.contours(&mut svg, values, &colours, settings, &x, &y);
+        self.path(&mut svg, &x, &y);
         if let Some(tree) = self.tree {
             self.basins(&mut svg, tree, &colours, settings, &x, &y);
         }
-        self.path(&mut svg, &x, &y);
         frame.unclip(&mut svg);
 
         let labels = [self.about.labels[0].as_str(), self.about.labels[1].as_str()];
@@ -126,12 +128,13 @@ impl HeatMap<'_> {
         Ok(svg.finish(size, &self.about.title, &description))
     }
 
-    /// One rectangle for each run of equal colours; returns how many points have none.
+    /// One shape for each colour, of a rectangle for each run of cells; returns how many points have
+    /// none.
     fn cells(&self, svg: &mut Svg, values: &[f64], colours: &Scale, x: &Scale, y: &Scale) -> usize {
         let (ea, eb) = (edges(&self.surface.a), edges(&self.surface.b));
         let width = self.surface.a.len();
         let mut undefined = 0;
-        svg.raw("<g shape-rendering=\"crispEdges\">");
+        let mut shapes: BTreeMap<Option<u32>, String> = BTreeMap::new();
         for (j, row) in values.chunks_exact(width).enumerate() {
             let fills: Vec<Option<u32>> = row
                 .iter()
@@ -148,14 +151,26 @@ impl HeatMap<'_> {
                 let corner = |e: &[f64], k: usize, s: &Scale| s.position(e[k]).unwrap_or(0.0);
                 let (left, right) = (corner(&ea, start, x), corner(&ea, start + run, x));
                 let (below, above) = (corner(&eb, j, y), corner(&eb, j + 1, y));
-                let colour = match fill {
-                    Some(step) => sequential(f64::from(step) / COLOURS),
-                    None => "url(#undefined)".to_owned(),
-                };
-                let rest = format!("fill=\"{colour}\"");
-                svg.rect((left, above), (right - left, below - above), &rest);
+                let c = coordinate;
+                let (across, up) = (right - left, below - above);
+                shapes.entry(fill).or_default().push_str(&format!(
+                    "M{} {}h{}v{}h{}z",
+                    c(left),
+                    c(above),
+                    c(across),
+                    c(up),
+                    c(-across)
+                ));
                 start += run;
             }
+        }
+        svg.raw("<g shape-rendering=\"crispEdges\">");
+        for (fill, data) in shapes {
+            let colour = match fill {
+                Some(step) => sequential(f64::from(step) / COLOURS),
+                None => "url(#undefined)".to_owned(),
+            };
+            svg.path(&data, &format!("fill=\"{colour}\""));
         }
         svg.raw("</g>");
         undefined

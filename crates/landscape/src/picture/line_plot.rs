@@ -3,7 +3,7 @@
 use super::frame::{Frame, GREY};
 use super::palette::{category, dashes};
 use super::scale::{Scale, Scaling, drawable};
-use super::svg::{Anchor, Svg, polyline};
+use super::svg::{Anchor, Svg, lone, polyline};
 use crate::error::{Error, length};
 
 /// One curve.
@@ -122,7 +122,7 @@ impl LinePlot {
         let frame = Frame::new(size, 190.0);
         let mut svg = Svg::default();
         let xs = self.series.iter().flat_map(|s| s.x.iter().copied());
-        let x = Scale::over(self.x_scaling, xs, frame.across());
+        let x = Scale::over(self.x_scaling, xs, frame.across()).padded(0.02);
         let ys = self.series.iter().flat_map(|s| s.y.iter().copied());
         let ys = ys.chain(self.thresholds.iter().map(|t| t.value));
         let y = Scale::over(self.y_scaling, ys, frame.up()).padded(0.04);
@@ -142,9 +142,13 @@ impl LinePlot {
         }
         for (index, series) in self.series.iter().enumerate() {
             let place = |(a, b): (&f64, &f64)| Some((x.position(*a)?, y.position(*b)?));
-            let data = polyline(series.x.iter().zip(&series.y).map(place));
+            let points: Vec<_> = series.x.iter().zip(&series.y).map(place).collect();
+            let data = polyline(points.iter().copied());
             if !data.is_empty() {
                 svg.path(&data, &stroke(index));
+            }
+            for at in lone(&points) {
+                svg.circle(at, 2.5, &format!("fill=\"{}\"", category(index)));
             }
         }
         frame.unclip(&mut svg);

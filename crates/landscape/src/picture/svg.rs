@@ -112,32 +112,29 @@ impl Svg {
     }
 }
 
-/// `M x y L x y …` through the points; a gap where one is `None`. A point alone between gaps becomes
-/// a dot: a line of no length with round ends.
+/// `M x y L x y …` through the points; a gap where one is `None`.
 pub(super) fn polyline(points: impl IntoIterator<Item = Option<(f64, f64)>>) -> String {
     let mut out = String::new();
-    let mut alone = false;
-    let mut last = String::new();
     let mut down = false;
-    for point in points.into_iter().chain([None]) {
-        match point {
-            Some((x, y)) => {
-                last = format!("{} {}", coordinate(x), coordinate(y));
-                out.push_str(if down { "L" } else { "M" });
-                out.push_str(&last);
-                alone = !down;
-                down = true;
-            }
-            None => {
-                if alone {
-                    out.push('L');
-                    out.push_str(&last);
-                }
-                (alone, down) = (false, false);
-            }
+    for point in points {
+        if let Some((x, y)) = point {
+            out.push_str(if down { "L" } else { "M" });
+            out.push_str(&format!("{} {}", coordinate(x), coordinate(y)));
         }
+        down = point.is_some();
     }
     out
+}
+
+/// Points between gaps, which a line does not show.
+pub(super) fn lone(points: &[Option<(f64, f64)>]) -> Vec<(f64, f64)> {
+    points
+        .split(Option::is_none)
+        .filter(|stretch| stretch.len() == 1)
+        .flatten()
+        .flatten()
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]
@@ -151,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_break_a_line_and_a_lone_point_is_a_dot() {
+    fn gaps_break_a_line_and_lone_points_are_found() {
         let points = [
             Some((0.0, 1.0)),
             Some((1.5, 2.0)),
@@ -159,7 +156,8 @@ mod tests {
             Some((3.0, 4.0)),
             None,
         ];
-        assert_eq!(polyline(points), "M0 1L1.5 2M3 4L3 4");
+        assert_eq!(polyline(points), "M0 1L1.5 2M3 4");
+        assert_eq!(lone(&points), [(3.0, 4.0)]);
         assert_eq!(polyline([None, None]), "");
         assert_eq!(coordinate(-0.001), "0");
     }
