@@ -23,13 +23,17 @@
 mod error;
 mod fused;
 mod general;
+mod hardnet;
+mod linear;
 mod relaxation;
 mod settings;
 mod snarenet;
+mod start;
 
 pub use error::Error;
 pub use feasible_nls::{Status, Stopping};
 pub use feasible_solver::damped::RowPolicy;
+pub use hardnet::{HardNetAff, HardNetCvx};
 pub use relaxation::{AdaptiveRelaxation, RelaxationSettings, Schedule};
 pub use settings::{RowWeights, SnareNetSettings};
 pub use snarenet::{Repaired, SnareNet};
