@@ -20,6 +20,7 @@
 //! # Ok(()) }
 //! ```
 
+mod dc3;
 mod error;
 mod fused;
 mod general;
@@ -30,6 +31,7 @@ mod settings;
 mod snarenet;
 mod start;
 
+pub use dc3::{Completion, Dc3, Dc3Settings};
 pub use error::Error;
 pub use feasible_nls::{Status, Stopping};
 pub use feasible_solver::damped::RowPolicy;
