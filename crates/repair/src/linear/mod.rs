@@ -9,7 +9,7 @@ pub(crate) use remembered::Remembered;
 pub(crate) use square::{Side, solve};
 
 /// The gradient of a tensor that the batch shares: the samples' summed, or as it is.
-fn reduce(gradient: Vec<f64>, size: usize, shared: bool) -> Vec<f64> {
+pub(crate) fn reduce(gradient: Vec<f64>, size: usize, shared: bool) -> Vec<f64> {
     if !shared || size == 0 {
         return gradient;
     }
