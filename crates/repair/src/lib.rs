@@ -22,6 +22,7 @@
 
 mod dc3;
 mod error;
+mod fsnet;
 mod fused;
 mod general;
 mod hardnet;
@@ -36,6 +37,7 @@ pub use dc3::{Completion, Dc3, Dc3Settings};
 pub use error::Error;
 pub use feasible_nls::{Status, Stopping};
 pub use feasible_solver::damped::RowPolicy;
+pub use fsnet::{FsNet, FsNetSettings, LineSearch};
 pub use hardnet::{HardNetAff, HardNetCvx};
 pub use pinet::{PiNet, PiNetSettings};
 pub use relaxation::{AdaptiveRelaxation, RelaxationSettings, Schedule};
