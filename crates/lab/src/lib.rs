@@ -43,7 +43,10 @@ pub use config::{
 pub use device::device;
 pub use error::Error;
 pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
-pub use feasible_repair::{RowPolicy, RowWeights, Schedule, SnareNetSettings, Stopping};
+pub use feasible_repair::{
+    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RowPolicy, RowWeights,
+    Schedule, SnareNetSettings, Stopping,
+};
 pub use figures::{StepDetails, StepFigures};
 pub use method::{Method, Repaired};
 pub use observer::{Beginning, EpochSummary, Event, Observer, Silent};

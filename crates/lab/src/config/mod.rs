@@ -2,6 +2,8 @@
 
 mod backbone;
 mod method;
+mod method_kind;
+mod method_table;
 mod one_or_many;
 mod optimizer;
 mod parse;
@@ -10,7 +12,8 @@ mod run;
 mod training;
 
 pub use backbone::{BackboneConfig, BackboneKind};
-pub use method::{MethodConfig, MethodKind, RelaxationConfig};
+pub use method::{MethodConfig, RelaxationConfig};
+pub use method_kind::MethodKind;
 pub use optimizer::{AdamSettings, OptimizerConfig, OptimizerKind};
 pub use problem::{OwnProblem, ProblemConfig, RunProblem};
 pub use run::RunConfig;
