@@ -38,7 +38,7 @@ pub use checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 pub use config::{
     AdamSettings, BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind,
     OptimizerConfig, OptimizerKind, OwnProblem, PenaltyConfig, Precision, ProblemConfig,
-    RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
+    ProblemFamily, RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
 };
 pub use device::device;
 pub use error::Error;

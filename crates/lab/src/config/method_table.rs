@@ -171,7 +171,10 @@ impl Given {
                 let known: Vec<&str> = fields.keys().map(String::as_str).collect();
                 return Err(inapplicable(key, kind, &known));
             }
-            // A number that JSON has no word for stays what it is: refused as a value.
+            // JSON has no word for a number that is not finite.
+            if value.is_null() {
+                return Err(format!("`{key}` of method kind {kind:?} must be finite"));
+            }
             fields.insert(key.clone(), value.clone());
         }
         serde_json::from_value(Value::Object(fields)).map_err(|e| e.to_string())
