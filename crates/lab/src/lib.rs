@@ -44,8 +44,8 @@ pub use device::device;
 pub use error::Error;
 pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
 pub use feasible_repair::{
-    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RowPolicy, RowWeights,
-    Schedule, SnareNetSettings, Stopping,
+    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RaySettings, RowPolicy,
+    RowWeights, Schedule, SnareNetSettings, Stopping,
 };
 pub use figures::{StepDetails, StepFigures};
 pub use method::{Method, Repaired};

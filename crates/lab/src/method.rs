@@ -1,7 +1,9 @@
 use burn::tensor::Tensor;
 use feasible_convex::{ConvexSettings, OnFailure, Projection, Status};
 use feasible_core::Constraints;
-use feasible_repair::{Dc3, FsNet, HardNetAff, HardNetCvx, PiNet, SnareNet};
+use feasible_repair::{
+    Dc3, FsNet, GaugeMap, HardNetAff, HardNetCvx, PiNet, Rayen, SnareNet,
+};
 
 use crate::Error;
 use crate::config::{MethodConfig, MethodKind};
@@ -26,6 +28,10 @@ pub enum Method {
     PiNet(PiNet),
     /// FSNet's quasi-Newton search.
     FsNet(FsNet),
+    /// RAYEN's ray to the boundary.
+    Rayen(Rayen),
+    /// The gauge map.
+    GaugeMap(GaugeMap),
 }
 
 /// What a method made of a batch.
@@ -63,6 +69,8 @@ impl Method {
             MethodKind::Dc3(settings) => Self::Dc3(Dc3::new(settings.clone())?),
             MethodKind::PiNet(settings) => Self::PiNet(PiNet::new(*settings)?),
             MethodKind::FsNet(settings) => Self::FsNet(FsNet::new(*settings)?),
+            MethodKind::Rayen(settings) => Self::Rayen(Rayen::new(settings.clone())?),
+            MethodKind::GaugeMap(settings) => Self::GaugeMap(GaugeMap::new(settings.clone())?),
         })
     }
 
@@ -103,6 +111,8 @@ impl Method {
             Self::Dc3(layer) => layer.forward(raw, constraints, epsilon)?,
             Self::PiNet(layer) => layer.forward(raw, constraints, epsilon)?,
             Self::FsNet(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::Rayen(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::GaugeMap(layer) => layer.forward(raw, constraints, epsilon)?,
         };
         let failed = repaired.status.iter().filter(|status| !status.is_converged());
         Ok(Repaired {

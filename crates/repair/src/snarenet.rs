@@ -5,8 +5,8 @@ use feasible_core::{Block, Bounds, Constraints, HostBlock};
 use feasible_nls::{Solution, Status};
 use feasible_solver::damped::DampedStatus;
 
-use crate::start::relaxed;
-use crate::{Error, RowWeights, SnareNetSettings, fused, general};
+use crate::start::{relaxed, start};
+use crate::{Error, RowWeights, SnareNetSettings, fused, general, stepwise};
 
 /// SnareNet's repair layer: damped Newton steps from the output of a network to the set
 /// l − ε ≤ g(y) ≤ u + ε.
@@ -21,7 +21,8 @@ use crate::{Error, RowWeights, SnareNetSettings, fused, general};
 /// r = g(y) − clip(g(y), l − ε, u + ε), y ← y − Δ, (JᵀJ + λI) Δ = Jᵀr with J = ∂g/∂y at y; for λ = 0
 /// the shortest Δ with JΔ = r, or the least-squares one where J has more rows than columns. A sample
 /// stops when max|r| (tested before the step) or max|Δ| (after it) is below the tolerance.
-/// Equalities are relaxed by ε too.
+/// Equalities are relaxed by ε too. With a trust region every component of Δ is clamped before it is
+/// taken; with conjugate gradients the system is solved inexactly.
 ///
 /// # Adjoint
 ///
@@ -94,6 +95,10 @@ impl SnareNet {
         epsilon: Option<Tensor<1>>,
     ) -> Result<Repaired, Error> {
         let bounds = relaxed(constraints, epsilon)?;
+        if self.settings.trust_region.is_some() || self.settings.conjugate_gradient.is_some() {
+            start(&y0, constraints, None)?;
+            return stepwise::repair(&self.settings, y0, constraints, &bounds);
+        }
         match self.host_blocks(constraints)? {
             Some(blocks) => self.on_host(y0, constraints, &bounds, blocks),
             None => Ok(general::repair(&self.settings, y0, constraints, &bounds)?.into()),

@@ -1,4 +1,6 @@
-use feasible_repair::{Dc3Settings, FsNetSettings, PiNetSettings, SnareNetSettings};
+use feasible_repair::{
+    Dc3Settings, FsNetSettings, PiNetSettings, RaySettings, SnareNetSettings,
+};
 
 use crate::Error;
 
@@ -25,6 +27,10 @@ pub enum MethodKind {
     PiNet(PiNetSettings),
     /// FSNet: L-BFGS on the violation.
     FsNet(FsNetSettings),
+    /// RAYEN: back to the boundary along the ray from an interior point.
+    Rayen(RaySettings),
+    /// The gauge map: a cube scaled onto the set from an interior point.
+    GaugeMap(RaySettings),
 }
 
 impl MethodKind {
@@ -41,6 +47,8 @@ impl MethodKind {
             Self::Dc3(_) => "dc3",
             Self::PiNet(_) => "pinet",
             Self::FsNet(_) => "fsnet",
+            Self::Rayen(_) => "rayen",
+            Self::GaugeMap(_) => "gauge-map",
         }
     }
 
@@ -61,6 +69,7 @@ impl MethodKind {
             Self::Dc3(settings) => settings.validate(),
             Self::PiNet(settings) => settings.validate(),
             Self::FsNet(settings) => settings.validate(),
+            Self::Rayen(settings) | Self::GaugeMap(settings) => settings.validate(),
         };
         checked.map_err(|error| match error {
             feasible_core::Error::Setting {

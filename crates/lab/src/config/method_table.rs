@@ -1,7 +1,7 @@
 //! A `[[method]]` table as written.
 
 use feasible_repair::{
-    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RowPolicy, RowWeights,
+    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RaySettings, RowPolicy, RowWeights,
     SnareNetSettings, Stopping,
 };
 use serde::de::DeserializeOwned;
@@ -71,6 +71,10 @@ table! {
     max_halvings: usize,
     line_search: LineSearch,
     scale: f64,
+    interior: Vec<f64>,
+    least_margin: f64,
+    trust_region: f64,
+    conjugate_gradient: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -87,6 +91,8 @@ enum Kind {
     Dc3,
     Pinet,
     Fsnet,
+    Rayen,
+    GaugeMap,
 }
 
 impl TryFrom<Table> for MethodConfig {
@@ -109,6 +115,10 @@ impl TryFrom<Table> for MethodConfig {
             Kind::Dc3 => MethodKind::Dc3(given.over("dc3", Dc3Settings::default())?),
             Kind::Pinet => MethodKind::PiNet(given.over("pinet", PiNetSettings::default())?),
             Kind::Fsnet => MethodKind::FsNet(given.over("fsnet", FsNetSettings::default())?),
+            Kind::Rayen => MethodKind::Rayen(given.over("rayen", RaySettings::default())?),
+            Kind::GaugeMap => {
+                MethodKind::GaugeMap(given.over("gauge-map", RaySettings::default())?)
+            }
         };
         if kind == MethodKind::Soft {
             for (key, given) in [
@@ -209,6 +219,7 @@ impl From<MethodConfig> for Table {
             MethodKind::Dc3(settings) => fields(settings),
             MethodKind::PiNet(settings) => fields(settings),
             MethodKind::FsNet(settings) => fields(settings),
+            MethodKind::Rayen(settings) | MethodKind::GaugeMap(settings) => fields(settings),
         };
         keys.retain(|_, value| !value.is_null());
         keys.insert("kind".into(), method.kind.name().into());
@@ -245,6 +256,11 @@ mod tests {
             }),
             MethodKind::PiNet(PiNetSettings::default()),
             MethodKind::FsNet(FsNetSettings::default()),
+            MethodKind::Rayen(RaySettings::default()),
+            MethodKind::GaugeMap(RaySettings {
+                interior: Some(vec![0.5, -1.0]),
+                ..RaySettings::default()
+            }),
         ]
     }
 
