@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef};
 use feasible_core::host::HostAdjoint;
 use rayon::prelude::*;
@@ -93,7 +94,7 @@ impl FixedPoints {
             self.settings.backward_tolerance,
         );
         let u = bicgstab(&apply, &right, iterations, tolerance)
-            .unwrap_or_else(|| by_singular_values(&apply, &right));
+            .unwrap_or_else(|| directly(&apply, &right, tolerance));
 
         for at in 0..n {
             if held[at] == Held::Free {
@@ -209,8 +210,9 @@ fn bicgstab(
     None
 }
 
-/// The shortest least-squares solution, from the operator's matrix.
-fn by_singular_values(apply: &impl Fn(&[f64]) -> Vec<f64>, right: &[f64]) -> Vec<f64> {
+/// The solution by a factorisation of the operator's matrix; the shortest least-squares one, by
+/// singular values, where that leaves more than `tolerance` of the right-hand side.
+fn directly(apply: &impl Fn(&[f64]) -> Vec<f64>, right: &[f64], tolerance: f64) -> Vec<f64> {
     let size = right.len();
     let mut matrix = Mat::<f64>::zeros(size, size);
     let mut unit = vec![0.0; size];
@@ -220,6 +222,14 @@ fn by_singular_values(apply: &impl Fn(&[f64]) -> Vec<f64>, right: &[f64]) -> Vec
             matrix[(i, j)] = v;
         }
         unit[j] = 0.0;
+    }
+    let mut x = Mat::from_fn(size, 1, |i, _| right[i]);
+    matrix.partial_piv_lu().solve_in_place(x.as_mut());
+    let x: Vec<f64> = x.col(0).iter().copied().collect();
+    let left: f64 = apply(&x).iter().zip(right).map(|(a, b)| (a - b).powi(2)).sum();
+    // Written so that a NaN, which a singular matrix makes, fails it.
+    if left <= tolerance * tolerance * dot(right, right) {
+        return x;
     }
     let Ok(svd) = matrix.thin_svd() else {
         return vec![0.0; size];

@@ -61,6 +61,7 @@ fn iterate_chunk(
 ) -> Vec<Fixed> {
     let (size, count) = (lift.size, samples.len());
     let projection = lift.projection(first);
+    let scales = lift.scales();
     // One column a sample.
     let mut s = Mat::<f64>::zeros(size, count);
     let mut z = Mat::<f64>::zeros(size, count);
@@ -82,7 +83,7 @@ fn iterate_chunk(
                 r[at] = 2.0 * z[at] - s[at];
             }
             pulled(sample, &r, settings.sigma, &mut t);
-            let apart = (0..size).fold(0.0, |a: f64, at| a.max((t[at] - z[at]).abs()));
+            let apart = (0..size).fold(0.0, |a: f64, at| a.max((t[at] - z[at]).abs() * scales[at]));
             if apart <= settings.tolerance {
                 (live[column], converged[column]) = (false, true);
             } else if step == settings.max_iterations || !apart.is_finite() {

@@ -9,7 +9,8 @@ use crate::linear::inverses;
 pub(super) enum Role {
     /// Row of A with this index.
     Equality(usize),
-    /// Bounds of entry `at` of (x, w), after division by `scale`.
+    /// Bounds of entry `at` of (x, w), after division by `scale`: the row's entry, or its length, so
+    /// that a lifted row has length one.
     Box { at: usize, scale: f64 },
 }
 
@@ -112,6 +113,17 @@ impl Lift {
         offset
     }
 
+    /// What a difference in an entry of (x, w) is in its row, `[size]`.
+    pub(super) fn scales(&self) -> Vec<f64> {
+        let mut scales = vec![1.0; self.size];
+        for role in &self.roles {
+            if let Role::Box { at, scale } = *role {
+                scales[at] = scale.abs().max(1.0);
+            }
+        }
+        scales
+    }
+
     /// The box of (x, w).
     pub(super) fn bounds(&self, lower: &[f64], upper: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let mut low = vec![f64::NEG_INFINITY; self.size];
@@ -148,7 +160,7 @@ fn roles(a: &[f64], equal: &[bool], n: usize) -> (Vec<Role>, usize, usize) {
                 lifted += 1;
                 Role::Box {
                     at: n + lifted - 1,
-                    scale: 1.0,
+                    scale: length(&a[row * n..][..n]),
                 }
             }
         };
@@ -170,16 +182,24 @@ fn stacked(a: &[f64], roles: &[Role], n: usize, equalities: usize, lifted: usize
     let size = n + lifted;
     let mut b = vec![0.0; (equalities + lifted) * size];
     for (row, role) in roles.iter().enumerate() {
-        let place = match *role {
-            Role::Equality(index) => index,
-            Role::Box { at, .. } if at >= n => {
+        let (place, scale) = match *role {
+            Role::Equality(index) => (index, 1.0),
+            Role::Box { at, scale } if at >= n => {
                 let place = equalities + at - n;
                 b[place * size + at] = -1.0;
-                place
+                (place, scale)
             }
             Role::Box { .. } => continue,
         };
-        b[place * size..][..n].copy_from_slice(&a[row * n..][..n]);
+        for (out, a) in b[place * size..][..n].iter_mut().zip(&a[row * n..][..n]) {
+            *out = a / scale;
+        }
     }
     b
+}
+
+/// Of the first copy; one for a row of zeros.
+fn length(row: &[f64]) -> f64 {
+    let square: f64 = row.iter().map(|v| v * v).sum();
+    if square > 0.0 { square.sqrt() } else { 1.0 }
 }

@@ -38,7 +38,7 @@ use lift::Lift;
 /// # Adjoint
 ///
 /// Of the fixed point s = T(s): (I − ∂T/∂s)ᵀu = (∂P_E/∂s)ᵀȳ by BiCGSTAB, and where that does not
-/// converge by singular values. Gradients reach the input and the bounds. They are those of the
+/// converge by a factorisation. Gradients reach the input and the bounds. They are those of the
 /// limit, so a sample that was stopped early has a gradient as inexact as its output.
 ///
 /// # Shapes
@@ -59,8 +59,8 @@ use lift::Lift;
 /// # Reference
 ///
 /// Grontas, Terpin et al., Pinet: Optimizing hard-constrained neural networks with orthogonal
-/// projection layers, arXiv 2508.10480. Its equilibration of the rows and its tuning of σ are not
-/// here.
+/// projection layers, arXiv 2508.10480. Lifted rows are scaled to length one here, in place of its
+/// equilibration by Ruiz; its tuning of σ is not here.
 #[derive(Debug, Clone)]
 pub struct PiNet {
     settings: PiNetSettings,
