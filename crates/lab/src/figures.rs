@@ -5,7 +5,7 @@ use crate::evaluate::{max, mean};
 /// What one step measured; losses are means over the batch's samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepFigures {
-    /// Objective plus penalties.
+    /// Objective plus penalties, and the distance term where the method has one.
     pub loss: f64,
     /// Objective.
     pub objective: f64,

@@ -38,12 +38,15 @@ pub use checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 pub use config::{
     AdamSettings, BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind,
     OptimizerConfig, OptimizerKind, OwnProblem, PenaltyConfig, Precision, ProblemConfig,
-    RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
+    ProblemFamily, RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
 };
 pub use device::device;
 pub use error::Error;
 pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
-pub use feasible_repair::{RowPolicy, RowWeights, Schedule, SnareNetSettings, Stopping};
+pub use feasible_repair::{
+    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RaySettings, RowPolicy,
+    RowWeights, Schedule, SnareNetSettings, Stopping,
+};
 pub use figures::{StepDetails, StepFigures};
 pub use method::{Method, Repaired};
 pub use observer::{Beginning, EpochSummary, Event, Observer, Silent};

@@ -1,7 +1,9 @@
 use burn::tensor::Tensor;
 use feasible_convex::{ConvexSettings, OnFailure, Projection, Status};
 use feasible_core::Constraints;
-use feasible_repair::SnareNet;
+use feasible_repair::{
+    Dc3, FsNet, GaugeMap, HardNetAff, HardNetCvx, PiNet, Rayen, SnareNet,
+};
 
 use crate::Error;
 use crate::config::{MethodConfig, MethodKind};
@@ -14,8 +16,22 @@ pub enum Method {
     Soft,
     /// The Euclidean projection.
     Projection(Projection),
-    /// SnareNet's repair.
+    /// SnareNet's repair, and HardNet++'s.
     SnareNet(SnareNet),
+    /// HardNet's closed form.
+    HardNetAff(HardNetAff),
+    /// HardNet's projection.
+    HardNetCvx(HardNetCvx),
+    /// DC3's completion and correction.
+    Dc3(Dc3),
+    /// Π-net's splitting.
+    PiNet(PiNet),
+    /// FSNet's quasi-Newton search.
+    FsNet(FsNet),
+    /// RAYEN's ray to the boundary.
+    Rayen(Rayen),
+    /// The gauge map.
+    GaugeMap(GaugeMap),
 }
 
 /// What a method made of a batch.
@@ -37,7 +53,7 @@ impl Method {
     pub fn new(config: &MethodConfig) -> Result<Self, Error> {
         Ok(match &config.kind {
             MethodKind::Soft => Self::Soft,
-            MethodKind::Projection => {
+            MethodKind::Projection | MethodKind::OptNet => {
                 // A failed sample must not end a run: it is counted instead.
                 let settings = ConvexSettings {
                     on_failure: OnFailure::Keep,
@@ -45,7 +61,16 @@ impl Method {
                 };
                 Self::Projection(Projection::new(settings)?)
             }
-            MethodKind::SnareNet(settings) => Self::SnareNet(SnareNet::new(*settings)?),
+            MethodKind::SnareNet(settings) | MethodKind::HardNetPlusPlus(settings) => {
+                Self::SnareNet(SnareNet::new(*settings)?)
+            }
+            MethodKind::HardNetAff => Self::HardNetAff(HardNetAff::new()),
+            MethodKind::HardNetCvx => Self::HardNetCvx(HardNetCvx::new()),
+            MethodKind::Dc3(settings) => Self::Dc3(Dc3::new(settings.clone())?),
+            MethodKind::PiNet(settings) => Self::PiNet(PiNet::new(*settings)?),
+            MethodKind::FsNet(settings) => Self::FsNet(FsNet::new(*settings)?),
+            MethodKind::Rayen(settings) => Self::Rayen(Rayen::new(settings.clone())?),
+            MethodKind::GaugeMap(settings) => Self::GaugeMap(GaugeMap::new(settings.clone())?),
         })
     }
 
@@ -60,41 +85,40 @@ impl Method {
         constraints: &dyn Constraints,
         epsilon: Option<Tensor<1>>,
     ) -> Result<Repaired, Error> {
-        match self {
-            Self::Soft => Ok(Repaired {
-                y: raw,
-                iterations: Vec::new(),
-                failed: 0,
-            }),
+        let repaired = match self {
+            Self::Soft => {
+                return Ok(Repaired {
+                    y: raw,
+                    iterations: Vec::new(),
+                    failed: 0,
+                });
+            }
             Self::Projection(layer) => {
                 let projected = match epsilon {
                     Some(epsilon) => layer.forward_relaxed(raw, constraints, epsilon)?,
                     None => layer.forward(raw, constraints)?,
                 };
-                let failed = projected
-                    .status
-                    .iter()
-                    .filter(|&&status| status != Status::Solved)
-                    .count();
-                Ok(Repaired {
+                let unsolved = |status: &&Status| **status != Status::Solved;
+                return Ok(Repaired {
+                    failed: projected.status.iter().filter(unsolved).count(),
                     y: projected.y,
                     iterations: projected.iterations,
-                    failed,
-                })
+                });
             }
-            Self::SnareNet(layer) => {
-                let repaired = layer.forward(raw, constraints, epsilon)?;
-                let failed = repaired
-                    .status
-                    .iter()
-                    .filter(|status| !status.is_converged())
-                    .count();
-                Ok(Repaired {
-                    y: repaired.y,
-                    iterations: repaired.iterations,
-                    failed,
-                })
-            }
-        }
+            Self::SnareNet(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::HardNetAff(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::HardNetCvx(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::Dc3(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::PiNet(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::FsNet(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::Rayen(layer) => layer.forward(raw, constraints, epsilon)?,
+            Self::GaugeMap(layer) => layer.forward(raw, constraints, epsilon)?,
+        };
+        let failed = repaired.status.iter().filter(|status| !status.is_converged());
+        Ok(Repaired {
+            failed: failed.count(),
+            y: repaired.y,
+            iterations: repaired.iterations,
+        })
     }
 }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
-use feasible_data::{Part, Problem, PublishedProblem, generate};
+use feasible_data::{Part, PiecewiseProblem, Problem, PublishedProblem, generate};
 
-use crate::config::{RunProblem, TrainingConfig};
+use crate::config::{ProblemFamily, RunProblem, TrainingConfig};
 use crate::{Error, device};
 
 /// A problem on a device, twice: with automatic differentiation, to train on, and without, to
@@ -59,14 +59,22 @@ impl Task {
             return Err(Error::value("problem", problem.label(), "a published one"));
         };
         let (device, dtype) = device(training.device, training.dtype)?;
-        let instance = generate(problem.recipe, &problem.size(), problem.published_seed())?;
-        Self::new(&device, dtype, training.train_samples, |device| {
-            Ok(Arc::new(PublishedProblem::new(
-                instance.clone(),
-                device,
-                dtype,
-            )?))
-        })
+        let (seed, few) = (problem.published_seed(), training.train_samples);
+        match problem.family {
+            ProblemFamily::Program { recipe, size, .. } => {
+                let instance = generate(recipe, &size, seed)?;
+                Self::new(&device, dtype, few, |device| {
+                    let instance = instance.clone();
+                    Ok(Arc::new(PublishedProblem::new(instance, device, dtype)?))
+                })
+            }
+            ProblemFamily::Piecewise {
+                recipe, samples, ..
+            } => Self::new(&device, dtype, few, |device| {
+                let problem = PiecewiseProblem::new(recipe, samples, seed, device, dtype)?;
+                Ok(Arc::new(problem))
+            }),
+        }
     }
 
     /// A problem of your own: `make` puts it on the device it is given. Only the first

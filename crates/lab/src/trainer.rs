@@ -17,7 +17,8 @@ use crate::{Error, Method, Optimizer, Task};
 
 /// One network being trained: the published recipe, epoch by epoch.
 ///
-/// The loss of a sample is f(x, y) plus the penalty for leaving the true box, at the repaired y; a
+/// The loss of a sample is f(x, y) plus the penalty for leaving the true box, at the repaired y, plus
+/// the distance that the repair moved it where the method has a weight for it; a
 /// step follows the gradient of the batch's SUM. Everything random is derived from seed and epoch,
 /// so that a trainer restored from a [`Checkpoint`] goes on bit for bit (on a backend whose sums do
 /// not depend on thread timing; flex is one for the sizes here).
@@ -80,7 +81,11 @@ impl<'a> Trainer<'a> {
             network,
             optimizer: Optimizer::new(&config.training.optimizer),
             method: Method::new(&config.method)?,
-            penalty: config.training.penalty.to_penalty(),
+            penalty: config
+                .method
+                .penalty
+                .unwrap_or(config.training.penalty)
+                .to_penalty(),
             relaxation,
             epochs: 0,
             steps: 0,
@@ -227,6 +232,7 @@ impl<'a> Trainer<'a> {
         };
         let repaired = method.apply(raw.clone(), constraints.as_ref(), epsilon)?;
 
+        let distance = self.distance(&raw, &repaired.y);
         let values = constraints.values(repaired.y.clone());
         let penalty = self.penalty.of_values(values.clone(), constraints.bounds());
         let objective = problem.objective(x, repaired.y);
@@ -239,12 +245,20 @@ impl<'a> Trainer<'a> {
             parts.map(|(name, part)| host::read(name, part).map(|v| mean(&v)));
         let (objective_mean, penalty_upper, penalty_lower) =
             (objective_mean?, penalty_upper?, penalty_lower?);
-        let loss = objective_mean + penalty_upper + penalty_lower;
+        let distance_mean = match &distance {
+            None => 0.0,
+            Some(distance) => mean(&host::read("distance", distance)?),
+        };
+        let loss = objective_mean + penalty_upper + penalty_lower + distance_mean;
         if !loss.is_finite() {
             return Ok(Err(Diverged));
         }
 
-        let mut gradients = (objective + penalty.total()).sum().backward();
+        let mut total = objective + penalty.total();
+        if let Some(distance) = distance {
+            total = total + distance;
+        }
+        let mut gradients = total.sum().backward();
         self.network = self.optimizer.step(self.network.clone(), &mut gradients);
         self.steps += 1;
 
@@ -271,6 +285,15 @@ impl<'a> Trainer<'a> {
             penalty_lower,
             details,
         }))
+    }
+
+    /// ½ρ‖y − ŷ‖² of every sample, where the method's loss has it.
+    fn distance(&self, raw: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<1>> {
+        let weight = self.config.method.distance_weight;
+        (weight > 0.0 && !self.is_soft()).then(|| {
+            let moved = (y.clone() - raw.clone()).square().sum_dim(1);
+            moved.squeeze_dim::<1>(1) * (0.5 * weight)
+        })
     }
 
     /// Counts the epoch as done.

@@ -1,7 +1,13 @@
 //! Repairing the output of a network: moving it to the set l ≤ g_x(y) ≤ u with a layer that gradients
 //! pass through.
 //!
-//! - [`SnareNet`]: damped Newton steps towards the set, for any constraints.
+//! - [`SnareNet`]: damped Newton steps towards the set, for any constraints; with
+//!   [`SnareNetSettings::hardnet_plus_plus`] HardNet++.
+//! - [`HardNetAff`]: the closed form for affine rows; [`HardNetCvx`]: the projection onto convex ones.
+//! - [`Dc3`]: equalities completed exactly, inequalities corrected by gradient steps.
+//! - [`PiNet`]: operator splitting onto affine rows, differentiated at its fixed point.
+//! - [`FsNet`]: L-BFGS on the violation, for any constraints.
+//! - [`Rayen`] and [`GaugeMap`]: along the ray from an interior point of a convex set.
 //! - [`AdaptiveRelaxation`]: the widening of the set that training begins with and removes.
 //!
 //! ```
@@ -20,16 +26,29 @@
 //! # Ok(()) }
 //! ```
 
+mod dc3;
 mod error;
+mod fsnet;
 mod fused;
 mod general;
+mod hardnet;
+mod linear;
+mod pinet;
+mod ray;
 mod relaxation;
 mod settings;
 mod snarenet;
+mod start;
+mod stepwise;
 
+pub use dc3::{Completion, Dc3, Dc3Settings};
 pub use error::Error;
 pub use feasible_nls::{Status, Stopping};
 pub use feasible_solver::damped::RowPolicy;
+pub use fsnet::{FsNet, FsNetSettings, LineSearch};
+pub use hardnet::{HardNetAff, HardNetCvx};
+pub use pinet::{PiNet, PiNetSettings};
+pub use ray::{GaugeMap, RayCone, RaySettings, Rayen};
 pub use relaxation::{AdaptiveRelaxation, RelaxationSettings, Schedule};
 pub use settings::{RowWeights, SnareNetSettings};
 pub use snarenet::{Repaired, SnareNet};

@@ -23,6 +23,12 @@ pub struct SnareNetSettings {
     pub stopping: Stopping,
     /// Row weights in the step. Default uniform, as published.
     pub weights: RowWeights,
+    /// The most that a step may change a variable; components beyond are clamped. Default none;
+    /// published with `trust_region` is 1.
+    pub trust_region: Option<f64>,
+    /// Find steps by so many iterations of conjugate gradients, preconditioned by the diagonal, to a
+    /// relative residual of 1e-3. Default none: by a factorisation; published with `is_cg` is 10.
+    pub conjugate_gradient: Option<usize>,
 }
 
 /// Weights of the rows in the least-squares step.
@@ -45,6 +51,8 @@ impl Default for SnareNetSettings {
             rows: RowPolicy::All,
             stopping: Stopping::PerSample,
             weights: RowWeights::Uniform,
+            trust_region: None,
+            conjugate_gradient: None,
         }
     }
 }
@@ -62,6 +70,20 @@ impl SnareNetSettings {
                 setting: "tolerance",
                 got: tolerance.to_string(),
                 expected,
+            });
+        }
+        if let Some(most) = self.trust_region.filter(|most| !(*most > 0.0 && most.is_finite())) {
+            return Err(Error::Setting {
+                setting: "trust_region",
+                got: most.to_string(),
+                expected: "finite and above 0",
+            });
+        }
+        if self.conjugate_gradient == Some(0) {
+            return Err(Error::Setting {
+                setting: "conjugate_gradient",
+                got: "0".into(),
+                expected: "at least 1",
             });
         }
         self.least_squares().validate()
@@ -126,6 +148,20 @@ mod tests {
                     ..default
                 },
                 "damping",
+            ),
+            (
+                SnareNetSettings {
+                    trust_region: Some(0.0),
+                    ..default
+                },
+                "trust_region",
+            ),
+            (
+                SnareNetSettings {
+                    conjugate_gradient: Some(0),
+                    ..default
+                },
+                "conjugate_gradient",
             ),
         ] {
             assert!(

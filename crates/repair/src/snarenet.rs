@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use feasible_core::{Block, Bounds, Constraints, HostBlock, host};
+use feasible_core::{Block, Bounds, Constraints, HostBlock};
 use feasible_nls::{Solution, Status};
 use feasible_solver::damped::DampedStatus;
 
-use crate::{Error, RowWeights, SnareNetSettings, fused, general};
+use crate::start::{relaxed, start};
+use crate::{Error, RowWeights, SnareNetSettings, fused, general, stepwise};
 
 /// SnareNet's repair layer: damped Newton steps from the output of a network to the set
 /// l − ε ≤ g(y) ≤ u + ε.
@@ -20,7 +21,8 @@ use crate::{Error, RowWeights, SnareNetSettings, fused, general};
 /// r = g(y) − clip(g(y), l − ε, u + ε), y ← y − Δ, (JᵀJ + λI) Δ = Jᵀr with J = ∂g/∂y at y; for λ = 0
 /// the shortest Δ with JΔ = r, or the least-squares one where J has more rows than columns. A sample
 /// stops when max|r| (tested before the step) or max|Δ| (after it) is below the tolerance.
-/// Equalities are relaxed by ε too.
+/// Equalities are relaxed by ε too. With a trust region every component of Δ is clamped before it is
+/// taken; with conjugate gradients the system is solved inexactly.
 ///
 /// # Adjoint
 ///
@@ -92,16 +94,11 @@ impl SnareNet {
         constraints: &dyn Constraints,
         epsilon: Option<Tensor<1>>,
     ) -> Result<Repaired, Error> {
-        let bounds = match epsilon {
-            None => constraints.bounds().clone(),
-            Some(epsilon) => {
-                check_epsilon(&epsilon, constraints.rows())?;
-                // Not `detach`: that leaves a leaf which requires gradients tracked.
-                constraints
-                    .bounds()
-                    .relaxed(epsilon.set_require_grad(false))
-            }
-        };
+        let bounds = relaxed(constraints, epsilon)?;
+        if self.settings.trust_region.is_some() || self.settings.conjugate_gradient.is_some() {
+            start(&y0, constraints, None)?;
+            return stepwise::repair(&self.settings, y0, constraints, &bounds);
+        }
         match self.host_blocks(constraints)? {
             Some(blocks) => self.on_host(y0, constraints, &bounds, blocks),
             None => Ok(general::repair(&self.settings, y0, constraints, &bounds)?.into()),
@@ -169,26 +166,15 @@ fn status(outcome: &DampedStatus) -> Status {
     }
 }
 
-fn check_epsilon(epsilon: &Tensor<1>, rows: usize) -> Result<(), Error> {
-    if epsilon.dims() != [rows] {
-        return Err(feasible_core::Error::shape(
-            "epsilon",
-            &epsilon.dims(),
-            format!("[{rows}], one entry a row"),
-        )
-        .into());
-    }
-    let values = host::read_finite("epsilon", epsilon)?;
-    match values.iter().find(|e| **e < 0.0) {
-        None => Ok(()),
-        Some(negative) => {
-            let got = negative.to_string();
-            Err(feasible_core::Error::Setting {
-                setting: "epsilon",
-                got,
-                expected: "at least 0",
-            }
-            .into())
+impl Repaired {
+    /// An input with nothing to repair.
+    pub(crate) fn untouched(y: Tensor<2>) -> Self {
+        let batch = y.dims()[0];
+        Self {
+            y,
+            status: vec![Status::ConvergedByResidual; batch],
+            iterations: vec![0; batch],
+            residual: vec![0.0; batch],
         }
     }
 }

@@ -221,6 +221,29 @@ impl Block {
             Some(product) => product * 2.0 + self.linear.clone(),
         }
     }
+
+    /// Jᵀw for w `[batch, m]`, `[batch, n]`.
+    pub fn vjp(&self, y: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+        let ([batch, n], m) = (y.dims(), self.rows());
+        if batch * m == 0 {
+            return host::write(vec![0.0; batch * n], [batch, n], &y.device(), y.dtype());
+        }
+        let across = |matrices: &Tensor<3>| match matrices.dims() {
+            [1, _, _] => w.clone().matmul(matrices.clone().reshape([m, n])),
+            _ => (matrices.clone() * w.clone().unsqueeze_dim::<3>(2))
+                .sum_dim(1)
+                .squeeze_dim::<2>(1),
+        };
+        let linear = across(&self.linear);
+        match &self.curvature {
+            Curvature::None => linear,
+            Curvature::Diagonal(h) => linear + across(h) * y * 2.0,
+            Curvature::Dense(_) => {
+                let product = self.curvature_product(&y).expect("the rows have curvature");
+                linear + across(&product) * 2.0
+            }
+        }
+    }
 }
 
 fn check_symmetry(h: &Tensor<4>) -> Result<(), Error> {

@@ -49,6 +49,17 @@ pub trait Constraints: Debug + Send + Sync {
         (self.values(y.clone()), self.jacobian(y))
     }
 
+    /// Jᵀw with J = ∂g/∂y at `y`, `[batch, n]`, for w `[batch, m]`: as an ordinary tensor, so that reverse
+    /// mode differentiates it once more. Rows given as blocks never form the Jacobian.
+    fn vjp(&self, y: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+        let [batch, n] = y.dims();
+        if batch * self.rows() == 0 {
+            return crate::host::write(vec![0.0; batch * n], [batch, n], &y.device(), y.dtype());
+        }
+        let jacobian = self.jacobian(y);
+        (jacobian * w.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim(1)
+    }
+
     /// The rows as affine and quadratic blocks in order, if all of them are: layers with a
     /// specialised path ask for it. `None` for general functions.
     fn blocks(&self) -> Option<Vec<Block>> {

@@ -113,6 +113,9 @@ macro_rules! delegate {
             fn jacobian(&self, y: Tensor<2>) -> Tensor<3> {
                 self.0.block.jacobian(y)
             }
+            fn vjp(&self, y: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+                self.0.block.vjp(y, w)
+            }
             fn blocks(&self) -> Option<Vec<Block>> {
                 Some(vec![self.0.block.clone()])
             }

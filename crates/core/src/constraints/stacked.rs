@@ -59,6 +59,21 @@ impl Constraints for Stacked {
         (host::cat(values, 1), host::cat(jacobians, 1))
     }
 
+    fn vjp(&self, y: Tensor<2>, w: Tensor<2>) -> Tensor<2> {
+        let mut start = 0;
+        let mut total = None;
+        for part in self.parts.iter().filter(|part| part.rows() > 0) {
+            let rows = part.rows();
+            let product = part.vjp(y.clone(), w.clone().narrow(1, start, rows));
+            total = Some(match total {
+                None => product,
+                Some(sum) => sum + product,
+            });
+            start += rows;
+        }
+        total.unwrap_or_else(|| y.zeros_like())
+    }
+
     fn blocks(&self) -> Option<Vec<Block>> {
         let blocks: Option<Vec<_>> = self.parts.iter().map(|p| p.blocks()).collect();
         Some(blocks?.into_iter().flatten().collect())

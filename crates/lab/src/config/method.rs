@@ -1,6 +1,9 @@
-use feasible_repair::{RowPolicy, RowWeights, Schedule, SnareNetSettings, Stopping};
+use feasible_repair::Schedule;
 use serde::{Deserialize, Serialize};
 
+use super::PenaltyConfig;
+use super::method_kind::MethodKind;
+use super::method_table::Table;
 use crate::Error;
 
 /// A method: how the raw prediction is made to satisfy the constraints.
@@ -8,7 +11,7 @@ use crate::Error;
 #[serde(try_from = "Table", into = "Table")]
 pub struct MethodConfig {
     /// Its name in tables; the kind, and its relaxation, when absent.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     default_label: String,
     /// What is done to the prediction.
     pub kind: MethodKind,
@@ -16,17 +19,11 @@ pub struct MethodConfig {
     pub soft_epochs: usize,
     /// Widens the box at first and narrows it epoch by epoch.
     pub relaxation: Option<RelaxationConfig>,
-}
-
-/// What is done to the raw prediction.
-#[derive(Debug, Clone, PartialEq)]
-pub enum MethodKind {
-    /// Nothing: only the penalty acts.
-    Soft,
-    /// The Euclidean projection onto the constraints, which must be convex.
-    Projection,
-    /// SnareNet's Newton-type repair.
-    SnareNet(SnareNetSettings),
+    /// ρ of the term ½ρ‖y − ŷ‖² that training adds to the loss, at least 0: the published loss of
+    /// FSNet has it, with 5.
+    pub distance_weight: f64,
+    /// The penalty in place of the study's, for this method alone.
+    pub penalty: Option<PenaltyConfig>,
 }
 
 /// Adaptive relaxation: the box is `[l − ε, u + ε]`, with ε falling from the largest violation of
@@ -46,12 +43,25 @@ pub struct RelaxationConfig {
 impl MethodConfig {
     /// A method with no soft epochs and no relaxation.
     pub fn new(kind: MethodKind) -> Self {
-        Self::from_parts(None, kind, 0, None)
+        let distance_weight = kind.published_distance_weight();
+        Self {
+            name: None,
+            default_label: kind.name().to_owned(),
+            kind,
+            soft_epochs: 0,
+            relaxation: None,
+            distance_weight,
+            penalty: None,
+        }
     }
 
     /// The same method with relaxation.
     pub fn with_relaxation(self, relaxation: RelaxationConfig) -> Self {
-        Self::from_parts(self.name, self.kind, self.soft_epochs, Some(relaxation))
+        Self {
+            default_label: format!("{} + relaxation", self.kind.name()),
+            relaxation: Some(relaxation),
+            ..self
+        }
     }
 
     /// The same method under a name.
@@ -59,29 +69,6 @@ impl MethodConfig {
         Self {
             name: Some(name.into()),
             ..self
-        }
-    }
-
-    fn from_parts(
-        name: Option<String>,
-        kind: MethodKind,
-        soft_epochs: usize,
-        relaxation: Option<RelaxationConfig>,
-    ) -> Self {
-        let mut default_label = match kind {
-            MethodKind::Soft => "soft".to_owned(),
-            MethodKind::Projection => "projection".to_owned(),
-            MethodKind::SnareNet(_) => "snarenet".to_owned(),
-        };
-        if relaxation.is_some() {
-            default_label.push_str(" + relaxation");
-        }
-        Self {
-            name,
-            default_label,
-            kind,
-            soft_epochs,
-            relaxation,
         }
     }
 
@@ -121,128 +108,16 @@ impl MethodConfig {
                 ));
             }
         }
-        if let MethodKind::SnareNet(settings) = &self.kind {
-            for (key, value) in [
-                ("tolerance", settings.tolerance),
-                ("damping", settings.damping),
-            ] {
-                if !(value >= 0.0 && value.is_finite()) {
-                    return Err(Error::value(
-                        format!("method.{key}"),
-                        value,
-                        "finite and at least 0",
-                    ));
-                }
-            }
-            if settings.max_iterations == 0 {
-                return Err(Error::value("method.max_iterations", 0, "at least 1"));
-            }
+        if !(self.distance_weight >= 0.0 && self.distance_weight.is_finite()) {
+            return Err(Error::value(
+                "method.distance_weight",
+                self.distance_weight,
+                "finite and at least 0",
+            ));
         }
-        Ok(())
-    }
-}
-
-/// A `[[method]]` table as written. One flat table, unlike an enum tagged by `kind`, lets the parser
-/// name an unknown key and its line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    kind: Kind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tolerance: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    damping: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_iterations: Option<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rows: Option<RowPolicy>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stopping: Option<Stopping>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    weights: Option<RowWeights>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    soft_epochs: Option<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    relaxation: Option<RelaxationConfig>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    Soft,
-    Projection,
-    Snarenet,
-}
-
-impl TryFrom<Table> for MethodConfig {
-    type Error = String;
-
-    fn try_from(table: Table) -> Result<Self, String> {
-        let repair_keys = [
-            ("tolerance", table.tolerance.is_some()),
-            ("damping", table.damping.is_some()),
-            ("max_iterations", table.max_iterations.is_some()),
-            ("rows", table.rows.is_some()),
-            ("stopping", table.stopping.is_some()),
-            ("weights", table.weights.is_some()),
-        ];
-        let layer_keys = [
-            ("soft_epochs", table.soft_epochs.is_some()),
-            ("relaxation", table.relaxation.is_some()),
-        ];
-        let (kind, name, inapplicable): (_, _, &[&[(&str, bool)]]) = match table.kind {
-            Kind::Soft => (MethodKind::Soft, "soft", &[&repair_keys, &layer_keys]),
-            Kind::Projection => (MethodKind::Projection, "projection", &[&repair_keys]),
-            Kind::Snarenet => {
-                let default = SnareNetSettings::default();
-                let settings = SnareNetSettings {
-                    tolerance: table.tolerance.unwrap_or(default.tolerance),
-                    damping: table.damping.unwrap_or(default.damping),
-                    max_iterations: table.max_iterations.unwrap_or(default.max_iterations),
-                    rows: table.rows.unwrap_or(default.rows),
-                    stopping: table.stopping.unwrap_or(default.stopping),
-                    weights: table.weights.unwrap_or(default.weights),
-                };
-                (MethodKind::SnareNet(settings), "snarenet", &[])
-            }
-        };
-        if let Some((key, _)) = inapplicable
-            .iter()
-            .copied()
-            .flatten()
-            .find(|(_, given)| *given)
-        {
-            return Err(format!("`{key}` does not apply to method kind {name:?}"));
+        if let Some(penalty) = self.penalty {
+            penalty.validate("method.penalty")?;
         }
-        Ok(Self::from_parts(
-            table.name,
-            kind,
-            table.soft_epochs.unwrap_or(0),
-            table.relaxation,
-        ))
-    }
-}
-
-impl From<MethodConfig> for Table {
-    fn from(method: MethodConfig) -> Self {
-        let (kind, settings) = match method.kind {
-            MethodKind::Soft => (Kind::Soft, None),
-            MethodKind::Projection => (Kind::Projection, None),
-            MethodKind::SnareNet(settings) => (Kind::Snarenet, Some(settings)),
-        };
-        Self {
-            name: method.name,
-            kind,
-            tolerance: settings.as_ref().map(|s| s.tolerance),
-            damping: settings.as_ref().map(|s| s.damping),
-            max_iterations: settings.as_ref().map(|s| s.max_iterations),
-            rows: settings.as_ref().map(|s| s.rows),
-            stopping: settings.as_ref().map(|s| s.stopping),
-            weights: settings.as_ref().map(|s| s.weights),
-            soft_epochs: (kind != Kind::Soft).then_some(method.soft_epochs),
-            relaxation: method.relaxation,
-        }
+        self.kind.validate()
     }
 }

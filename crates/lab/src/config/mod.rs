@@ -2,6 +2,8 @@
 
 mod backbone;
 mod method;
+mod method_kind;
+mod method_table;
 mod one_or_many;
 mod optimizer;
 mod parse;
@@ -10,9 +12,10 @@ mod run;
 mod training;
 
 pub use backbone::{BackboneConfig, BackboneKind};
-pub use method::{MethodConfig, MethodKind, RelaxationConfig};
+pub use method::{MethodConfig, RelaxationConfig};
+pub use method_kind::MethodKind;
 pub use optimizer::{AdamSettings, OptimizerConfig, OptimizerKind};
-pub use problem::{OwnProblem, ProblemConfig, RunProblem};
+pub use problem::{OwnProblem, ProblemConfig, ProblemFamily, RunProblem};
 pub use run::RunConfig;
 pub use training::{DeviceKind, PenaltyConfig, Precision, TrainingConfig};
 
@@ -205,7 +208,12 @@ mod tests {
             feasible_nn::MlpConfig::default()
         );
         let problem = &study.problem[0];
-        assert_eq!(problem.size(), feasible_data::Size::default());
+        let published = ProblemFamily::Program {
+            recipe: feasible_data::Recipe::Dc3Simple,
+            size: feasible_data::Size::default(),
+            seed: None,
+        };
+        assert_eq!(problem.family, published);
         assert_eq!(problem.published_seed(), 17);
         assert_eq!(run.training.optimizer, OptimizerConfig::default());
         assert_eq!(run.run_name(), "dc3-simple-100-50-50_soft_mlp-200-200_s1");
@@ -267,6 +275,16 @@ mod tests {
                 "recipe = 'dc3-simple'",
                 "recipe = 'dc3-simple'\nequalities = 100",
                 "`problem` is size: eq is 100, must be less than n = 100",
+            ),
+            (
+                "recipe = 'dc3-simple'",
+                "recipe = 'hardnet-pwc'\nvariables = 2",
+                "`variables` does not apply to recipe \"hardnet-pwc\", whose settings are samples, seed",
+            ),
+            (
+                "kind = 'soft'",
+                "kind = 'pinet'\nomega = 2.0",
+                "`method.omega` is 2, must be between 0 and 2",
             ),
             (
                 "batch = 10",

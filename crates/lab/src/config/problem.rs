@@ -1,4 +1,4 @@
-use feasible_data::{Recipe, Size};
+use feasible_data::{Piecewise, Recipe, Size};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -6,28 +6,153 @@ use crate::Error;
 
 /// A published family of problems and the size and seed of its instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Table", into = "Table")]
 pub struct ProblemConfig {
     /// Its name in tables; recipe and sizes when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The family: `dc3-simple`, `dc3-nonconvex`, `snare-noncvx` or `snare-qcqp`.
-    pub recipe: Recipe,
-    /// Variables. Default as published, 100.
-    #[serde(default = "published_variables")]
-    pub variables: usize,
-    /// Equality rows. Default as published, 50.
-    #[serde(default = "published_equalities")]
-    pub equalities: usize,
-    /// Inequality rows. Default as published, 50.
-    #[serde(default = "published_inequalities")]
-    pub inequalities: usize,
-    /// Inputs drawn, split 83.3 / 8.3 / 8.3 %. Default as published, 10,000.
-    #[serde(default = "published_samples")]
-    pub samples: usize,
-    /// Seed of the instance. Default the published one.
+    /// The family and what its instance is drawn with.
+    pub family: ProblemFamily,
+}
+
+/// A family of problems with the numbers that decide an instance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ProblemFamily {
+    /// Quadratic programs and their relatives, in many variables.
+    Program {
+        /// `dc3-simple`, `dc3-nonconvex`, `snare-noncvx` or `snare-qcqp`.
+        recipe: Recipe,
+        /// The dimensions. Default as published.
+        size: Size,
+        /// Seed of the instance; the published one where absent.
+        seed: Option<u32>,
+    },
+    /// HardNet's one-dimensional fits.
+    Piecewise {
+        /// `hardnet-pwc`, `hardnet-pwcbox` or `hardnet-pwcfull`.
+        recipe: Piecewise,
+        /// Training inputs. Default as published.
+        samples: usize,
+        /// Seed of the inputs; the published one where absent.
+        seed: Option<u32>,
+    },
+}
+
+/// A `[problem]` table as written: one for all families, so that the parser names an unknown key and
+/// its line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u32>,
+    name: Option<String>,
+    recipe: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variables: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    equalities: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inequalities: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    samples: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seed: Option<u32>,
+}
+
+/// The recipes of all families.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Name {
+    Dc3Simple,
+    Dc3Nonconvex,
+    SnareNoncvx,
+    SnareQcqp,
+    HardnetPwc,
+    HardnetPwcbox,
+    HardnetPwcfull,
+}
+
+impl Name {
+    fn of(family: &ProblemFamily) -> Self {
+        match family {
+            ProblemFamily::Program { recipe, .. } => match recipe {
+                Recipe::Dc3Simple => Self::Dc3Simple,
+                Recipe::Dc3Nonconvex => Self::Dc3Nonconvex,
+                Recipe::SnareNoncvx => Self::SnareNoncvx,
+                Recipe::SnareQcqp => Self::SnareQcqp,
+            },
+            ProblemFamily::Piecewise { recipe, .. } => match recipe {
+                Piecewise::HardnetPwc => Self::HardnetPwc,
+                Piecewise::HardnetPwcbox => Self::HardnetPwcbox,
+                Piecewise::HardnetPwcfull => Self::HardnetPwcfull,
+            },
+        }
+    }
+}
+
+impl TryFrom<Table> for ProblemConfig {
+    type Error = String;
+
+    fn try_from(table: Table) -> Result<Self, String> {
+        let program = |recipe| {
+            let published = Size::default();
+            let size = Size {
+                n: table.variables.unwrap_or(published.n),
+                eq: table.equalities.unwrap_or(published.eq),
+                ineq: table.inequalities.unwrap_or(published.ineq),
+                samples: table.samples.unwrap_or(published.samples),
+            };
+            let seed = table.seed;
+            Ok(ProblemFamily::Program { recipe, size, seed })
+        };
+        let piecewise = |recipe: Piecewise| {
+            let sizes = [
+                ("variables", table.variables),
+                ("equalities", table.equalities),
+                ("inequalities", table.inequalities),
+            ];
+            match sizes.iter().find(|(_, given)| given.is_some()) {
+                Some((key, _)) => Err(format!(
+                    "`{key}` does not apply to recipe \"{recipe}\", whose settings are samples, seed"
+                )),
+                None => Ok(ProblemFamily::Piecewise {
+                    recipe,
+                    samples: table.samples.unwrap_or(recipe.published_samples()),
+                    seed: table.seed,
+                }),
+            }
+        };
+        let family = match table.recipe {
+            Name::Dc3Simple => program(Recipe::Dc3Simple),
+            Name::Dc3Nonconvex => program(Recipe::Dc3Nonconvex),
+            Name::SnareNoncvx => program(Recipe::SnareNoncvx),
+            Name::SnareQcqp => program(Recipe::SnareQcqp),
+            Name::HardnetPwc => piecewise(Piecewise::HardnetPwc),
+            Name::HardnetPwcbox => piecewise(Piecewise::HardnetPwcbox),
+            Name::HardnetPwcfull => piecewise(Piecewise::HardnetPwcfull),
+        }?;
+        Ok(Self {
+            name: table.name,
+            family,
+        })
+    }
+}
+
+impl From<ProblemConfig> for Table {
+    fn from(problem: ProblemConfig) -> Self {
+        let recipe = Name::of(&problem.family);
+        let (size, samples, seed) = match problem.family {
+            ProblemFamily::Program { size, seed, .. } => (Some(size), size.samples, seed),
+            ProblemFamily::Piecewise { samples, seed, .. } => (None, samples, seed),
+        };
+        Self {
+            name: problem.name,
+            recipe,
+            variables: size.map(|size| size.n),
+            equalities: size.map(|size| size.eq),
+            inequalities: size.map(|size| size.ineq),
+            samples: Some(samples),
+            seed,
+        }
+    }
 }
 
 /// The problem of a run, as `run.json` has it.
@@ -83,52 +208,40 @@ impl From<ProblemConfig> for RunProblem {
     }
 }
 
-fn published_variables() -> usize {
-    Size::default().n
-}
-
-fn published_equalities() -> usize {
-    Size::default().eq
-}
-
-fn published_inequalities() -> usize {
-    Size::default().ineq
-}
-
-fn published_samples() -> usize {
-    Size::default().samples
-}
-
 impl ProblemConfig {
-    /// The instance's dimensions.
-    pub fn size(&self) -> Size {
-        Size {
-            n: self.variables,
-            eq: self.equalities,
-            ineq: self.inequalities,
-            samples: self.samples,
-        }
-    }
-
     /// The instance's seed: the one given, or the published one.
     pub fn published_seed(&self) -> u32 {
-        self.seed.unwrap_or_else(|| self.recipe.published_seed())
+        match self.family {
+            ProblemFamily::Program { recipe, seed, .. } => {
+                seed.unwrap_or_else(|| recipe.published_seed())
+            }
+            ProblemFamily::Piecewise { seed, .. } => seed.unwrap_or(Piecewise::PUBLISHED_SEED),
+        }
     }
 
     /// Its name in tables and, made plain, in folder names.
     pub fn label(&self) -> String {
-        let Size { n, eq, ineq, .. } = self.size();
-        self.name
-            .clone()
-            .unwrap_or_else(|| format!("{} {n}/{eq}/{ineq}", self.recipe))
+        self.name.clone().unwrap_or_else(|| match self.family {
+            ProblemFamily::Program { recipe, size, .. } => {
+                let Size { n, eq, ineq, .. } = size;
+                format!("{recipe} {n}/{eq}/{ineq}")
+            }
+            ProblemFamily::Piecewise { recipe, .. } => recipe.to_string(),
+        })
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
-        self.size().validate().map_err(|error| match error {
-            feasible_data::Error::Size { .. } => {
-                Error::value("problem", error, "a size that an instance can have")
+        match self.family {
+            ProblemFamily::Program { size, .. } => size.validate().map_err(|error| match error {
+                feasible_data::Error::Size { .. } => {
+                    Error::value("problem", error, "a size that an instance can have")
+                }
+                other => other.into(),
+            }),
+            ProblemFamily::Piecewise { samples, .. } if samples < 2 => {
+                Err(Error::value("problem.samples", samples, "at least 2"))
             }
-            other => other.into(),
-        })
+            ProblemFamily::Piecewise { .. } => Ok(()),
+        }
     }
 }

@@ -107,6 +107,20 @@ impl Default for PenaltyConfig {
 }
 
 impl PenaltyConfig {
+    /// Checks the weights of the penalty at `key`.
+    pub(super) fn validate(self, table: &str) -> Result<(), Error> {
+        for (key, weight) in [("upper", self.upper), ("lower", self.lower)] {
+            if !(weight >= 0.0 && weight.is_finite()) {
+                return Err(Error::value(
+                    format!("{table}.{key}"),
+                    weight,
+                    "finite and at least 0",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The penalty it describes.
     pub fn to_penalty(self) -> SoftPenalty {
         SoftPenalty {
@@ -175,16 +189,7 @@ impl TrainingConfig {
             }
         }
         self.optimizer.validate()?;
-        let penalty = self.penalty;
-        for (key, weight) in [("upper", penalty.upper), ("lower", penalty.lower)] {
-            if !(weight >= 0.0 && weight.is_finite()) {
-                return Err(Error::value(
-                    format!("training.penalty.{key}"),
-                    weight,
-                    "finite and at least 0",
-                ));
-            }
-        }
+        self.penalty.validate("training.penalty")?;
         Ok(())
     }
 }
