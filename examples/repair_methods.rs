@@ -10,8 +10,9 @@ use std::time::Instant;
 use feasible::burn::tensor::{DType, Device, Tensor};
 use feasible::data::{LegacyRandom, Part, Problem, PublishedProblem, Recipe, Size, generate};
 use feasible::repair::{
-    Completion, Dc3, Dc3Settings, FsNet, FsNetSettings, GaugeMap, HardNetAff, HardNetCvx, LineSearch,
-    PiNet, PiNetSettings, RaySettings, Rayen, Repaired, RowPolicy, SnareNet, SnareNetSettings,
+    Completion, Dc3, Dc3Settings, FsNet, FsNetSettings, GaugeMap, HardNetAff, HardNetCvx,
+    LineSearch, PiNet, PiNetSettings, RaySettings, Rayen, Repaired, RowPolicy, SnareNet,
+    SnareNetSettings,
 };
 use feasible::{Constraints, host};
 
@@ -66,7 +67,10 @@ fn layers(affine: bool, stop: Stop) -> anyhow::Result<Vec<(&'static str, Layer)>
         })
     };
     let tolerance = if late { 1e-13 } else { 1e-6 };
-    let (each, whole) = (fsnet(LineSearch::PerSample)?, fsnet(LineSearch::WholeBatch)?);
+    let (each, whole) = (
+        fsnet(LineSearch::PerSample)?,
+        fsnet(LineSearch::WholeBatch)?,
+    );
     let rayen = Rayen::new(RaySettings::default())?;
     let gauge_map = GaugeMap::new(RaySettings::default())?;
     let precise = SnareNetSettings {
@@ -74,7 +78,10 @@ fn layers(affine: bool, stop: Stop) -> anyhow::Result<Vec<(&'static str, Layer)>
         ..SnareNetSettings::default()
     };
     let mut layers: Vec<(&str, Layer)> = vec![
-        ("projection (HardNet-Cvx, OptNet)", Box::new(move |y, set| Ok(cvx.forward(y, set, None)?))),
+        (
+            "projection (HardNet-Cvx, OptNet)",
+            Box::new(move |y, set| Ok(cvx.forward(y, set, None)?)),
+        ),
         ("SnareNet, all rows", snarenet(precise)?),
         (
             "SnareNet, violated rows",
@@ -90,12 +97,30 @@ fn layers(affine: bool, stop: Stop) -> anyhow::Result<Vec<(&'static str, Layer)>
                 ..SnareNetSettings::hardnet_plus_plus()
             })?,
         ),
-        ("DC3", Box::new(move |y, set| Ok(completed.forward(y, set, None)?))),
-        ("DC3 without completion", Box::new(move |y, set| Ok(uncompleted.forward(y, set, None)?))),
-        ("FSNet", Box::new(move |y, set| Ok(each.forward(y, set, None)?))),
-        ("FSNet, whole batch", Box::new(move |y, set| Ok(whole.forward(y, set, None)?))),
-        ("RAYEN", Box::new(move |y, set| Ok(rayen.forward(y, set, None)?))),
-        ("gauge map", Box::new(move |y, set| Ok(gauge_map.forward(y, set, None)?))),
+        (
+            "DC3",
+            Box::new(move |y, set| Ok(completed.forward(y, set, None)?)),
+        ),
+        (
+            "DC3 without completion",
+            Box::new(move |y, set| Ok(uncompleted.forward(y, set, None)?)),
+        ),
+        (
+            "FSNet",
+            Box::new(move |y, set| Ok(each.forward(y, set, None)?)),
+        ),
+        (
+            "FSNet, whole batch",
+            Box::new(move |y, set| Ok(whole.forward(y, set, None)?)),
+        ),
+        (
+            "RAYEN",
+            Box::new(move |y, set| Ok(rayen.forward(y, set, None)?)),
+        ),
+        (
+            "gauge map",
+            Box::new(move |y, set| Ok(gauge_map.forward(y, set, None)?)),
+        ),
     ];
     if affine {
         let aff = HardNetAff::new();
@@ -104,8 +129,14 @@ fn layers(affine: bool, stop: Stop) -> anyhow::Result<Vec<(&'static str, Layer)>
             max_iterations: 20_000,
             ..PiNetSettings::default()
         })?;
-        layers.push(("HardNet-Aff", Box::new(move |y, set| Ok(aff.forward(y, set, None)?))));
-        layers.push(("Pi-net", Box::new(move |y, set| Ok(pinet.forward(y, set, None)?))));
+        layers.push((
+            "HardNet-Aff",
+            Box::new(move |y, set| Ok(aff.forward(y, set, None)?)),
+        ));
+        layers.push((
+            "Pi-net",
+            Box::new(move |y, set| Ok(pinet.forward(y, set, None)?)),
+        ));
     }
     Ok(layers)
 }
@@ -137,7 +168,10 @@ fn gradient_error(
         let y = host::write(moved.collect(), [batch, n], device, DType::F64);
         let y = host::read("y", &layer(y, set)?.y)?;
         let weighted: Vec<f64> = y.iter().zip(&weights).map(|(y, w)| y * w).collect();
-        Ok(weighted.chunks_exact(n).map(|row| row.iter().sum()).collect())
+        Ok(weighted
+            .chunks_exact(n)
+            .map(|row| row.iter().sum())
+            .collect())
     };
     let (a, b, c, d) = (at(1.0)?, at(-1.0)?, at(2.0)?, at(-2.0)?);
     let raw = host::write::<2>(y0.to_vec(), [batch, n], device, DType::F64).require_grad();
@@ -149,7 +183,8 @@ fn gradient_error(
     };
     let mut errors: Vec<f64> = (0..batch)
         .map(|sample| {
-            let quotient = (8.0 * (a[sample] - b[sample]) - (c[sample] - d[sample])) / (12.0 * STEP);
+            let quotient =
+                (8.0 * (a[sample] - b[sample]) - (c[sample] - d[sample])) / (12.0 * STEP);
             let along: f64 = (sample * n..(sample + 1) * n)
                 .map(|at| gradient[at] * direction[at])
                 .sum();
@@ -172,7 +207,9 @@ fn main() -> anyhow::Result<()> {
         let mut random = LegacyRandom::new(7);
         let mut y0 = vec![];
         for sample in 0..batch {
-            let x = instance.input(sample).ok_or_else(|| anyhow::anyhow!("no such sample"))?;
+            let x = instance
+                .input(sample)
+                .ok_or_else(|| anyhow::anyhow!("no such sample"))?;
             let noise = random.randn_vec(n);
             let start = instance.start(x)?;
             y0.extend(start.iter().zip(noise).map(|(y, e)| y + DEVIATION * e));
@@ -194,7 +231,10 @@ fn main() -> anyhow::Result<()> {
             let rows = host::read("rows", &rows)?;
             let worst = |equality: bool| {
                 let kinds = set.bounds().equalities().iter().cycle();
-                let of = rows.iter().zip(kinds).filter(|(_, kind)| **kind == equality);
+                let of = rows
+                    .iter()
+                    .zip(kinds)
+                    .filter(|(_, kind)| **kind == equality);
                 of.fold(0.0, |a: f64, (r, _)| a.max(r.abs()))
             };
             let converged = repaired.status.iter().filter(|s| s.is_converged()).count();
@@ -220,7 +260,9 @@ fn main() -> anyhow::Result<()> {
         let rayen = Rayen::new(RaySettings::default())?;
         let input = || host::write::<2>(y0.clone(), [batch, n], &device, DType::F64);
         let time = least_time(|| Ok(rayen.forward(input(), fixed.as_ref(), None).map(|_| ())?))?;
-        println!("RAYEN, one set for all samples, its interior point found before: {time:.2} ms forward\n");
+        println!(
+            "RAYEN, one set for all samples, its interior point found before: {time:.2} ms forward\n"
+        );
     }
     Ok(())
 }

@@ -123,7 +123,10 @@ impl Dc3 {
         };
         values(constraints, &constant(&y0))?;
         if equalities.len() >= n {
-            let expected = format!("at most {} equality rows, so that a variable is left", n - 1);
+            let expected = format!(
+                "at most {} equality rows, so that a variable is left",
+                n - 1
+            );
             let got = [equalities.len(), n];
             return Err(feasible_core::Error::shape("constraints", &got, expected).into());
         }
@@ -141,7 +144,14 @@ impl Dc3 {
             settings: &self.settings,
         };
         let completer = self.completer(&y0, newton, shared, &mut outcome)?;
-        let y = self.correct(y0, constraints, &bounds, &equalities, &completer, &mut outcome)?;
+        let y = self.correct(
+            y0,
+            constraints,
+            &bounds,
+            &equalities,
+            &completer,
+            &mut outcome,
+        )?;
         let residual = measure(constraints, &bounds, &y)?;
         let status = |sample: usize| match residual[sample] {
             r if r.is_nan() => Status::NonFinite,

@@ -30,7 +30,8 @@ impl<V> Remembered<V> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, value)) = kept.as_ref() {
             // The blocks are kept alive, so that no other can have their addresses.
-            let same = of.len() == blocks.len() && of.iter().zip(blocks).all(|(a, b)| Arc::ptr_eq(a, b));
+            let same =
+                of.len() == blocks.len() && of.iter().zip(blocks).all(|(a, b)| Arc::ptr_eq(a, b));
             if same {
                 return Ok(value.clone());
             }

@@ -195,7 +195,11 @@ fn bicgstab(
         let half: Vec<f64> = (0..size).map(|i| r[i] - alpha * v[i]).collect();
         let t = apply(&half);
         let length = dot(&t, &t);
-        omega = if length > 0.0 { dot(&t, &half) / length } else { 0.0 };
+        omega = if length > 0.0 {
+            dot(&t, &half) / length
+        } else {
+            0.0
+        };
         for i in 0..size {
             x[i] += alpha * p[i] + omega * half[i];
             r[i] = half[i] - omega * t[i];
@@ -226,7 +230,11 @@ fn directly(apply: &impl Fn(&[f64]) -> Vec<f64>, right: &[f64], tolerance: f64) 
     let mut x = Mat::from_fn(size, 1, |i, _| right[i]);
     matrix.partial_piv_lu().solve_in_place(x.as_mut());
     let x: Vec<f64> = x.col(0).iter().copied().collect();
-    let left: f64 = apply(&x).iter().zip(right).map(|(a, b)| (a - b).powi(2)).sum();
+    let left: f64 = apply(&x)
+        .iter()
+        .zip(right)
+        .map(|(a, b)| (a - b).powi(2))
+        .sum();
     // Written so that a NaN, which a singular matrix makes, fails it.
     if left <= tolerance * tolerance * dot(right, right) {
         return x;
