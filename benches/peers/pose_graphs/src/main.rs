@@ -1,7 +1,7 @@
 //! Times pose graph solvers on one residual, `Log(z⁻¹ x₁⁻¹ x₂)` weighted by the file's information, from the file's
 //! poses, to one cost: the best that any of them reaches, to 1e-8 relative.
 //!
-//!     RAYON_NUM_THREADS=1 cargo run --release -- FILE.g2o... [--runs N] [--iterations K] [--backward]
+//!     RAYON_NUM_THREADS=1 cargo run --release -- FILE.g2o... [--runs N] [--iterations K] [--only NAME] [--backward]
 //!
 //! Every solver is run with an iteration limit of 1, 2, 3, … from the start; its time is that of the first whole run
 //! that ends at the cost, the fastest of N. Building a problem is left out, analysing its structure is in. Costs are
@@ -23,6 +23,8 @@ struct Settings {
     files: Vec<String>,
     runs: usize,
     iterations: usize,
+    /// Only solvers whose name begins with this.
+    only: String,
     /// Only the derivatives of our own solutions.
     backward: bool,
 }
@@ -32,6 +34,7 @@ fn settings() -> Result<Settings, String> {
         files: Vec::new(),
         runs: 10,
         iterations: 40,
+        only: String::new(),
         backward: false,
     };
     let mut words = std::env::args().skip(1);
@@ -42,6 +45,7 @@ fn settings() -> Result<Settings, String> {
         };
         match word.as_str() {
             "--runs" => settings.runs = number()?,
+            "--only" => settings.only = words.next().ok_or("--only needs a name")?,
             "--backward" => settings.backward = true,
             "--iterations" => settings.iterations = number()?,
             _ => settings.files.push(word),
@@ -85,7 +89,8 @@ fn compare(file: &str, settings: &Settings) -> Result<(), String> {
         peers::ours::backward(&graph, settings.runs);
         return Ok(());
     }
-    let peers = peers::all();
+    let mut peers = peers::all();
+    peers.retain(|peer| peer.name().starts_with(&settings.only));
     let mut all = Vec::new();
     for peer in &peers {
         for (method, name) in peer.methods().iter().enumerate() {

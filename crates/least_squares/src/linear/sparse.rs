@@ -163,7 +163,7 @@ impl<'a> Sparse<'a> {
         let (forward, _) = permutation.arrays();
         let sound = |column: usize, pivot: f64| {
             let entry = self.damped[pointers[forward[column]]];
-            !is_rounding(pivot * pivot, entry, n)
+            !is_rounding(pivot * pivot, entry, 0)
         };
         match self.pattern.symbolic.raw() {
             SymbolicCholeskyRaw::Simplicial(symbolic) => {

@@ -37,7 +37,7 @@ fn build<G: LieGroup<f64, D>, const D: usize>(
         .map(|i| builder.variable(&format!("x{i}"), manifold.clone()))
         .collect::<Result<_, _>>()?;
     let prior = Difference::new(manifold.clone(), stored(&graph.poses[0]));
-    let stiff = Weight::scale(1e3);
+    let stiff = Weight::scale(1.0);
     builder.cost("prior", prior, &ids[..1], &[], stiff, Robust::None)?;
     let mut measured = Vec::new();
     for (i, edge) in graph.edges.iter().enumerate() {
