@@ -129,6 +129,7 @@ impl Objective {
         for (what, got, expected) in [
             ("batch", solution.batch(), batch),
             ("storage", solution.storage, storage),
+            ("x", solution.x.len(), batch * storage),
         ] {
             if got != expected || solution.owner != self.owner {
                 return Err(Error::ForeignSolution {
