@@ -129,6 +129,7 @@ impl Objective {
         for (what, got, expected) in [
             ("batch", solution.batch(), batch),
             ("storage", solution.storage, storage),
+            ("x", solution.x.len(), batch * storage),
         ] {
             if got != expected || solution.owner != self.owner {
                 return Err(Error::ForeignSolution {
@@ -234,7 +235,10 @@ impl Objective {
         let adjoints: Vec<(Vec<f64>, Adjoint)> = if batch == 1 {
             vec![reverse(&mut fresh(), 0)]
         } else {
-            (0..batch).into_par_iter().map_init(fresh, reverse).collect()
+            (0..batch)
+                .into_par_iter()
+                .map_init(fresh, reverse)
+                .collect()
         };
         let mut gradients = Gradients {
             start: Vec::with_capacity(batch * storage),

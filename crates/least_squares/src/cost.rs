@@ -79,6 +79,13 @@ pub trait Cost: Send + Sync + Debug {
     /// one, that of c(x ⊞ δ) by δ twice.
     fn probe(&self, at: &Point<'_>, probe: &Probe<'_>, gradient: &mut Gradient<'_>);
 
+    /// Adds the derivatives of two ψ at once.
+    fn probe_pair(&self, at: &Point<'_>, probes: [&Probe<'_>; 2], gradient: &mut Gradient<'_>) {
+        for probe in probes {
+            self.probe(at, probe, gradient);
+        }
+    }
+
     /// `out` += Σ_k s_k ∇²c_k, `[width, width]`.
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
         let width = at.width();

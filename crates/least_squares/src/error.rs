@@ -101,7 +101,9 @@ pub enum Error {
         expected: usize,
     },
     /// A derivative through iterations that were not recorded.
-    #[error("`solution` holds no iterations: solve with the backward mode that is asked for, {mode}")]
+    #[error(
+        "`solution` holds no iterations: solve with the backward mode that is asked for, {mode}"
+    )]
     NotRecorded {
         /// The mode.
         mode: &'static str,

@@ -5,7 +5,7 @@ pub(crate) mod cholesky;
 mod dense;
 pub(crate) mod pattern;
 mod qr;
-mod rows;
+pub(crate) mod rows;
 pub(crate) mod sparse;
 
 use crate::objective::Objective;

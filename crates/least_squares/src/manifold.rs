@@ -222,8 +222,7 @@ impl Manifold {
             end.iter().map(Tape::place).collect()
         };
         let seeds = places.iter().zip(&a);
-        let leaves =
-            tape.sweep(seeds.filter_map(|(p, a)| p.map(|p| (p, Jet::constant(*a)))));
+        let leaves = tape.sweep(seeds.filter_map(|(p, a)| p.map(|p| (p, Jet::constant(*a)))));
         for i in 0..tangent {
             by_start[i] += leaves[i].value;
             by_delta[i] += leaves[tangent + i].value;

@@ -134,7 +134,8 @@ impl Builder {
             }
             for (i, (l, u)) in bounds.lower.iter().zip(bounds.upper.iter()).enumerate() {
                 if !(l <= u) || *l == f64::INFINITY || *u == f64::NEG_INFINITY {
-                    let reason = format!("has bounds {l} and {u} at {i}, which no number is between");
+                    let reason =
+                        format!("has bounds {l} and {u} at {i}, which no number is between");
                     return Err(invalid(KINDS[0], &name, reason));
                 }
             }

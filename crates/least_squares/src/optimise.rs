@@ -37,7 +37,10 @@ impl Iteration<'_> {
     /// # Panics
     /// When the handle is another objective's.
     pub fn auxiliary(&self, id: AuxiliaryId) -> &[f64] {
-        assert_eq!(id.owner, self.objective.owner, "a handle of another objective");
+        assert_eq!(
+            id.owner, self.objective.owner,
+            "a handle of another objective"
+        );
         &self.auxiliaries[id.index]
     }
 
@@ -47,7 +50,10 @@ impl Iteration<'_> {
     /// # Panics
     /// When the handle is another objective's.
     pub fn auxiliary_mut(&mut self, id: AuxiliaryId) -> &mut [f64] {
-        assert_eq!(id.owner, self.objective.owner, "a handle of another objective");
+        assert_eq!(
+            id.owner, self.objective.owner,
+            "a handle of another objective"
+        );
         self.changed = true;
         &mut self.auxiliaries[id.index]
     }

@@ -105,11 +105,7 @@ impl Robust {
             Self::Tukey { .. } if q <= 1.0 => {
                 let left = 1.0 - q;
                 // (1 − (1 − q)³)/3, multiplied out.
-                (
-                    q * (1.0 - q * (1.0 - q / 3.0)),
-                    left * left,
-                    -2.0 * left,
-                )
+                (q * (1.0 - q * (1.0 - q / 3.0)), left * left, -2.0 * left)
             }
             Self::Tukey { .. } => (1.0 / 3.0, 0.0, 0.0),
         };

@@ -281,7 +281,12 @@ impl Settings {
             max_iterations,
         } = self.linear
         {
-            check("linear.tolerance", tolerance, 0.0..1.0, "at least 0 and below 1")?;
+            check(
+                "linear.tolerance",
+                tolerance,
+                0.0..1.0,
+                "at least 0 and below 1",
+            )?;
             at_least_one("linear.max_iterations", max_iterations)?;
         }
         self.backward.validate()
@@ -319,7 +324,12 @@ impl Step {
                 max,
             }) => {
                 positive("step.min", min)?;
-                check("step.max", max, min..f64::INFINITY, "finite and at least `step.min`")?;
+                check(
+                    "step.max",
+                    max,
+                    min..f64::INFINITY,
+                    "finite and at least `step.min`",
+                )?;
                 if !(min..=max).contains(&initial) {
                     return Err(out_of_range(
                         "step.initial",
@@ -336,7 +346,12 @@ impl Step {
                             return Err(out_of_range(setting, value, "finite and above 1"));
                         }
                     }
-                    check("step.damping.accept", accept, 0.0..1.0, "at least 0 and below 1")?;
+                    check(
+                        "step.damping.accept",
+                        accept,
+                        0.0..1.0,
+                        "at least 0 and below 1",
+                    )?;
                 }
                 Ok(())
             }
@@ -346,8 +361,18 @@ impl Step {
                 accept,
             }) => {
                 positive("step.radius", radius)?;
-                check("step.max", max, radius..f64::INFINITY, "finite and at least `step.radius`")?;
-                check("step.accept", accept, 0.0..0.25, "at least 0 and below 0.25")
+                check(
+                    "step.max",
+                    max,
+                    radius..f64::INFINITY,
+                    "finite and at least `step.radius`",
+                )?;
+                check(
+                    "step.accept",
+                    accept,
+                    0.0..0.25,
+                    "at least 0 and below 0.25",
+                )
             }
         }
     }

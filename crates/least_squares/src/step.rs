@@ -236,7 +236,11 @@ impl Proposal {
         }
         let c = dot(&self.cauchy, &self.cauchy) - radius * radius;
         let root = (b * b - a * c).max(0.0).sqrt();
-        let blend = if b > 0.0 { -c / (b + root) } else { (root - b) / a };
+        let blend = if b > 0.0 {
+            -c / (b + root)
+        } else {
+            (root - b) / a
+        };
         for ((delta, n), c) in self.delta.iter_mut().zip(newton.iter()).zip(&self.cauchy) {
             *delta = c + blend * (n - c);
         }
@@ -250,8 +254,8 @@ pub(crate) fn find_held(objective: &Objective, x: &[f64], gradient: &[f64], held
         if let Some(bounds) = variable.manifold.bounds() {
             for i in 0..bounds.lower.len() {
                 let (x, g) = (x[variable.place + i], gradient[variable.column + i]);
-                held[variable.column + i] = (x <= bounds.lower[i] && g > 0.0)
-                    || (x >= bounds.upper[i] && g < 0.0);
+                held[variable.column + i] =
+                    (x <= bounds.lower[i] && g > 0.0) || (x >= bounds.upper[i] && g < 0.0);
             }
         }
     }

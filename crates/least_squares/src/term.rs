@@ -60,7 +60,11 @@ pub(crate) struct Linearisation {
 
 impl Linearisation {
     pub(crate) fn new(objective: &Objective) -> Self {
-        let widest = objective.terms.iter().map(|t| t.rows * t.width.max(1)).max();
+        let widest = objective
+            .terms
+            .iter()
+            .map(|t| t.rows * t.width.max(1))
+            .max();
         Self {
             rows: vec![0.0; objective.rows],
             jacobian: vec![0.0; objective.entries],
@@ -81,7 +85,8 @@ impl Linearisation {
             term.with_point(sample, |point| term.cost.linearise(point, rows, jacobian));
             let w = term.weights(sample);
             term.weight.apply(w, rows, 1, &mut self.scratch);
-            term.weight.apply(w, jacobian, term.width, &mut self.scratch);
+            term.weight
+                .apply(w, jacobian, term.width, &mut self.scratch);
             let loss = term.robust.loss(dot(rows, rows));
             self.cost += 0.5 * loss.value;
             *scale = loss.first.sqrt();
@@ -157,7 +162,11 @@ pub(crate) fn cost(objective: &Objective, sample: &Sample<'_>, rows: &mut [f64])
 
 impl Term {
     #[inline(always)]
-    pub(crate) fn with_point<R>(&self, sample: &Sample<'_>, work: impl FnOnce(&Point<'_>) -> R) -> R {
+    pub(crate) fn with_point<R>(
+        &self,
+        sample: &Sample<'_>,
+        work: impl FnOnce(&Point<'_>) -> R,
+    ) -> R {
         let variables = self
             .manifolds
             .iter()
@@ -253,14 +262,26 @@ pub(crate) fn probe(
             };
             term.cost.probe(point, &call, &mut gradient);
         }
-        for (index, (a, d)) in probe.bilinear.iter().enumerate() {
+        let mut second = vec![0.0; rows];
+        for (index, pair) in probe.bilinear.chunks(2).enumerate() {
+            let (a, d) = pair[0];
             term.weight.transposed(w, a, &mut s);
-            let call = Probe {
+            let first = Probe {
                 s: &s,
                 d,
                 t: if index == 0 { &t } else { &zero[..rows] },
             };
-            term.cost.probe(point, &call, &mut gradient);
+            let Some((a, d)) = pair.get(1) else {
+                term.cost.probe(point, &first, &mut gradient);
+                continue;
+            };
+            term.weight.transposed(w, a, &mut second);
+            let other = Probe {
+                s: &second,
+                d,
+                t: &zero[..rows],
+            };
+            term.cost.probe_pair(point, [&first, &other], &mut gradient);
         }
         // The weight's own numbers, and on curved spaces what the symmetric second derivative lacks.
         let weight = match term.weight.source() {

@@ -104,7 +104,10 @@ impl Weight {
                 let scratch = &mut scratch[..matrix.len()];
                 scratch.copy_from_slice(matrix);
                 matrix.fill(0.0);
-                for (out, w) in matrix.chunks_exact_mut(cols.max(1)).zip(w.chunks_exact(rows)) {
+                for (out, w) in matrix
+                    .chunks_exact_mut(cols.max(1))
+                    .zip(w.chunks_exact(rows))
+                {
                     for (row, w) in scratch.chunks_exact(cols.max(1)).zip(w) {
                         if *w != 0.0 {
                             crate::dense::axpy(*w, row, out);

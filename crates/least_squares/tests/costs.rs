@@ -20,7 +20,9 @@ struct Case {
 
 /// Numbers without pattern in (−1, 1).
 fn numbers(count: usize, seed: f64) -> Vec<f64> {
-    (0..count).map(|i| (12.9898 * (i as f64 + seed)).sin()).collect()
+    (0..count)
+        .map(|i| (12.9898 * (i as f64 + seed)).sin())
+        .collect()
 }
 
 fn unit(mut values: Vec<f64>, rotation: usize) -> Vec<f64> {
@@ -81,13 +83,23 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "linear",
-            Box::new(LinearCost::new(2, 3, Numbers::Auxiliary(6), Numbers::Auxiliary(2))),
+            Box::new(LinearCost::new(
+                2,
+                3,
+                Numbers::Auxiliary(6),
+                Numbers::Auxiliary(2),
+            )),
             vec![vector(3)],
             &[6, 2],
         ),
         case(
             "linear with constants",
-            Box::new(LinearCost::new(2, 3, numbers(6, 0.9), Numbers::Auxiliary(2))),
+            Box::new(LinearCost::new(
+                2,
+                3,
+                numbers(6, 0.9),
+                Numbers::Auxiliary(2),
+            )),
             vec![vector(3)],
             &[2],
         ),
@@ -107,7 +119,13 @@ fn cases() -> Vec<Case> {
             "clipped",
             Box::new(
                 Clipped::new(
-                    Quadratic::new(3, 3, numbers(27, 0.2), numbers(9, 0.4), Numbers::Auxiliary(3)),
+                    Quadratic::new(
+                        3,
+                        3,
+                        numbers(27, 0.2),
+                        numbers(9, 0.4),
+                        Numbers::Auxiliary(3),
+                    ),
                     [0.1, -50.0, -60.0],
                     [f64::INFINITY, -40.0, 60.0],
                 )
@@ -250,7 +268,8 @@ impl Case {
             dot(s, &self.rows(&moved, theta))
         };
         let h = 1e-3;
-        let slope = (8.0 * (along(h) - along(-h)) - (along(2.0 * h) - along(-2.0 * h))) / (12.0 * h);
+        let slope =
+            (8.0 * (along(h) - along(-h)) - (along(2.0 * h) - along(-2.0 * h))) / (12.0 * h);
         slope + dot(t, &self.rows(delta, theta))
     }
 }
@@ -282,7 +301,11 @@ fn jacobians_are_those_of_the_rows() {
             for column in 0..width {
                 let d = difference(&zero, column, 1e-2, |x| case.rows(x, None)[row]);
                 let g = j[row * width + column];
-                assert!((g - d).abs() < 1e-8, "{} {row} {column}: {g} {d}", case.name);
+                assert!(
+                    (g - d).abs() < 1e-8,
+                    "{} {row} {column}: {g} {d}",
+                    case.name
+                );
             }
         }
     }
@@ -344,7 +367,9 @@ fn hessians_are_what_probes_say() {
         let s = numbers(rows, 0.6);
         let mut hessian = vec![0.0; width * width];
         let zero = vec![0.0; width];
-        case.with(&zero, None, |at| case.cost.add_hessian(at, &s, &mut hessian));
+        case.with(&zero, None, |at| {
+            case.cost.add_hessian(at, &s, &mut hessian)
+        });
         let mut unused = vec![0.0; case.auxiliaries.concat().len()];
         for column in 0..width {
             let mut d = vec![0.0; width];
@@ -367,11 +392,19 @@ fn hessians_are_what_probes_say() {
             for row in 0..width {
                 let (a, b) = (hessian[row * width + column], expected[row]);
                 // Analytic costs are symmetric only up to the error of their differences.
-                assert!((a - b).abs() < 1e-7, "{} {row} {column}: {a} {b}", case.name);
+                assert!(
+                    (a - b).abs() < 1e-7,
+                    "{} {row} {column}: {a} {b}",
+                    case.name
+                );
             }
         }
         if case.cost.is_affine() && case.manifolds.iter().all(Manifold::is_flat) {
-            assert!(hessian.iter().all(|h| *h == 0.0) || case.name == "clipped", "{}", case.name);
+            assert!(
+                hessian.iter().all(|h| *h == 0.0) || case.name == "clipped",
+                "{}",
+                case.name
+            );
         }
     }
 }

@@ -4,24 +4,37 @@ mod common;
 
 use common::{Example, difference, example, solvers, tight};
 use feasible_least_squares::{
-    Backward, Damping, Dogleg, GradientQuality, Hessian, LevenbergMarquardt, Robust, Settings, Shape,
-    Step, Stopping,
+    Backward, Damping, Dogleg, GradientQuality, Hessian, LevenbergMarquardt, Robust, Settings,
+    Shape, Step, Stopping,
 };
 
 /// ℓ = Σ (i + 1) xᵢ of the solution.
 fn loss(example: &Example, settings: &Settings) -> f64 {
-    let solution = example.objective.solve(&example.inputs(), settings).unwrap();
-    solution.x.iter().enumerate().map(|(i, x)| (i + 1) as f64 * x).sum()
+    let solution = example
+        .objective
+        .solve(&example.inputs(), settings)
+        .unwrap();
+    solution
+        .x
+        .iter()
+        .enumerate()
+        .map(|(i, x)| (i + 1) as f64 * x)
+        .sum()
 }
 
 fn cotangent(example: &Example) -> Vec<f64> {
-    (0..example.objective.storage()).map(|i| (i + 1) as f64).collect()
+    (0..example.objective.storage())
+        .map(|i| (i + 1) as f64)
+        .collect()
 }
 
 /// The largest error of the gradient by auxiliaries and, where asked, by the start, relative to its
 /// largest entry.
 fn error(example: &mut Example, settings: &Settings, start_too: bool) -> (f64, GradientQuality) {
-    let solution = example.objective.solve(&example.inputs(), settings).unwrap();
+    let solution = example
+        .objective
+        .solve(&example.inputs(), settings)
+        .unwrap();
     let gradients = example
         .objective
         .vjp(&example.inputs(), &solution, &cotangent(example))
@@ -44,7 +57,13 @@ fn error(example: &mut Example, settings: &Settings, start_too: bool) -> (f64, G
         pairs.push((gradients.start[i], d));
     }
     example.set_start(&start);
-    if std::env::var("SHOW").is_ok() { println!("{pairs:?} {:?} {:?}", solution.status, solution.history[0].iter().rev().take(8).collect::<Vec<_>>()); }
+    if std::env::var("SHOW").is_ok() {
+        println!(
+            "{pairs:?} {:?} {:?}",
+            solution.status,
+            solution.history[0].iter().rev().take(8).collect::<Vec<_>>()
+        );
+    }
     let largest = pairs.iter().map(|(_, d)| d.abs()).fold(0.0, f64::max);
     let worst = pairs.iter().map(|(g, d)| (g - d).abs()).fold(0.0, f64::max);
     (worst / largest, gradients.quality[0])
@@ -187,16 +206,25 @@ fn truncated_gradients_take_the_point_before_as_given() {
         backward: Backward::Truncated { iterations: 2 },
         ..few(step, 8)
     };
-    let solution = example.objective.solve(&example.inputs(), &recorded).unwrap();
+    let solution = example
+        .objective
+        .solve(&example.inputs(), &recorded)
+        .unwrap();
     let v = cotangent(&example);
-    let truncated = example.objective.vjp(&example.inputs(), &solution, &v).unwrap();
+    let truncated = example
+        .objective
+        .vjp(&example.inputs(), &solution, &v)
+        .unwrap();
     assert!(truncated.start.iter().all(|g| *g == 0.0));
     // The same from the iterate before the last two steps taken, with λ as it was there.
     let history = &solution.history[0];
     let taken: Vec<usize> = (0..8).filter(|i| history[*i].accepted).collect();
     assert!(taken.len() > 2);
     let first = taken[taken.len() - 2];
-    let before = example.objective.solve(&example.inputs(), &few(step, first)).unwrap();
+    let before = example
+        .objective
+        .solve(&example.inputs(), &few(step, first))
+        .unwrap();
     let lambda = history[first].damping;
     example.set_start(&before.x);
     let Step::LevenbergMarquardt(lm) = step else {
@@ -210,7 +238,10 @@ fn truncated_gradients_take_the_point_before_as_given() {
         8 - first,
     );
     let again = example.objective.solve(&example.inputs(), &rest).unwrap();
-    let whole = example.objective.vjp(&example.inputs(), &again, &v).unwrap();
+    let whole = example
+        .objective
+        .vjp(&example.inputs(), &again, &v)
+        .unwrap();
     for (a, b) in truncated.auxiliaries.iter().zip(&whole.auxiliaries) {
         assert!((a - b).abs() <= 1e-12 * (1.0 + b.abs()), "{a} {b}");
     }
@@ -223,10 +254,16 @@ fn unrolling_to_convergence_gives_the_implicit_gradient() {
         backward: Backward::Unrolled,
         ..tight(Default::default())
     };
-    let solution = example.objective.solve(&example.inputs(), &settings).unwrap();
+    let solution = example
+        .objective
+        .solve(&example.inputs(), &settings)
+        .unwrap();
     assert!(solution.all_converged());
     let v = cotangent(&example);
-    let unrolled = example.objective.vjp(&example.inputs(), &solution, &v).unwrap();
+    let unrolled = example
+        .objective
+        .vjp(&example.inputs(), &solution, &v)
+        .unwrap();
     let implicit = example
         .objective
         .vjp_by(&example.inputs(), &solution, &v, &Backward::default())

@@ -62,11 +62,9 @@ impl<'a> Direct<'a> {
             for variable in &objective.variables {
                 let place = variable.place..variable.place + variable.manifold.storage();
                 let column = variable.column..variable.column + variable.manifold.tangent();
-                variable.manifold.raise(
-                    &job.x[place.clone()],
-                    &job.v[column],
-                    &mut tilt[place],
-                );
+                variable
+                    .manifold
+                    .raise(&job.x[place.clone()], &job.v[column], &mut tilt[place]);
             }
             tilt.iter_mut().for_each(|t| *t *= sign * epsilon);
             let mut x = job.x.to_vec();

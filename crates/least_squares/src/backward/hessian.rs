@@ -24,7 +24,8 @@ pub(super) fn add_curvature(
     if !term.cost.is_affine() || !term.manifolds.iter().all(crate::Manifold::is_flat) {
         let residual: Vec<f64> = scaled.iter().map(|v| scale * v).collect();
         let mut s = vec![0.0; term.rows];
-        term.weight.transposed(term.weights(sample), &residual, &mut s);
+        term.weight
+            .transposed(term.weights(sample), &residual, &mut s);
         term.with_point(sample, |point| term.cost.add_hessian(point, &s, out));
     }
     let square = crate::dense::dot(scaled, scaled) / (scale * scale);

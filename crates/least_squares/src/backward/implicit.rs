@@ -12,8 +12,10 @@ use faer::{Mat, MatMut, Side};
 use super::propagate::{Cotangent, propagate};
 use super::{Adjoint, Job, hessian};
 use crate::dense::{add_transposed, axpy, dot, max_abs, multiply, norm};
+use crate::linear::cholesky::{Cholesky, gram_of_rows};
+use crate::linear::is_sparse;
+use crate::linear::rows::whole_jacobian;
 use crate::linear::sparse::Sparse;
-use crate::linear::{cholesky::Cholesky, is_sparse};
 use crate::objective::Objective;
 use crate::settings::{Hessian, Linear, Settings};
 use crate::status::GradientQuality;
@@ -43,6 +45,9 @@ const ACCURATE: f64 = 1e-8;
 
 /// Condition from which on fewer than three digits are left, and the null space is taken for one.
 const SINGULAR: f64 = 1e13;
+
+/// Curvature, relative to the whole, up to which a direction that only it decides counts as undecided.
+const NEGLIGIBLE: f64 = 1e-6;
 
 impl<'a> Implicit<'a> {
     pub(super) fn new(objective: &'a Objective, settings: &Settings, hessian: Hessian) -> Self {
@@ -121,13 +126,12 @@ impl<'a> Implicit<'a> {
         }
         let z = w.iter().map(|w| -w).collect();
         let cotangent = Cotangent::of_gradient(objective, &self.at, z);
-        let mut unused = vec![0.0; objective.tangent];
         propagate(
             objective,
             &sample,
             &self.at,
             &cotangent,
-            &mut unused,
+            None,
             &mut result.auxiliaries,
         );
         result
@@ -233,16 +237,31 @@ impl<'a> Implicit<'a> {
                 matrix[i * n + i] = 1.0;
             }
         }
+        let gauss_newton = self.gauss_newton_diagonal();
         let Solver::Dense(cholesky) = &mut self.solver else {
             return None;
         };
+        let largest = matrix
+            .chunks_exact(n)
+            .map(|row| row.iter().map(|v| v.abs()).sum::<f64>())
+            .fold(0.0, f64::max);
+        // What is left of the residuals of an exactly solvable problem makes curvature that means nothing:
+        // eigenvalues as small as that are not told from zero.
+        let curvature = gauss_newton.map_or(0.0, |diagonal| {
+            let beyond = (0..n).filter(|i| !self.held[*i]);
+            beyond
+                .map(|i| (matrix[i * n + i] - diagonal[i]).abs())
+                .fold(0.0, f64::max)
+        });
+        let floor = (largest / SINGULAR).max((10.0 * curvature).min(NEGLIGIBLE * largest));
+        if objective.rows < n && curvature <= NEGLIGIBLE * largest {
+            result.worsen(GradientQuality::Degenerate);
+            return self.solve_rows(v, result);
+        }
         if cholesky.factor(&matrix, |_, _| 0.0) {
-            let largest = matrix
-                .chunks_exact(n)
-                .map(|row| row.iter().map(|v| v.abs()).sum::<f64>())
-                .fold(0.0, f64::max);
-            result.condition = largest * inverse_norm(n, |x| cholesky.solve(x));
-            if result.condition < SINGULAR {
+            let inverse = inverse_norm(n, |x| cholesky.solve(x));
+            result.condition = largest * inverse;
+            if inverse * floor < 1.0 {
                 let mut w = v.to_vec();
                 cholesky.solve(&mut w);
                 return Some(w);
@@ -253,8 +272,6 @@ impl<'a> Implicit<'a> {
             .self_adjoint_eigen(Side::Lower)
             .ok()?;
         let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        let largest = (0..n).map(|k| values[k].abs()).fold(0.0, f64::max);
-        let floor = largest / SINGULAR;
         let mut w = vec![0.0; n];
         let mut smallest = f64::INFINITY;
         for k in 0..n {
@@ -269,6 +286,63 @@ impl<'a> Implicit<'a> {
             }
         }
         result.condition = largest / smallest;
+        Some(w)
+    }
+
+    /// The diagonal of the Gauss-Newton part, where the matrix has more.
+    fn gauss_newton_diagonal(&self) -> Option<Vec<f64>> {
+        if !self.exact {
+            return None;
+        }
+        let mut diagonal = vec![0.0; self.objective.tangent];
+        for term in &self.objective.terms {
+            for row in self.at.block(term).chunks_exact(term.width) {
+                for (value, column) in row.iter().zip(&term.columns) {
+                    diagonal[*column] += value * value;
+                }
+            }
+        }
+        Some(diagonal)
+    }
+
+    /// w = Jᵀ(JJᵀ)⁻²Jv, the least-norm solution of JᵀJw = v for fewer rows than variables.
+    fn solve_rows(&self, v: &[f64], result: &mut Adjoint) -> Option<Vec<f64>> {
+        let objective = self.objective;
+        let (m, n) = (objective.rows, objective.tangent);
+        let mut jacobian = vec![0.0; m * n];
+        whole_jacobian(objective, &self.at, &mut jacobian);
+        let mut gram = vec![0.0; m * m];
+        gram_of_rows(&jacobian, m, n, &mut gram);
+        let mut y = vec![0.0; m];
+        multiply(&jacobian, v, &mut y);
+        let mut w = vec![0.0; n];
+        let mut cholesky = Cholesky::new(m);
+        if cholesky.factor(&gram, |_, _| 0.0) {
+            let largest: f64 = (0..m).map(|i| gram[i * m + i]).fold(0.0, f64::max);
+            result.condition = largest * inverse_norm(m, |x| cholesky.solve(x));
+            cholesky.solve(&mut y);
+            cholesky.solve(&mut y);
+        } else {
+            let eigen = Mat::from_fn(m, m, |i, j| gram[i.min(j) * m + i.max(j)])
+                .self_adjoint_eigen(Side::Lower)
+                .ok()?;
+            let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+            let floor = values[m - 1] / SINGULAR;
+            let mut z = vec![0.0; m];
+            for k in (0..m).filter(|k| values[*k] > floor) {
+                let along = (0..m).map(|i| vectors[(i, k)] * y[i]).sum::<f64>();
+                let along = along / (values[k] * values[k]);
+                (0..m).for_each(|i| z[i] += along * vectors[(i, k)]);
+            }
+            y = z;
+            result.condition = f64::INFINITY;
+        }
+        add_transposed(&jacobian, &y, &mut w);
+        for (i, held) in self.held.iter().enumerate() {
+            if *held {
+                w[i] = 0.0;
+            }
+        }
         Some(w)
     }
 
@@ -352,7 +426,7 @@ impl<'a> Implicit<'a> {
 }
 
 /// The least-norm solution for a singular positive semidefinite matrix, by its regular neighbour
-/// H + εI: (H + εI)⁻¹ twice with ε(H + εI)⁻¹v, v's part in the null space, taken off first.
+/// H + εI, of which ε(H + εI)⁻¹ is the projection on the null space but for ε/(λ + ε).
 fn least_norm(sparse: &mut Sparse<'_>, v: &[f64], largest: f64) -> Option<Vec<f64>> {
     // Between the rounding of the matrix and its smallest eigenvalue above it, wherever that is.
     let epsilon = 1e-9 * largest;
@@ -363,25 +437,29 @@ fn least_norm(sparse: &mut Sparse<'_>, v: &[f64], largest: f64) -> Option<Vec<f6
     if !(epsilon > 0.0) || !sparse.factor(damp) {
         return None;
     }
-    let mut regular = v.to_vec();
-    for _ in 0..2 {
-        // Each pass leaves v's null part, and of the others ε/(λ + ε).
-        let mut null = regular.clone();
-        for _ in 0..3 {
-            sparse.solve(&mut null);
-            null.iter_mut().for_each(|v| *v *= epsilon);
+    // Takes off the part in the null space, and of the others a part of (ε/(λ + ε))³.
+    let purge = |sparse: &mut Sparse<'_>, x: &mut [f64]| {
+        for _ in 0..2 {
+            let mut null = x.to_vec();
+            for _ in 0..3 {
+                sparse.solve(&mut null);
+                null.iter_mut().for_each(|v| *v *= epsilon);
+            }
+            axpy(-1.0, &null, x);
         }
-        axpy(-1.0, &null, &mut regular);
-    }
+    };
+    let mut step = v.to_vec();
+    purge(sparse, &mut step);
     // Iterated regularisation: w ← w + (H + εI)⁻¹(v − Hw), of which the error falls by ε/(λ + ε).
     let mut w = vec![0.0; v.len()];
-    let mut step = regular;
     for _ in 0..4 {
         sparse.solve(&mut step);
         axpy(1.0, &step, &mut w);
         // v − H(w + s) = εs for the residual v − Hw = (H + εI)s.
         step.iter_mut().for_each(|v| *v *= epsilon);
     }
+    // What rounding left of v in the null space was divided by ε.
+    purge(sparse, &mut w);
     Some(w)
 }
 
@@ -398,7 +476,8 @@ pub(super) fn inverse_norm(n: usize, mut solve: impl FnMut(&mut [f64])) -> f64 {
             break;
         }
         estimate = sum;
-        x.iter_mut().for_each(|v| *v = if *v < 0.0 { -1.0 } else { 1.0 });
+        x.iter_mut()
+            .for_each(|v| *v = if *v < 0.0 { -1.0 } else { 1.0 });
         solve(&mut x);
         let mut largest = 0;
         for (i, v) in x.iter().enumerate() {

@@ -13,6 +13,7 @@
 
 use crate::objective::Objective;
 use crate::term::{self, Linearisation, Sample, TermProbe};
+use crate::weight::Source;
 
 /// dψ over all rows: Σ qᵢᵀ (dJ) dᵢ + tᵀ dr of the scaled ones, and κ of the scaled ones.
 #[derive(Debug, Default)]
@@ -51,24 +52,38 @@ pub(super) fn per_term(objective: &Objective, a: &[f64], b: &[f64]) -> Vec<f64> 
         .collect()
 }
 
-/// Adds dψ/dx by steps, `[n]`, and dψ/dθ.
+/// Adds dψ/dx by steps, `[n]`, where wanted, and dψ/dθ.
 pub(super) fn propagate(
     objective: &Objective,
     sample: &Sample<'_>,
     at: &Linearisation,
     cotangent: &Cotangent,
-    by_step: &mut [f64],
+    by_step: Option<&mut [f64]>,
     by_auxiliary: &mut [f64],
 ) {
+    let constant = |term: &term::Term| {
+        term.auxiliaries.is_empty() && !matches!(term.weight.source(), Some(Source::Auxiliary(_)))
+    };
+    let (skip, mut unused) = (by_step.is_none(), Vec::new());
+    let by_step = by_step.unwrap_or_else(|| {
+        unused.resize(objective.tangent, 0.0);
+        &mut unused
+    });
     let mut locals: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
     for (index, term) in objective.terms.iter().enumerate() {
         let scale = at.scales[index];
+        if skip && constant(term) {
+            continue;
+        }
         if scale == 0.0 {
             // The loss is flat there: ρ' = ρ'' = 0.
             continue;
         }
         let rows = term.row..term.row + term.rows;
-        let mut t: Vec<f64> = cotangent.t[rows.clone()].iter().map(|t| scale * t).collect();
+        let mut t: Vec<f64> = cotangent.t[rows.clone()]
+            .iter()
+            .map(|t| scale * t)
+            .collect();
         let scaled = &at.rows[rows.clone()];
         let square = crate::dense::dot(scaled, scaled) / (scale * scale);
         let second = term.robust.loss(square).second;

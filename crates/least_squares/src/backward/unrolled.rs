@@ -132,7 +132,7 @@ impl<'a> Unrolled<'a> {
             &sample,
             &space.at,
             &cotangent,
-            &mut by_start,
+            Some(&mut by_start),
             by_auxiliary,
         );
         *v = by_start;
@@ -154,7 +154,12 @@ fn reverse_step(
         Leg::GaussNewton => {
             let v: Vec<f64> = v.iter().map(|v| taken.shrink * v).collect();
             let delta: Vec<f64> = match taken.radius {
-                None => space.proposal.delta.iter().map(|d| d / taken.shrink).collect(),
+                None => space
+                    .proposal
+                    .delta
+                    .iter()
+                    .map(|d| d / taken.shrink)
+                    .collect(),
                 Some(_) => space.proposal.delta.clone(),
             };
             reverse_system(objective, space, taken, &delta, &v, scratch)

@@ -73,7 +73,9 @@ pub(crate) fn check_sizes(
     for manifold in shapes.manifolds {
         if manifold.storage() != storage {
             let got = manifold.storage();
-            return Err(format!("has a variable of {got} numbers but needs {storage}"));
+            return Err(format!(
+                "has a variable of {got} numbers but needs {storage}"
+            ));
         }
     }
     let mut auxiliaries = shapes.auxiliaries.iter();

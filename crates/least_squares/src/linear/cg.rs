@@ -94,7 +94,9 @@ impl Cg {
                 // Any positive preconditioner will do.
                 let shift = if largest > 0.0 { 1e-8 * largest } else { 1.0 };
                 if !factor.factor(block, |i, _| damping[i] + shift)
-                    && !factor.factor(block, |_, entry| largest.max(1.0) * 2.0 * *size as f64 - entry)
+                    && !factor.factor(block, |_, entry| {
+                        largest.max(1.0) * 2.0 * *size as f64 - entry
+                    })
                 {
                     return false;
                 }

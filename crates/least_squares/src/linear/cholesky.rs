@@ -22,7 +22,9 @@ pub(crate) struct Cholesky {
 
 impl std::fmt::Debug for Cholesky {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cholesky").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Cholesky")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,8 +68,7 @@ impl Cholesky {
             Default::default(),
         );
         factored.is_ok()
-            && (0..n)
-                .all(|i| !is_rounding(self.upper[i * n + i].powi(2), self.diagonal[i], n))
+            && (0..n).all(|i| !is_rounding(self.upper[i * n + i].powi(2), self.diagonal[i], n))
     }
 
     /// x ← K⁻¹x.

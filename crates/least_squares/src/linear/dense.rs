@@ -56,7 +56,11 @@ pub(crate) fn add_blocks(objective: &Objective, at: &Linearisation, matrix: &mut
             if let Some(first) = term.first {
                 for (a, value) in row.iter().enumerate() {
                     let place = (first + a) * n + first;
-                    axpy(*value, &row[a..], &mut matrix[place + a..place + term.width]);
+                    axpy(
+                        *value,
+                        &row[a..],
+                        &mut matrix[place + a..place + term.width],
+                    );
                 }
                 continue;
             }

@@ -1,5 +1,6 @@
 //! The pattern of M = JᵀJ, where each cost's block goes in it, and its symbolic Cholesky factor.
 
+use faer::Side;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::perm::PermRef;
 use faer::sparse::linalg::amd;
@@ -7,7 +8,6 @@ use faer::sparse::linalg::cholesky::{
     SymbolicCholesky, SymmetricOrdering, factorize_symbolic_cholesky,
 };
 use faer::sparse::{SymbolicSparseColMat, SymbolicSparseColMatRef};
-use faer::Side;
 
 use crate::objective::Objective;
 

@@ -2,9 +2,9 @@
 //! is made once.
 
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::sparse::linalg::cholesky::{LltRef, SymbolicCholeskyRaw};
 use faer::sparse::linalg::solvers::Lu;
 use faer::sparse::{SparseColMat, SparseColMatRef, Triplet};
-use faer::sparse::linalg::cholesky::{LltRef, SymbolicCholeskyRaw};
 use faer::{Conj, MatMut, Par, Side};
 
 use super::Damp;
@@ -170,16 +170,13 @@ impl<'a> Sparse<'a> {
                 let pointers = symbolic.col_ptr();
                 (0..n).all(|j| sound(j, self.factor[pointers[j]]))
             }
-            SymbolicCholeskyRaw::Supernodal(symbolic) => {
-                (0..symbolic.n_supernodes()).all(|s| {
-                    let begin = symbolic.supernode_begin()[s];
-                    let size = symbolic.supernode_end()[s] - begin;
-                    let place = symbolic.col_ptr_for_val()[s];
-                    let height = (symbolic.col_ptr_for_val()[s + 1] - place) / size.max(1);
-                    (0..size)
-                        .all(|i| sound(begin + i, self.factor[place + i * height + i]))
-                })
-            }
+            SymbolicCholeskyRaw::Supernodal(symbolic) => (0..symbolic.n_supernodes()).all(|s| {
+                let begin = symbolic.supernode_begin()[s];
+                let size = symbolic.supernode_end()[s] - begin;
+                let place = symbolic.col_ptr_for_val()[s];
+                let height = (symbolic.col_ptr_for_val()[s + 1] - place) / size.max(1);
+                (0..size).all(|i| sound(begin + i, self.factor[place + i * height + i]))
+            }),
         }
     }
 

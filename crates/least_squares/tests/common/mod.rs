@@ -60,7 +60,10 @@ impl Example {
 
     /// The numbers of all auxiliaries, one after another.
     pub(crate) fn theta(&self) -> Vec<f64> {
-        self.auxiliaries.iter().flat_map(|(_, v)| v.clone()).collect()
+        self.auxiliaries
+            .iter()
+            .flat_map(|(_, v)| v.clone())
+            .collect()
     }
 
     pub(crate) fn set_theta(&mut self, theta: &[f64]) {
@@ -89,8 +92,12 @@ impl Example {
 /// Two variables, three costs, weights of every kind, one robust loss. Residuals far from zero.
 pub(crate) fn example(robust: Robust) -> Example {
     let mut builder = Builder::new();
-    let x = builder.variable("x", feasible_least_squares::Manifold::Vector(2)).unwrap();
-    let y = builder.variable("y", feasible_least_squares::Manifold::Vector(3)).unwrap();
+    let x = builder
+        .variable("x", feasible_least_squares::Manifold::Vector(2))
+        .unwrap();
+    let y = builder
+        .variable("y", feasible_least_squares::Manifold::Vector(3))
+        .unwrap();
     let data = builder.auxiliary("data", 9).unwrap();
     let to_x = builder.auxiliary("to x", 2).unwrap();
     let to_y = builder.auxiliary("to y", 3).unwrap();
@@ -98,7 +105,14 @@ pub(crate) fn example(robust: Robust) -> Example {
     let diagonal = builder.auxiliary("diagonal", 3).unwrap();
     let scale = builder.auxiliary("scale", 1).unwrap();
     builder
-        .cost("curve", AutoCost::new(Curve(9)), &[x, y], &[data], Weight::scale(scale), robust)
+        .cost(
+            "curve",
+            AutoCost::new(Curve(9)),
+            &[x, y],
+            &[data],
+            Weight::scale(scale),
+            robust,
+        )
         .unwrap();
     builder
         .cost(

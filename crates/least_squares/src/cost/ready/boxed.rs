@@ -98,7 +98,9 @@ impl Cost for Clipped {
         self.residual(at, &mut rows);
         let outside = |values: &[f64]| -> Vec<f64> {
             let pairs = values.iter().zip(&rows);
-            pairs.map(|(v, r)| if *r == 0.0 { 0.0 } else { *v }).collect()
+            pairs
+                .map(|(v, r)| if *r == 0.0 { 0.0 } else { *v })
+                .collect()
         };
         let (s, t) = (outside(probe.s), outside(probe.t));
         let probe = Probe {

@@ -3,6 +3,7 @@
 use crate::cost::auto::{AutoCost, Residual};
 use crate::cost::{Cost, Gradient, Point, Probe, Shapes};
 use crate::groups::{LieGroup, Matrix, Se2, Se3, So2, So3};
+use crate::jet::Jet;
 use crate::manifold::Manifold;
 use crate::scalar::Real;
 
@@ -134,6 +135,70 @@ fn linear_relative<G: LieGroup<T, D>, T: Real, const D: usize>(
     }
 }
 
+/// Adds the symmetric Hessian of sᵀr to `out`, `[D, D]`: the derivative of sᵀJ at x ⊞ ξ by ξ, whose
+/// antisymmetric part comes from the order of two steps alone.
+fn hessian_difference<G, const D: usize>(
+    manifold: &Manifold,
+    x: &[f64],
+    target: &[f64],
+    s: &[f64],
+    out: &mut [f64],
+) where
+    G: LieGroup<Jet<D>, D>,
+{
+    let moved = lifted::<D>(manifold, x, 0);
+    let target = target.iter().map(|v| Jet::constant(*v)).collect::<Vec<_>>();
+    let (mut rows, mut jacobian) = ([Jet::zero(); D], vec![Jet::zero(); D * D]);
+    linear_difference::<G, Jet<D>, D>(&moved, &target, &mut rows, &mut jacobian);
+    add_symmetric(&jacobian, s, out);
+}
+
+/// As [`hessian_difference`], of two variables: `[N, N]` with `N` = 2`D`.
+fn hessian_relative<G, const D: usize, const N: usize>(
+    manifold: &Manifold,
+    [x, y]: [&[f64]; 2],
+    measured: &[f64],
+    s: &[f64],
+    out: &mut [f64],
+) where
+    G: LieGroup<Jet<N>, D>,
+{
+    let (x, y) = (lifted::<N>(manifold, x, 0), lifted::<N>(manifold, y, D));
+    let measured = measured
+        .iter()
+        .map(|v| Jet::constant(*v))
+        .collect::<Vec<_>>();
+    let (mut rows, mut jacobian) = ([Jet::zero(); D], vec![Jet::zero(); D * N]);
+    linear_relative::<G, Jet<N>, D>(&x, &y, &measured, &mut rows, &mut jacobian);
+    add_symmetric(&jacobian, s, out);
+}
+
+/// x ⊞ ξ at zero, its derivatives by ξ in the lanes from `first` on.
+fn lifted<const N: usize>(manifold: &Manifold, x: &[f64], first: usize) -> [Jet<N>; 7] {
+    let mut point = [Jet::zero(); 7];
+    for (point, x) in point.iter_mut().zip(x) {
+        *point = Jet::constant(*x);
+    }
+    let mut delta = [Jet::zero(); 6];
+    for (i, delta) in delta[..manifold.tangent()].iter_mut().enumerate() {
+        delta.slope[first + i] = 1.0;
+    }
+    let mut out = point;
+    manifold.retract(&point[..x.len()], &delta[..manifold.tangent()], &mut out);
+    out
+}
+
+fn add_symmetric<const N: usize>(jacobian: &[Jet<N>], s: &[f64], out: &mut [f64]) {
+    for (row, s) in jacobian.chunks_exact(N).zip(s) {
+        for (i, entry) in row.iter().enumerate() {
+            for (j, slope) in entry.slope.iter().enumerate() {
+                out[i * N + j] += 0.5 * s * slope;
+                out[j * N + i] += 0.5 * s * slope;
+            }
+        }
+    }
+}
+
 /// Constants as scalars, or the auxiliary.
 #[inline(always)]
 fn with_numbers<T: Real, R>(
@@ -197,7 +262,12 @@ impl Residual for BetweenResidual {
     }
 
     fn check(&self, shapes: &Shapes<'_>) -> Result<(), String> {
-        check_position(shapes, &self.manifold, 2, ("the measurement", &self.measured))
+        check_position(
+            shapes,
+            &self.manifold,
+            2,
+            ("the measurement", &self.measured),
+        )
     }
 }
 
@@ -264,7 +334,16 @@ impl Cost for Difference {
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
-        self.auto.add_hessian(at, s, out);
+        let DifferenceResidual { manifold, target } = self.auto.get();
+        let target = resolve(target, &mut at.auxiliaries.iter().copied());
+        let x = at.variables[0];
+        match manifold {
+            // One rotation of the plane: the rows are affine in the angle.
+            Manifold::Vector(_) | Manifold::Bounded(_) | Manifold::So2 => {}
+            Manifold::Se2 => hessian_difference::<Se2<_>, 3>(manifold, x, target, s, out),
+            Manifold::So3 => hessian_difference::<So3<_>, 3>(manifold, x, target, s, out),
+            Manifold::Se3 => hessian_difference::<Se3<_>, 6>(manifold, x, target, s, out),
+        }
     }
 
     fn is_affine(&self) -> bool {
@@ -310,7 +389,15 @@ impl Cost for Between {
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
-        self.auto.add_hessian(at, s, out);
+        let BetweenResidual { manifold, measured } = self.auto.get();
+        let z = resolve(measured, &mut at.auxiliaries.iter().copied());
+        let xy = [at.variables[0], at.variables[1]];
+        match manifold {
+            Manifold::Vector(_) | Manifold::Bounded(_) | Manifold::So2 => {}
+            Manifold::Se2 => hessian_relative::<Se2<_>, 3, 6>(manifold, xy, z, s, out),
+            Manifold::So3 => hessian_relative::<So3<_>, 3, 6>(manifold, xy, z, s, out),
+            Manifold::Se3 => hessian_relative::<Se3<_>, 6, 12>(manifold, xy, z, s, out),
+        }
     }
 
     fn is_affine(&self) -> bool {
