@@ -353,7 +353,16 @@ impl<'a> Implicit<'a> {
         sparse.load_blocks(self.objective, &self.blocks, &self.held);
         let largest = sparse.norm();
         if sparse.factor(crate::linear::Damp::NONE) {
-            result.condition = largest * inverse_norm(v.len(), |x| sparse.solve(x));
+            // Of the matrix scaled to a unit diagonal, which is what the accuracy of a Cholesky factor
+            // depends on (Higham, theorem 10.6): units that differ are no singularity.
+            let roots = sparse.diagonal_roots();
+            let scaled_solve = |x: &mut [f64]| {
+                x.iter_mut().zip(&roots).for_each(|(x, root)| *x *= root);
+                sparse.solve(x);
+                x.iter_mut().zip(&roots).for_each(|(x, root)| *x *= root);
+            };
+            let inverse = inverse_norm(v.len(), scaled_solve);
+            result.condition = sparse.scaled_norm(&roots) * inverse;
             if result.condition < SINGULAR {
                 let mut w = v.to_vec();
                 sparse.solve(&mut w);
