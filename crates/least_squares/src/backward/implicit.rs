@@ -253,8 +253,9 @@ impl<'a> Implicit<'a> {
                 .map(|i| (matrix[i * n + i] - diagonal[i]).abs())
                 .fold(0.0, f64::max)
         });
-        let floor = (largest / SINGULAR).max((10.0 * curvature).min(NEGLIGIBLE * largest));
-        if objective.rows < n && curvature <= NEGLIGIBLE * largest {
+        let is_rest = curvature <= NEGLIGIBLE * largest;
+        let floor = (largest / SINGULAR).max(if is_rest { 10.0 * curvature } else { 0.0 });
+        if objective.rows < n && is_rest {
             result.worsen(GradientQuality::Degenerate);
             return self.solve_rows(v, result);
         }

@@ -10,7 +10,7 @@
 //! Tangents are local (right): `x ⊞ δ = x Exp(δ)`, and a Jacobian with respect to an element is the derivative
 //! with respect to that `δ` at zero.
 //!
-//! Every function is written over [`Real`](crate::scalar::Real): dual numbers pass through, and give the correct
+//! Every function is written over [`Real`]: dual numbers pass through, and give the correct
 //! derivatives, of any order, at zero and near a half turn too. No branch depends on anything but the size of an
 //! angle, and both sides of each agree to rounding.
 //!

@@ -64,7 +64,7 @@ fn coupling<S: Real>(rho: &[S; 3], theta: &[S; 3], c: &Stumpff<S>) -> Matrix<S, 
     add_to(&mut q, c.c2, &skew(rho));
     for i in 0..3 {
         for j in 0..3 {
-            q[i][j] = q[i][j] + c.c3 * (rho[i] * theta[j] + theta[i] * rho[j]);
+            q[i][j] += c.c3 * (rho[i] * theta[j] + theta[i] * rho[j]);
         }
     }
     q
