@@ -5,8 +5,71 @@ mod common;
 use common::{Curve, Pull, difference};
 use feasible_least_squares::{
     AnalyticCost, AutoCost, Between, Clipped, Cost, Difference, Gradient, LinearCost, Manifold,
-    Numbers, Point, Probe, Quadratic, Shapes,
+    Numbers, Point, Probe, Quadratic, Real, Residual, Shapes,
 };
+
+/// Every operation of a scalar, of numbers between 0 and 1.
+struct Functions;
+
+impl Residual for Functions {
+    fn rows(&self) -> usize {
+        20
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
+        let (x, y, z) = (variables[0][0], variables[0][1], auxiliaries[0][0]);
+        let one = T::constant(1.0);
+        let mut sum = x * y;
+        sum += z * x;
+        sum -= y / z;
+        sum *= x;
+        let rows = [
+            (x * y).exp(),
+            (x + z).ln(),
+            (x * 2.0 - y).tanh(),
+            (x * y + z).sqrt(),
+            (x * z).sin(),
+            (x / y).cos(),
+            (y * x).tan(),
+            (x - z * y).atan(),
+            (x * y).asin(),
+            (x * z).acos(),
+            (y - one).atan2(x - 0.9),
+            (x * y + z).powi(5),
+            (one / (x + 1.5)).powi(-2) + y.powi(0),
+            (x + y * y).powf(1.7),
+            (x - one).abs() * y,
+            x.max(y) * z + x.min(y),
+            -(x / 3.0) * z + y.max(x) - y.min(x),
+            T::dot(&[2.0, -1.0, 0.5, 3.0], &[y, x * z, one, x]) * y,
+            T::dot(&[2.0, -1.0], &[one, one]) + x * x,
+            sum,
+        ];
+        out.copy_from_slice(&rows);
+    }
+}
+
+/// Wide enough for reverse mode to be chosen.
+struct Wide {
+    n: usize,
+    a: Vec<f64>,
+}
+
+impl Residual for Wide {
+    fn rows(&self) -> usize {
+        self.a.len() / self.n
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
+        let x = variables[0];
+        let squares: Vec<T> = x.iter().map(|x| *x * *x).collect();
+        let mut carried = T::constant(0.0);
+        for (i, row) in self.a.chunks_exact(self.n).enumerate() {
+            let straight = T::dot(row, x).tanh();
+            carried = carried * 0.5 + T::dot(row, &squares) * straight;
+            let first = x[0] * auxiliaries[0][0];
+            out[i] = carried - first + T::dot(&row[..3], auxiliaries[0]) * variables[1][0];
+        }
+    }
+}
 
 struct Case {
     name: &'static str,
@@ -68,6 +131,22 @@ fn cases() -> Vec<Case> {
         }
     };
     let vector = Manifold::Vector;
+    let mut functions = case(
+        "functions",
+        Box::new(AutoCost::new(Functions)),
+        vec![vector(2)],
+        &[1],
+    );
+    functions.variables[0] = vec![0.37, 0.62];
+    functions.auxiliaries[0] = vec![0.55];
+    let a = numbers(6 * 40, 0.1);
+    let wide = Wide { n: 40, a };
+    let wide = case(
+        "wide",
+        Box::new(AutoCost::new(wide)),
+        vec![vector(40), vector(1)],
+        &[3],
+    );
     let mut cases = vec![
         case(
             "curve",
@@ -76,7 +155,7 @@ fn cases() -> Vec<Case> {
             &[6],
         ),
         case(
-            "wide",
+            "pull",
             Box::new(AutoCost::new(Pull(11))),
             vec![vector(11)],
             &[11],
@@ -165,6 +244,7 @@ fn cases() -> Vec<Case> {
         between.auxiliaries[0] = unit(numbers(stored, 3.2), rotation);
         cases.extend([prior, between]);
     }
+    cases.extend([functions, wide]);
     let mut analytic = case(
         "analytic",
         Box::new(AnalyticCost::new(

@@ -57,13 +57,6 @@ fn error(example: &mut Example, settings: &Settings, start_too: bool) -> (f64, G
         pairs.push((gradients.start[i], d));
     }
     example.set_start(&start);
-    if std::env::var("SHOW").is_ok() {
-        println!(
-            "{pairs:?} {:?} {:?}",
-            solution.status,
-            solution.history[0].iter().rev().take(8).collect::<Vec<_>>()
-        );
-    }
     let largest = pairs.iter().map(|(_, d)| d.abs()).fold(0.0, f64::max);
     let worst = pairs.iter().map(|(g, d)| (g - d).abs()).fold(0.0, f64::max);
     (worst / largest, gradients.quality[0])

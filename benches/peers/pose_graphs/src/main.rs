@@ -1,7 +1,7 @@
 //! Times pose graph solvers on one residual, `Log(z⁻¹ x₁⁻¹ x₂)` weighted by the file's information, from the file's
 //! poses, to one cost: the best that any of them reaches, to 1e-8 relative.
 //!
-//!     RAYON_NUM_THREADS=1 cargo run --release -- FILE.g2o... [--runs N] [--iterations K]
+//!     RAYON_NUM_THREADS=1 cargo run --release -- FILE.g2o... [--runs N] [--iterations K] [--only NAME] [--backward]
 //!
 //! Every solver is run with an iteration limit of 1, 2, 3, … from the start; its time is that of the first whole run
 //! that ends at the cost, the fastest of N. Building a problem is left out, analysing its structure is in. Costs are
@@ -23,6 +23,10 @@ struct Settings {
     files: Vec<String>,
     runs: usize,
     iterations: usize,
+    /// Only solvers whose name begins with this.
+    only: String,
+    /// Only the derivatives of our own solutions.
+    backward: bool,
 }
 
 fn settings() -> Result<Settings, String> {
@@ -30,6 +34,8 @@ fn settings() -> Result<Settings, String> {
         files: Vec::new(),
         runs: 10,
         iterations: 40,
+        only: String::new(),
+        backward: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -39,6 +45,8 @@ fn settings() -> Result<Settings, String> {
         };
         match word.as_str() {
             "--runs" => settings.runs = number()?,
+            "--only" => settings.only = words.next().ok_or("--only needs a name")?,
+            "--backward" => settings.backward = true,
             "--iterations" => settings.iterations = number()?,
             _ => settings.files.push(word),
         }
@@ -77,7 +85,12 @@ fn compare(file: &str, settings: &Settings) -> Result<(), String> {
     let graph = graph::parse(&text).map_err(|error| format!("{file}: {error}"))?;
     let start = graph::cost(&graph, &Poses::start(&graph));
     println!("{file}: {}, cost at the start {start:.10e}", graph::size(&graph));
-    let peers = peers::all();
+    if settings.backward {
+        peers::ours::backward(&graph, settings.runs);
+        return Ok(());
+    }
+    let mut peers = peers::all();
+    peers.retain(|peer| peer.name().starts_with(&settings.only));
     let mut all = Vec::new();
     for peer in &peers {
         for (method, name) in peer.methods().iter().enumerate() {

@@ -2,7 +2,7 @@
 
 mod apex;
 mod factrs;
-mod ours;
+pub mod ours;
 mod tiny;
 
 use crate::graph::{Graph, Poses};

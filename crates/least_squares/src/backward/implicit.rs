@@ -253,8 +253,9 @@ impl<'a> Implicit<'a> {
                 .map(|i| (matrix[i * n + i] - diagonal[i]).abs())
                 .fold(0.0, f64::max)
         });
-        let floor = (largest / SINGULAR).max((10.0 * curvature).min(NEGLIGIBLE * largest));
-        if objective.rows < n && curvature <= NEGLIGIBLE * largest {
+        let is_rest = curvature <= NEGLIGIBLE * largest;
+        let floor = (largest / SINGULAR).max(if is_rest { 10.0 * curvature } else { 0.0 });
+        if objective.rows < n && is_rest {
             result.worsen(GradientQuality::Degenerate);
             return self.solve_rows(v, result);
         }
@@ -353,7 +354,16 @@ impl<'a> Implicit<'a> {
         sparse.load_blocks(self.objective, &self.blocks, &self.held);
         let largest = sparse.norm();
         if sparse.factor(crate::linear::Damp::NONE) {
-            result.condition = largest * inverse_norm(v.len(), |x| sparse.solve(x));
+            // Of the matrix scaled to a unit diagonal, which is what the accuracy of a Cholesky factor
+            // depends on (Higham, theorem 10.6): units that differ are no singularity.
+            let roots = sparse.diagonal_roots();
+            let scaled_solve = |x: &mut [f64]| {
+                x.iter_mut().zip(&roots).for_each(|(x, root)| *x *= root);
+                sparse.solve(x);
+                x.iter_mut().zip(&roots).for_each(|(x, root)| *x *= root);
+            };
+            let inverse = inverse_norm(v.len(), scaled_solve);
+            result.condition = sparse.scaled_norm(&roots) * inverse;
             if result.condition < SINGULAR {
                 let mut w = v.to_vec();
                 sparse.solve(&mut w);
@@ -426,7 +436,7 @@ impl<'a> Implicit<'a> {
 }
 
 /// The least-norm solution for a singular positive semidefinite matrix, by its regular neighbour
-/// H + εI: (H + εI)⁻¹ twice with ε(H + εI)⁻¹v, v's part in the null space, taken off first.
+/// H + εI, of which ε(H + εI)⁻¹ is the projection on the null space but for ε/(λ + ε).
 fn least_norm(sparse: &mut Sparse<'_>, v: &[f64], largest: f64) -> Option<Vec<f64>> {
     // Between the rounding of the matrix and its smallest eigenvalue above it, wherever that is.
     let epsilon = 1e-9 * largest;
@@ -437,25 +447,29 @@ fn least_norm(sparse: &mut Sparse<'_>, v: &[f64], largest: f64) -> Option<Vec<f6
     if !(epsilon > 0.0) || !sparse.factor(damp) {
         return None;
     }
-    let mut regular = v.to_vec();
-    for _ in 0..2 {
-        // Each pass leaves v's null part, and of the others ε/(λ + ε).
-        let mut null = regular.clone();
-        for _ in 0..3 {
-            sparse.solve(&mut null);
-            null.iter_mut().for_each(|v| *v *= epsilon);
+    // Takes off the part in the null space, and of the others a part of (ε/(λ + ε))³.
+    let purge = |sparse: &mut Sparse<'_>, x: &mut [f64]| {
+        for _ in 0..2 {
+            let mut null = x.to_vec();
+            for _ in 0..3 {
+                sparse.solve(&mut null);
+                null.iter_mut().for_each(|v| *v *= epsilon);
+            }
+            axpy(-1.0, &null, x);
         }
-        axpy(-1.0, &null, &mut regular);
-    }
+    };
+    let mut step = v.to_vec();
+    purge(sparse, &mut step);
     // Iterated regularisation: w ← w + (H + εI)⁻¹(v − Hw), of which the error falls by ε/(λ + ε).
     let mut w = vec![0.0; v.len()];
-    let mut step = regular;
     for _ in 0..4 {
         sparse.solve(&mut step);
         axpy(1.0, &step, &mut w);
         // v − H(w + s) = εs for the residual v − Hw = (H + εI)s.
         step.iter_mut().for_each(|v| *v *= epsilon);
     }
+    // What rounding left of v in the null space was divided by ε.
+    purge(sparse, &mut w);
     Some(w)
 }
 

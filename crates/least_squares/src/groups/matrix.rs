@@ -25,7 +25,7 @@ pub(super) fn product<S: Real, const R: usize, const K: usize, const C: usize>(
     for i in 0..R {
         for k in 0..K {
             for j in 0..C {
-                out[i][j] = out[i][j] + a[i][k] * b[k][j];
+                out[i][j] += a[i][k] * b[k][j];
             }
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn add_to<S: Real, const R: usize, const C: usize>(
 ) {
     for i in 0..R {
         for j in 0..C {
-            a[i][j] = a[i][j] + scale * b[i][j];
+            a[i][j] += scale * b[i][j];
         }
     }
 }
@@ -78,7 +78,7 @@ pub(super) fn set_block<
 pub(super) fn dot<S: Real, const N: usize>(a: &[S; N], b: &[S; N]) -> S {
     let mut sum = S::constant(0.0);
     for i in 0..N {
-        sum = sum + a[i] * b[i];
+        sum += a[i] * b[i];
     }
     sum
 }
@@ -115,7 +115,7 @@ pub(super) fn axial<S: Real>(a: S, b: S, c: S, v: &[S; 3]) -> Matrix<S, 3, 3> {
     add_to(&mut matrix, b, &skew(v));
     for i in 0..3 {
         for j in 0..3 {
-            matrix[i][j] = matrix[i][j] + c * v[i] * v[j];
+            matrix[i][j] += c * v[i] * v[j];
         }
     }
     matrix

@@ -10,7 +10,7 @@
 //! Tangents are local (right): `x ⊞ δ = x Exp(δ)`, and a Jacobian with respect to an element is the derivative
 //! with respect to that `δ` at zero.
 //!
-//! Every function is written over [`Real`](crate::scalar::Real): dual numbers pass through, and give the correct
+//! Every function is written over [`Real`]: dual numbers pass through, and give the correct
 //! derivatives, of any order, at zero and near a half turn too. No branch depends on anything but the size of an
 //! angle, and both sides of each agree to rounding.
 //!
@@ -45,6 +45,9 @@ use matrix::negated;
 pub trait LieGroup<S: Real, const D: usize>: Copy {
     /// Numbers that store an element.
     const STORED: usize;
+
+    /// Numbers of them, the first, that store its rotation.
+    const ROTATION: usize;
 
     /// The neutral element.
     fn identity() -> Self;
@@ -94,6 +97,25 @@ pub trait LieGroup<S: Real, const D: usize>: Copy {
     fn right_jacobian_inverse(tangent: &[S; D]) -> Matrix<S, D, D> {
         Self::left_jacobian_inverse(&tangent.map(|v| -v))
     }
+
+    /// `J_r(τ)⁻ᵀ s`: the gradient by the element of a function of its logarithm `τ` that has gradient `s`.
+    fn pull_back(tangent: &[S; D], s: &[S; D]) -> [S; D] {
+        let inverse = Self::right_jacobian_inverse(tangent);
+        std::array::from_fn(|j| {
+            let mut sum = S::constant(0.0);
+            for i in 0..D {
+                sum += inverse[i][j] * s[i];
+            }
+            sum
+        })
+    }
+
+    /// Writes to `stored` the shortest gradient by the stored numbers that is `gradient` by `δ` of `self ⊞ δ`:
+    /// that of a function which normalises what is stored.
+    ///
+    /// # Panics
+    /// When `stored` is shorter than [`STORED`](Self::STORED).
+    fn raise(&self, gradient: &[S; D], stored: &mut [S]);
 
     /// `self ⊞ δ = self Exp(δ)`, normalised, so that rounding does not build up (Solà, eq. 25).
     fn retract(&self, delta: &[S; D]) -> Self {

@@ -61,7 +61,8 @@ impl Clipped {
         } else if value > self.upper[row] {
             value - self.upper[row]
         } else {
-            value - value
+            // Zero, but for a value that is not finite.
+            value * 0.0
         }
     }
 }
