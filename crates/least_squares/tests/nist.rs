@@ -4,6 +4,9 @@
 //!
 //!     cargo test -p feasible-least-squares --test nist -- --nocapture     prints the table
 
+// The measured figures, shown under --nocapture.
+#![allow(clippy::print_stdout)]
+
 #[path = "support/nist.rs"]
 mod nist;
 
