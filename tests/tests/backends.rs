@@ -565,13 +565,11 @@ impl Backend {
                 ..Dc3Settings::default()
             })
             .unwrap();
-            let raw = self.matrix([[3.0, 2.0, 7.0], [0.5, 1.0, 0.0]]).require_grad();
+            let raw = self
+                .matrix([[3.0, 2.0, 7.0], [0.5, 1.0, 0.0]])
+                .require_grad();
             let repaired = layer.forward(raw.clone(), &set, None).unwrap();
-            self.same(
-                "completion",
-                &repaired.y,
-                &[2.0, 2.0, -3.0, 0.5, 1.0, -0.5],
-            );
+            self.same("completion", &repaired.y, &[2.0, 2.0, -3.0, 0.5, 1.0, -0.5]);
             let gradients = repaired.y.narrow(1, 2, 1).sum().backward();
             self.same(
                 "completion gradient",
@@ -750,7 +748,12 @@ impl Backend {
             let empty = host::write(vec![], [0, 2], &self.device, self.dtype);
             assert_eq!(repair(empty).unwrap().dims(), [0, 2]);
             let inside = repair(self.matrix([[3.0, 0.25]])).unwrap();
-            assert!(host::read("y", &inside).unwrap().iter().all(|v| v.is_finite()));
+            assert!(
+                host::read("y", &inside)
+                    .unwrap()
+                    .iter()
+                    .all(|v| v.is_finite())
+            );
         }
     }
 

@@ -277,13 +277,20 @@ mod tests {
         for kind in Piecewise::ALL {
             let problem = problem(kind);
             let x = problem.column(problem.input(Part::Test).to_vec());
-            let targets: Vec<f64> = problem.input(Part::Test).iter().map(|&x| kind.target(x)).collect();
+            let targets: Vec<f64> = problem
+                .input(Part::Test)
+                .iter()
+                .map(|&x| kind.target(x))
+                .collect();
             let y = problem.column(targets);
             let set = problem.constraints(x.clone()).unwrap();
             let violations = Violations::of(set.as_ref(), y.clone());
             assert!(violations.summary(1e-12).unwrap().max < 1e-12, "{kind}");
             let errors = host::read("f", &problem.objective(x, y)).unwrap();
-            assert_eq!(errors, problem.reference(Part::Test, None, &mut |_| {}).unwrap());
+            assert_eq!(
+                errors,
+                problem.reference(Part::Test, None, &mut |_| {}).unwrap()
+            );
         }
     }
 

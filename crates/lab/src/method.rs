@@ -1,9 +1,7 @@
 use burn::tensor::Tensor;
 use feasible_convex::{ConvexSettings, OnFailure, Projection, Status};
 use feasible_core::Constraints;
-use feasible_repair::{
-    Dc3, FsNet, GaugeMap, HardNetAff, HardNetCvx, PiNet, Rayen, SnareNet,
-};
+use feasible_repair::{Dc3, FsNet, GaugeMap, HardNetAff, HardNetCvx, PiNet, Rayen, SnareNet};
 
 use crate::Error;
 use crate::config::{MethodConfig, MethodKind};
@@ -114,7 +112,10 @@ impl Method {
             Self::Rayen(layer) => layer.forward(raw, constraints, epsilon)?,
             Self::GaugeMap(layer) => layer.forward(raw, constraints, epsilon)?,
         };
-        let failed = repaired.status.iter().filter(|status| !status.is_converged());
+        let failed = repaired
+            .status
+            .iter()
+            .filter(|status| !status.is_converged());
         Ok(Repaired {
             failed: failed.count(),
             y: repaired.y,

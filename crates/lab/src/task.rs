@@ -68,12 +68,10 @@ impl Task {
                     Ok(Arc::new(PublishedProblem::new(instance, device, dtype)?))
                 })
             }
-            ProblemFamily::FsNet { family, size, .. } => {
-                Self::new(&device, dtype, few, |device| {
-                    let problem = FsNetProblem::new(family, &size, seed, device, dtype)?;
-                    Ok(Arc::new(problem))
-                })
-            }
+            ProblemFamily::FsNet { family, size, .. } => Self::new(&device, dtype, few, |device| {
+                let problem = FsNetProblem::new(family, &size, seed, device, dtype)?;
+                Ok(Arc::new(problem))
+            }),
             ProblemFamily::Piecewise {
                 recipe, samples, ..
             } => Self::new(&device, dtype, few, |device| {

@@ -22,7 +22,11 @@ fn run(problem: &str, training: &str, methods: &str) -> Vec<(String, RunStatus, 
     runs.map(|(run, config)| {
         let metrics = RunReader::open(&run.path).unwrap().metrics().unwrap();
         let metrics: Vec<Metric> = metrics.collect::<Result<_, _>>().unwrap();
-        (config.method.label().to_owned(), run.status.clone(), metrics)
+        (
+            config.method.label().to_owned(),
+            run.status.clone(),
+            metrics,
+        )
     })
     .collect()
 }
@@ -90,7 +94,11 @@ fn every_method_trains_and_keeps_its_promise() {
             );
             // Completion and the projection onto equalities are exact, splitting to its tolerance;
             // FSNet stops at ‖r‖² = 1e-9, which is 3e-5, and DC3 promises nothing about inequalities.
-            let limit = if label.starts_with("fsnet") { 1e-4 } else { 1e-6 };
+            let limit = if label.starts_with("fsnet") {
+                1e-4
+            } else {
+                1e-6
+            };
             assert!(equality < limit, "{recipe}, {label}: {equality}");
             if label != "dc3" {
                 assert!(inequality < limit, "{recipe}, {label}: {inequality}");
@@ -102,19 +110,27 @@ fn every_method_trains_and_keeps_its_promise() {
 
 #[test]
 fn the_closed_form_refuses_quadratic_rows_and_the_study_goes_on() {
-    let problem = "recipe = 'snare-qcqp'\nvariables = 8\nequalities = 3\ninequalities = 4\nsamples = 60";
+    let problem =
+        "recipe = 'snare-qcqp'\nvariables = 8\nequalities = 3\ninequalities = 4\nsamples = 60";
     let methods = "[[method]]\nkind = 'hardnet-aff'\n[[method]]\nkind = 'soft'\n";
     let runs = run(problem, "epochs = 1\nbatch = 16", methods);
     let RunStatus::Failed { reason } = &runs[0].1 else {
         panic!("{:?}", runs[0].1);
     };
-    assert!(reason.contains("HardNetAff needs affine rows, but row 0 is quadratic"), "{reason}");
+    assert!(
+        reason.contains("HardNetAff needs affine rows, but row 0 is quadratic"),
+        "{reason}"
+    );
     assert_eq!(runs[1].1, RunStatus::Finished);
 }
 
 #[test]
 fn a_supervised_problem_trains_with_every_method() {
-    for (recipe, points) in [("hardnet-pwc", 50), ("hardnet-pwcfull", 50), ("hardnet-pwcbox", 10)] {
+    for (recipe, points) in [
+        ("hardnet-pwc", 50),
+        ("hardnet-pwcfull", 50),
+        ("hardnet-pwcbox", 10),
+    ] {
         let problem = format!("recipe = '{recipe}'\nsamples = {points}");
         let methods = "
 [[method]]
@@ -137,13 +153,19 @@ penalty = { upper = 0.0, lower = 0.0 }
             assert_eq!(*status, RunStatus::Finished, "{recipe}, {label}");
             assert_eq!(value(metrics, "test.samples"), 401.0);
             // The optimum is zero error at the target, so that a gap is the squared error.
-            let (mean, gap) = (value(metrics, "test.objective"), value(metrics, "test.gap_mean"));
+            let (mean, gap) = (
+                value(metrics, "test.objective"),
+                value(metrics, "test.gap_mean"),
+            );
             assert!((mean - gap).abs() < 1e-12);
         }
         for at in [0, 1] {
             assert!(value(&runs[at].2, "test.violation_max") < 1e-6, "{recipe}");
             // In one dimension they are the projection.
-            assert!((objective(at) - objective(2)).abs() < 1e-4 * objective(2), "{recipe}");
+            assert!(
+                (objective(at) - objective(2)).abs() < 1e-4 * objective(2),
+                "{recipe}"
+            );
         }
         // Without weight a violation costs nothing: the loss is the error alone.
         assert_eq!(value(&runs[4].2, "train.penalty_upper"), 0.0);
@@ -153,7 +175,14 @@ penalty = { upper = 0.0, lower = 0.0 }
 
 #[test]
 fn fsnets_families_train_with_methods_for_any_rows() {
-    for kind in ["convex-qp", "convex-qcqp", "convex-socp", "nonconvex-qp", "nonconvex-qcqp", "nonconvex-socp"] {
+    for kind in [
+        "convex-qp",
+        "convex-qcqp",
+        "convex-socp",
+        "nonconvex-qp",
+        "nonconvex-qcqp",
+        "nonconvex-socp",
+    ] {
         let problem = format!(
             "recipe = 'fsnet-{kind}'\nvariables = 10\nequalities = 3\ninequalities = 3\nsamples = 100"
         );

@@ -72,7 +72,10 @@ impl SnareNetSettings {
                 expected,
             });
         }
-        if let Some(most) = self.trust_region.filter(|most| !(*most > 0.0 && most.is_finite())) {
+        if let Some(most) = self
+            .trust_region
+            .filter(|most| !(*most > 0.0 && most.is_finite()))
+        {
             return Err(Error::Setting {
                 setting: "trust_region",
                 got: most.to_string(),

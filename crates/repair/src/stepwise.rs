@@ -79,7 +79,12 @@ pub(crate) fn repair(
             *count += usize::from(status.is_none());
         }
         y = y - step.clone();
-        stop(&mut status, &largest(&step)?, settings, Status::ConvergedByStep);
+        stop(
+            &mut status,
+            &largest(&step)?,
+            settings,
+            Status::ConvergedByStep,
+        );
     }
     let residual = measure(constraints, bounds, &y)?;
     let ended = |sample: usize| match status[sample] {
@@ -97,12 +102,7 @@ pub(crate) fn repair(
 }
 
 /// Marks the samples whose `sizes` are below the tolerance, or all of them where all are.
-fn stop(
-    status: &mut [Option<Status>],
-    sizes: &[f64],
-    settings: &SnareNetSettings,
-    with: Status,
-) {
+fn stop(status: &mut [Option<Status>], sizes: &[f64], settings: &SnareNetSettings, with: Status) {
     let below = |size: f64| size < settings.tolerance;
     match settings.stopping {
         Stopping::PerSample => {

@@ -60,7 +60,10 @@ fn published(y0: &[f64], x: &[f64], steps: usize, rate: f64, momentum: f64) -> V
     let (a, g) = (equality_rows(), inequality_rows());
     let (p, q, r, s) = (a[other[0]], a[other[1]], a[N + other[0]], a[N + other[1]]);
     let determinant = p * s - q * r;
-    let inverse = [[s / determinant, -q / determinant], [-r / determinant, p / determinant]];
+    let inverse = [
+        [s / determinant, -q / determinant],
+        [-r / determinant, p / determinant],
+    ];
     let complete = |z: &[f64]| {
         let mut y = vec![0.0; N];
         partial.iter().zip(z).for_each(|(&j, z)| y[j] = *z);
@@ -73,10 +76,10 @@ fn published(y0: &[f64], x: &[f64], steps: usize, rate: f64, momentum: f64) -> V
         y
     };
     let mut z: Vec<f64> = partial.iter().map(|&j| y0[j]).collect();
-    let mut velocity = vec![0.0; 4];
+    let mut velocity = [0.0; 4];
     for _ in 0..steps {
         let y = complete(&z);
-        let mut gradient = vec![0.0; 4];
+        let mut gradient = [0.0; 4];
         for row in g.chunks_exact(N) {
             let value: f64 = row.iter().zip(&y).map(|(g, y)| g * y).sum();
             let over = (value - 0.2).max(0.0);
@@ -114,7 +117,10 @@ fn steps_are_the_published_ones() {
             );
             for (got, expected) in got.iter().zip(&expected) {
                 // Rounding, times the block's condition number, here below 10.
-                assert!((got - expected).abs() < 1e-12, "{got} instead of {expected}");
+                assert!(
+                    (got - expected).abs() < 1e-12,
+                    "{got} instead of {expected}"
+                );
             }
         }
     }
@@ -145,7 +151,10 @@ fn equalities_hold_to_rounding_and_violations_fall() {
         let (before, equality) = violation(0);
         assert!(equality < 1e-13);
         let (after, equality) = violation(200);
-        assert!(equality < 1e-13 && after < 0.5 * before, "{after} from {before}");
+        assert!(
+            equality < 1e-13 && after < 0.5 * before,
+            "{after} from {before}"
+        );
     }
 }
 
@@ -162,7 +171,12 @@ fn gradients_agree_with_central_differences_on_every_sample() {
                     tolerance: 0.0,
                     ..settings()
                 };
-                repair(settings, inputs[0].clone(), &program(inputs[1].clone(), copies)).y
+                repair(
+                    settings,
+                    inputs[0].clone(),
+                    &program(inputs[1].clone(), copies),
+                )
+                .y
             },
             1e-6,
             1e-8, // rounding of differences of numbers of order one, over the step
@@ -216,7 +230,14 @@ fn gradients_through_newton_completion_agree_with_central_differences() {
     let worst = check_gradients(
         "DC3, curved equalities",
         &curved_inputs(),
-        |inputs| repair(curved_settings(), inputs[0].clone(), &curved(inputs[1].clone())).y,
+        |inputs| {
+            repair(
+                curved_settings(),
+                inputs[0].clone(),
+                &curved(inputs[1].clone()),
+            )
+            .y
+        },
         1e-5,
         1e-7, // Newton's tolerance over the step
     );
@@ -314,7 +335,12 @@ fn trouble_is_named() {
     let full = Affine::shared(identity, bounds).unwrap();
     let layer = Dc3::new(Dc3Settings::default()).unwrap();
     let message = layer.forward(tensor(vec![1.0, 1.0], [1, 2]), &full, None);
-    assert!(message.unwrap_err().to_string().contains("at most 1 equality rows"));
+    assert!(
+        message
+            .unwrap_err()
+            .to_string()
+            .contains("at most 1 equality rows")
+    );
     // Parallel rows have no invertible block.
     let twice = tensor(vec![1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [2, 3]);
     let bounds = Bounds::equal(tensor(vec![1.0, 1.0], [1, 2])).unwrap();

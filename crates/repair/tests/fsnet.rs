@@ -22,8 +22,12 @@ fn blocks(x: Tensor<2>) -> Stacked {
     let below = |u: Vec<f64>| Bounds::at_most(tensor(u.clone(), [1, u.len()])).unwrap();
     let parts: Vec<Arc<dyn Constraints>> = vec![
         Arc::new(
-            Quadratic::diagonal(tensor(h, [2, N]), tensor(draw(2 * N), [2, N]), below(vec![0.5; 2]))
-                .unwrap(),
+            Quadratic::diagonal(
+                tensor(h, [2, N]),
+                tensor(draw(2 * N), [2, N]),
+                below(vec![0.5; 2]),
+            )
+            .unwrap(),
         ),
         Arc::new(Affine::shared(tensor(draw(N), [1, N]), below(vec![0.1])).unwrap()),
         Arc::new(Affine::shared(tensor(draw(2 * N), [2, N]), Bounds::equal(x).unwrap()).unwrap()),
@@ -54,7 +58,10 @@ fn inputs() -> [Tensor<2>; 2] {
 }
 
 fn repair(settings: FsNetSettings, y0: Tensor<2>, set: &dyn Constraints) -> Repaired {
-    FsNet::new(settings).unwrap().forward(y0, set, None).unwrap()
+    FsNet::new(settings)
+        .unwrap()
+        .forward(y0, set, None)
+        .unwrap()
 }
 
 #[test]
@@ -74,13 +81,22 @@ fn violations_fall_to_the_tolerance() {
         };
         for &set in sets {
             let repaired = repair(settings, y0.clone(), set);
-            assert!(repaired.status.iter().all(|s| s.is_converged()), "{line_search:?} {:?} {:?}", repaired.status, repaired.residual);
+            assert!(
+                repaired.status.iter().all(|s| s.is_converged()),
+                "{line_search:?} {:?} {:?}",
+                repaired.status,
+                repaired.residual
+            );
             // ‖r‖² below 1e-9, as a mean over the batch where that is what stops.
             let limit = match line_search {
                 LineSearch::PerSample => 1e-9f64.sqrt(),
                 LineSearch::WholeBatch => (1e-9 * BATCH as f64).sqrt(),
             };
-            assert!(repaired.residual.iter().all(|r| *r < limit), "{:?}", repaired.residual);
+            assert!(
+                repaired.residual.iter().all(|r| *r < limit),
+                "{:?}",
+                repaired.residual
+            );
         }
     }
 }
@@ -103,7 +119,10 @@ fn a_disc_is_met_radially() {
     };
     let repaired = repair(settings, tensor(vec![3.0, 4.0, 0.3, 0.4], [2, 2]), &disc);
     for (got, expected) in numbers(&repaired.y).iter().zip([0.6, 0.8, 0.3, 0.4]) {
-        assert!((got - expected).abs() < 1e-10, "{got} instead of {expected}");
+        assert!(
+            (got - expected).abs() < 1e-10,
+            "{got} instead of {expected}"
+        );
     }
     assert_eq!(repaired.iterations[1], 0);
 }
@@ -150,7 +169,9 @@ fn published(a: &[f64], x: &[f64], y0: &[f64], m: usize, steps: usize) -> Vec<f6
             for ((s, z), alpha) in pairs.iter().zip(alphas.iter().rev()) {
                 let (s, z) = (of(s), of(z));
                 let beta = dot(&z, &q) / (dot(&s, &z) + 1e-10);
-                q.iter_mut().zip(&s).for_each(|(q, s)| *q += s * (alpha - beta));
+                q.iter_mut()
+                    .zip(&s)
+                    .for_each(|(q, s)| *q += s * (alpha - beta));
             }
             (0..N).for_each(|j| d[b * N + j] = -q[j]);
         }
@@ -190,7 +211,10 @@ fn the_whole_batch_variant_is_the_published_one() {
     let expected = published(&a, &x, &numbers(&y0), m, steps);
     for (got, expected) in got.iter().zip(&expected) {
         // Quotients of differences amplify rounding a few thousand times over six steps.
-        assert!((got - expected).abs() < 1e-10, "{got} instead of {expected}");
+        assert!(
+            (got - expected).abs() < 1e-10,
+            "{got} instead of {expected}"
+        );
     }
 }
 
@@ -270,8 +294,20 @@ fn trouble_is_named() {
     );
     assert!((numbers(&repaired.y)[0] - 1.0).abs() < 1e-4);
     for (settings, expected) in [
-        (FsNetSettings { shrink: 1.0, ..settings }, "`shrink`"),
-        (FsNetSettings { memory: 0, ..settings }, "`memory`"),
+        (
+            FsNetSettings {
+                shrink: 1.0,
+                ..settings
+            },
+            "`shrink`",
+        ),
+        (
+            FsNetSettings {
+                memory: 0,
+                ..settings
+            },
+            "`memory`",
+        ),
     ] {
         let message = FsNet::new(settings).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");

@@ -54,7 +54,10 @@ fn rows_are_clipped_exactly() {
         let got = numbers(&set.values(repaired.y));
         for (got, expected) in got.iter().zip(&expected) {
             // Rounding, times a condition number below 100 here.
-            assert!((got - expected).abs() < 1e-13, "{got} instead of {expected}");
+            assert!(
+                (got - expected).abs() < 1e-13,
+                "{got} instead of {expected}"
+            );
         }
         assert!(repaired.residual.iter().all(|r| *r < 1e-13));
     }
@@ -141,8 +144,7 @@ fn what_the_formula_cannot_handle_is_named() {
         one(),
     )
     .unwrap();
-    let stacked =
-        Stacked::new(vec![Arc::new(affine.clone()), Arc::new(disc)]).unwrap();
+    let stacked = Stacked::new(vec![Arc::new(affine.clone()), Arc::new(disc)]).unwrap();
     let function = Function::new(2, one(), |y: Dual| y.square().sum());
     let y0 = || tensor(vec![3.0, 4.0], [1, 2]);
     let refusal = |y0: Tensor<2>, set: &dyn Constraints| {

@@ -60,7 +60,10 @@ fn exact() -> PiNetSettings {
 }
 
 fn repair(settings: PiNetSettings, y0: Tensor<2>, set: &dyn Constraints) -> Repaired {
-    PiNet::new(settings).unwrap().forward(y0, set, None).unwrap()
+    PiNet::new(settings)
+        .unwrap()
+        .forward(y0, set, None)
+        .unwrap()
 }
 
 #[test]
@@ -83,7 +86,10 @@ fn points_of_the_simplex_are_known() {
         let repaired = repair(settings, y0.clone(), &simplex);
         let expected = [0.3, 0.7, 0.0, 1.0, 0.0, 0.0];
         for (got, expected) in numbers(&repaired.y).iter().zip(expected) {
-            assert!((got - expected).abs() < 1e-12, "{got} instead of {expected}");
+            assert!(
+                (got - expected).abs() < 1e-12,
+                "{got} instead of {expected}"
+            );
         }
         assert_eq!(repaired.status, [Status::ConvergedByResidual; 2]);
     }
@@ -98,7 +104,10 @@ fn it_is_the_projection_that_the_convex_layer_computes() {
         let expected = Projection::default().forward(y0, &set).unwrap();
         for (got, expected) in numbers(&repaired.y).iter().zip(numbers(&expected.y)) {
             // The tolerance over the rate of convergence, here better than 0.99.
-            assert!((got - expected).abs() < 1e-10, "{got} instead of {expected}");
+            assert!(
+                (got - expected).abs() < 1e-10,
+                "{got} instead of {expected}"
+            );
         }
     }
 }
@@ -154,7 +163,10 @@ fn a_relaxed_equality_is_an_inequality() {
     ] {
         let repaired = layer.forward(y0.clone(), &line, epsilon).unwrap();
         for (got, expected) in numbers(&repaired.y).iter().zip(expected) {
-            assert!((got - expected).abs() < 1e-12, "{got} instead of {expected}");
+            assert!(
+                (got - expected).abs() < 1e-12,
+                "{got} instead of {expected}"
+            );
         }
     }
 }
@@ -196,7 +208,10 @@ fn trouble_is_named() {
     )
     .unwrap();
     let message = layer.forward(y0(), &tracked, None).unwrap_err().to_string();
-    assert!(message.contains("row 0 is in need of a gradient"), "{message}");
+    assert!(
+        message.contains("row 0 is in need of a gradient"),
+        "{message}"
+    );
     for (settings, expected) in [
         (
             PiNetSettings {

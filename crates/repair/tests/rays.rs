@@ -36,9 +36,7 @@ fn mixed(x: Option<Tensor<2>>) -> Stacked {
     let target = x.unwrap_or_else(|| tensor(vec![0.1], [1, 1]));
     let parts: Vec<Arc<dyn Constraints>> = vec![
         Arc::new(cube(N, 1.5)),
-        Arc::new(
-            Affine::shared(tensor(draw(2 * N), [2, N]), below(vec![0.8, 0.6])).unwrap(),
-        ),
+        Arc::new(Affine::shared(tensor(draw(2 * N), [2, N]), below(vec![0.8, 0.6])).unwrap()),
         Arc::new(
             Quadratic::diagonal(
                 tensor(h, [2, N]),
@@ -65,16 +63,25 @@ fn given(interior: Vec<f64>) -> RaySettings {
 }
 
 fn rayen(settings: RaySettings, y0: Tensor<2>, set: &dyn Constraints) -> Repaired {
-    Rayen::new(settings).unwrap().forward(y0, set, None).unwrap()
+    Rayen::new(settings)
+        .unwrap()
+        .forward(y0, set, None)
+        .unwrap()
 }
 
 fn gauge_map(settings: RaySettings, y0: Tensor<2>, set: &dyn Constraints) -> Repaired {
-    GaugeMap::new(settings).unwrap().forward(y0, set, None).unwrap()
+    GaugeMap::new(settings)
+        .unwrap()
+        .forward(y0, set, None)
+        .unwrap()
 }
 
 fn same(got: &Tensor<2>, expected: &[f64]) {
     for (got, expected) in numbers(got).iter().zip(expected) {
-        assert!((got - expected).abs() < 1e-13, "{got} instead of {expected}");
+        assert!(
+            (got - expected).abs() < 1e-13,
+            "{got} instead of {expected}"
+        );
     }
 }
 
@@ -128,10 +135,7 @@ fn a_second_order_cone_in_closed_form() {
     let layer = layer.with_cones(vec![cone]).unwrap();
     let y0 = tensor(vec![3.0, 4.0, 1.0, 0.0, 0.0, -4.0, 0.0, 0.0, 50.0], [3, 3]);
     let repaired = layer.forward(y0, &cube(3, 100.0), None).unwrap();
-    same(
-        &repaired.y,
-        &[0.6, 0.8, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0],
-    );
+    same(&repaired.y, &[0.6, 0.8, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0]);
 }
 
 /// The gauge of a cube is the maximum norm, so that the map is half · tanh.
@@ -139,7 +143,10 @@ fn a_second_order_cone_in_closed_form() {
 fn the_gauge_map_of_a_cube_is_a_tanh() {
     let y0 = raw();
     let expected: Vec<f64> = numbers(&y0).iter().map(|v| 2.5 * v.tanh()).collect();
-    same(&gauge_map(given(vec![0.0; N]), y0, &cube(N, 2.5)).y, &expected);
+    same(
+        &gauge_map(given(vec![0.0; N]), y0, &cube(N, 2.5)).y,
+        &expected,
+    );
 }
 
 #[test]
@@ -151,7 +158,11 @@ fn outputs_are_inside_and_feasible_inputs_stay() {
     ] {
         assert_eq!(repaired.status, [Status::ConvergedByResidual; BATCH]);
         // Rounding of numbers of order one.
-        assert!(repaired.residual.iter().all(|r| *r < 1e-13), "{:?}", repaired.residual);
+        assert!(
+            repaired.residual.iter().all(|r| *r < 1e-13),
+            "{:?}",
+            repaired.residual
+        );
         let again = rayen(RaySettings::default(), repaired.y.clone(), &set);
         for (a, b) in numbers(&again.y).iter().zip(numbers(&repaired.y)) {
             assert!((a - b).abs() < 1e-12);
@@ -166,14 +177,21 @@ fn sets_of_each_sample() {
     let set = mixed(Some(x));
     let repaired = rayen(RaySettings::default(), raw(), &set);
     assert_eq!(repaired.status, [Status::ConvergedByResidual; BATCH]);
-    assert!(repaired.residual.iter().all(|r| *r < 1e-13), "{:?}", repaired.residual);
+    assert!(
+        repaired.residual.iter().all(|r| *r < 1e-13),
+        "{:?}",
+        repaired.residual
+    );
 }
 
 #[test]
 fn gradients_agree_with_central_differences_on_every_sample() {
     let set = mixed(None);
     for (name, layer) in [
-        ("RAYEN", &rayen as &dyn Fn(_, _, &dyn Constraints) -> Repaired),
+        (
+            "RAYEN",
+            &rayen as &dyn Fn(_, _, &dyn Constraints) -> Repaired,
+        ),
         ("gauge map", &gauge_map),
     ] {
         let worst = check_gradients(
@@ -242,7 +260,13 @@ fn trouble_is_named() {
         [Status::Singular, Status::ConvergedByResidual]
     );
     assert!(numbers(&repaired.y).iter().all(|v| v.is_finite()));
-    same(&repaired.y.narrow(0, 1, 1), &[2.0, numbers(&rayen(RaySettings::default(), y0(), &row).y)[3]]);
+    same(
+        &repaired.y.narrow(0, 1, 1),
+        &[
+            2.0,
+            numbers(&rayen(RaySettings::default(), y0(), &row).y)[3],
+        ],
+    );
     // A point outside, and a set without an end.
     let half_plane = Affine::shared(tensor(vec![1.0, 0.0], [1, 2]), below(vec![1.0])).unwrap();
     let outside = rayen(given(vec![2.0, 0.0]), y0(), &half_plane);
@@ -258,7 +282,10 @@ fn trouble_is_named() {
     );
     let function = Function::new(2, below(vec![1.0]), |y: Dual| y.square().sum());
     let layer = Rayen::new(RaySettings::default()).unwrap();
-    let message = layer.forward(y0(), &function, None).unwrap_err().to_string();
+    let message = layer
+        .forward(y0(), &function, None)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("row 0 is a general function"), "{message}");
     let ring = Quadratic::diagonal(
         tensor(vec![1.0, 1.0], [1, 2]),
@@ -267,7 +294,10 @@ fn trouble_is_named() {
     )
     .unwrap();
     let message = layer.forward(y0(), &ring, None).unwrap_err().to_string();
-    assert!(message.contains("quadratic with a lower bound"), "{message}");
+    assert!(
+        message.contains("quadratic with a lower bound"),
+        "{message}"
+    );
     let message = rayen_error(given(vec![0.0; 3]), y0(), &half_plane);
     assert!(message.contains("`interior` has shape [3]"), "{message}");
     let message = Rayen::new(given(vec![f64::NAN])).unwrap_err().to_string();

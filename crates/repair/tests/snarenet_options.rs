@@ -154,5 +154,9 @@ fn trouble_stays_with_its_sample() {
         ]
     );
     let kept = repaired.y.narrow(0, 0, 1).sum().backward();
-    assert!(numbers(&y0.grad(&kept).unwrap()).iter().all(|g| g.is_finite()));
+    assert!(
+        numbers(&y0.grad(&kept).unwrap())
+            .iter()
+            .all(|g| g.is_finite())
+    );
 }

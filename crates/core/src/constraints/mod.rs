@@ -57,7 +57,9 @@ pub trait Constraints: Debug + Send + Sync {
             return crate::host::write(vec![0.0; batch * n], [batch, n], &y.device(), y.dtype());
         }
         let jacobian = self.jacobian(y);
-        (jacobian * w.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim(1)
+        (jacobian * w.unsqueeze_dim::<3>(2))
+            .sum_dim(1)
+            .squeeze_dim(1)
     }
 
     /// The rows as affine and quadratic blocks in order, if all of them are: layers with a

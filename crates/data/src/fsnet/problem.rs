@@ -4,15 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
-use feasible_core::{
-    Affine, Block, Bounds, Constraints, Curvature, Quadratic, Stacked, host,
-};
+use feasible_core::{Affine, Block, Bounds, Constraints, Curvature, Quadratic, Stacked, host};
 use feasible_solver::{
     Equalities, Inequalities, Problem as Program, Quadratics, Settings, Symmetric, Values, solve,
 };
 
 use super::draw::{FsNetFamily, Numbers, Rows, draw, permutation};
-use super::rows::{CurvedRows, Kind};
+use super::rows::{CurvedRows, Kind, Norm};
 use crate::{Error, Part, Problem, Size};
 
 /// The box of every variable.
@@ -42,8 +40,8 @@ pub struct FsNetProblem {
 /// The inequality rows but for their bounds.
 #[derive(Debug)]
 enum Inequality {
-    Block(Block),
-    Curved { kind: Kind, g: Tensor<2> },
+    Block(Box<Block>),
+    Curved { kind: Kind, g: Box<Tensor<2>> },
 }
 
 impl FsNetProblem {
@@ -83,31 +81,31 @@ impl FsNetProblem {
             Rows::Flat { g, h, curvature } => {
                 let g = matrix(g, m, n);
                 let inequalities = match (curvature, cosine) {
-                    (None, false) => Inequality::Block(block(g, Curvature::None)?),
+                    (None, false) => Inequality::Block(Box::new(block(g, Curvature::None)?)),
                     (Some(curvature), false) => {
                         // Published with a ½.
                         let halved: Tensor<2> = matrix(curvature, m, n) * 0.5;
                         let curvature = Curvature::Diagonal(halved.unsqueeze_dim(0));
-                        Inequality::Block(block(g, curvature)?)
+                        Inequality::Block(Box::new(block(g, curvature)?))
                     }
                     (None, true) => Inequality::Curved {
                         kind: Kind::Sine,
-                        g,
+                        g: Box::new(g),
                     },
                     (Some(curvature), true) => Inequality::Curved {
-                        kind: Kind::Cosine(matrix(curvature, m, n)),
-                        g,
+                        kind: Kind::Cosine(Box::new(matrix(curvature, m, n))),
+                        g: Box::new(g),
                     },
                 };
                 (matrix(h, 1, m), inequalities)
             }
             Rows::Cones { g, h, c, d } => {
-                let kind = Kind::Norm {
+                let kind = Kind::Norm(Box::new(Norm {
                     offset: matrix(h, m, m),
                     direction: matrix(c, m, n),
                     cosine,
-                };
-                let g = matrix(g, m * m, n);
+                }));
+                let g = Box::new(matrix(g, m * m, n));
                 (matrix(d, 1, m), Inequality::Curved { kind, g })
             }
         };
@@ -137,9 +135,7 @@ impl FsNetProblem {
         else {
             return Ok(None);
         };
-        let Size {
-            n, eq, ineq: m, ..
-        } = self.size;
+        let Size { n, eq, ineq: m, .. } = self.size;
         let batch = self.samples(part);
         let mut linear = vec![0.0; n * n];
         (0..n).for_each(|i| linear[i * n + i] = 1.0);
@@ -175,7 +171,8 @@ impl FsNetProblem {
         };
         let solution = solve(&program, &Settings::default())?;
         let samples = solution.objective.iter().zip(&solution.status);
-        let value = |(objective, status): (&f64, &feasible_solver::Status)| match status.is_solved() {
+        let value = |(objective, status): (&f64, &feasible_solver::Status)| match status.is_solved()
+        {
             true => *objective,
             false => f64::NAN,
         };
@@ -243,10 +240,12 @@ impl Problem for FsNetProblem {
         };
         let bounds = Bounds::at_most(upper)?;
         let inequalities: Arc<dyn Constraints> = match &self.inequalities {
-            Inequality::Block(block) => Arc::new(Quadratic::from_block(block.clone(), bounds)?),
+            Inequality::Block(block) => {
+                Arc::new(Quadratic::from_block(block.as_ref().clone(), bounds)?)
+            }
             Inequality::Curved { kind, g } => Arc::new(CurvedRows {
                 kind: kind.clone(),
-                g: g.clone(),
+                g: g.as_ref().clone(),
                 bounds,
             }),
         };
@@ -290,7 +289,12 @@ mod tests {
 
     fn set(problem: &FsNetProblem) -> Arc<dyn Constraints> {
         let x = problem.input(Part::Test).to_vec();
-        let x = host::write(x, [problem.samples(Part::Test), 3], &Device::flex(), DType::F64);
+        let x = host::write(
+            x,
+            [problem.samples(Part::Test), 3],
+            &Device::flex(),
+            DType::F64,
+        );
         problem.constraints(x).unwrap()
     }
 
@@ -307,7 +311,10 @@ mod tests {
             .iter()
             .flat_map(|&part| problem.input(part).to_vec())
             .collect();
-        assert_eq!(&all[..3], &problem.numbers.x[permutation(40, 2025)[0] * 3..][..3]);
+        assert_eq!(
+            &all[..3],
+            &problem.numbers.x[permutation(40, 2025)[0] * 3..][..3]
+        );
         let mut drawn = problem.numbers.x.clone();
         all.sort_by(f64::total_cmp);
         drawn.sort_by(f64::total_cmp);
@@ -358,7 +365,10 @@ mod tests {
                             (norm.sqrt() - dot(&c[i * 7..][..7], y), d[i])
                         }
                     };
-                    assert!((values[sample * rows + i] - expected).abs() < 1e-13, "{family}");
+                    assert!(
+                        (values[sample * rows + i] - expected).abs() < 1e-13,
+                        "{family}"
+                    );
                     assert!((upper[sample * rows + i] - bound).abs() < 1e-13, "{family}");
                 }
                 assert_eq!(&values[sample * rows + m..][..7], y);
@@ -390,7 +400,10 @@ mod tests {
                 for (at, (up, down)) in up.iter().zip(&down).enumerate() {
                     let exact = jacobian[at * 7 + j];
                     let slope = (up - down) / 2e-6;
-                    assert!((slope - exact).abs() < 1e-8, "{family} {at} {j}: {slope} {exact}");
+                    assert!(
+                        (slope - exact).abs() < 1e-8,
+                        "{family} {at} {j}: {slope} {exact}"
+                    );
                 }
             }
             let w = LegacyRandom::new(6).randn_vec(8 * rows);
@@ -415,7 +428,10 @@ mod tests {
                 family,
                 FsNetFamily::FsnetConvexQp | FsNetFamily::FsnetConvexQcqp
             );
-            assert!(best.iter().all(|value| value.is_nan() != solved), "{family}");
+            assert!(
+                best.iter().all(|value| value.is_nan() != solved),
+                "{family}"
+            );
             if !solved {
                 continue;
             }

@@ -9,16 +9,20 @@ pub(super) enum Kind {
     /// G sin(y).
     Sine,
     /// ½ yᵀH_i y + G_i cos(y), with the diagonals of H `[m, n]`.
-    Cosine(Tensor<2>),
+    Cosine(Box<Tensor<2>>),
     /// ‖G_i y + h_i‖ − C_iᵀy, or with cos(y) in the norm.
-    Norm {
-        /// h, `[m, k]`.
-        offset: Tensor<2>,
-        /// C, `[m, n]`.
-        direction: Tensor<2>,
-        /// Whether the norm is of cos(y).
-        cosine: bool,
-    },
+    Norm(Box<Norm>),
+}
+
+/// The numbers of rows that are norms.
+#[derive(Debug, Clone)]
+pub(super) struct Norm {
+    /// h, `[m, k]`.
+    pub(super) offset: Tensor<2>,
+    /// C, `[m, n]`.
+    pub(super) direction: Tensor<2>,
+    /// Whether the norm is of cos(y).
+    pub(super) cosine: bool,
 }
 
 /// Rows g(y) ≤ u of one kind.
@@ -35,10 +39,9 @@ impl CurvedRows {
     fn carrier(&self, y: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         match &self.kind {
             Kind::Sine => (y.clone().sin(), y.clone().cos()),
-            Kind::Cosine(_) | Kind::Norm { cosine: true, .. } => {
-                (y.clone().cos(), -y.clone().sin())
-            }
-            Kind::Norm { cosine: false, .. } => (y.clone(), y.ones_like()),
+            Kind::Cosine(_) => (y.clone().cos(), -y.clone().sin()),
+            Kind::Norm(norm) if norm.cosine => (y.clone().cos(), -y.clone().sin()),
+            Kind::Norm(_) => (y.clone(), y.ones_like()),
         }
     }
 
@@ -74,11 +77,12 @@ impl Constraints for CurvedRows {
         match &self.kind {
             Kind::Sine => self.product(carrier),
             Kind::Cosine(h) => {
-                self.product(carrier) + y.square().matmul(h.clone().transpose()) * 0.5
+                self.product(carrier) + y.square().matmul(h.as_ref().clone().transpose()) * 0.5
             }
-            Kind::Norm {
-                offset, direction, ..
-            } => {
+            Kind::Norm(norm) => {
+                let Norm {
+                    offset, direction, ..
+                } = norm.as_ref();
                 let square = self.inside(carrier, offset).square().sum_dim(2);
                 // The derivative of a root at zero is infinite; that of the norm is taken as zero.
                 let zero = square.clone().equal_elem(0.0);
@@ -96,12 +100,13 @@ impl Constraints for CurvedRows {
         match &self.kind {
             Kind::Sine => self.g.clone().unsqueeze_dim::<3>(0) * slope,
             Kind::Cosine(h) => {
-                let curved = h.clone().unsqueeze_dim::<3>(0) * y.unsqueeze_dim::<3>(1);
+                let curved = h.as_ref().clone().unsqueeze_dim::<3>(0) * y.unsqueeze_dim::<3>(1);
                 self.g.clone().unsqueeze_dim::<3>(0) * slope + curved
             }
-            Kind::Norm {
-                offset, direction, ..
-            } => {
+            Kind::Norm(norm) => {
+                let Norm {
+                    offset, direction, ..
+                } = norm.as_ref();
                 let [m, k] = offset.dims();
                 let units = Self::units(self.inside(carrier, offset));
                 let g = self.g.clone().reshape([m, k, n]);
@@ -118,11 +123,12 @@ impl Constraints for CurvedRows {
         match &self.kind {
             Kind::Sine => w.matmul(self.g.clone()) * slope,
             Kind::Cosine(h) => {
-                w.clone().matmul(self.g.clone()) * slope + w.matmul(h.clone()) * y
+                w.clone().matmul(self.g.clone()) * slope + w.matmul(h.as_ref().clone()) * y
             }
-            Kind::Norm {
-                offset, direction, ..
-            } => {
+            Kind::Norm(norm) => {
+                let Norm {
+                    offset, direction, ..
+                } = norm.as_ref();
                 let [m, k] = offset.dims();
                 let units = Self::units(self.inside(carrier, offset));
                 let weighted = units * w.clone().unsqueeze_dim::<3>(2);

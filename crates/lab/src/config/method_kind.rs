@@ -1,6 +1,4 @@
-use feasible_repair::{
-    Dc3Settings, FsNetSettings, PiNetSettings, RaySettings, SnareNetSettings,
-};
+use feasible_repair::{Dc3Settings, FsNetSettings, PiNetSettings, RaySettings, SnareNetSettings};
 
 use crate::Error;
 

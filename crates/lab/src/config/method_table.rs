@@ -1,8 +1,8 @@
 //! A `[[method]]` table as written.
 
 use feasible_repair::{
-    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RaySettings, RowPolicy, RowWeights,
-    SnareNetSettings, Stopping,
+    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RaySettings, RowPolicy,
+    RowWeights, SnareNetSettings, Stopping,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -166,11 +166,7 @@ impl Given {
     }
 
     /// `defaults` with the given keys in place of its own, all of which must be among its fields.
-    fn over<S: Serialize + DeserializeOwned>(
-        &self,
-        kind: &str,
-        defaults: S,
-    ) -> Result<S, String> {
+    fn over<S: Serialize + DeserializeOwned>(&self, kind: &str, defaults: S) -> Result<S, String> {
         let Value::Object(mut fields) =
             serde_json::to_value(defaults).map_err(|e| e.to_string())?
         else {
@@ -270,7 +266,10 @@ mod tests {
             let method = MethodConfig::new(kind);
             let json = serde_json::to_value(&method).unwrap();
             assert_eq!(json["kind"], method.kind.name());
-            assert_eq!(serde_json::from_value::<MethodConfig>(json).unwrap(), method);
+            assert_eq!(
+                serde_json::from_value::<MethodConfig>(json).unwrap(),
+                method
+            );
         }
     }
 

@@ -167,8 +167,9 @@ impl From<ProblemConfig> for Table {
     fn from(problem: ProblemConfig) -> Self {
         let recipe = Name::of(&problem.family);
         let (size, samples, seed) = match problem.family {
-            ProblemFamily::Program { size, seed, .. }
-            | ProblemFamily::FsNet { size, seed, .. } => (Some(size), size.samples, seed),
+            ProblemFamily::Program { size, seed, .. } | ProblemFamily::FsNet { size, seed, .. } => {
+                (Some(size), size.samples, seed)
+            }
             ProblemFamily::Piecewise { samples, seed, .. } => (None, samples, seed),
         };
         Self {

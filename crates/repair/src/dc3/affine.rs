@@ -1,8 +1,8 @@
 //! Completion of affine equality rows that the batch shares: two constant matrices.
 
 use burn::tensor::{DType, Device, Tensor};
-use faer::{Mat, MatRef};
 use faer::linalg::solvers::Solve;
+use faer::{Mat, MatRef};
 use feasible_core::host;
 
 use super::partition::Partition;

@@ -29,7 +29,9 @@ impl Partition {
                 expected: "distinct variables, as many as there are more variables than equality rows",
             });
         }
-        let other = (0..n).filter(|j| sorted.binary_search(j).is_err()).collect();
+        let other = (0..n)
+            .filter(|j| sorted.binary_search(j).is_err())
+            .collect();
         Ok(Self {
             partial: sorted,
             other,

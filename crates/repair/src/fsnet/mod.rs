@@ -203,8 +203,10 @@ impl Search<'_> {
             }
             LineSearch::WholeBatch => {
                 let mean = mean(&point.phi);
-                let all: Option<Vec<Status>> =
-                    lengths.iter().map(|&length| verdict(mean, length)).collect();
+                let all: Option<Vec<Status>> = lengths
+                    .iter()
+                    .map(|&length| verdict(mean, length))
+                    .collect();
                 if let Some(all) = all {
                     self.status = all.into_iter().map(Some).collect();
                 }
@@ -227,8 +229,8 @@ impl Search<'_> {
         };
         let mut slope = sums(&(point.g.clone() * d.clone()))?;
         if self.settings.line_search == LineSearch::PerSample {
-            // Written so that a direction that is not finite does not descend.
-            let uphill: Vec<bool> = slope.iter().map(|s| !(*s < 0.0)).collect();
+            // A direction that is not finite does not descend either.
+            let uphill: Vec<bool> = slope.iter().map(|s| *s >= 0.0 || s.is_nan()).collect();
             if uphill.contains(&true) {
                 let mask = column(uphill.iter().map(|&u| f64::from(u8::from(u))), &d);
                 let replaced = mask.equal_elem(1.0).expand(d.dims());
@@ -327,7 +329,10 @@ fn mean(values: &[f64]) -> f64 {
 fn sums(tensor: &Tensor<2>) -> Result<Vec<f64>, Error> {
     let columns = tensor.dims()[1].max(1);
     let values = host::read("violation", tensor)?;
-    Ok(values.chunks_exact(columns).map(|row| row.iter().sum()).collect())
+    Ok(values
+        .chunks_exact(columns)
+        .map(|row| row.iter().sum())
+        .collect())
 }
 
 /// The sum of every row's squares, formed in f64.

@@ -73,9 +73,15 @@ impl FsNetSettings {
     /// # Errors
     /// [`Error::Setting`] naming the first field out of range.
     pub fn validate(&self) -> Result<(), Error> {
-        let not_negative = |value: f64| (value >= 0.0 && value.is_finite(), "finite and at least 0");
+        let not_negative =
+            |value: f64| (value >= 0.0 && value.is_finite(), "finite and at least 0");
         let positive = |value: f64| (value > 0.0 && value.is_finite(), "finite and above 0");
-        let share = |value: f64| (value > 0.0 && value < 1.0, "between 0 and 1, neither of them");
+        let share = |value: f64| {
+            (
+                value > 0.0 && value < 1.0,
+                "between 0 and 1, neither of them",
+            )
+        };
         let at_least_one = |count: usize| (count > 0, "at least 1");
         let checks = [
             (

@@ -65,9 +65,7 @@ fn inverse(a: MatRef<'_, f64>) -> (Mat<f64>, bool) {
     };
     let (u, s, v) = (svd.U(), svd.S().column_vector(), svd.V());
     let cut = f64::EPSILON * m.max(n) as f64 * s.iter().copied().fold(0.0, f64::max);
-    let scaled = Mat::from_fn(n, m, |i, k| {
-        if s[k] > cut { v[(i, k)] / s[k] } else { 0.0 }
-    });
+    let scaled = Mat::from_fn(n, m, |i, k| if s[k] > cut { v[(i, k)] / s[k] } else { 0.0 });
     (&scaled * u.transpose(), false)
 }
 
@@ -95,7 +93,9 @@ pub(crate) fn shortest(
         .zip(numbers.par_chunks_exact(m))
         .enumerate()
         .for_each(|(sample, (delta, r))| times(inverses.of(sample), r, delta));
-    let full_rank = (0..batch).map(|sample| inverses.full_rank(sample)).collect();
+    let full_rank = (0..batch)
+        .map(|sample| inverses.full_rank(sample))
+        .collect();
     let (device, dtype) = (r.device(), r.dtype());
     let adjoint = ShortestAdjoint {
         shared: a.dims()[0] == 1,

@@ -2,10 +2,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use feasible_core::HostBlock;
 
+/// The rows and what was computed from them.
+type Kept<V> = (Vec<Arc<HostBlock>>, Arc<V>);
+
 /// What was computed from some rows, kept until other rows come: a training loop hands the same
 /// blocks to every batch.
 #[derive(Debug)]
-pub(crate) struct Remembered<V>(Mutex<Option<(Vec<Arc<HostBlock>>, Arc<V>)>>);
+pub(crate) struct Remembered<V>(Mutex<Option<Kept<V>>>);
 
 impl<V> Default for Remembered<V> {
     fn default() -> Self {
@@ -30,7 +33,8 @@ impl<V> Remembered<V> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, value)) = kept.as_ref() {
             // The blocks are kept alive, so that no other can have their addresses.
-            let same = of.len() == blocks.len() && of.iter().zip(blocks).all(|(a, b)| Arc::ptr_eq(a, b));
+            let same =
+                of.len() == blocks.len() && of.iter().zip(blocks).all(|(a, b)| Arc::ptr_eq(a, b));
             if same {
                 return Ok(value.clone());
             }

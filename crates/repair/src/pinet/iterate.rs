@@ -70,7 +70,14 @@ fn iterate_chunk(
     let mut converged = vec![false; count];
     let (mut r, mut t) = (vec![0.0; size], vec![0.0; size]);
     for step in 0..=settings.max_iterations {
-        matmul(z.as_mut(), Accum::Replace, projection, s.as_ref(), 1.0, Par::Seq);
+        matmul(
+            z.as_mut(),
+            Accum::Replace,
+            projection,
+            s.as_ref(),
+            1.0,
+            Par::Seq,
+        );
         for (column, sample) in samples.iter().enumerate() {
             for (z, offset) in z.col_mut(column).iter_mut().zip(&sample.offset) {
                 *z += offset;

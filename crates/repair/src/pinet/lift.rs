@@ -173,7 +173,9 @@ fn single_entry(a: &[f64], row: usize, m: usize, n: usize) -> Option<(usize, f64
     let first = &a[row * n..][..n];
     let mut entries = (0..n).filter(|&j| first[j] != 0.0);
     let at = entries.next()?;
-    let same = a.chunks_exact(m * n).all(|copy| copy[row * n..][..n] == *first);
+    let same = a
+        .chunks_exact(m * n)
+        .all(|copy| copy[row * n..][..n] == *first);
     (entries.next().is_none() && same).then_some((at, first[at]))
 }
 

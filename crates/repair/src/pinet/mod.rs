@@ -206,7 +206,13 @@ impl Sides {
     }
 
     fn of(&self, sample: usize) -> (&[f64], &[f64]) {
-        let side = |values: &'_ [f64], shared: bool| if shared { 0..values.len() } else { sample * self.rows..(sample + 1) * self.rows };
+        let side = |values: &'_ [f64], shared: bool| {
+            if shared {
+                0..values.len()
+            } else {
+                sample * self.rows..(sample + 1) * self.rows
+            }
+        };
         (
             &self.lower[side(&self.lower, self.shared[0])],
             &self.upper[side(&self.upper, self.shared[1])],

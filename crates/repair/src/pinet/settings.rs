@@ -44,7 +44,12 @@ impl PiNetSettings {
     pub fn validate(&self) -> Result<(), Error> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let checks = [
-            ("sigma", self.sigma, positive(self.sigma), "finite and above 0"),
+            (
+                "sigma",
+                self.sigma,
+                positive(self.sigma),
+                "finite and above 0",
+            ),
             (
                 "omega",
                 self.omega,

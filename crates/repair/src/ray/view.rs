@@ -58,12 +58,13 @@ impl<'a> View<'a> {
         };
         let copies = found.margins.len();
         let points = found.points.clone();
-        let z0: Tensor<2> =
-            host::write(points.clone(), [copies, n], &like.device(), like.dtype());
+        let z0: Tensor<2> = host::write(points.clone(), [copies, n], &like.device(), like.dtype());
         let margins = found.margins.iter().zip(points.chunks_exact(n.max(1)));
         let inside = margins.map(|(margin, point)| {
             *margin >= settings.least_margin
-                && cones.iter().all(|cone| cone.margin(point) >= settings.least_margin)
+                && cones
+                    .iter()
+                    .all(|cone| cone.margin(point) >= settings.least_margin)
         });
         let mut view = Self {
             blocks,
@@ -146,7 +147,12 @@ impl<'a> View<'a> {
             .compute_Q();
         let free = (0..n * (n - e)).map(|at| q[(at / (n - e), e + at % (n - e))]);
         let (device, dtype) = (self.z0.device(), self.z0.dtype());
-        Ok(Some(host::write(free.collect(), [n, n - e], &device, dtype)))
+        Ok(Some(host::write(
+            free.collect(),
+            [n, n - e],
+            &device,
+            dtype,
+        )))
     }
 
     /// The gauge of the set at `d`, `[batch, 1]`.
@@ -191,7 +197,12 @@ fn find(
         };
         block.linear().dims()[0].max(curvature)
     };
-    let copies = blocks.iter().map(leading).max().unwrap_or(1).max(bounds.batch());
+    let copies = blocks
+        .iter()
+        .map(leading)
+        .max()
+        .unwrap_or(1)
+        .max(bounds.batch());
     let on_host: Vec<_> = blocks
         .iter()
         .map(Block::on_host)
