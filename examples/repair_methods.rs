@@ -1,7 +1,7 @@
 //! Every repair method on a batch of published problems: what is violated after the layer, how far
 //! the gradient is from differences, and the time.
 //!
-//! cargo run --release -p feasible-examples --example repair_methods [samples]
+//! cargo run --release -p feasible-examples --example repair_methods [samples] [step of the differences]
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
@@ -18,7 +18,7 @@ use feasible::{Constraints, host};
 
 /// Of the raw outputs about the shortest point that meets the equalities.
 const DEVIATION: f64 = 0.3;
-/// Of the differences along one direction a sample, of fourth order.
+/// Of the differences along one direction a sample, of fourth order, where no other is given.
 const STEP: f64 = 1e-5;
 
 type Layer = Box<dyn Fn(Tensor<2>, &dyn Constraints) -> anyhow::Result<Repaired>>;
@@ -160,12 +160,13 @@ fn gradient_error(
     y0: &[f64],
     set: &dyn Constraints,
     [batch, n]: [usize; 2],
-    device: &Device,
+    step: f64,
 ) -> anyhow::Result<(f64, f64, usize)> {
+    let device = &Device::flex().autodiff();
     let mut random = LegacyRandom::new(11);
     let (weights, direction) = (random.randn_vec(batch * n), random.randn_vec(batch * n));
     let at = |steps: f64| -> anyhow::Result<Vec<f64>> {
-        let moved = y0.iter().zip(&direction).map(|(y, d)| y + steps * STEP * d);
+        let moved = y0.iter().zip(&direction).map(|(y, d)| y + steps * step * d);
         let y = host::write(moved.collect(), [batch, n], device, DType::F64);
         let y = host::read("y", &layer(y, set)?.y)?;
         let weighted: Vec<f64> = y.iter().zip(&weights).map(|(y, w)| y * w).collect();
@@ -185,7 +186,7 @@ fn gradient_error(
     let mut errors: Vec<f64> = (0..batch)
         .map(|sample| {
             let quotient =
-                (8.0 * (a[sample] - b[sample]) - (c[sample] - d[sample])) / (12.0 * STEP);
+                (8.0 * (a[sample] - b[sample]) - (c[sample] - d[sample])) / (12.0 * step);
             let along: f64 = (sample * n..(sample + 1) * n)
                 .map(|at| gradient[at] * direction[at])
                 .sum();
@@ -201,6 +202,10 @@ fn main() -> anyhow::Result<()> {
     let batch: usize = match std::env::args().nth(1) {
         Some(samples) => samples.parse()?,
         None => 100,
+    };
+    let step: f64 = match std::env::args().nth(2) {
+        Some(step) => step.parse()?,
+        None => STEP,
     };
     let device = Device::flex().autodiff();
     for (recipe, affine) in [(Recipe::SnareQcqp, false), (Recipe::SnareNoncvx, true)] {
@@ -257,8 +262,7 @@ fn main() -> anyhow::Result<()> {
                 host::read("gradient", &raw.grad(&gradients).unwrap_or(raw))?;
                 Ok(())
             })?;
-            let (median, most, large) =
-                gradient_error(late, &y0, set.as_ref(), [batch, n], &device)?;
+            let (median, most, large) = gradient_error(late, &y0, set.as_ref(), [batch, n], step)?;
             println!(
                 "{name:34} {:10.1e} {:10.1e} {converged:6} {iterations:6} {median:9.1e} {most:9.1e} {large:6} {forward:9.2} {both:9.2}",
                 worst(true),
