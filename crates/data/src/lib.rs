@@ -20,6 +20,7 @@
 //! ```
 
 mod atomic_file;
+mod fsnet;
 mod local_solver;
 pub mod npz;
 mod numpy_random;
@@ -29,6 +30,7 @@ mod problem;
 mod recipes;
 mod split;
 
+pub use fsnet::{FsNetFamily, FsNetProblem};
 pub use local_solver::{Optimum, OptimumStatus, optima};
 pub use numpy_random::LegacyRandom;
 pub use optimum_cache::{CachedOptima, Origin, optima_cached};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
-use feasible_data::{Part, PiecewiseProblem, Problem, PublishedProblem, generate};
+use feasible_data::{FsNetProblem, Part, PiecewiseProblem, Problem, PublishedProblem, generate};
 
 use crate::config::{ProblemFamily, RunProblem, TrainingConfig};
 use crate::{Error, device};
@@ -68,6 +68,10 @@ impl Task {
                     Ok(Arc::new(PublishedProblem::new(instance, device, dtype)?))
                 })
             }
+            ProblemFamily::FsNet { family, size, .. } => Self::new(&device, dtype, few, |device| {
+                let problem = FsNetProblem::new(family, &size, seed, device, dtype)?;
+                Ok(Arc::new(problem))
+            }),
             ProblemFamily::Piecewise {
                 recipe, samples, ..
             } => Self::new(&device, dtype, few, |device| {

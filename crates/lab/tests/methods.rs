@@ -172,3 +172,47 @@ penalty = { upper = 0.0, lower = 0.0 }
         assert!(value(&runs[3].2, "test.violation_max") > 1e-2, "{recipe}");
     }
 }
+
+#[test]
+fn fsnets_families_train_with_methods_for_any_rows() {
+    for kind in [
+        "convex-qp",
+        "convex-qcqp",
+        "convex-socp",
+        "nonconvex-qp",
+        "nonconvex-qcqp",
+        "nonconvex-socp",
+    ] {
+        let problem = format!(
+            "recipe = 'fsnet-{kind}'\nvariables = 10\nequalities = 3\ninequalities = 3\nsamples = 100"
+        );
+        let methods = "
+[[method]]
+kind = 'fsnet'
+[[method]]
+kind = 'snarenet'
+rows = 'violated'
+tolerance = 1e-6
+[[method]]
+kind = 'dc3'
+learning_rate = 1e-4
+";
+        let training = "epochs = 5\nbatch = 32\noptimizer = { learning_rate = 1e-2 }";
+        for (label, status, metrics) in run(&problem, training, methods) {
+            assert_eq!(status, RunStatus::Finished, "{kind}, {label}");
+            assert_eq!(value(&metrics, "test.samples"), 20.0);
+            let worst = match label.as_str() {
+                "dc3" => value(&metrics, "test.equality_max"),
+                _ => value(&metrics, "test.violation_max"),
+            };
+            // A sample of the non-convex families may have no feasible point, or none nearby.
+            if kind.starts_with("convex") || label == "dc3" {
+                assert!(worst < 1e-4, "{kind}, {label}: {worst}");
+            }
+            // The reference solver takes linear and quadratic rows.
+            let unreferenced = value(&metrics, "test.unreferenced");
+            let solved = matches!(kind, "convex-qp" | "convex-qcqp");
+            assert_eq!(unreferenced, if solved { 0.0 } else { 20.0 }, "{kind}");
+        }
+    }
+}

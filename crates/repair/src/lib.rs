@@ -26,6 +26,9 @@
 //! # Ok(()) }
 //! ```
 
+// `!(error <= limit)` is how a NaN fails a test; the suggested rewrites lose that.
+#![allow(clippy::neg_cmp_op_on_partial_ord)]
+
 mod dc3;
 mod error;
 mod fsnet;

@@ -76,10 +76,10 @@ fn published(y0: &[f64], x: &[f64], steps: usize, rate: f64, momentum: f64) -> V
         y
     };
     let mut z: Vec<f64> = partial.iter().map(|&j| y0[j]).collect();
-    let mut velocity = vec![0.0; 4];
+    let mut velocity = [0.0; 4];
     for _ in 0..steps {
         let y = complete(&z);
-        let mut gradient = vec![0.0; 4];
+        let mut gradient = [0.0; 4];
         for row in g.chunks_exact(N) {
             let value: f64 = row.iter().zip(&y).map(|(g, y)| g * y).sum();
             let over = (value - 0.2).max(0.0);

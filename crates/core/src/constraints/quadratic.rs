@@ -160,6 +160,12 @@ mod tests {
                 read("J", &constraints.jacobian(y.clone())).unwrap(),
                 jacobian
             );
+            // Jᵀw for w = (2, −1), (0, 3).
+            let w = Tensor::<2>::from_data([[2.0, -1.0], [0.0, 3.0]], &device);
+            assert_eq!(
+                read("Jw", &constraints.vjp(y.clone(), w)).unwrap(),
+                [2.0 * 9.0 - 2.5, 2.0 * 14.0 - 15.0, 3.0 * 0.5, 3.0 * -9.0]
+            );
         }
     }
 
@@ -182,7 +188,12 @@ mod tests {
         );
         assert_eq!(
             read("J", &diagonal.jacobian(y.clone())),
-            read("J", &dense.jacobian(y))
+            read("J", &dense.jacobian(y.clone()))
+        );
+        let w = Tensor::<2>::from_data([[2.0, -1.0], [0.5, 3.0]], &device);
+        assert_eq!(
+            read("Jw", &diagonal.vjp(y.clone(), w.clone())),
+            read("Jw", &dense.vjp(y, w))
         );
     }
 

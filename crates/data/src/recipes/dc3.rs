@@ -47,7 +47,7 @@ pub(super) fn draw(size: &Size, random: &mut LegacyRandom) -> Result<Parts, Erro
 }
 
 /// `Σ_j |(G A⁺)_ij|`: the largest value of row `i` of `G A⁺x` over the box `|x| ≤ 1`.
-pub(super) fn absolute_row_sums(
+pub(crate) fn absolute_row_sums(
     ineq: &[f64],
     equality: &[f64],
     size: &Size,

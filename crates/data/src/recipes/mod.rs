@@ -12,6 +12,7 @@ mod size;
 mod snare_noncvx;
 mod snare_qcqp;
 
+pub(crate) use dc3::absolute_row_sums;
 pub use error::Error;
 pub use instance::Instance;
 pub use parts::Parts;

@@ -1,4 +1,4 @@
-use feasible_data::{Piecewise, Recipe, Size};
+use feasible_data::{FsNetFamily, Piecewise, Recipe, Size};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,6 +35,15 @@ pub enum ProblemFamily {
         /// Seed of the inputs; the published one where absent.
         seed: Option<u32>,
     },
+    /// FSNet's programs, with a box around the variables.
+    FsNet {
+        /// `fsnet-convex-qp` and so on.
+        family: FsNetFamily,
+        /// The dimensions. Default as published.
+        size: Size,
+        /// Seed of the instance; the published one where absent.
+        seed: Option<u32>,
+    },
 }
 
 /// A `[problem]` table as written: one for all families, so that the parser names an unknown key and
@@ -68,6 +77,12 @@ enum Name {
     HardnetPwc,
     HardnetPwcbox,
     HardnetPwcfull,
+    FsnetConvexQp,
+    FsnetConvexQcqp,
+    FsnetConvexSocp,
+    FsnetNonconvexQp,
+    FsnetNonconvexQcqp,
+    FsnetNonconvexSocp,
 }
 
 impl Name {
@@ -84,6 +99,14 @@ impl Name {
                 Piecewise::HardnetPwcbox => Self::HardnetPwcbox,
                 Piecewise::HardnetPwcfull => Self::HardnetPwcfull,
             },
+            ProblemFamily::FsNet { family, .. } => match family {
+                FsNetFamily::FsnetConvexQp => Self::FsnetConvexQp,
+                FsNetFamily::FsnetConvexQcqp => Self::FsnetConvexQcqp,
+                FsNetFamily::FsnetConvexSocp => Self::FsnetConvexSocp,
+                FsNetFamily::FsnetNonconvexQp => Self::FsnetNonconvexQp,
+                FsNetFamily::FsnetNonconvexQcqp => Self::FsnetNonconvexQcqp,
+                FsNetFamily::FsnetNonconvexSocp => Self::FsnetNonconvexSocp,
+            },
         }
     }
 }
@@ -92,17 +115,15 @@ impl TryFrom<Table> for ProblemConfig {
     type Error = String;
 
     fn try_from(table: Table) -> Result<Self, String> {
-        let program = |recipe| {
-            let published = Size::default();
-            let size = Size {
-                n: table.variables.unwrap_or(published.n),
-                eq: table.equalities.unwrap_or(published.eq),
-                ineq: table.inequalities.unwrap_or(published.ineq),
-                samples: table.samples.unwrap_or(published.samples),
-            };
-            let seed = table.seed;
-            Ok(ProblemFamily::Program { recipe, size, seed })
+        let (published, seed) = (Size::default(), table.seed);
+        let size = Size {
+            n: table.variables.unwrap_or(published.n),
+            eq: table.equalities.unwrap_or(published.eq),
+            ineq: table.inequalities.unwrap_or(published.ineq),
+            samples: table.samples.unwrap_or(published.samples),
         };
+        let program = |recipe| Ok(ProblemFamily::Program { recipe, size, seed });
+        let fsnet = |family| Ok(ProblemFamily::FsNet { family, size, seed });
         let piecewise = |recipe: Piecewise| {
             let sizes = [
                 ("variables", table.variables),
@@ -128,6 +149,12 @@ impl TryFrom<Table> for ProblemConfig {
             Name::HardnetPwc => piecewise(Piecewise::HardnetPwc),
             Name::HardnetPwcbox => piecewise(Piecewise::HardnetPwcbox),
             Name::HardnetPwcfull => piecewise(Piecewise::HardnetPwcfull),
+            Name::FsnetConvexQp => fsnet(FsNetFamily::FsnetConvexQp),
+            Name::FsnetConvexQcqp => fsnet(FsNetFamily::FsnetConvexQcqp),
+            Name::FsnetConvexSocp => fsnet(FsNetFamily::FsnetConvexSocp),
+            Name::FsnetNonconvexQp => fsnet(FsNetFamily::FsnetNonconvexQp),
+            Name::FsnetNonconvexQcqp => fsnet(FsNetFamily::FsnetNonconvexQcqp),
+            Name::FsnetNonconvexSocp => fsnet(FsNetFamily::FsnetNonconvexSocp),
         }?;
         Ok(Self {
             name: table.name,
@@ -140,7 +167,9 @@ impl From<ProblemConfig> for Table {
     fn from(problem: ProblemConfig) -> Self {
         let recipe = Name::of(&problem.family);
         let (size, samples, seed) = match problem.family {
-            ProblemFamily::Program { size, seed, .. } => (Some(size), size.samples, seed),
+            ProblemFamily::Program { size, seed, .. } | ProblemFamily::FsNet { size, seed, .. } => {
+                (Some(size), size.samples, seed)
+            }
             ProblemFamily::Piecewise { samples, seed, .. } => (None, samples, seed),
         };
         Self {
@@ -216,28 +245,35 @@ impl ProblemConfig {
                 seed.unwrap_or_else(|| recipe.published_seed())
             }
             ProblemFamily::Piecewise { seed, .. } => seed.unwrap_or(Piecewise::PUBLISHED_SEED),
+            ProblemFamily::FsNet { seed, .. } => seed.unwrap_or(FsNetFamily::PUBLISHED_SEED),
         }
     }
 
     /// Its name in tables and, made plain, in folder names.
     pub fn label(&self) -> String {
+        let sized = |name: &str, size: Size| {
+            let Size { n, eq, ineq, .. } = size;
+            format!("{name} {n}/{eq}/{ineq}")
+        };
         self.name.clone().unwrap_or_else(|| match self.family {
-            ProblemFamily::Program { recipe, size, .. } => {
-                let Size { n, eq, ineq, .. } = size;
-                format!("{recipe} {n}/{eq}/{ineq}")
-            }
+            ProblemFamily::Program { recipe, size, .. } => sized(recipe.name(), size),
+            ProblemFamily::FsNet { family, size, .. } => sized(family.name(), size),
             ProblemFamily::Piecewise { recipe, .. } => recipe.to_string(),
         })
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
+        let in_own_words = |error| match error {
+            feasible_data::Error::Size { .. } => {
+                Error::value("problem", error, "a size that an instance can have")
+            }
+            other => other.into(),
+        };
         match self.family {
-            ProblemFamily::Program { size, .. } => size.validate().map_err(|error| match error {
-                feasible_data::Error::Size { .. } => {
-                    Error::value("problem", error, "a size that an instance can have")
-                }
-                other => other.into(),
-            }),
+            ProblemFamily::Program { size, .. } => size.validate().map_err(in_own_words),
+            ProblemFamily::FsNet { family, size, .. } => {
+                family.validate(&size).map_err(in_own_words)
+            }
             ProblemFamily::Piecewise { samples, .. } if samples < 2 => {
                 Err(Error::value("problem.samples", samples, "at least 2"))
             }

@@ -73,8 +73,14 @@ pub struct Dc3 {
 /// How the equality rows are met.
 enum Completer<'a> {
     None,
-    Affine { maps: OnDevice, target: Tensor<2> },
-    Newton(NewtonCompletion<'a>),
+    Affine(Box<OnTheSurface>),
+    Newton(Box<NewtonCompletion<'a>>),
+}
+
+/// The maps of affine rows and where the rows shall be.
+struct OnTheSurface {
+    maps: OnDevice,
+    target: Tensor<2>,
 }
 
 /// What became of each sample.
@@ -210,7 +216,7 @@ impl Dc3 {
             return Ok(Completer::None);
         }
         let Some((blocks, rows)) = shared else {
-            return Ok(Completer::Newton(newton));
+            return Ok(Completer::Newton(Box::new(newton)));
         };
         let (n, partition) = (y0.dims()[1], newton.partition);
         let make = || AffineCompletion::new(rows.clone(), n, partition);
@@ -220,10 +226,10 @@ impl Dc3 {
             maps = Arc::new(make());
         }
         outcome.singular.fill(!maps.regular);
-        Ok(Completer::Affine {
+        Ok(Completer::Affine(Box::new(OnTheSurface {
             maps: maps.on(&y0.device(), y0.dtype()),
             target: newton.target,
-        })
+        })))
     }
 
     fn correct(
@@ -279,7 +285,7 @@ impl Completer<'_> {
     fn complete(&self, y: Tensor<2>, outcome: &mut Outcome) -> Result<Tensor<2>, Error> {
         match self {
             Self::None => Ok(y),
-            Self::Affine { maps, target } => Ok(maps.complete(y, target.clone())),
+            Self::Affine(rows) => Ok(rows.maps.complete(y, rows.target.clone())),
             Self::Newton(newton) => {
                 let completed = newton.complete(y)?;
                 for sample in 0..completed.singular.len() {
@@ -295,14 +301,14 @@ impl Completer<'_> {
     fn follow(&self, y: Tensor<2>, outcome: &mut Outcome) -> Result<Tensor<2>, Error> {
         match self {
             Self::Newton(_) => self.complete(y, outcome),
-            Self::None | Self::Affine { .. } => Ok(y),
+            Self::None | Self::Affine(_) => Ok(y),
         }
     }
 
     fn tangent(&self, y: &Tensor<2>, gradient: Tensor<2>) -> Result<Tensor<2>, Error> {
         match self {
             Self::None => Ok(gradient),
-            Self::Affine { maps, .. } => Ok(maps.tangent(gradient)),
+            Self::Affine(rows) => Ok(rows.maps.tangent(gradient)),
             Self::Newton(newton) => newton.tangent(y, gradient),
         }
     }

@@ -72,7 +72,7 @@ impl NewtonCompletion<'_> {
             let (h, jacobian) = (constant(&h), constant(&jacobian));
             for (live, worst) in live.iter_mut().zip(largest(&h)?) {
                 // A NaN goes on, to be found singular.
-                *live &= !(worst <= tolerance);
+                *live &= worst > tolerance || worst.is_nan();
             }
             if !live.contains(&true) {
                 break;

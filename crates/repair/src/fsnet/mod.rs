@@ -229,8 +229,8 @@ impl Search<'_> {
         };
         let mut slope = sums(&(point.g.clone() * d.clone()))?;
         if self.settings.line_search == LineSearch::PerSample {
-            // Written so that a direction that is not finite does not descend.
-            let uphill: Vec<bool> = slope.iter().map(|s| !(*s < 0.0)).collect();
+            // A direction that is not finite does not descend either.
+            let uphill: Vec<bool> = slope.iter().map(|s| *s >= 0.0 || s.is_nan()).collect();
             if uphill.contains(&true) {
                 let mask = column(uphill.iter().map(|&u| f64::from(u8::from(u))), &d);
                 let replaced = mask.equal_elem(1.0).expand(d.dims());

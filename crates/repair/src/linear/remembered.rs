@@ -2,10 +2,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use feasible_core::HostBlock;
 
+/// The rows and what was computed from them.
+type Kept<V> = (Vec<Arc<HostBlock>>, Arc<V>);
+
 /// What was computed from some rows, kept until other rows come: a training loop hands the same
 /// blocks to every batch.
 #[derive(Debug)]
-pub(crate) struct Remembered<V>(Mutex<Option<(Vec<Arc<HostBlock>>, Arc<V>)>>);
+pub(crate) struct Remembered<V>(Mutex<Option<Kept<V>>>);
 
 impl<V> Default for Remembered<V> {
     fn default() -> Self {

@@ -63,7 +63,9 @@ impl Sample {
         let pivots = || (0..k).map(|i| factor.U()[(i, i)].abs());
         let largest = pivots().fold(0.0, f64::max);
         // A pivot that is rounding of the largest one.
-        if !(pivots().fold(f64::INFINITY, f64::min) > largest * f64::EPSILON * k as f64) {
+        let rounding = largest * f64::EPSILON * k as f64;
+        // A largest pivot of zero or NaN leaves none above it.
+        if !pivots().all(|pivot| pivot > rounding) {
             return None;
         }
         let solution = solve_one(&factor, b, side);

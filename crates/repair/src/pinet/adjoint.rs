@@ -93,8 +93,13 @@ impl FixedPoints {
             self.settings.backward_iterations,
             self.settings.backward_tolerance,
         );
-        let u = bicgstab(&apply, &right, iterations, tolerance)
-            .unwrap_or_else(|| directly(&apply, &right, tolerance));
+        let u = bicgstab(&apply, &right, iterations, tolerance).unwrap_or_else(|| {
+            let matrix = Mat::from_fn(size, size, |i, j| {
+                let diagonal = if i == j { slope[i] } else { 0.0 };
+                omega * (projection[(i, j)] * (1.0 - 2.0 * slope[j]) + diagonal)
+            });
+            directly(&matrix, &right, tolerance)
+        });
 
         for at in 0..n {
             if held[at] == Held::Free {
@@ -214,23 +219,15 @@ fn bicgstab(
     None
 }
 
-/// The solution by a factorisation of the operator's matrix; the shortest least-squares one, by
-/// singular values, where that leaves more than `tolerance` of the right-hand side.
-fn directly(apply: &impl Fn(&[f64]) -> Vec<f64>, right: &[f64], tolerance: f64) -> Vec<f64> {
+/// The solution by a factorisation; the shortest least-squares one, by singular values, where that
+/// leaves more than `tolerance` of the right-hand side.
+fn directly(matrix: &Mat<f64>, right: &[f64], tolerance: f64) -> Vec<f64> {
     let size = right.len();
-    let mut matrix = Mat::<f64>::zeros(size, size);
-    let mut unit = vec![0.0; size];
-    for j in 0..size {
-        unit[j] = 1.0;
-        for (i, v) in apply(&unit).into_iter().enumerate() {
-            matrix[(i, j)] = v;
-        }
-        unit[j] = 0.0;
-    }
     let mut x = Mat::from_fn(size, 1, |i, _| right[i]);
     matrix.partial_piv_lu().solve_in_place(x.as_mut());
     let x: Vec<f64> = x.col(0).iter().copied().collect();
-    let left: f64 = apply(&x)
+    let product = times(matrix.as_ref(), &x);
+    let left: f64 = product
         .iter()
         .zip(right)
         .map(|(a, b)| (a - b).powi(2))

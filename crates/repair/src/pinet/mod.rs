@@ -37,8 +37,8 @@ use lift::Lift;
 ///
 /// # Adjoint
 ///
-/// Of the fixed point s = T(s): (I − ∂T/∂s)ᵀu = (∂P_E/∂s)ᵀȳ by BiCGSTAB, and where that does not
-/// converge by a factorisation. Gradients reach the input and the bounds. They are those of the
+/// Of the fixed point s = T(s): (I − ∂T/∂s)ᵀu = (∂P_E/∂s)ᵀȳ by a factorisation, or by BiCGSTAB
+/// where asked for and as far as that converges. Gradients reach the input and the bounds. They are those of the
 /// limit, so a sample that was stopped early has a gradient as inexact as its output.
 ///
 /// # Shapes
