@@ -6,6 +6,7 @@
 //! fixed, at most 10 iterations, the gradient of Σ y³ with respect to start and z.
 
 #![allow(missing_docs, reason = "criterion's macros write public items")]
+#![allow(clippy::print_stderr, reason = "how many iterations are timed")]
 
 use std::hint::black_box;
 
