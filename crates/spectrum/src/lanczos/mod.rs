@@ -118,6 +118,9 @@ fn combined_start(start: &[f64], n: usize) -> Result<Option<Vec<f64>>, Error> {
     Ok((norm(&sum) > 0.0).then_some(sum))
 }
 
+/// Attempts to bring pairs back under the tolerance.
+const MENDINGS: u64 = 3;
+
 struct Search<'a> {
     n: usize,
     wanted: Wanted,
@@ -135,8 +138,7 @@ impl Search<'_> {
         seen: &mut Seen,
     ) -> Result<Status, Stop> {
         let mut guards = Vec::new();
-        self.space(op, self.wanted, start, 0, &mut guards, seen)?;
-        if !self.found.iter().all(|f| f.converged) {
+        if !self.space(op, self.wanted, start, 0, &mut guards, seen)? {
             return Ok(Status::Stagnated);
         }
         if self.settings.copies == Copies::Trust {
@@ -146,23 +148,75 @@ impl Search<'_> {
             let before = op.products();
             let outcome = self.look_beyond(op, &guards, 2 * stream, seen);
             self.search_products += op.products() - before;
-            match outcome? {
+            let (start, side) = match outcome? {
                 Searched::Excluded(odds) => {
                     self.missed = odds;
                     break;
                 }
-                Searched::Hit(vector, side) => {
-                    self.space(op, side, Some(vector), 2 * stream + 1, &mut guards, seen)?;
-                    if !self.found.iter().all(|f| f.converged) {
-                        return Ok(Status::Stagnated);
-                    }
-                }
+                Searched::Hit(vector, side) => (vector, side),
+            };
+            if !self.space(op, side, Some(start), 2 * stream + 1, &mut guards, seen)?
+                || !self.mend(op, &mut guards, seen)?
+            {
+                return Ok(Status::Stagnated);
             }
         }
         Ok(Status::Converged)
     }
 
-    /// Adds the pairs of one Krylov space in the complement of those found.
+    /// Takes up again the wanted pairs that mixing with those of a later space has brought back over
+    /// the tolerance: copies share their residuals. Says whether none is left.
+    fn mend(
+        &mut self,
+        op: &mut Counted<'_>,
+        guards: &mut Vec<Guard>,
+        seen: &mut Seen,
+    ) -> Result<bool, Stop> {
+        // They start from just above the tolerance; once is nearly always enough.
+        for attempt in 0..MENDINGS {
+            let weak: Vec<usize> = self
+                .best()
+                .into_iter()
+                .filter(|&i| !self.found[i].converged)
+                .collect();
+            if weak.is_empty() {
+                return Ok(true);
+            }
+            // In the complement of all others they are the outermost.
+            let is_top = |value: f64| match self.wanted {
+                Wanted::Top(_) => true,
+                Wanted::Bottom(_) => false,
+                Wanted::Magnitude(_) => value > 0.0,
+                Wanted::BothEnds { top, bottom } => {
+                    let ends = (self.found.iter()).map(|f| f.value);
+                    let above = ends.clone().filter(|v| *v > value).count();
+                    let below = ends.filter(|v| *v < value).count();
+                    bottom == 0 || (top > 0 && above < below)
+                }
+            };
+            let values: Vec<f64> = weak.iter().map(|&i| self.found[i].value).collect();
+            let top = values.iter().filter(|v| is_top(**v)).count();
+            let bottom = values.len() - top;
+            let mut start = vec![0.0; self.n];
+            for &i in &weak {
+                axpy(&mut start, 1.0, &self.found[i].vector);
+            }
+            let mut index = 0;
+            self.found.retain(|_| {
+                index += 1;
+                !weak.contains(&(index - 1))
+            });
+            let stream = u64::MAX - attempt;
+            let again = Wanted::BothEnds { top, bottom };
+            if !self.space(op, again, Some(start), stream, guards, seen)? {
+                return Ok(false);
+            }
+        }
+        Ok(self.best().into_iter().all(|i| self.found[i].converged))
+    }
+
+    /// Adds the pairs of one Krylov space in the complement of those found. Says whether they have
+    /// converged in it.
     fn space(
         &mut self,
         op: &mut Counted<'_>,
@@ -171,18 +225,21 @@ impl Search<'_> {
         stream: u64,
         guards: &mut Vec<Guard>,
         seen: &mut Seen,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         let mut rng = generator(self.settings.seed, stream);
         let deflated: Vec<Vec<f64>> = self.found.iter().map(|f| f.vector.clone()).collect();
         let capacity = self.settings.basis_size(self.wanted.count());
         let mut cycle = Cycle::new(self.n, self.settings, &deflated, capacity, start, &mut rng);
         match cycle.converge(op, wanted, seen, &mut rng) {
-            Ok((found, _)) => {
+            Ok((found, converged)) => {
                 // An earlier space's guards may not be orthogonal to this one's.
                 *guards = cycle.guards(wanted, capacity / 2)?;
                 self.found.extend(found);
-                self.rotate(seen)?;
-                Ok(())
+                // A space alone is its own Rayleigh–Ritz.
+                if !deflated.is_empty() {
+                    self.rotate(seen)?;
+                }
+                Ok(converged)
             }
             Err(stop) => {
                 let budget_spent = matches!(stop, Stop::Halt(Halt::Budget));
@@ -239,7 +296,8 @@ impl Search<'_> {
         stream: u64,
         seen: &mut Seen,
     ) -> Result<Searched, Stop> {
-        let values = self.best().into_iter().map(|f| f.value).collect::<Vec<_>>();
+        let best = self.best().into_iter();
+        let values: Vec<f64> = best.map(|i| self.found[i].value).collect();
         let norm = seen.norm;
         let limits = select::outside(&values, self.wanted, |v| limit(self.settings, v, norm));
         let (low, high) = limits;
@@ -263,17 +321,14 @@ impl Search<'_> {
         cycle.search(op, limits, self.wanted, seen, &mut rng)
     }
 
-    /// The wanted ones of all found, in order.
-    fn best(&self) -> Vec<&Found> {
+    /// Indices of the wanted ones of all found, in order.
+    fn best(&self) -> Vec<usize> {
         let values: Vec<f64> = self.found.iter().map(|f| f.value).collect();
         select::wanted(&values, self.wanted)
-            .into_iter()
-            .map(|i| &self.found[i])
-            .collect()
     }
 
     fn report(&self, status: Status, op: &Counted<'_>, seen: &Seen) -> Eigenpairs {
-        let best = self.best();
+        let best: Vec<&Found> = self.best().into_iter().map(|i| &self.found[i]).collect();
         let pairs = best
             .iter()
             .map(|f| Pair {
