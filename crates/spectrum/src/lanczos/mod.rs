@@ -34,8 +34,9 @@ pub(crate) use cycle::{limit, residual};
 /// eigenvalues that the Krylov space could not show ([`Copies`]).
 ///
 /// # Cost
-/// One product a step, `4 n b` multiplications a step for a basis of `b` vectors, and memory for
-/// `b + 2 count` vectors of length `n`.
+/// One product a step, `4 n b` multiplications a step for a basis of `b` vectors. Memory for `b`
+/// vectors of length `n` and `2 count` for the pairs found, while copies are searched for about twice
+/// that.
 ///
 /// # Errors
 /// [`Error::Count`], [`Error::Setting`], [`Error::NoDimension`], or [`Error::Operator`] with what the
