@@ -19,7 +19,12 @@ pub(crate) fn run(arguments: &SpectrumArguments) -> anyhow::Result<ExitCode> {
         seed: arguments.seed,
         ..DensitySettings::default()
     });
-    let report = report(&mut matrix, selection(arguments), &settings, density.as_ref())?;
+    let report = report(
+        &mut matrix,
+        selection(arguments),
+        &settings,
+        density.as_ref(),
+    )?;
     if arguments.json {
         print(&format!("{:#}\n", report.to_json()))?;
     } else {
