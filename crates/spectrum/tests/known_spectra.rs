@@ -401,6 +401,38 @@ fn noisy_products_stagnate_unless_their_rounding_is_stated() {
     assert!((found.pairs[0].value - 1.0).abs() < 1e-6);
 }
 
+/// The residuals of noisy products are no directions once the basis fills the space.
+#[test]
+fn noise_in_small_spaces_ends_like_noise_in_large_ones() {
+    for n in 1..8 {
+        let values: Vec<f64> = (0..n).map(|i| 1.0 + f64::from(i)).collect();
+        let mut matrix = with_spectrum(&values, 17);
+        let noise = support::gaussian(1000, &mut support::rng(18));
+        for count in 1..=n as usize {
+            let mut calls = 0;
+            let mut noisy = FnOperator::new(n as usize, |x: &[f64], out: &mut [f64]| {
+                matrix.apply(x, out)?;
+                for o in out.iter_mut() {
+                    calls += 1;
+                    *o += 1e-7 * noise[calls % 1000];
+                }
+                Ok(())
+            });
+            let settings = Settings {
+                products: 500,
+                ..Settings::default()
+            };
+            let found = eigenpairs(&mut noisy, Wanted::Top(count), &settings).unwrap();
+            assert_eq!(found.pairs.len(), count);
+            for (pair, value) in found.pairs.iter().zip(values.iter().rev()) {
+                // A product's noise is at most about 3e-7 in each of at most 7 entries.
+                assert!((pair.value - value).abs() < 2e-6, "{n} {count} {found:?}");
+            }
+            assert!(found.products < 100, "{n} {count} {found:?}");
+        }
+    }
+}
+
 #[test]
 fn arguments_that_make_no_sense_are_refused() {
     let mut matrix = DenseMatrix::new(3, vec![0.0; 9]).unwrap();

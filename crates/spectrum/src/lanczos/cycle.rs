@@ -172,7 +172,9 @@ impl<'a> Cycle<'a> {
         self.projected.push(row.clone());
         self.last_row = row;
         self.beta = norm(&w);
-        let closed = self.beta <= self.settings.rounding * seen.norm;
+        // Noisy products leave a residual where no direction is left for one.
+        let full = self.basis.len() + self.deflated.len() >= n;
+        let closed = full || self.beta <= self.settings.rounding * seen.norm;
         if seen.defect > self.settings.asymmetry {
             return Err(Stop::Asymmetric);
         }
