@@ -283,6 +283,31 @@ fn a_spent_budget_leaves_true_residuals() {
     assert_honest(&mut matrix, &found);
 }
 
+/// Pairs may be good and yet not known to be the largest.
+#[test]
+fn a_budget_spent_in_the_search_leaves_good_pairs_and_says_that_nobody_knows() {
+    let mut values = spread(300, -1.0, 1.0);
+    values.extend([3.0, 2.5, 2.0]);
+    let mut matrix = with_spectrum(&values, 12);
+    let enough = eigenpairs(&mut matrix, Wanted::Top(3), &Settings::default()).unwrap();
+    assert!(enough.search_products > 4, "{enough:?}");
+    let settings = Settings {
+        products: enough.products - 1,
+        ..Settings::default()
+    };
+    let found = eigenpairs(&mut matrix, Wanted::Top(3), &settings).unwrap();
+    assert_eq!(found.status, Status::Budget);
+    assert_eq!(found.missed, 1.0);
+    assert!(found.products <= settings.products);
+    assert!(
+        found
+            .pairs
+            .iter()
+            .all(|p| p.status == PairStatus::Converged)
+    );
+    assert_honest(&mut matrix, &found);
+}
+
 #[test]
 fn a_nan_is_said_and_never_hidden() {
     for bad in [1, 2, 9] {
