@@ -102,6 +102,35 @@ fn trusting_one_krylov_space_misses_copies() {
     );
 }
 
+/// The odds of a miss are what they are said to be: no more than `missed`, and not far less.
+#[test]
+fn copies_are_missed_no_more_often_than_stated() {
+    let mut values: Vec<f64> = (0..60).map(|i| 0.7f64.powi(i)).collect();
+    values.push(1.0);
+    let mut matrix = with_spectrum(&values, 19);
+    let runs = 400;
+    for missed in [0.1, 0.3, 0.9] {
+        let mut misses = 0;
+        for seed in 0..runs {
+            let settings = Settings {
+                tolerance: 1e-4,
+                missed,
+                seed,
+                ..Settings::default()
+            };
+            let found = eigenpairs(&mut matrix, Wanted::Top(2), &settings).unwrap();
+            assert!(found.missed == missed || found.missed == 0.0);
+            misses += usize::from(found.pairs[1].value < 0.9);
+        }
+        // Three standard deviations of as many draws; the seeds are fixed.
+        let runs = runs as f64;
+        let allowed = missed * runs + 3.0 * (missed * (1.0 - missed) * runs).sqrt();
+        assert!((misses as f64) < allowed, "{missed}: {misses}");
+        // A bound that is never near would cost products for nothing.
+        assert!(misses > 0, "{missed}");
+    }
+}
+
 #[test]
 fn few_distinct_eigenvalues_close_the_krylov_space() {
     let values = [vec![5.0; 40], vec![1.0; 3], vec![-2.0; 17]].concat();

@@ -145,18 +145,23 @@ impl Search<'_> {
         if self.settings.copies == Copies::Trust {
             return Ok(Status::Converged);
         }
-        for stream in 1.. {
+        for searches in 0.. {
             let before = op.products();
-            let outcome = self.look_beyond(op, &guards, 2 * stream, seen);
+            let outcome = self.look_beyond(op, &guards, searches, seen);
             self.search_products += op.products() - before;
             let (start, side) = match outcome? {
-                Searched::Excluded(odds) => {
-                    self.missed = odds;
+                Searched::Excluded => {
+                    self.missed = self.settings.missed;
+                    break;
+                }
+                Searched::Exhausted => {
+                    self.missed = 0.0;
                     break;
                 }
                 Searched::Hit(vector, side) => (vector, side),
             };
-            if !self.space(op, side, Some(start), 2 * stream + 1, &mut guards, seen)?
+            let stream = 2 * searches as u64 + 3;
+            if !self.space(op, side, Some(start), stream, &mut guards, seen)?
                 || !self.mend(op, &mut guards, seen)?
             {
                 return Ok(Status::Stagnated);
@@ -294,7 +299,7 @@ impl Search<'_> {
         &self,
         op: &mut Counted<'_>,
         guards: &[Guard],
-        stream: u64,
+        searches: i32,
         seen: &mut Seen,
     ) -> Result<Searched, Stop> {
         let best = self.best().into_iter();
@@ -316,10 +321,12 @@ impl Search<'_> {
             .map(|f| f.vector.clone())
             .chain(safe.map(|g| g.vector.clone()))
             .collect();
-        let mut rng = generator(self.settings.seed, stream);
+        let mut rng = generator(self.settings.seed, 2 * searches as u64 + 2);
         let capacity = self.settings.basis_size(self.wanted.count());
         let mut cycle = Cycle::new(self.n, self.settings, &deflated, capacity, None, &mut rng);
-        cycle.search(op, limits, self.wanted, seen, &mut rng)
+        // A half, a quarter, an eighth, ...: together no more than allowed, however many searches.
+        let allowed = self.settings.missed * 0.5f64.powi(1 + searches);
+        cycle.search(op, limits, allowed, self.wanted, seen, &mut rng)
     }
 
     /// Indices of the wanted ones of all found, in order.
