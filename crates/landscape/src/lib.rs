@@ -78,8 +78,8 @@ pub use file::{About, Landscape};
 pub use groups::{Filters, Group};
 pub use pca::{Centre, Pca, pca};
 pub use picture::{
-    HeatMap, HeatMapSettings, LinePlot, PersistenceDiagram, Scaling, Segment, Series, Threshold,
-    TreePicture, contour,
+    HeatMap, HeatMapSettings, Levels, LinePlot, PersistenceDiagram, Scaling, Segment, Series,
+    Threshold, TreePicture, contour,
 };
 pub use plane::{InPlane, Plane, PlaneKind};
 pub use refine::{RefineSettings, RefineStatus, Refined, refine};

@@ -1,5 +1,5 @@
 //! Products that the search for the top eigenvalues of matrices takes, for comparison with
-//! `scipy.sparse.linalg.eigsh` on the same files: `benches/eigsh_products.py` writes them and runs both.
+//! `scipy.sparse.linalg.eigsh` on the same files: `benches/peers/eigsh.py` writes them and runs both.
 //!
 //!     cargo run --release -p feasible-spectrum --example count_products -- 5 1e-6 20 *.npy
 

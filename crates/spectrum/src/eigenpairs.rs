@@ -66,8 +66,9 @@ pub struct Eigenpairs {
     pub search_products: usize,
     /// Times that a basis was restarted.
     pub restarts: usize,
-    /// Bound on the odds that an eigenvalue beyond those found was missed; 1 where nobody looked.
-    /// The odds are over the random directions, and the bound holds up to rounding.
+    /// Bound on the odds that an eigenvalue beyond those found was missed: [`crate::Settings::missed`]
+    /// after a search, 0 where the search left nothing to be missed, 1 where nobody looked. The odds
+    /// are over the random directions, and the bound holds up to rounding.
     pub missed: f64,
     /// Largest `|uᵀHv − vᵀHu|` over `norm`, over pairs of basis vectors.
     pub symmetry_defect: f64,

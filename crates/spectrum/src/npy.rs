@@ -1,7 +1,7 @@
 //! Symmetric matrices from numpy's `.npy` files.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use npyz::{NpyFile, Order};
@@ -27,7 +27,12 @@ pub fn read_npy(path: &Path) -> Result<DenseMatrix, Error> {
         path: path.display().to_string(),
         problem,
     };
-    let file = File::open(path).map_err(|e| wrong(format!("could not be opened: {e}")))?;
+    let mut file = File::open(path).map_err(|e| wrong(format!("could not be opened: {e}")))?;
+    if !has_countable_shape(&mut file).map_err(|e| wrong(format!("could not be read: {e}")))? {
+        return Err(wrong(
+            "has a shape with more entries than can be counted".to_owned(),
+        ));
+    }
     let npy = NpyFile::new(BufReader::new(file))
         .map_err(|e| wrong(format!("is not a numpy .npy file: {e}")))?;
     let shape = npy.shape().to_vec();
@@ -75,4 +80,25 @@ pub fn read_npy(path: &Path) -> Result<DenseMatrix, Error> {
     matrix.check_symmetric(tolerance)?;
     matrix.symmetrise();
     Ok(matrix)
+}
+
+/// Whether the product of the dimensions in the header fits the type it is computed in when the file
+/// is read. Anything that is no such header passes: it is refused later, with its reason.
+fn has_countable_shape(file: &mut File) -> io::Result<bool> {
+    let mut start = Vec::new();
+    file.take(4096).read_to_end(&mut start)?;
+    file.seek(SeekFrom::Start(0))?;
+    let text = String::from_utf8_lossy(&start);
+    let dimensions = text
+        .split_once("'shape'")
+        .and_then(|(_, rest)| rest.split_once('('))
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map_or("", |(inside, _)| inside);
+    let product = dimensions
+        .split(',')
+        .map(str::trim)
+        .filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+        .try_fold(1u64, |product, d| product.checked_mul(d.parse().ok()?));
+    // Bytes are counted too, eight an entry.
+    Ok(product.is_some_and(|p| p.checked_mul(8).is_some()))
 }

@@ -28,6 +28,16 @@ impl<O: Operator + ?Sized> Operator for &mut O {
     }
 }
 
+impl<O: Operator + ?Sized> Operator for Box<O> {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+
+    fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        (**self).apply(x, out)
+    }
+}
+
 /// An operator made of a closure `(x, out)`.
 ///
 /// ```

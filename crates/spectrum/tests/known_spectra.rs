@@ -102,6 +102,35 @@ fn trusting_one_krylov_space_misses_copies() {
     );
 }
 
+/// The odds of a miss are what they are said to be: no more than `missed`, and not far less.
+#[test]
+fn copies_are_missed_no_more_often_than_stated() {
+    let mut values: Vec<f64> = (0..60).map(|i| 0.7f64.powi(i)).collect();
+    values.push(1.0);
+    let mut matrix = with_spectrum(&values, 19);
+    let runs = 400;
+    for missed in [0.1, 0.3, 0.9] {
+        let mut misses = 0;
+        for seed in 0..runs {
+            let settings = Settings {
+                tolerance: 1e-4,
+                missed,
+                seed,
+                ..Settings::default()
+            };
+            let found = eigenpairs(&mut matrix, Wanted::Top(2), &settings).unwrap();
+            assert!(found.missed == missed || found.missed == 0.0);
+            misses += usize::from(found.pairs[1].value < 0.9);
+        }
+        // Three standard deviations of as many draws; the seeds are fixed.
+        let runs = runs as f64;
+        let allowed = missed * runs + 3.0 * (missed * (1.0 - missed) * runs).sqrt();
+        assert!((misses as f64) < allowed, "{missed}: {misses}");
+        // A bound that is never near would cost products for nothing.
+        assert!(misses > 0, "{missed}");
+    }
+}
+
 #[test]
 fn few_distinct_eigenvalues_close_the_krylov_space() {
     let values = [vec![5.0; 40], vec![1.0; 3], vec![-2.0; 17]].concat();
@@ -283,6 +312,31 @@ fn a_spent_budget_leaves_true_residuals() {
     assert_honest(&mut matrix, &found);
 }
 
+/// Pairs may be good and yet not known to be the largest.
+#[test]
+fn a_budget_spent_in_the_search_leaves_good_pairs_and_says_that_nobody_knows() {
+    let mut values = spread(300, -1.0, 1.0);
+    values.extend([3.0, 2.5, 2.0]);
+    let mut matrix = with_spectrum(&values, 12);
+    let enough = eigenpairs(&mut matrix, Wanted::Top(3), &Settings::default()).unwrap();
+    assert!(enough.search_products > 4, "{enough:?}");
+    let settings = Settings {
+        products: enough.products - 1,
+        ..Settings::default()
+    };
+    let found = eigenpairs(&mut matrix, Wanted::Top(3), &settings).unwrap();
+    assert_eq!(found.status, Status::Budget);
+    assert_eq!(found.missed, 1.0);
+    assert!(found.products <= settings.products);
+    assert!(
+        found
+            .pairs
+            .iter()
+            .all(|p| p.status == PairStatus::Converged)
+    );
+    assert_honest(&mut matrix, &found);
+}
+
 #[test]
 fn a_nan_is_said_and_never_hidden() {
     for bad in [1, 2, 9] {
@@ -399,6 +453,38 @@ fn noisy_products_stagnate_unless_their_rounding_is_stated() {
     let found = eigenpairs(&mut noisy, Wanted::Top(2), &stated).unwrap();
     assert!(found.all_converged());
     assert!((found.pairs[0].value - 1.0).abs() < 1e-6);
+}
+
+/// The residuals of noisy products are no directions once the basis fills the space.
+#[test]
+fn noise_in_small_spaces_ends_like_noise_in_large_ones() {
+    for n in 1..8 {
+        let values: Vec<f64> = (0..n).map(|i| 1.0 + f64::from(i)).collect();
+        let mut matrix = with_spectrum(&values, 17);
+        let noise = support::gaussian(1000, &mut support::rng(18));
+        for count in 1..=n as usize {
+            let mut calls = 0;
+            let mut noisy = FnOperator::new(n as usize, |x: &[f64], out: &mut [f64]| {
+                matrix.apply(x, out)?;
+                for o in out.iter_mut() {
+                    calls += 1;
+                    *o += 1e-7 * noise[calls % 1000];
+                }
+                Ok(())
+            });
+            let settings = Settings {
+                products: 500,
+                ..Settings::default()
+            };
+            let found = eigenpairs(&mut noisy, Wanted::Top(count), &settings).unwrap();
+            assert_eq!(found.pairs.len(), count);
+            for (pair, value) in found.pairs.iter().zip(values.iter().rev()) {
+                // A product's noise is at most about 3e-7 in each of at most 7 entries.
+                assert!((pair.value - value).abs() < 2e-6, "{n} {count} {found:?}");
+            }
+            assert!(found.products < 100, "{n} {count} {found:?}");
+        }
+    }
 }
 
 #[test]

@@ -81,6 +81,20 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
     let bytes = fs::read(&torn).unwrap();
     fs::write(&torn, &bytes[..bytes.len() - 8]).unwrap();
     assert!(said(&torn).contains("ends early"), "{}", said(&torn));
+    // A header that promises more than there is, or than can be counted.
+    let header = |size: &str| {
+        let text =
+            format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({size}, {size}), }}");
+        let text = format!("{text:<117}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes
+    };
+    for size in ["1000000", "1000000000000", "18446744073709551615"] {
+        fs::write(&torn, header(size)).unwrap();
+        assert!(read_npy(&torn).is_err(), "{size}");
+    }
     fs::write(&torn, "no matrix at all").unwrap();
     assert!(said(&torn).contains("not a numpy"));
 }

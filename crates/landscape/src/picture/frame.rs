@@ -104,20 +104,18 @@ impl Frame {
         svg.text((18.0, middle), Anchor::Middle, &turned, label);
     }
 
-    /// Opens a group that draws inside the border only.
+    /// Opens an element that draws inside the border only, in the same coordinates. No clip path: it
+    /// would need a name, and names collide where pictures share a page.
     pub(super) fn clip(&self, svg: &mut Svg) {
         let c = super::svg::coordinate;
+        let (x, y) = (c(self.left), c(self.top));
+        let (w, h) = (c(self.right - self.left), c(self.bottom - self.top));
         svg.raw(&format!(
-            "<clipPath id=\"inside\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>",
-            c(self.left),
-            c(self.top),
-            c(self.right - self.left),
-            c(self.bottom - self.top)
+            "<svg x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" viewBox=\"{x} {y} {w} {h}\">"
         ));
-        svg.raw("<g clip-path=\"url(#inside)\">");
     }
 
     pub(super) fn unclip(&self, svg: &mut Svg) {
-        svg.raw("</g>");
+        svg.raw("</svg>");
     }
 }

@@ -15,6 +15,19 @@ use crate::plane::InPlane;
 use crate::surface::Surface;
 use crate::topology::MergeTree;
 
+/// At which values contour lines are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Levels {
+    /// As many grid points between one line and the next: a flat valley under steep walls has its
+    /// lines too.
+    #[default]
+    EqualAreas,
+    /// Even over the colours' range, so that pictures of one range have the same lines.
+    Even,
+}
+
 /// How a heat map looks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -28,6 +41,8 @@ pub struct HeatMapSettings {
     pub range: Option<(f64, f64)>,
     /// Contour lines. Default 10.
     pub contours: usize,
+    /// At which values they are. Default [`Levels::EqualAreas`].
+    pub levels: Levels,
     /// Unit of the quantity, after its name. Default none.
     pub unit: String,
     /// Of the basins given, those of at least this persistence, as a share of the range, are marked.
@@ -42,6 +57,7 @@ impl Default for HeatMapSettings {
             scaling: Scaling::Linear,
             range: None,
             contours: 10,
+            levels: Levels::EqualAreas,
             unit: String::new(),
             persistence: 0.01,
         }
@@ -185,19 +201,7 @@ impl HeatMap<'_> {
         x: &Scale,
         y: &Scale,
     ) {
-        // On logarithmic colours the levels are even in the logarithm too.
-        let to = |v: f64| match settings.scaling {
-            Scaling::Linear => v,
-            Scaling::Log => v.ln(),
-        };
-        let back = |v: f64| match settings.scaling {
-            Scaling::Linear => v,
-            Scaling::Log => v.exp(),
-        };
-        let (low, high) = (to(colours.low()), to(colours.high()));
-        for k in 1..=settings.contours {
-            let t = k as f64 / (settings.contours + 1) as f64;
-            let level = back((1.0 - t) * low + t * high);
+        for level in levels(values, colours, settings) {
             let segments = contour(&self.surface.a, &self.surface.b, values, level);
             let data: String = segments
                 .into_iter()
@@ -288,7 +292,7 @@ impl HeatMap<'_> {
         settings: &HeatMapSettings,
     ) {
         let left = frame.right + 22.0;
-        let bottom = frame.bottom - 96.0;
+        let bottom = frame.bottom - 104.0;
         svg.text(
             (frame.right + 14.0, frame.top - 6.0),
             Anchor::Start,
@@ -341,6 +345,15 @@ impl HeatMap<'_> {
         if self.tree.is_some() {
             entry(svg, "○ minimum  × saddle");
         }
+        if settings.contours > 0 {
+            entry(
+                svg,
+                match settings.levels {
+                    Levels::EqualAreas => "lines: equal areas",
+                    Levels::Even => "lines: even steps",
+                },
+            );
+        }
         if settings.range.is_some() {
             entry(svg, "colours: range given");
         }
@@ -364,6 +377,32 @@ impl HeatMap<'_> {
             self.surface.a.len(),
             self.surface.b.len()
         )
+    }
+}
+
+/// The contours' values.
+fn levels(values: &[f64], colours: &Scale, settings: &HeatMapSettings) -> Vec<f64> {
+    let shares = (1..=settings.contours).map(|k| k as f64 / (settings.contours + 1) as f64);
+    match settings.levels {
+        Levels::EqualAreas => {
+            let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+            sorted.sort_by(f64::total_cmp);
+            let lowest = sorted.first().copied();
+            let mut out: Vec<f64> = shares
+                .filter_map(|s| sorted.get((s * sorted.len() as f64) as usize).copied())
+                // A line at the lowest value would trace a plateau's cells.
+                .filter(|level| Some(*level) > lowest)
+                .collect();
+            out.dedup();
+            out
+        }
+        // On logarithmic colours even in the logarithm.
+        Levels::Even => shares
+            .map(|t| match settings.scaling {
+                Scaling::Linear => (1.0 - t) * colours.low() + t * colours.high(),
+                Scaling::Log => ((1.0 - t) * colours.low().ln() + t * colours.high().ln()).exp(),
+            })
+            .collect(),
     }
 }
 

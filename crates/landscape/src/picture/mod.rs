@@ -16,7 +16,7 @@ mod svg;
 mod tree;
 
 pub use contour::{Segment, contour};
-pub use heat_map::{HeatMap, HeatMapSettings};
+pub use heat_map::{HeatMap, HeatMapSettings, Levels};
 pub use line_plot::{LinePlot, Series, Threshold};
 pub use persistence::PersistenceDiagram;
 pub use scale::Scaling;

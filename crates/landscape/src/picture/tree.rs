@@ -2,9 +2,10 @@
 
 use super::frame::{Frame, GREY};
 use super::palette::category;
+use super::persistence::ends;
 use super::scale::{Scale, Scaling};
 use super::svg::{Anchor, Svg};
-use crate::topology::MergeTree;
+use crate::topology::{Filtration, MergeTree};
 
 /// A merge tree: each basin a vertical line from its extremum to the saddle where it joins a deeper
 /// one. Positions across have no meaning; lines do not cross.
@@ -27,8 +28,11 @@ impl TreePicture<'_> {
         let frame = Frame::new(size, 40.0);
         let mut svg = Svg::default();
         let branches = &self.tree.branches;
-        let values = branches.iter().flat_map(|b| [b.birth, b.death]);
-        let y = Scale::over(Scaling::Linear, values, frame.up()).padded(0.06);
+        let y = Scale::over(Scaling::Linear, ends(self.tree).into_iter(), frame.up()).padded(0.08);
+        let never = match self.tree.filtration {
+            Filtration::Sublevel => y.high(),
+            Filtration::Superlevel => y.low(),
+        };
         let columns = columns(self.tree);
         let across = |column: usize| {
             let share = (column as f64 + 0.5) / branches.len().max(1) as f64;
@@ -36,8 +40,12 @@ impl TreePicture<'_> {
         };
         let mut undrawn = 0;
         for (index, branch) in branches.iter().enumerate() {
-            let (Some(birth), Some(death)) = (y.position(branch.birth), y.position(branch.death))
-            else {
+            let death = if branch.is_essential() {
+                never
+            } else {
+                branch.death
+            };
+            let (Some(birth), Some(death)) = (y.position(branch.birth), y.position(death)) else {
                 undrawn += 1;
                 continue;
             };
@@ -57,7 +65,7 @@ impl TreePicture<'_> {
         frame.title(&mut svg, self.title, self.source);
         let middle = 0.5 * (frame.left + frame.right);
         let mut text = format!(
-            "{} basins: ○ extremum, horizontal line at the saddle",
+            "{} basins: ○ extremum, horizontal line at the saddle; to the border: never joins",
             branches.len()
         );
         if undrawn > 0 {

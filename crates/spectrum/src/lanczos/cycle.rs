@@ -61,8 +61,10 @@ pub(super) struct Seen {
 
 /// What a search found.
 pub(super) enum Searched {
-    /// Nothing is left beyond the limits, with these odds of an error.
-    Excluded(f64),
+    /// Nothing is left beyond the limits, up to the odds allowed.
+    Excluded,
+    /// Nothing is left beyond the limits: the random direction's space is all there is.
+    Exhausted,
     /// A unit vector whose Rayleigh quotient is beyond a limit, on this side.
     Hit(Vec<f64>, Wanted),
 }
@@ -172,7 +174,9 @@ impl<'a> Cycle<'a> {
         self.projected.push(row.clone());
         self.last_row = row;
         self.beta = norm(&w);
-        let closed = self.beta <= self.settings.rounding * seen.norm;
+        // Noisy products leave a residual where no direction is left for one.
+        let full = self.basis.len() + self.deflated.len() >= n;
+        let closed = full || self.beta <= self.settings.rounding * seen.norm;
         if seen.defect > self.settings.asymmetry {
             return Err(Stop::Asymmetric);
         }
@@ -286,11 +290,13 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// Grows until another eigenvalue beyond the limits `(low, high)` is found or unlikely.
+    /// Grows until another eigenvalue beyond the limits `(low, high)` is found, or its odds are at
+    /// most `allowed`.
     pub(super) fn search(
         &mut self,
         op: &mut Counted<'_>,
         limits: (f64, f64),
+        allowed: f64,
         wanted: Wanted,
         seen: &mut Seen,
         rng: &mut ChaCha8Rng,
@@ -304,7 +310,7 @@ impl<'a> Cycle<'a> {
             .map(Exclusion::new)
             .collect();
         if self.exhausted() {
-            return Ok(Searched::Excluded(0.0));
+            return Ok(Searched::Exhausted);
         }
         loop {
             let closed = self.grow(op, seen, rng)?;
@@ -324,11 +330,12 @@ impl<'a> Cycle<'a> {
                 return Ok(hit(0, Wanted::Bottom(1)));
             }
             if closed || self.exhausted() {
-                return Ok(Searched::Excluded(0.0));
+                return Ok(Searched::Exhausted);
             }
-            let odds: f64 = exclusions.iter().map(|e| e.odds(dimension)).sum();
-            if odds <= self.settings.missed {
-                return Ok(Searched::Excluded(odds));
+            // Each side gets its share of the odds beforehand: see `exclusion`.
+            let share = allowed / exclusions.len() as f64;
+            if exclusions.iter().all(|e| e.odds(dimension) <= share) {
+                return Ok(Searched::Excluded);
             }
             self.restart_if_full(&ritz, wanted, 0, seen, &mut exclusions);
         }

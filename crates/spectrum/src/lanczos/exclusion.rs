@@ -6,6 +6,10 @@
 //! orthonormal `Σ tⱼ² ≤ 1`, so `|t₁| ≤ 1/√(Σ (tⱼ/t₁)²)`. One coordinate of a uniform unit vector is
 //! below b in absolute value with probability at most `b √(2d/π)`. The growth increases with λ, so the
 //! bound is one for every eigenvalue beyond λ.
+//!
+//! The bound that a run ends with depends on `t₁` itself and is no probability. But a run that stops
+//! once it is below a number fixed beforehand stops wrongly only if `|t₁|` is below that number, which
+//! has the odds above.
 
 /// Follows `tⱼ/t₁` for one λ.
 #[derive(Clone, Debug)]
@@ -61,7 +65,7 @@ impl Exclusion {
             .collect();
     }
 
-    /// Bound on the odds that an eigenvalue beyond λ exists all the same, in dimension `d`.
+    /// Odds of a `|t₁|` as small as an eigenvector beyond λ must have, if there is one, in dimension `d`.
     pub(crate) fn odds(&self, d: usize) -> f64 {
         if self.complete {
             return 0.0;

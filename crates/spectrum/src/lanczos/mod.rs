@@ -34,8 +34,9 @@ pub(crate) use cycle::{limit, residual};
 /// eigenvalues that the Krylov space could not show ([`Copies`]).
 ///
 /// # Cost
-/// One product a step, `4 n b` multiplications a step for a basis of `b` vectors, and memory for
-/// `b + 2 count` vectors of length `n`.
+/// One product a step, `4 n b` multiplications a step for a basis of `b` vectors. Memory for `b`
+/// vectors of length `n` and `2 count` for the pairs found, while copies are searched for about twice
+/// that.
 ///
 /// # Errors
 /// [`Error::Count`], [`Error::Setting`], [`Error::NoDimension`], or [`Error::Operator`] with what the
@@ -118,6 +119,9 @@ fn combined_start(start: &[f64], n: usize) -> Result<Option<Vec<f64>>, Error> {
     Ok((norm(&sum) > 0.0).then_some(sum))
 }
 
+/// Attempts to bring pairs back under the tolerance.
+const MENDINGS: u64 = 3;
+
 struct Search<'a> {
     n: usize,
     wanted: Wanted,
@@ -135,34 +139,90 @@ impl Search<'_> {
         seen: &mut Seen,
     ) -> Result<Status, Stop> {
         let mut guards = Vec::new();
-        self.space(op, self.wanted, start, 0, &mut guards, seen)?;
-        if !self.found.iter().all(|f| f.converged) {
+        if !self.space(op, self.wanted, start, 0, &mut guards, seen)? {
             return Ok(Status::Stagnated);
         }
         if self.settings.copies == Copies::Trust {
             return Ok(Status::Converged);
         }
-        for stream in 1.. {
+        for searches in 0.. {
             let before = op.products();
-            let outcome = self.look_beyond(op, &guards, 2 * stream, seen);
+            let outcome = self.look_beyond(op, &guards, searches, seen);
             self.search_products += op.products() - before;
-            match outcome? {
-                Searched::Excluded(odds) => {
-                    self.missed = odds;
+            let (start, side) = match outcome? {
+                Searched::Excluded => {
+                    self.missed = self.settings.missed;
                     break;
                 }
-                Searched::Hit(vector, side) => {
-                    self.space(op, side, Some(vector), 2 * stream + 1, &mut guards, seen)?;
-                    if !self.found.iter().all(|f| f.converged) {
-                        return Ok(Status::Stagnated);
-                    }
+                Searched::Exhausted => {
+                    self.missed = 0.0;
+                    break;
                 }
+                Searched::Hit(vector, side) => (vector, side),
+            };
+            let stream = 2 * searches as u64 + 3;
+            if !self.space(op, side, Some(start), stream, &mut guards, seen)?
+                || !self.mend(op, &mut guards, seen)?
+            {
+                return Ok(Status::Stagnated);
             }
         }
         Ok(Status::Converged)
     }
 
-    /// Adds the pairs of one Krylov space in the complement of those found.
+    /// Takes up again the wanted pairs that mixing with those of a later space has brought back over
+    /// the tolerance: copies share their residuals. Says whether none is left.
+    fn mend(
+        &mut self,
+        op: &mut Counted<'_>,
+        guards: &mut Vec<Guard>,
+        seen: &mut Seen,
+    ) -> Result<bool, Stop> {
+        // They start from just above the tolerance; once is nearly always enough.
+        for attempt in 0..MENDINGS {
+            let weak: Vec<usize> = self
+                .best()
+                .into_iter()
+                .filter(|&i| !self.found[i].converged)
+                .collect();
+            if weak.is_empty() {
+                return Ok(true);
+            }
+            // In the complement of all others they are the outermost.
+            let is_top = |value: f64| match self.wanted {
+                Wanted::Top(_) => true,
+                Wanted::Bottom(_) => false,
+                Wanted::Magnitude(_) => value > 0.0,
+                Wanted::BothEnds { top, bottom } => {
+                    let ends = (self.found.iter()).map(|f| f.value);
+                    let above = ends.clone().filter(|v| *v > value).count();
+                    let below = ends.filter(|v| *v < value).count();
+                    bottom == 0 || (top > 0 && above < below)
+                }
+            };
+            let values: Vec<f64> = weak.iter().map(|&i| self.found[i].value).collect();
+            let top = values.iter().filter(|v| is_top(**v)).count();
+            let bottom = values.len() - top;
+            let mut start = vec![0.0; self.n];
+            for &i in &weak {
+                axpy(&mut start, 1.0, &self.found[i].vector);
+            }
+            let mut index = 0;
+            self.found.retain(|_| {
+                index += 1;
+                !weak.contains(&(index - 1))
+            });
+            let stream = u64::MAX - attempt;
+            let again = Wanted::BothEnds { top, bottom };
+            if !self.space(op, again, Some(start), stream, guards, seen)? {
+                return Ok(false);
+            }
+        }
+        Ok(self.best().into_iter().all(|i| self.found[i].converged))
+    }
+
+    /// Adds the pairs of one Krylov space in the complement of those found. Says whether they have
+    /// converged in it.
     fn space(
         &mut self,
         op: &mut Counted<'_>,
@@ -171,18 +231,21 @@ impl Search<'_> {
         stream: u64,
         guards: &mut Vec<Guard>,
         seen: &mut Seen,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         let mut rng = generator(self.settings.seed, stream);
         let deflated: Vec<Vec<f64>> = self.found.iter().map(|f| f.vector.clone()).collect();
         let capacity = self.settings.basis_size(self.wanted.count());
         let mut cycle = Cycle::new(self.n, self.settings, &deflated, capacity, start, &mut rng);
         match cycle.converge(op, wanted, seen, &mut rng) {
-            Ok((found, _)) => {
+            Ok((found, converged)) => {
                 // An earlier space's guards may not be orthogonal to this one's.
                 *guards = cycle.guards(wanted, capacity / 2)?;
                 self.found.extend(found);
-                self.rotate(seen)?;
-                Ok(())
+                // A space alone is its own Rayleigh–Ritz.
+                if !deflated.is_empty() {
+                    self.rotate(seen)?;
+                }
+                Ok(converged)
             }
             Err(stop) => {
                 let budget_spent = matches!(stop, Stop::Halt(Halt::Budget));
@@ -236,10 +299,11 @@ impl Search<'_> {
         &self,
         op: &mut Counted<'_>,
         guards: &[Guard],
-        stream: u64,
+        searches: i32,
         seen: &mut Seen,
     ) -> Result<Searched, Stop> {
-        let values = self.best().into_iter().map(|f| f.value).collect::<Vec<_>>();
+        let best = self.best().into_iter();
+        let values: Vec<f64> = best.map(|i| self.found[i].value).collect();
         let norm = seen.norm;
         let limits = select::outside(&values, self.wanted, |v| limit(self.settings, v, norm));
         let (low, high) = limits;
@@ -257,23 +321,22 @@ impl Search<'_> {
             .map(|f| f.vector.clone())
             .chain(safe.map(|g| g.vector.clone()))
             .collect();
-        let mut rng = generator(self.settings.seed, stream);
+        let mut rng = generator(self.settings.seed, 2 * searches as u64 + 2);
         let capacity = self.settings.basis_size(self.wanted.count());
         let mut cycle = Cycle::new(self.n, self.settings, &deflated, capacity, None, &mut rng);
-        cycle.search(op, limits, self.wanted, seen, &mut rng)
+        // A half, a quarter, an eighth, ...: together no more than allowed, however many searches.
+        let allowed = self.settings.missed * 0.5f64.powi(1 + searches);
+        cycle.search(op, limits, allowed, self.wanted, seen, &mut rng)
     }
 
-    /// The wanted ones of all found, in order.
-    fn best(&self) -> Vec<&Found> {
+    /// Indices of the wanted ones of all found, in order.
+    fn best(&self) -> Vec<usize> {
         let values: Vec<f64> = self.found.iter().map(|f| f.value).collect();
         select::wanted(&values, self.wanted)
-            .into_iter()
-            .map(|i| &self.found[i])
-            .collect()
     }
 
     fn report(&self, status: Status, op: &Counted<'_>, seen: &Seen) -> Eigenpairs {
-        let best = self.best();
+        let best: Vec<&Found> = self.best().into_iter().map(|i| &self.found[i]).collect();
         let pairs = best
             .iter()
             .map(|f| Pair {
