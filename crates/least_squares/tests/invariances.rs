@@ -59,7 +59,7 @@ fn solve(problem: &Problem, form: Form) -> (Vec<f64>, Vec<f64>) {
     } else {
         (1, 1.0)
     };
-    let mut order = vec![0, 1];
+    let mut order = [0, 1];
     if form.reversed {
         order.reverse();
     }
