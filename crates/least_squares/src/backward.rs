@@ -31,7 +31,7 @@ pub struct Gradients {
     /// A Gauss-Newton Hessian has the curvature it leaves out here.
     pub residual: Vec<f64>,
     /// An estimate of the condition of the matrix that was solved with, from below, in the 1-norm,
-    /// `[batch]`; NaN for modes without one.
+    /// `[batch]`; that of the matrix scaled to a unit diagonal where it is sparse; NaN for modes without one.
     pub condition: Vec<f64>,
 }
 

@@ -141,19 +141,12 @@ impl Manifold {
     ///
     /// The columns of P are orthogonal for all groups here, so PᵀP is diagonal.
     pub(crate) fn raise(&self, x: &[f64], v: &[f64], out: &mut [f64]) {
-        if self.is_flat() {
-            out.copy_from_slice(v);
-            return;
-        }
-        let p = self.basis(x);
-        let mut squares = [0.0; LARGEST];
-        for row in &p {
-            for (square, p) in squares.iter_mut().zip(row.slope) {
-                *square += p * p;
-            }
-        }
-        for (out, row) in out.iter_mut().zip(&p) {
-            *out = (0..v.len()).map(|i| row.slope[i] * v[i] / squares[i]).sum();
+        match self {
+            Self::Vector(_) | Self::Bounded(_) => out.copy_from_slice(v),
+            Self::So2 => raised::<So2<f64>, 1>(x, v, out),
+            Self::Se2 => raised::<Se2<f64>, 3>(x, v, out),
+            Self::So3 => raised::<So3<f64>, 3>(x, v, out),
+            Self::Se3 => raised::<Se3<f64>, 6>(x, v, out),
         }
     }
 
@@ -259,6 +252,10 @@ fn moved<G: LieGroup<T, D>, T: Real, const D: usize>(x: &[T], delta: &[T], out: 
 #[inline(always)]
 fn between<G: LieGroup<T, D>, T: Real, const D: usize>(x: &[T], y: &[T], out: &mut [T]) {
     out[..D].copy_from_slice(&G::read(x).local(&G::read(y)));
+}
+
+fn raised<G: LieGroup<f64, D>, const D: usize>(x: &[f64], v: &[f64], out: &mut [f64]) {
+    G::read(x).raise(&std::array::from_fn(|i| v[i]), out);
 }
 
 /// Dimensions of the largest space that is not flat.

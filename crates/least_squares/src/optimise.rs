@@ -165,24 +165,64 @@ impl<'a> Workspace<'a> {
         }
     }
 
-    /// What it means that steps change nothing any more: convergence where the rows are orthogonal to the
-    /// columns of their Jacobian, but for a cosine as small as the rounding of the cost allows to see.
-    fn rounding_status(&self) -> Status {
-        let mut squares = vec![0.0; self.objective.tangent];
+    /// What it means that steps from `x` change nothing any more: convergence where the rows are orthogonal
+    /// to the columns of their Jacobian, but for a cosine as small as the rounding of the cost allows to
+    /// see, or for what rounding moves the gradient.
+    fn rounding_status(&self, x: &[f64]) -> Status {
+        let rounding = self.row_rounding(x);
+        let n = self.objective.tangent;
+        let (mut squares, mut noise) = (vec![0.0; n], vec![0.0; n]);
         for term in &self.objective.terms {
-            for row in self.at.block(term).chunks_exact(term.width) {
+            let rounding = &rounding[term.row..][..term.rows];
+            for (row, rounding) in self.at.block(term).chunks_exact(term.width).zip(rounding) {
                 for (value, column) in row.iter().zip(&term.columns) {
                     squares[*column] += value * value;
+                    noise[*column] += value.abs() * rounding;
                 }
             }
         }
         let length = norm(&self.at.rows);
-        let small = |(g, square): (&f64, &f64)| g.abs() <= 1e-5 * square.sqrt() * length;
-        if self.gradient.iter().zip(&squares).all(small) {
+        let small = |(i, g): (usize, &f64)| g.abs() <= noise[i].max(1e-5 * squares[i].sqrt() * length);
+        if self.gradient.iter().enumerate().all(small) {
             Status::Converged(Test::Rounding)
         } else {
             Status::Stalled
         }
+    }
+
+    /// How far rounding may move each row at `x`: a row is the difference of numbers as large as its
+    /// Jacobian times `x`, however small it is itself, and takes a few operations.
+    fn row_rounding(&self, x: &[f64]) -> Vec<f64> {
+        let objective = self.objective;
+        let mut sizes = vec![0.0; objective.tangent];
+        for variable in &objective.variables {
+            let stored = &x[variable.place..][..variable.manifold.storage()];
+            let sizes = &mut sizes[variable.column..][..variable.manifold.tangent()];
+            if variable.manifold.is_flat() {
+                for (size, x) in sizes.iter_mut().zip(stored) {
+                    *size = x.abs();
+                }
+            } else {
+                sizes.fill(max_abs(stored));
+            }
+        }
+        let mut rounding = Vec::with_capacity(objective.rows);
+        for term in &objective.terms {
+            let rows = &self.at.rows[term.row..][..term.rows];
+            for (row, j) in rows.iter().zip(self.at.block(term).chunks_exact(term.width)) {
+                let columns = term.columns.iter().map(|column| sizes[*column]);
+                let size: f64 = j.iter().zip(columns).map(|(j, x)| j.abs() * x).sum();
+                rounding.push(16.0 * f64::EPSILON * (row.abs() + size));
+            }
+        }
+        rounding
+    }
+
+    /// How far rounding may move the cost at `x`.
+    fn cost_rounding(&self, x: &[f64]) -> f64 {
+        let rounding = self.row_rounding(x);
+        let rows = self.at.rows.iter().zip(&rounding);
+        rows.map(|(row, rounding)| row.abs() * rounding).sum()
     }
 
     fn cost(&mut self, auxiliaries: &[&[f64]], tilt: Option<&[f64]>) -> f64 {
@@ -278,7 +318,7 @@ pub(crate) fn optimise(
                 finite = space.linearise(x, auxiliaries, task.tilt);
                 if !verdict.1 {
                     space.restrict(x, false);
-                    break space.rounding_status();
+                    break space.rounding_status(x);
                 }
             }
             if !finite {
@@ -296,7 +336,7 @@ pub(crate) fn optimise(
             }
             let gradient = max_abs(&space.gradient);
             if quiet > QUIET_STEPS && gradient >= quiet_gradient {
-                break space.rounding_status();
+                break space.rounding_status(x);
             }
             if quiet == 0 || gradient < quiet_gradient {
                 (quiet, quiet_gradient) = (0, gradient);
@@ -355,8 +395,9 @@ pub(crate) fn optimise(
             record.gain_ratio = actual / predicted;
             // Below this the difference of two costs is rounding.
             let rounding = 64.0 * f64::EPSILON * cost.abs();
-            let is_quiet =
-                new_cost.is_finite() && predicted.abs() <= rounding && actual.abs() <= rounding;
+            let is_quiet = new_cost.is_finite()
+                && predicted.abs() <= rounding
+                && (actual.abs() <= rounding || actual.abs() <= space.cost_rounding(x));
             let (verdict, can_shrink) = if !new_cost.is_finite() {
                 if monotone {
                     region.judge(f64::NAN, f64::NAN)
@@ -401,7 +442,7 @@ pub(crate) fn optimise(
                 ended = Some(if leg.is_none() {
                     Status::Singular
                 } else if new_cost.is_finite() {
-                    Status::Stalled
+                    space.rounding_status(x)
                 } else {
                     Status::NonFinite
                 });
@@ -410,7 +451,7 @@ pub(crate) fn optimise(
                 && region.rejections > 0
             {
                 // Smaller steps do not move x any more.
-                ended = Some(Status::Stalled);
+                ended = Some(space.rounding_status(x));
             }
         }
         history.push(record);

@@ -231,14 +231,14 @@ pub(crate) struct TermProbe<'a> {
     pub(crate) t: &'a [f64],
 }
 
-/// Adds the derivatives that `probe` asks for to the step coordinates of all variables, `[n]`, and the
-/// numbers of all auxiliaries.
+/// Adds the derivatives that `probe` asks for to the step coordinates of all variables, `[n]`, where
+/// wanted, and the numbers of all auxiliaries.
 pub(crate) fn probe(
     objective: &Objective,
     term: &Term,
     sample: &Sample<'_>,
     probe: &TermProbe<'_>,
-    by_step: &mut [f64],
+    by_step: Option<&mut [f64]>,
     by_auxiliary: &mut [f64],
 ) {
     let w = term.weights(sample);
@@ -288,7 +288,7 @@ pub(crate) fn probe(
             Some(Source::Auxiliary(id)) => Some(id.index),
             _ => None,
         };
-        let curved = !term.manifolds.iter().all(Manifold::is_flat);
+        let curved = by_step.is_some() && !term.manifolds.iter().all(Manifold::is_flat);
         if weight.is_none() && !curved {
             return;
         }
@@ -321,8 +321,10 @@ pub(crate) fn probe(
             }
         }
     });
-    for (value, column) in local.iter().zip(&term.columns) {
-        by_step[*column] += value;
+    if let Some(by_step) = by_step {
+        for (value, column) in local.iter().zip(&term.columns) {
+            by_step[*column] += value;
+        }
     }
     let mut place = 0;
     for index in &term.auxiliaries {

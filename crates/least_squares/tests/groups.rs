@@ -266,6 +266,41 @@ macro_rules! group_tests {
             }
 
             #[test]
+            fn gradients_are_pulled_back_and_raised() {
+                for t in tangents() {
+                    let s: Tangent = std::array::from_fn(|i| 0.7 - 0.4 * i as f64);
+                    let inverse = $group::right_jacobian_inverse(&t);
+                    let expected: Tangent =
+                        std::array::from_fn(|j| (0..$d).map(|i| inverse[i][j] * s[i]).sum());
+                    let got = $group::pull_back(&t, &s);
+                    // Entries of J⁻¹ are as large as the translation.
+                    let scale = t.iter().fold(1.0_f64, |m, v| m.max(v.abs()));
+                    assert_close(&got, &expected, 1e-14 * scale, "J⁻ᵀ s");
+
+                    // A gradient a by the stored numbers is Pᵀa by steps, P = ∂(x ⊞ δ)/∂δ; the shortest one
+                    // is in the range of P.
+                    let x = $group::exp(&t);
+                    let mut raised = [0.0; 7];
+                    x.raise(&s, &mut raised);
+                    let lifted = lifted::<D1>(&x);
+                    for j in 0..$d {
+                        let unit = |i| Dual::new(0.0, if i == j { 1.0 } else { 0.0 });
+                        let moved = lifted.retract(&std::array::from_fn(unit));
+                        let mut column = [D1::constant(0.0); 7];
+                        moved.write(&mut column);
+                        let products = column.iter().zip(&raised).map(|(c, r)| c.slope * r);
+                        // Seven products of numbers up to three.
+                        assert!((products.sum::<f64>() - s[j]).abs() < 5e-15);
+                    }
+                    let rotation = <$group<f64> as LieGroup<f64, $d>>::ROTATION;
+                    let point = stored(&x);
+                    let along = point.iter().zip(&raised).take(rotation);
+                    // Rotations keep their length, so nothing is gained along it.
+                    assert!(along.map(|(x, r)| x * r).sum::<f64>().abs() < 5e-15);
+                }
+            }
+
+            #[test]
             fn adjoints() {
                 for t in tangents() {
                     let x = $group::exp(&t);

@@ -232,23 +232,25 @@ fn direct_loss_works_on_groups() {
 #[test]
 fn graphs_that_nothing_ties_down_get_the_least_norm_gradient() {
     for manifold in groups() {
-        let graph = graph(manifold.clone(), Robust::None, false);
+        let mut graph = graph(manifold.clone(), Robust::None, false);
         let v = numbers(graph.objective.storage(), 0.5);
-        let solve = |linear| {
-            let solution = graph
-                .objective
-                .solve(&graph.inputs(), &tight(linear))
-                .unwrap();
-            assert!(solution.all_converged(), "{manifold:?} {linear:?}");
-            solution
+        // Where along the null space a solve ends is a matter of rounding, and gradients differ from place to
+        // place: both are taken at the end of one solve, from which the others do not move.
+        let settings = tight(Linear::DenseCholesky);
+        let end = graph.objective.solve(&graph.inputs(), &settings).unwrap();
+        assert!(end.all_converged(), "{manifold:?}");
+        for (id, start) in &mut graph.poses {
+            *start = end.variable(&graph.objective, *id, 0).to_vec();
+        }
+        let gradient = |linear| {
+            let mut settings = tight(linear);
+            settings.stopping.gradient = 1e-8;
+            let solution = graph.objective.solve(&graph.inputs(), &settings).unwrap();
+            assert!(solution.all_converged() && solution.history[0].is_empty());
+            graph.objective.vjp(&graph.inputs(), &solution, &v).unwrap()
         };
-        let solution = solve(Linear::DenseCholesky);
-        let dense = graph.objective.vjp(&graph.inputs(), &solution, &v).unwrap();
-        // At the same point, as nothing decides where along the null space the two end.
-        let mut other = solve(Linear::SparseCholesky);
-        assert!((other.cost[0] - solution.cost[0]).abs() < 1e-13);
-        other.x = solution.x;
-        let sparse = graph.objective.vjp(&graph.inputs(), &other, &v).unwrap();
+        let dense = gradient(Linear::DenseCholesky);
+        let sparse = gradient(Linear::SparseCholesky);
         assert_eq!(dense.quality, [GradientQuality::Degenerate], "{manifold:?}");
         assert_eq!(
             sparse.quality,
@@ -256,7 +258,7 @@ fn graphs_that_nothing_ties_down_get_the_least_norm_gradient() {
             "{manifold:?}"
         );
         for (a, b) in dense.auxiliaries.iter().zip(&sparse.auxiliaries) {
-            // Solves with a condition of 1e9 lose half of their digits.
+            // Of the sparse solve, regularised with 1e-9 of the matrix, a rounding of 1e-16 is left 1e-7.
             assert!((a - b).abs() < 1e-7, "{manifold:?}: {a} {b}");
         }
     }

@@ -58,21 +58,16 @@ pub(super) fn propagate(
     sample: &Sample<'_>,
     at: &Linearisation,
     cotangent: &Cotangent,
-    by_step: Option<&mut [f64]>,
+    mut by_step: Option<&mut [f64]>,
     by_auxiliary: &mut [f64],
 ) {
     let constant = |term: &term::Term| {
         term.auxiliaries.is_empty() && !matches!(term.weight.source(), Some(Source::Auxiliary(_)))
     };
-    let (skip, mut unused) = (by_step.is_none(), Vec::new());
-    let by_step = by_step.unwrap_or_else(|| {
-        unused.resize(objective.tangent, 0.0);
-        &mut unused
-    });
     let mut locals: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
     for (index, term) in objective.terms.iter().enumerate() {
         let scale = at.scales[index];
-        if skip && constant(term) {
+        if by_step.is_none() && constant(term) {
             continue;
         }
         if scale == 0.0 {
@@ -106,6 +101,7 @@ pub(super) fn propagate(
             bilinear: &bilinear,
             t: &t,
         };
+        let by_step = by_step.as_deref_mut();
         term::probe(objective, term, sample, &probe, by_step, by_auxiliary);
     }
 }

@@ -2,6 +2,7 @@
 
 mod affine;
 mod boxed;
+mod curvature;
 mod position;
 mod quadratic;
 

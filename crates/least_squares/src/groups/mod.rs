@@ -46,6 +46,9 @@ pub trait LieGroup<S: Real, const D: usize>: Copy {
     /// Numbers that store an element.
     const STORED: usize;
 
+    /// Numbers of them, the first, that store its rotation.
+    const ROTATION: usize;
+
     /// The neutral element.
     fn identity() -> Self;
 
@@ -94,6 +97,25 @@ pub trait LieGroup<S: Real, const D: usize>: Copy {
     fn right_jacobian_inverse(tangent: &[S; D]) -> Matrix<S, D, D> {
         Self::left_jacobian_inverse(&tangent.map(|v| -v))
     }
+
+    /// `J_r(τ)⁻ᵀ s`: the gradient by the element of a function of its logarithm `τ` that has gradient `s`.
+    fn pull_back(tangent: &[S; D], s: &[S; D]) -> [S; D] {
+        let inverse = Self::right_jacobian_inverse(tangent);
+        std::array::from_fn(|j| {
+            let mut sum = S::constant(0.0);
+            for i in 0..D {
+                sum += inverse[i][j] * s[i];
+            }
+            sum
+        })
+    }
+
+    /// Writes to `stored` the shortest gradient by the stored numbers that is `gradient` by `δ` of `self ⊞ δ`:
+    /// that of a function which normalises what is stored.
+    ///
+    /// # Panics
+    /// When `stored` is shorter than [`STORED`](Self::STORED).
+    fn raise(&self, gradient: &[S; D], stored: &mut [S]);
 
     /// `self ⊞ δ = self Exp(δ)`, normalised, so that rounding does not build up (Solà, eq. 25).
     fn retract(&self, delta: &[S; D]) -> Self {

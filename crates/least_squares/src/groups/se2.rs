@@ -67,6 +67,7 @@ fn upper<S: Real>(block: Matrix<S, 2, 2>, column: [S; 2]) -> Matrix<S, 3, 3> {
 
 impl<S: Real> LieGroup<S, 3> for Se2<S> {
     const STORED: usize = 4;
+    const ROTATION: usize = 2;
 
     fn identity() -> Self {
         Se2 {
@@ -132,6 +133,12 @@ impl<S: Real> LieGroup<S, 3> for Se2<S> {
     fn adjoint(&self) -> Matrix<S, 3, 3> {
         let [x, y] = self.translation;
         upper(self.rotation.matrix(), [y, -x])
+    }
+
+    fn raise(&self, gradient: &[S; 3], stored: &mut [S]) {
+        let [x, y, angle] = *gradient;
+        self.rotation.raise(&[angle], stored);
+        stored[2..4].copy_from_slice(&self.rotation.act(&[x, y]));
     }
 
     fn left_jacobian(tangent: &[S; 3]) -> Matrix<S, 3, 3> {

@@ -1,6 +1,6 @@
 //! Rigid motions of space.
 
-use super::matrix::{Matrix, add_to, axial, dot, negated, product, set_block, skew, sum, zeros};
+use super::matrix::{Matrix, add_to, axial, cross, dot, negated, product, set_block, skew, sum, zeros};
 use super::so3::{apply_left_jacobian, apply_left_jacobian_inverse};
 use super::stumpff::Stumpff;
 use super::{LieGroup, So3};
@@ -72,6 +72,7 @@ fn coupling<S: Real>(rho: &[S; 3], theta: &[S; 3], c: &Stumpff<S>) -> Matrix<S, 
 
 impl<S: Real> LieGroup<S, 6> for Se3<S> {
     const STORED: usize = 7;
+    const ROTATION: usize = 4;
 
     fn identity() -> Self {
         Se3 {
@@ -134,6 +135,41 @@ impl<S: Real> LieGroup<S, 6> for Se3<S> {
     fn adjoint(&self) -> Matrix<S, 6, 6> {
         let rotation = self.rotation.matrix();
         upper(&rotation, &product(&skew(&self.translation), &rotation))
+    }
+
+    /// With `w = J_l(θ)⁻¹ s_ρ`, `(w, J_l(θ)⁻¹ (s_θ − Q w))`: transposed and of opposite argument, the blocks of
+    /// `J_r⁻¹` are those of `J_l⁻¹`.
+    fn pull_back(tangent: &[S; 6], s: &[S; 6]) -> [S; 6] {
+        let ((rho, theta), (s_rho, s_theta)) = (split(tangent), split(s));
+        let t = dot(&theta, &theta);
+        let c = Stumpff::new(t);
+        let curvature = c.inverse_curvature();
+        let turn = |x: &[S; 3]| {
+            let once = cross(&theta, x);
+            let twice = cross(&theta, &once);
+            std::array::from_fn(|i| x[i] - once[i] * 0.5 + curvature * twice[i])
+        };
+        let w: [S; 3] = turn(&s_rho);
+        // Q w, of the terms of `coupling`.
+        let (d, along, across) = (dot(&rho, &theta), dot(&theta, &w), dot(&rho, &w));
+        let last = d * (c.c4 - c.c5 * 3.0);
+        let by_w = last * t - d * c.c3 * 2.0;
+        let by_theta = c.c3 * across - last * along;
+        let by_rho = c.c3 * along;
+        let by_turn = d * (c.c4 * 2.0 - c.c3);
+        let (rho_w, theta_w) = (cross(&rho, &w), cross(&theta, &w));
+        let rest = std::array::from_fn(|i| {
+            let planar = by_w * w[i] + by_theta * theta[i] + by_rho * rho[i];
+            s_theta[i] - planar - c.c2 * rho_w[i] - by_turn * theta_w[i]
+        });
+        let v: [S; 3] = turn(&rest);
+        [w[0], w[1], w[2], v[0], v[1], v[2]]
+    }
+
+    fn raise(&self, gradient: &[S; 6], stored: &mut [S]) {
+        let (rho, theta) = split(gradient);
+        self.rotation.raise(&theta, stored);
+        stored[4..7].copy_from_slice(&self.rotation.act(&rho));
     }
 
     /// `[[J, Q], [0, J]]` (Solà, eq. 179a).

@@ -36,6 +36,7 @@ impl<S: Real> So2<S> {
 
 impl<S: Real> LieGroup<S, 1> for So2<S> {
     const STORED: usize = 2;
+    const ROTATION: usize = 2;
 
     fn identity() -> Self {
         So2 {
@@ -90,6 +91,11 @@ impl<S: Real> LieGroup<S, 1> for So2<S> {
 
     fn adjoint(&self) -> Matrix<S, 1, 1> {
         [[S::constant(1.0)]]
+    }
+
+    fn raise(&self, gradient: &[S; 1], stored: &mut [S]) {
+        stored[0] = -self.sin * gradient[0];
+        stored[1] = self.cos * gradient[0];
     }
 
     fn left_jacobian(_: &[S; 1]) -> Matrix<S, 1, 1> {

@@ -44,6 +44,7 @@ impl<S: Real> So3<S> {
 
 impl<S: Real> LieGroup<S, 3> for So3<S> {
     const STORED: usize = 4;
+    const ROTATION: usize = 4;
 
     fn identity() -> Self {
         So3 {
@@ -114,6 +115,25 @@ impl<S: Real> LieGroup<S, 3> for So3<S> {
     /// Solà, eq. 139.
     fn adjoint(&self) -> Matrix<S, 3, 3> {
         self.matrix()
+    }
+
+    /// `J_r(θ)⁻ᵀ = J_l(θ)⁻¹`.
+    fn pull_back(tangent: &[S; 3], s: &[S; 3]) -> [S; 3] {
+        apply_left_jacobian_inverse(tangent, s)
+    }
+
+    /// The columns of the derivative are `½ q ⊗ (0, e_i)`, orthogonal and of length ½.
+    fn raise(&self, gradient: &[S; 3], stored: &mut [S]) {
+        let along = So3 {
+            w: S::constant(0.0),
+            v: *gradient,
+        };
+        let product = self.compose(&along);
+        So3 {
+            w: product.w * 2.0,
+            v: scaled(&product.v, S::constant(2.0)),
+        }
+        .write(stored);
     }
 
     /// Solà, eq. 145.

@@ -110,6 +110,29 @@ impl<'a> Sparse<'a> {
         })
     }
 
+    /// The square roots of the diagonal; 1 where it is not positive.
+    pub(crate) fn diagonal_roots(&self) -> Vec<f64> {
+        let pattern = &self.pattern.matrix;
+        let diagonal = pattern.col_ptr()[..pattern.ncols()].iter();
+        diagonal
+            .map(|place| self.matrix[*place])
+            .map(|entry| if entry > 0.0 { entry.sqrt() } else { 1.0 })
+            .collect()
+    }
+
+    /// The 1-norm of the matrix with rows and columns divided by `roots`.
+    pub(crate) fn scaled_norm(&self, roots: &[f64]) -> f64 {
+        let mut sums = vec![0.0; roots.len()];
+        for (row, column, value) in self.entries() {
+            let value = (value / (roots[row] * roots[column])).abs();
+            sums[column] += value;
+            if row != column {
+                sums[row] += value;
+            }
+        }
+        sums.into_iter().fold(0.0, f64::max)
+    }
+
     /// The 1-norm of the matrix.
     pub(crate) fn norm(&self) -> f64 {
         let mut sums = vec![0.0; self.pattern.matrix.ncols()];
@@ -163,7 +186,7 @@ impl<'a> Sparse<'a> {
         let (forward, _) = permutation.arrays();
         let sound = |column: usize, pivot: f64| {
             let entry = self.damped[pointers[forward[column]]];
-            !is_rounding(pivot * pivot, entry, n)
+            !is_rounding(pivot * pivot, entry, 0)
         };
         match self.pattern.symbolic.raw() {
             SymbolicCholeskyRaw::Simplicial(symbolic) => {

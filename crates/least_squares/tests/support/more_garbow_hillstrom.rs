@@ -48,9 +48,27 @@ pub(crate) const ALL: [Problem; 19] = [
     problem(12, "Box three-dimensional", 10, &[0.0, 10.0, 20.0], 0.0),
     problem(13, "Powell singular", 4, &[3.0, -1.0, 0.0, 1.0], 0.0),
     problem(14, "Wood", 6, &[-3.0, -1.0, -3.0, -1.0], 0.0),
-    problem(15, "Kowalik and Osborne", 11, &[0.25, 0.39, 0.415, 0.39], 3.075_05e-4),
-    problem(16, "Brown and Dennis", 20, &[25.0, 5.0, -5.0, -1.0], 85_822.2),
-    problem(17, "Osborne 1", 33, &[0.5, 1.5, -1.0, 0.01, 0.02], 5.464_89e-5),
+    problem(
+        15,
+        "Kowalik and Osborne",
+        11,
+        &[0.25, 0.39, 0.415, 0.39],
+        3.075_05e-4,
+    ),
+    problem(
+        16,
+        "Brown and Dennis",
+        20,
+        &[25.0, 5.0, -5.0, -1.0],
+        85_822.2,
+    ),
+    problem(
+        17,
+        "Osborne 1",
+        33,
+        &[0.5, 1.5, -1.0, 0.01, 0.02],
+        5.464_89e-5,
+    ),
     problem(18, "Biggs EXP6", 13, &[1.0, 2.0, 1.0, 1.0, 1.0, 1.0], 0.0),
     problem(
         19,
@@ -122,7 +140,11 @@ impl Residual for Problem {
                 (6, _) => c(2.0 + 2.0 * i) - ((x[0] * i).exp() + (x[1] * i).exp()),
                 (7, 0) => {
                     let turns = (x[1] / x[0]).atan() / TAU;
-                    let turns = if x[0].value() > 0.0 { turns } else { turns + 0.5 };
+                    let turns = if x[0].value() > 0.0 {
+                        turns
+                    } else {
+                        turns + 0.5
+                    };
                     (x[2] - turns * 10.0) * 10.0
                 }
                 (7, 1) => ((x[0] * x[0] + x[1] * x[1]).sqrt() - 1.0) * 10.0,
@@ -140,7 +162,13 @@ impl Residual for Problem {
                     // The paper prints "y_i m i x_2" for y_i − x_2, without which its optimum is none.
                     let t = i / 100.0;
                     let y = 25.0 + (-50.0 * t.ln()).powf(2.0 / 3.0);
-                    let power = ((c(y) - x[1]).abs().ln() * x[2]).exp();
+                    let distance = (c(y) - x[1]).abs();
+                    // At a distance of zero the power and its derivatives are zero, the logarithm is not.
+                    let power = if distance.value() > 0.0 {
+                        (distance.ln() * x[2]).exp()
+                    } else {
+                        c(0.0)
+                    };
                     (-(power / x[0])).exp() - t
                 }
                 (12, _) => {
@@ -164,8 +192,7 @@ impl Residual for Problem {
                 }
                 (16, _) => {
                     let t = i / 5.0;
-                    (x[0] + x[1] * t - t.exp()).powi(2)
-                        + (x[2] + x[3] * t.sin() - t.cos()).powi(2)
+                    (x[0] + x[1] * t - t.exp()).powi(2) + (x[2] + x[3] * t.sin() - t.cos()).powi(2)
                 }
                 (17, _) => {
                     let t = 10.0 * (i - 1.0);
@@ -174,7 +201,8 @@ impl Residual for Problem {
                 (18, _) => {
                     let t = 0.1 * i;
                     let y = (-t).exp() - 5.0 * (-10.0 * t).exp() + 3.0 * (-4.0 * t).exp();
-                    x[2] * (x[0] * -t).exp() - x[3] * (x[1] * -t).exp() + x[5] * (x[4] * -t).exp() - y
+                    x[2] * (x[0] * -t).exp() - x[3] * (x[1] * -t).exp() + x[5] * (x[4] * -t).exp()
+                        - y
                 }
                 (19, _) => {
                     let t = (i - 1.0) / 10.0;

@@ -7,6 +7,7 @@ use crate::jet::Jet;
 use crate::manifold::Manifold;
 use crate::scalar::Real;
 
+use super::curvature::{Absolute, Curvature, Relative};
 use super::{Numbers, check_sizes, resolve};
 
 /// x ⊟ target, on every space: x − target on vectors, Log(target⁻¹ x) on groups, where it is also called a
@@ -135,68 +136,75 @@ fn linear_relative<G: LieGroup<T, D>, T: Real, const D: usize>(
     }
 }
 
-/// Adds the symmetric Hessian of sᵀr to `out`, `[D, D]`: the derivative of sᵀJ at x ⊞ ξ by ξ, whose
-/// antisymmetric part comes from the order of two steps alone.
-fn hessian_difference<G, const D: usize>(
+/// Runs `$work` with the group of `$manifold` over f64, over dual numbers, and its dimensions; `$flat` on vectors.
+macro_rules! by_curved {
+    ($manifold:expr, $work:ident($($argument:expr),*), $flat:expr) => {
+        match $manifold {
+            Manifold::Vector(_) | Manifold::Bounded(_) => $flat,
+            Manifold::So2 => $work::<So2<f64>, So2<_>, 1>($($argument),*),
+            Manifold::Se2 => $work::<Se2<f64>, Se2<_>, 3>($($argument),*),
+            Manifold::So3 => $work::<So3<f64>, So3<_>, 3>($($argument),*),
+            Manifold::Se3 => $work::<Se3<f64>, Se3<_>, 6>($($argument),*),
+        }
+    };
+}
+
+fn probe_difference<G, J, const D: usize>(
+    manifold: &Manifold,
+    x: &[f64],
+    target: &[f64],
+    probe: &Probe<'_>,
+    gradient: &mut Gradient<'_>,
+) where
+    G: LieGroup<f64, D>,
+    J: LieGroup<Jet<D>, D>,
+{
+    let at = Absolute::<G>::new(x, target);
+    let curvature = Curvature::new::<G, J>(manifold, &at.log(), probe.s);
+    at.probe(&curvature, probe, target, gradient);
+}
+
+fn hessian_difference<G, J, const D: usize>(
     manifold: &Manifold,
     x: &[f64],
     target: &[f64],
     s: &[f64],
     out: &mut [f64],
 ) where
-    G: LieGroup<Jet<D>, D>,
+    G: LieGroup<f64, D>,
+    J: LieGroup<Jet<D>, D>,
 {
-    let moved = lifted::<D>(manifold, x, 0);
-    let target = target.iter().map(|v| Jet::constant(*v)).collect::<Vec<_>>();
-    let (mut rows, mut jacobian) = ([Jet::zero(); D], vec![Jet::zero(); D * D]);
-    linear_difference::<G, Jet<D>, D>(&moved, &target, &mut rows, &mut jacobian);
-    add_symmetric(&jacobian, s, out);
+    let at = Absolute::<G>::new(x, target);
+    Curvature::new::<G, J>(manifold, &at.log(), s).add_hessian(out);
 }
 
-/// As [`hessian_difference`], of two variables: `[N, N]` with `N` = 2`D`.
-fn hessian_relative<G, const D: usize, const N: usize>(
+fn probe_relative<G, J, const D: usize>(
+    manifold: &Manifold,
+    [x, y]: [&[f64]; 2],
+    measured: &[f64],
+    probe: &Probe<'_>,
+    gradient: &mut Gradient<'_>,
+) where
+    G: LieGroup<f64, D>,
+    J: LieGroup<Jet<D>, D>,
+{
+    let at = Relative::<G, D>::new(x, y, measured);
+    let curvature = Curvature::new::<G, J>(manifold, &at.log(), probe.s);
+    at.probe(&curvature, probe, measured, gradient);
+}
+
+fn hessian_relative<G, J, const D: usize>(
     manifold: &Manifold,
     [x, y]: [&[f64]; 2],
     measured: &[f64],
     s: &[f64],
     out: &mut [f64],
 ) where
-    G: LieGroup<Jet<N>, D>,
+    G: LieGroup<f64, D>,
+    J: LieGroup<Jet<D>, D>,
 {
-    let (x, y) = (lifted::<N>(manifold, x, 0), lifted::<N>(manifold, y, D));
-    let measured = measured
-        .iter()
-        .map(|v| Jet::constant(*v))
-        .collect::<Vec<_>>();
-    let (mut rows, mut jacobian) = ([Jet::zero(); D], vec![Jet::zero(); D * N]);
-    linear_relative::<G, Jet<N>, D>(&x, &y, &measured, &mut rows, &mut jacobian);
-    add_symmetric(&jacobian, s, out);
-}
-
-/// x ⊞ ξ at zero, its derivatives by ξ in the lanes from `first` on.
-fn lifted<const N: usize>(manifold: &Manifold, x: &[f64], first: usize) -> [Jet<N>; 7] {
-    let mut point = [Jet::zero(); 7];
-    for (point, x) in point.iter_mut().zip(x) {
-        *point = Jet::constant(*x);
-    }
-    let mut delta = [Jet::zero(); 6];
-    for (i, delta) in delta[..manifold.tangent()].iter_mut().enumerate() {
-        delta.slope[first + i] = 1.0;
-    }
-    let mut out = point;
-    manifold.retract(&point[..x.len()], &delta[..manifold.tangent()], &mut out);
-    out
-}
-
-fn add_symmetric<const N: usize>(jacobian: &[Jet<N>], s: &[f64], out: &mut [f64]) {
-    for (row, s) in jacobian.chunks_exact(N).zip(s) {
-        for (i, entry) in row.iter().enumerate() {
-            for (j, slope) in entry.slope.iter().enumerate() {
-                out[i * N + j] += 0.5 * s * slope;
-                out[j * N + i] += 0.5 * s * slope;
-            }
-        }
-    }
+    let at = Relative::<G, D>::new(x, y, measured);
+    at.add_hessian(&Curvature::new::<G, J>(manifold, &at.log(), s), out);
 }
 
 /// Constants as scalars, or the auxiliary.
@@ -328,22 +336,19 @@ impl Cost for Difference {
             // ψ = sᵀd + tᵀ(x − target).
             crate::dense::axpy(1.0, probe.t, gradient.variables);
             crate::dense::axpy(-1.0, probe.t, gradient.auxiliaries);
-        } else {
-            self.auto.probe(at, probe, gradient);
+            return;
         }
+        let DifferenceResidual { manifold, target } = self.auto.get();
+        let target = resolve(target, &mut at.auxiliaries.iter().copied());
+        let x = at.variables[0];
+        by_curved!(manifold, probe_difference(manifold, x, target, probe, gradient), {});
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
         let DifferenceResidual { manifold, target } = self.auto.get();
         let target = resolve(target, &mut at.auxiliaries.iter().copied());
         let x = at.variables[0];
-        match manifold {
-            // One rotation of the plane: the rows are affine in the angle.
-            Manifold::Vector(_) | Manifold::Bounded(_) | Manifold::So2 => {}
-            Manifold::Se2 => hessian_difference::<Se2<_>, 3>(manifold, x, target, s, out),
-            Manifold::So3 => hessian_difference::<So3<_>, 3>(manifold, x, target, s, out),
-            Manifold::Se3 => hessian_difference::<Se3<_>, 6>(manifold, x, target, s, out),
-        }
+        by_curved!(manifold, hessian_difference(manifold, x, target, s, out), {});
     }
 
     fn is_affine(&self) -> bool {
@@ -385,19 +390,20 @@ impl Cost for Between {
     }
 
     fn probe(&self, at: &Point<'_>, probe: &Probe<'_>, gradient: &mut Gradient<'_>) {
-        self.auto.probe(at, probe, gradient);
+        let BetweenResidual { manifold, measured } = self.auto.get();
+        if manifold.is_flat() {
+            return self.auto.probe(at, probe, gradient);
+        }
+        let z = resolve(measured, &mut at.auxiliaries.iter().copied());
+        let xy = [at.variables[0], at.variables[1]];
+        by_curved!(manifold, probe_relative(manifold, xy, z, probe, gradient), {});
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
         let BetweenResidual { manifold, measured } = self.auto.get();
         let z = resolve(measured, &mut at.auxiliaries.iter().copied());
         let xy = [at.variables[0], at.variables[1]];
-        match manifold {
-            Manifold::Vector(_) | Manifold::Bounded(_) | Manifold::So2 => {}
-            Manifold::Se2 => hessian_relative::<Se2<_>, 3, 6>(manifold, xy, z, s, out),
-            Manifold::So3 => hessian_relative::<So3<_>, 3, 6>(manifold, xy, z, s, out),
-            Manifold::Se3 => hessian_relative::<Se3<_>, 6, 12>(manifold, xy, z, s, out),
-        }
+        by_curved!(manifold, hessian_relative(manifold, xy, z, s, out), {});
     }
 
     fn is_affine(&self) -> bool {
