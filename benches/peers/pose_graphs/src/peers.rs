@@ -5,7 +5,39 @@ mod factrs;
 pub mod ours;
 mod tiny;
 
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
+
 use crate::graph::{Graph, Poses};
+
+/// What a run took: by the wall, and of the processor, which other programs disturb less.
+#[derive(Clone, Copy)]
+pub struct Seconds {
+    pub wall: f64,
+    pub processor: f64,
+}
+
+pub struct Clock {
+    wall: Instant,
+    processor: ProcessTime,
+}
+
+impl Clock {
+    pub fn start() -> Self {
+        Clock {
+            wall: Instant::now(),
+            processor: ProcessTime::now(),
+        }
+    }
+
+    pub fn elapsed(&self) -> Seconds {
+        Seconds {
+            wall: self.wall.elapsed().as_secs_f64(),
+            processor: self.processor.elapsed().as_secs_f64(),
+        }
+    }
+}
 
 /// A solver with one or more methods.
 pub trait Peer {
@@ -17,7 +49,7 @@ pub trait Peer {
 
 pub struct Run {
     /// Of the solve alone.
-    pub seconds: f64,
+    pub seconds: Seconds,
     pub poses: Poses,
 }
 

@@ -473,13 +473,18 @@ fn least_norm(sparse: &mut Sparse<'_>, v: &[f64], largest: f64) -> Option<Vec<f6
     Some(w)
 }
 
+/// Unknowns from which on the solves of an estimate count beside the factor.
+const MANY: usize = 1000;
+
 /// An estimate from below of ‖H⁻¹‖₁ for a symmetric H, from solves alone (Higham, *Accuracy and stability
 /// of numerical algorithms*, algorithm 15.1).
 pub(super) fn inverse_norm(n: usize, mut solve: impl FnMut(&mut [f64])) -> f64 {
     let mut x = vec![1.0 / n as f64; n];
     let mut estimate = 0.0;
     let mut last = usize::MAX;
-    for _ in 0..4 {
+    // Further rounds seldom raise the estimate by half, and each is two solves.
+    let rounds = if n > MANY { 2 } else { 4 };
+    for _ in 0..rounds {
         solve(&mut x);
         let sum: f64 = x.iter().map(|v| v.abs()).sum();
         if !(sum > estimate) {

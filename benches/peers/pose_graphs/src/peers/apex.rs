@@ -1,6 +1,5 @@
 //! apex-solver.
 
-use std::time::Instant;
 
 use apex_solver::apex_manifolds::{ManifoldType, se2, se3};
 use apex_solver::core::VarKey;
@@ -13,7 +12,7 @@ use apex_solver::{JacobianMode, NoiseModel};
 use feasible_least_squares::groups::{Se2, Se3, So3};
 use nalgebra33 as na;
 
-use super::{Peer, Run};
+use super::{Clock, Peer, Run};
 use crate::graph::{Graph, Poses};
 
 pub struct Apex;
@@ -108,9 +107,9 @@ impl Peer for Apex {
                 .with_parameter_tolerance(0.0)
                 .with_gradient_tolerance(0.0);
             let mut solver = GaussNewton::with_config(config);
-            let start = Instant::now();
+            let start = Clock::start();
             let outcome = solver.optimize(&mut problem);
-            (start.elapsed().as_secs_f64(), outcome)
+            (start.elapsed(), outcome)
         } else {
             let config = match (method, graph) {
                 (1, _) => LevenbergMarquardtConfig::new(),
@@ -123,9 +122,9 @@ impl Peer for Apex {
                 .with_parameter_tolerance(0.0)
                 .with_gradient_tolerance(0.0);
             let mut solver = LevenbergMarquardt::with_config(config);
-            let start = Instant::now();
+            let start = Clock::start();
             let outcome = solver.optimize(&mut problem);
-            (start.elapsed().as_secs_f64(), outcome)
+            (start.elapsed(), outcome)
         };
         let found = outcome.ok()?.parameters;
         let stored = |key: &VarKey| found[*key].as_param_slice();

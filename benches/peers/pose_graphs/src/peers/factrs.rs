@@ -1,6 +1,5 @@
 //! factrs.
 
-use std::time::Instant;
 
 use factrs::core::{BetweenResidual, GaussNewton, LevenMarquardt, PriorResidual};
 use factrs::linalg::{Const, ForwardProp, Numeric, Vector2, Vector3, VectorX};
@@ -13,7 +12,7 @@ use factrs::{assign_symbols, containers, fac};
 use feasible_least_squares::groups::{Se2, Se3, So2, So3};
 use nalgebra::{SMatrix, dvector};
 
-use super::{Peer, Run};
+use super::{Clock, Peer, Run};
 use crate::graph::{Graph, Poses};
 
 assign_symbols!(X: SE2, SE3);
@@ -122,18 +121,18 @@ impl Peer for Factrs {
         };
         let (seconds, outcome) = if method == 0 {
             let mut solver = GaussNewton::new(base, factors);
-            let start = Instant::now();
+            let start = Clock::start();
             let outcome = solver.optimize(values);
-            (start.elapsed().as_secs_f64(), outcome)
+            (start.elapsed(), outcome)
         } else {
             let params = LevenParams {
                 base,
                 ..LevenParams::default()
             };
             let mut solver = LevenMarquardt::new(params, factors);
-            let start = Instant::now();
+            let start = Clock::start();
             let outcome = solver.optimize(values);
-            (start.elapsed().as_secs_f64(), outcome)
+            (start.elapsed(), outcome)
         };
         let values = match outcome {
             Ok(values) | Err(OptError::MaxIterations(values)) => values,

@@ -1,6 +1,5 @@
 //! This library.
 
-use std::time::Instant;
 
 use feasible_least_squares::groups::{LieGroup, Se2, Se3};
 use feasible_least_squares::{
@@ -9,7 +8,7 @@ use feasible_least_squares::{
     Values, VariableId, Weight,
 };
 
-use super::{Peer, Run};
+use super::{Clock, Peer, Run, Seconds};
 use crate::graph::{Graph, PoseGraph, Poses};
 
 pub struct Ours;
@@ -65,16 +64,16 @@ fn solve<G: LieGroup<f64, D>, const D: usize>(
     graph: &PoseGraph<G, D>,
     manifold: &Manifold,
     settings: &Settings,
-) -> Option<(f64, Vec<G>)> {
+) -> Option<(Seconds, Vec<G>)> {
     let Problem { objective, ids, .. } = build(graph, manifold, false).ok()?;
     let starts: Vec<Vec<f64>> = graph.poses.iter().map(stored).collect();
     let mut inputs = Inputs::new(&objective, 1);
     for (id, start) in ids.iter().zip(&starts) {
         inputs = inputs.start(*id, Values::Shared(start));
     }
-    let start = Instant::now();
+    let start = Clock::start();
     let solution = objective.solve(&inputs, settings).ok()?;
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = start.elapsed();
     let poses = solution.sample(0).chunks_exact(G::STORED).map(G::read);
     Some((seconds, poses.collect()))
 }
@@ -106,9 +105,9 @@ fn time_backward<G: LieGroup<f64, D>, const D: usize>(
     let fastest = |work: &mut dyn FnMut()| {
         (0..runs)
             .map(|_| {
-                let start = Instant::now();
+                let start = Clock::start();
                 work();
-                start.elapsed().as_secs_f64()
+                start.elapsed().processor
             })
             .fold(f64::INFINITY, f64::min)
     };

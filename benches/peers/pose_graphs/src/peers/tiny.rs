@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use feasible_least_squares::groups::{LieGroup, Se2, Se3, So3};
 use nalgebra as na;
@@ -14,7 +13,7 @@ use tiny_solver::levenberg_marquardt_optimizer::LevenbergMarquardtOptimizer;
 use tiny_solver::manifold::se3::{SE3, SE3Manifold};
 use tiny_solver::{Optimizer, Problem};
 
-use super::{Peer, Run};
+use super::{Clock, Peer, Run};
 use crate::graph::{Graph, Poses};
 
 pub struct Tiny;
@@ -166,9 +165,9 @@ impl Peer for Tiny {
         } else {
             Box::new(LevenbergMarquardtOptimizer::default())
         };
-        let start = Instant::now();
+        let start = Clock::start();
         let values = optimizer.optimize(&problem, &values, Some(options))?;
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = start.elapsed();
         let poses = match graph {
             Graph::Planar(graph) => Poses::Planar(
                 (0..graph.poses.len())
