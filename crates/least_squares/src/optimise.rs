@@ -182,7 +182,8 @@ impl<'a> Workspace<'a> {
             }
         }
         let length = norm(&self.at.rows);
-        let small = |(i, g): (usize, &f64)| g.abs() <= noise[i].max(1e-5 * squares[i].sqrt() * length);
+        let small =
+            |(i, g): (usize, &f64)| g.abs() <= noise[i].max(1e-5 * squares[i].sqrt() * length);
         if self.gradient.iter().enumerate().all(small) {
             Status::Converged(Test::Rounding)
         } else {
@@ -209,7 +210,10 @@ impl<'a> Workspace<'a> {
         let mut rounding = Vec::with_capacity(objective.rows);
         for term in &objective.terms {
             let rows = &self.at.rows[term.row..][..term.rows];
-            for (row, j) in rows.iter().zip(self.at.block(term).chunks_exact(term.width)) {
+            for (row, j) in rows
+                .iter()
+                .zip(self.at.block(term).chunks_exact(term.width))
+            {
                 let columns = term.columns.iter().map(|column| sizes[*column]);
                 let size: f64 = j.iter().zip(columns).map(|(j, x)| j.abs() * x).sum();
                 rounding.push(16.0 * f64::EPSILON * (row.abs() + size));

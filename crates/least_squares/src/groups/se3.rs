@@ -1,6 +1,8 @@
 //! Rigid motions of space.
 
-use super::matrix::{Matrix, add_to, axial, cross, dot, negated, product, set_block, skew, sum, zeros};
+use super::matrix::{
+    Matrix, add_to, axial, cross, dot, negated, product, set_block, skew, sum, zeros,
+};
 use super::so3::{apply_left_jacobian, apply_left_jacobian_inverse};
 use super::stumpff::Stumpff;
 use super::{LieGroup, So3};

@@ -200,7 +200,10 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
         let both: [f64; D] = std::array::from_fn(|i| hv[i] + tau[i]);
         let (by_second, by_alpha) = (curvature.bracket(&second), curvature.bracket(&alpha));
         let into_first = std::array::from_fn(|i| -(both[i] + by_second[i]));
-        add(&transposed_times(&self.adjoint, &into_first), gradient.variables);
+        add(
+            &transposed_times(&self.adjoint, &into_first),
+            gradient.variables,
+        );
         let into_second: [f64; D] = std::array::from_fn(|i| both[i] - by_alpha[i]);
         add(&into_second, &mut gradient.variables[D..]);
         if !gradient.auxiliaries.is_empty() {

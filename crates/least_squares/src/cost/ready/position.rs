@@ -341,14 +341,19 @@ impl Cost for Difference {
         let DifferenceResidual { manifold, target } = self.auto.get();
         let target = resolve(target, &mut at.auxiliaries.iter().copied());
         let x = at.variables[0];
-        by_curved!(manifold, probe_difference(manifold, x, target, probe, gradient), {});
+        by_curved!(
+            manifold,
+            probe_difference(manifold, x, target, probe, gradient),
+            {}
+        );
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
         let DifferenceResidual { manifold, target } = self.auto.get();
         let target = resolve(target, &mut at.auxiliaries.iter().copied());
         let x = at.variables[0];
-        by_curved!(manifold, hessian_difference(manifold, x, target, s, out), {});
+        by_curved!(manifold, hessian_difference(manifold, x, target, s, out), {
+        });
     }
 
     fn is_affine(&self) -> bool {
@@ -396,7 +401,11 @@ impl Cost for Between {
         }
         let z = resolve(measured, &mut at.auxiliaries.iter().copied());
         let xy = [at.variables[0], at.variables[1]];
-        by_curved!(manifold, probe_relative(manifold, xy, z, probe, gradient), {});
+        by_curved!(
+            manifold,
+            probe_relative(manifold, xy, z, probe, gradient),
+            {}
+        );
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
