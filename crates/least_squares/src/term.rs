@@ -332,7 +332,7 @@ pub(crate) fn probe(
             for (a, d) in probe.bilinear {
                 term.weight.transposed(w, a, s);
                 pulled.fill(0.0);
-                add_transposed(&j, &s, &mut pulled);
+                add_transposed(&j, s, &mut pulled);
                 let mut first = 0;
                 for manifold in &term.manifolds {
                     let range = first..first + manifold.tangent();
