@@ -4,6 +4,9 @@
 //!
 //!     cargo test -p feasible-least-squares --test nist -- --nocapture     prints the table
 
+// The table is what the test is read for.
+#![allow(clippy::print_stdout)]
+
 #[path = "support/nist.rs"]
 mod nist;
 
