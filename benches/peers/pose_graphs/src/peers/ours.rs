@@ -122,7 +122,7 @@ fn time_backward<G: LieGroup<f64, D>, const D: usize>(
         ..Settings::default()
     };
     let solution = objective.solve(&inputs, &limited(8)).expect("inputs fit");
-    let mut timed = |iterations: usize| {
+    let timed = |iterations: usize| {
         fastest(&mut || {
             objective
                 .solve(&inputs, &limited(iterations))
