@@ -231,6 +231,17 @@ pub(crate) struct TermProbe<'a> {
     pub(crate) t: &'a [f64],
 }
 
+/// What [`probe`] works with, kept from term to term.
+#[derive(Debug, Default)]
+pub(crate) struct ProbeScratch {
+    zero: Vec<f64>,
+    first: Vec<f64>,
+    second: Vec<f64>,
+    t: Vec<f64>,
+    by_step: Vec<f64>,
+    by_auxiliary: Vec<f64>,
+}
+
 /// Adds the derivatives that `probe` asks for to the step coordinates of all variables, `[n]`, where
 /// wanted, and the numbers of all auxiliaries.
 pub(crate) fn probe(
@@ -240,44 +251,55 @@ pub(crate) fn probe(
     probe: &TermProbe<'_>,
     by_step: Option<&mut [f64]>,
     by_auxiliary: &mut [f64],
+    scratch: &mut ProbeScratch,
 ) {
     let w = term.weights(sample);
     let (rows, width) = (term.rows, term.width);
-    let zero = vec![0.0; rows.max(width)];
-    let mut s = vec![0.0; rows];
-    let mut t = vec![0.0; rows];
-    let mut local = vec![0.0; width];
-    let mut locals = vec![0.0; term.auxiliary_len];
+    let ProbeScratch {
+        zero,
+        first: s,
+        second,
+        t,
+        by_step: local,
+        by_auxiliary: locals,
+    } = scratch;
+    zero.resize(zero.len().max(rows).max(width), 0.0);
+    s.resize(rows, 0.0);
+    second.resize(rows, 0.0);
+    t.resize(rows, 0.0);
+    local.clear();
+    local.resize(width, 0.0);
+    locals.clear();
+    locals.resize(term.auxiliary_len, 0.0);
     term.with_point(sample, |point| {
-        term.weight.transposed(w, probe.t, &mut t);
+        term.weight.transposed(w, probe.t, t);
         let mut gradient = Gradient {
-            variables: &mut local,
-            auxiliaries: &mut locals,
+            variables: local,
+            auxiliaries: locals,
         };
         if probe.bilinear.is_empty() {
             let call = Probe {
                 s: &zero[..rows],
                 d: &zero[..width],
-                t: &t,
+                t,
             };
             term.cost.probe(point, &call, &mut gradient);
         }
-        let mut second = vec![0.0; rows];
         for (index, pair) in probe.bilinear.chunks(2).enumerate() {
             let (a, d) = pair[0];
-            term.weight.transposed(w, a, &mut s);
+            term.weight.transposed(w, a, s);
             let first = Probe {
-                s: &s,
+                s,
                 d,
-                t: if index == 0 { &t } else { &zero[..rows] },
+                t: if index == 0 { t } else { &zero[..rows] },
             };
             let Some((a, d)) = pair.get(1) else {
                 term.cost.probe(point, &first, &mut gradient);
                 continue;
             };
-            term.weight.transposed(w, a, &mut second);
+            term.weight.transposed(w, a, second);
             let other = Probe {
-                s: &second,
+                s: second,
                 d,
                 t: &zero[..rows],
             };
@@ -308,9 +330,9 @@ pub(crate) fn probe(
         if curved {
             let mut pulled = vec![0.0; width];
             for (a, d) in probe.bilinear {
-                term.weight.transposed(w, a, &mut s);
+                term.weight.transposed(w, a, s);
                 pulled.fill(0.0);
-                add_transposed(&j, &s, &mut pulled);
+                add_transposed(&j, s, &mut pulled);
                 let mut first = 0;
                 for manifold in &term.manifolds {
                     let range = first..first + manifold.tangent();

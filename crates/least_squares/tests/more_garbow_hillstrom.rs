@@ -4,7 +4,7 @@
 //!
 //!     cargo test -p feasible-least-squares --test more_garbow_hillstrom -- --nocapture     prints the table
 
-// The measured figures, shown under --nocapture.
+// The table is what the test is read for.
 #![allow(clippy::print_stdout)]
 
 #[path = "support/more_garbow_hillstrom.rs"]

@@ -97,6 +97,7 @@ impl<'a> Direct<'a> {
     fn add_gradient(&mut self, sample: &Sample<'_>, factor: f64, out: &mut [f64]) {
         let objective = self.objective;
         self.at.update(objective, sample);
+        let mut scratch = term::ProbeScratch::default();
         for (term, scale) in objective.terms.iter().zip(&self.at.scales) {
             let rows = &self.at.rows[term.row..term.row + term.rows];
             let t: Vec<f64> = rows.iter().map(|r| factor * scale * r).collect();
@@ -104,7 +105,7 @@ impl<'a> Direct<'a> {
                 bilinear: &[],
                 t: &t,
             };
-            term::probe(objective, term, sample, &probe, None, out);
+            term::probe(objective, term, sample, &probe, None, out, &mut scratch);
         }
     }
 }

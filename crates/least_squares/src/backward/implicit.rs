@@ -482,15 +482,18 @@ pub(super) fn inverse_norm(n: usize, mut solve: impl FnMut(&mut [f64])) -> f64 {
     let mut x = vec![1.0 / n as f64; n];
     let mut estimate = 0.0;
     let mut last = usize::MAX;
-    // Further rounds seldom raise the estimate by half, and each is two solves.
+    // A round is two solves; later ones seldom double the estimate.
     let rounds = if n > MANY { 2 } else { 4 };
-    for _ in 0..rounds {
+    for round in 1..=rounds {
         solve(&mut x);
         let sum: f64 = x.iter().map(|v| v.abs()).sum();
         if !(sum > estimate) {
             break;
         }
         estimate = sum;
+        if round == rounds {
+            break;
+        }
         x.iter_mut()
             .for_each(|v| *v = if *v < 0.0 { -1.0 } else { 1.0 });
         solve(&mut x);

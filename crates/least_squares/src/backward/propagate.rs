@@ -64,6 +64,7 @@ pub(super) fn propagate(
     let constant = |term: &term::Term| {
         term.auxiliaries.is_empty() && !matches!(term.weight.source(), Some(Source::Auxiliary(_)))
     };
+    let mut scratch = term::ProbeScratch::default();
     let mut locals: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
     for (index, term) in objective.terms.iter().enumerate() {
         let scale = at.scales[index];
@@ -102,6 +103,14 @@ pub(super) fn propagate(
             t: &t,
         };
         let by_step = by_step.as_deref_mut();
-        term::probe(objective, term, sample, &probe, by_step, by_auxiliary);
+        term::probe(
+            objective,
+            term,
+            sample,
+            &probe,
+            by_step,
+            by_auxiliary,
+            &mut scratch,
+        );
     }
 }

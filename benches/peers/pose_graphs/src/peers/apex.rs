@@ -1,6 +1,5 @@
 //! apex-solver.
 
-
 use apex_solver::apex_manifolds::{ManifoldType, se2, se3};
 use apex_solver::core::VarKey;
 use apex_solver::core::problem::Problem;
@@ -95,7 +94,11 @@ impl Peer for Apex {
     }
 
     fn methods(&self) -> &'static [&'static str] {
-        &["Gauss-Newton", "Levenberg-Marquardt", "its preset for pose graphs"]
+        &[
+            "Gauss-Newton",
+            "Levenberg-Marquardt",
+            "its preset for pose graphs",
+        ]
     }
 
     fn run(&self, method: usize, graph: &Graph, iterations: usize) -> Option<Run> {

@@ -1,6 +1,5 @@
 //! factrs.
 
-
 use factrs::core::{BetweenResidual, GaussNewton, LevenMarquardt, PriorResidual};
 use factrs::linalg::{Const, ForwardProp, Numeric, Vector2, Vector3, VectorX};
 use factrs::noise::GaussianNoise;
@@ -58,7 +57,10 @@ fn noise<const D: usize, const R: usize>(root: &[[f64; D]; D]) -> GaussianNoise<
 fn spatial(pose: &Se3<f64>) -> SE3 {
     let [x, y, z] = pose.rotation.v;
     let [a, b, c] = pose.translation;
-    SE3::from_rot_trans(SO3::from_xyzw(x, y, z, pose.rotation.w), Vector3::new(a, b, c))
+    SE3::from_rot_trans(
+        SO3::from_xyzw(x, y, z, pose.rotation.w),
+        Vector3::new(a, b, c),
+    )
 }
 
 fn planar(pose: &Se2<f64>) -> SE2 {

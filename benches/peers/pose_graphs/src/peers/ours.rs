@@ -1,6 +1,5 @@
 //! This library.
 
-
 use feasible_least_squares::groups::{LieGroup, Se2, Se3};
 use feasible_least_squares::{
     AuxiliaryId, Backward, Between, Builder, Difference, Error, Hessian, Inputs,
@@ -123,17 +122,25 @@ fn time_backward<G: LieGroup<f64, D>, const D: usize>(
         ..Settings::default()
     };
     let solution = objective.solve(&inputs, &limited(8)).expect("inputs fit");
-    let mut timed = |iterations: usize| {
+    let timed = |iterations: usize| {
         fastest(&mut || {
-            objective.solve(&inputs, &limited(iterations)).expect("inputs fit");
+            objective
+                .solve(&inputs, &limited(iterations))
+                .expect("inputs fit");
         })
     };
     let iteration = (timed(5) - timed(1)) / 4.0;
     // Towards the last pose.
     let mut cotangent = vec![0.0; objective.storage()];
     let from = objective.storage() - G::STORED;
-    cotangent[from..].iter_mut().enumerate().for_each(|(i, c)| *c = 1.0 + 0.5 * i as f64);
-    for (name, hessian) in [("exact", Hessian::Exact), ("Gauss-Newton", Hessian::GaussNewton)] {
+    cotangent[from..]
+        .iter_mut()
+        .enumerate()
+        .for_each(|(i, c)| *c = 1.0 + 0.5 * i as f64);
+    for (name, hessian) in [
+        ("exact", Hessian::Exact),
+        ("Gauss-Newton", Hessian::GaussNewton),
+    ] {
         let mode = Backward::Implicit { hessian };
         let mut last = None;
         let seconds = fastest(&mut || {
@@ -177,16 +184,18 @@ impl Peer for Ours {
             ..Settings::default()
         };
         match graph {
-            Graph::Planar(graph) => solve::<Se2<f64>, 3>(graph, &Manifold::Se2, &settings)
-                .map(|(seconds, poses)| Run {
+            Graph::Planar(graph) => {
+                solve::<Se2<f64>, 3>(graph, &Manifold::Se2, &settings).map(|(seconds, poses)| Run {
                     seconds,
                     poses: Poses::Planar(poses),
-                }),
-            Graph::Spatial(graph) => solve::<Se3<f64>, 6>(graph, &Manifold::Se3, &settings)
-                .map(|(seconds, poses)| Run {
+                })
+            }
+            Graph::Spatial(graph) => {
+                solve::<Se3<f64>, 6>(graph, &Manifold::Se3, &settings).map(|(seconds, poses)| Run {
                     seconds,
                     poses: Poses::Spatial(poses),
-                }),
+                })
+            }
         }
     }
 }
