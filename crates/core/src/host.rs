@@ -323,15 +323,13 @@ mod tests {
 
     #[test]
     fn borrowed_numbers_are_the_tensor_s_and_change_alone() {
-        let plain = Device::flex();
-        let tracked = Device::flex().autodiff();
-        for (device, dtype) in [
-            (&plain, DType::F64),
-            (&tracked, DType::F64),
-            (&tracked, DType::F32),
-        ] {
-            let tensor = write::<2>(vec![1.0, 2.0, 3.0, 4.0], [2, 2], device, dtype);
-            let tensor = tensor.set_require_grad(device == &tracked);
+        for (tracked, dtype) in [(false, DType::F64), (true, DType::F64), (true, DType::F32)] {
+            let device = match tracked {
+                true => Device::flex().autodiff(),
+                false => Device::flex(),
+            };
+            let tensor = write::<2>(vec![1.0, 2.0, 3.0, 4.0], [2, 2], &device, dtype);
+            let tensor = tensor.set_require_grad(tracked);
             let cases = [
                 (tensor.clone(), [1.0, 2.0, 3.0, 4.0]),
                 // Strides and offsets that are not those of a fresh tensor.
