@@ -157,8 +157,33 @@ pub(crate) enum Factors {
     None,
     /// The matrices that the batch shares.
     Shared(Arc<Reduced>),
-    /// Every sample's own, where it has them.
-    PerSample(Arc<Vec<Option<Reduced>>>),
+    /// Every sample's own.
+    PerSample(Arc<Vec<Own>>),
+}
+
+/// The factors of a sample with matrices of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Own {
+    /// There are none.
+    None,
+    /// Kept for the adjoint.
+    Kept(Box<Reduced>),
+    /// Large ones are made again where they are wanted: fresh memory for all of a batch costs more.
+    Again,
+}
+
+/// Numbers of factors that are kept for every sample.
+const KEPT: usize = 4096;
+
+impl Own {
+    /// Kept if they are small.
+    pub(crate) fn of(reduced: Reduced) -> Own {
+        if reduced.numbers() <= KEPT {
+            Own::Kept(Box::new(reduced))
+        } else {
+            Own::Again
+        }
+    }
 }
 
 /// The rows that hold a sample's solution.

@@ -15,7 +15,7 @@ use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
 use crate::polish::Guess;
 use crate::problem::Problem;
 use crate::settings::{Infeasible, Method, Settings};
-use crate::solution::{ActiveRows, Factors, Solution};
+use crate::solution::{ActiveRows, Factors, Own, Solution};
 use crate::status::{Residuals, Status};
 use crate::validate::validate;
 
@@ -250,7 +250,7 @@ fn active_set(
             (x, nu, lambda) = (tail_x, tail_nu, tail_lambda);
         }
     }
-    let found: Vec<(Vec<Found>, Option<Reduced>)> = slots
+    let found: Vec<(Vec<Found>, Own)> = slots
         .into_par_iter()
         .enumerate()
         .with_min_len(if shared { 1 } else { CHUNK })
@@ -263,7 +263,7 @@ fn active_set(
                     Some(_) => None,
                     None => match Reduced::for_one(&problem.sample(first)) {
                         Some(own) => Some(own),
-                        None => return (vec![Found::handed_over()], None),
+                        None => return (vec![Found::handed_over()], Own::None),
                     },
                 };
                 let Some(factors) = reduced.as_deref().or(own.as_ref()) else {
@@ -274,7 +274,7 @@ fn active_set(
                 }
                 let slots = &mut slots;
                 let found = solve_run(problem, factors, first, memory, slots, settings, previous);
-                (found, own)
+                (found, own.map_or(Own::None, Own::of))
             },
         )
         .collect();

@@ -287,6 +287,15 @@ impl Root {
 }
 
 impl LeastDistance {
+    /// How many numbers these factors have.
+    pub(crate) fn numbers(&self) -> usize {
+        let root = match &self.root {
+            Root::Diagonal(inverse) => inverse.len(),
+            Root::Dense(lower) => lower.nrows() * lower.ncols(),
+        };
+        self.numbers.len() + root
+    }
+
     /// `(x, ν)` of `[P Aᵀ; A 0] (x, ν) = rhs`.
     pub(crate) fn point(&self, rhs: &[f64], n: usize, out: &mut [f64], work: &mut Vec<f64>) {
         let (width, p) = (self.width, rhs.len() - n);

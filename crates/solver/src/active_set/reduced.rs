@@ -99,6 +99,15 @@ impl Reduced {
         }
     }
 
+    /// How many numbers the factors have, about.
+    pub(crate) fn numbers(&self) -> usize {
+        self.k.len()
+            + match &self.form {
+                Form::Explicit { inverse, response } => inverse.len() + response.len(),
+                Form::LeastDistance(factors) => factors.numbers(),
+            }
+    }
+
     /// Whether every equality row counts.
     pub(crate) fn full_rank(&self) -> bool {
         self.split

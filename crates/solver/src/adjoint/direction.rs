@@ -15,7 +15,7 @@ use crate::dense::{max_abs, vectorised};
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::Point;
 use crate::settings::{AdjointSettings, Degenerate};
-use crate::solution::{ActiveRows, Factors, Solution};
+use crate::solution::{ActiveRows, Factors, Own, Solution};
 use crate::status::Status;
 
 /// `w` of a run of samples; zero lines where there is no derivative.
@@ -144,8 +144,14 @@ pub(crate) fn directions(
             Factors::PerSample(factors) => {
                 let memory = &mut Memory::new(problem, 1);
                 for i in 0..count {
-                    if let Some(reduced) = &factors[first + i] {
-                        by_factors(reduced, i, i + 1, memory);
+                    match &factors[first + i] {
+                        Own::None => {}
+                        Own::Kept(reduced) => by_factors(reduced, i, i + 1, memory),
+                        Own::Again => {
+                            if let Some(again) = Reduced::for_one(&problem.sample(first + i)) {
+                                by_factors(&again, i, i + 1, memory);
+                            }
+                        }
                     }
                 }
             }
