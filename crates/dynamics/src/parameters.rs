@@ -209,11 +209,7 @@ impl Layout {
     ///
     /// # Errors
     /// As [`Layout::flatten`].
-    pub fn backward<M: Module>(
-        &self,
-        module: &M,
-        gradients: Gradients,
-    ) -> Result<Vec<f64>, Error> {
+    pub fn backward<M: Module>(&self, module: &M, gradients: Gradients) -> Result<Vec<f64>, Error> {
         self.gradients(module, &GradientsParams::from_grads(gradients, module))
     }
 

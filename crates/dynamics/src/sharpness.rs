@@ -1,8 +1,6 @@
 //! Sharpness, tracked through training against the optimiser's stability threshold.
 
-use feasible_spectrum::{
-    Copies, Eigenpairs, Operator, Settings, Status, Wanted, eigenpairs_from,
-};
+use feasible_spectrum::{Copies, Eigenpairs, Operator, Settings, Status, Wanted, eigenpairs_from};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;

@@ -50,7 +50,10 @@ where
         derivative: F,
     ) -> Result<Self, Error> {
         if weights.is_empty() {
-            return Err(Error::argument("weights", "is empty; there must be one a batch"));
+            return Err(Error::argument(
+                "weights",
+                "is empty; there must be one a batch",
+            ));
         }
         layout.flatten(module)?;
         Ok(Self {

@@ -126,10 +126,7 @@ where
     /// `(∇²ℓ) u`.
     fn curve(&mut self, u: &[f64]) -> Result<Vec<f64>, Error> {
         let h = self.step * (1.0 + norm(&self.at.values)) / norm(u);
-        let (ahead, behind) = (
-            moved(&self.at.values, h, u),
-            moved(&self.at.values, -h, u),
-        );
+        let (ahead, behind) = (moved(&self.at.values, h, u), moved(&self.at.values, -h, u));
         let (ahead, behind) = (self.loss_gradient(ahead)?, self.loss_gradient(behind)?);
         Ok(quotient(&ahead, &behind, h))
     }

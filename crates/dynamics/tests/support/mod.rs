@@ -1,5 +1,5 @@
 //! Small modules with known answers, in f64.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, deprecated)]
 
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
@@ -10,10 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 pub fn devices() -> Vec<Device> {
-    vec![
-        Device::flex().autodiff(),
-        Device::ndarray().autodiff(),
-    ]
+    vec![Device::flex().autodiff(), Device::ndarray().autodiff()]
 }
 
 pub fn device() -> Device {
