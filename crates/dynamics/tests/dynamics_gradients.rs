@@ -107,7 +107,8 @@ fn a_projection_lets_through_the_gradient_along_it() {
         )
         .unwrap();
         assert_eq!(constant.before, [0.0; 3]);
-        let error = layer_gradients(raw, Ok, |y| Ok(y.detach().sum())).unwrap_err();
+        let error =
+            layer_gradients(raw, Ok, |y| Ok(y.detach().set_require_grad(false).sum())).unwrap_err();
         assert!(
             error.to_string().contains("`loss` does not depend"),
             "{error}"
@@ -178,6 +179,10 @@ fn captured_gradients_are_those_of_single_backward_passes() {
         let rows = captured.per_sample().unwrap();
         close(rows.rows(), one_by_one.rows(), 1e-14);
         assert_eq!(rows.sample(7), &[] as &[f64]);
+        for old in [vec![7.0; 8 * layout.n()], vec![7.0; layout.n()]] {
+            let old = PerSampleGradients::new(layout.n(), old).unwrap();
+            assert_eq!(captured.per_sample_into(old).unwrap(), rows);
+        }
         // The moments without the rows are those of the rows.
         let (direct, of_rows) = (captured.moments().unwrap(), rows.moments());
         close(&direct.mean(), &of_rows.mean(), 1e-14);
@@ -251,6 +256,8 @@ fn a_layer_used_twice_and_a_layer_forgotten() {
     })
     .unwrap();
     close(twice.per_sample().unwrap().rows(), single.rows(), 1e-14);
+    let again = twice.per_sample_into(twice.per_sample().unwrap()).unwrap();
+    close(again.rows(), single.rows(), 1e-14);
     close(
         &twice.moments().unwrap().sample_norms(),
         &single.moments().sample_norms(),

@@ -360,7 +360,7 @@ fn three_ways_to_a_networks_hessian_agree() {
 }
 
 #[test]
-fn the_step_is_chosen_where_products_change_least() {
+fn the_step_chosen_is_the_smallest_that_rounding_allows() {
     let device = device();
     let point = Point::new(&[0.5, -0.25], &device);
     let layout = Layout::of(&point).unwrap();
@@ -368,14 +368,21 @@ fn the_step_is_chosen_where_products_change_least() {
     let loss = || whole(|point: &Point| Ok((point.at.val() * 3.0).exp().sum()));
     let settings = DifferenceSettings::default();
     let mut hessian = Hessian::new(&point, &layout, loss(), settings).unwrap();
-    let choice = hessian.choose_step(1).unwrap();
-    assert!(choice.step > 1e-7 && choice.step < 1e-2, "{choice:?}");
-    assert!(
-        choice.change < 1e-8 && choice.ladder[0].1 > 1e-4,
-        "{choice:?}"
-    );
+    let choice = hessian.choose_step(1e-8, 1).unwrap();
+    assert!(choice.step < 1e-4 && choice.change <= 1e-8, "{choice:?}");
+    assert!(choice.ladder[0].1 > 1e-4, "{choice:?}");
     let expected = [9.0 * 1.5f64.exp(), 0.0, 0.0, 9.0 * (-0.75f64).exp()];
-    close(&dense(&mut hessian), &expected, 1e-8);
+    close(&dense(&mut hessian), &expected, 1e-7);
+    assert!(hessian.choose_step(0.0, 1).is_err());
+    // What cannot be had is not pretended: the least change there is.
+    let least = hessian.choose_step(1e-300, 1).unwrap();
+    assert!(least.change > 1e-300);
+    assert!(
+        least
+            .ladder
+            .iter()
+            .all(|(_, change)| *change >= least.change)
+    );
     // In f32, with its own step: half of its seven digits and a little less.
     let single = in_precision(&point, DType::F32);
     let mut hessian = Hessian::new(&single, &layout, loss(), settings).unwrap();
@@ -432,7 +439,7 @@ fn sharpness_of_a_loss_that_is_not_finite_is_undefined() {
     let mut tracker = SharpnessTracker::new(1, SharpnessTracker::difference_settings()).unwrap();
     let found = tracker.measure(&mut broken).unwrap();
     assert_eq!((found.status, found.largest), (Status::NotFinite, None));
-    assert!(broken.choose_step(0).is_err());
+    assert!(broken.choose_step(1e-6, 0).is_err());
     assert_eq!(symmetry_defect(&mut broken, 0).unwrap(), None);
 }
 

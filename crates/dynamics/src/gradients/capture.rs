@@ -34,8 +34,9 @@ struct Record {
 impl Capture {
     /// The layer's output for `x`, `[batch, inputs]`; in place of `layer.forward(x)`.
     pub fn linear(&mut self, layer: &Linear, x: Tensor<2>) -> Tensor<2> {
-        // The gradient in the output is all that is wanted, so the parameters are constants.
-        let weight = layer.weight.val().detach();
+        // The gradient in the output is all that is wanted, so the parameters are constants. A leaf
+        // that is detached still wants its gradient.
+        let weight = layer.weight.val().detach().set_require_grad(false);
         let [batch, _] = x.dims();
         let [_, outputs] = weight.dims();
         let leaf = Tensor::zeros([batch, outputs], (&weight.device(), weight.dtype()))
@@ -49,7 +50,7 @@ impl Capture {
         });
         let out = x.matmul(weight) + leaf;
         match &layer.bias {
-            Some(bias) => out + bias.val().detach().unsqueeze(),
+            Some(bias) => out + bias.val().detach().set_require_grad(false).unsqueeze(),
             None => out,
         }
     }
@@ -176,17 +177,40 @@ impl CapturedGradients {
     /// Every sample's gradient, `[samples, n]`.
     ///
     /// # Cost
-    /// `samples · n` multiplications, and as much memory.
+    /// `samples · n` multiplications, and as much memory, whose first touch costs more than the
+    /// multiplications: [`CapturedGradients::per_sample_into`] uses the memory of the batch before,
+    /// and [`CapturedGradients::moments`] needs none.
     ///
     /// # Errors
     /// [`Error::Core`] if the device cannot be read.
     pub fn per_sample(&self) -> Result<PerSampleGradients, Error> {
+        self.per_sample_into(PerSampleGradients {
+            n: self.n,
+            rows: Vec::new(),
+        })
+    }
+
+    /// As [`CapturedGradients::per_sample`], in the memory of gradients that are no longer needed.
+    ///
+    /// # Errors
+    /// As [`CapturedGradients::per_sample`].
+    pub fn per_sample_into(&self, old: PerSampleGradients) -> Result<PerSampleGradients, Error> {
         let mut read = Vec::new();
         for layer in &self.layers {
             let input = host::read("input", &layer.input)?;
             read.push((layer, input, host::read("gradient", &layer.cotangent)?));
         }
-        let mut rows = vec![0.0; self.samples * self.n];
+        let mut rows = old.rows;
+        let size = self.samples * self.n;
+        if rows.len() < size {
+            // Fresh zeros come from the system, where copying the old ones would not help.
+            rows = vec![0.0; size];
+        } else {
+            rows.truncate(size);
+            if self.repeated {
+                rows.fill(0.0);
+            }
+        }
         rows.par_chunks_mut(self.n)
             .enumerate()
             .for_each(|(sample, row)| {
@@ -197,19 +221,28 @@ impl CapturedGradients {
                     let d = &cotangents[sample * outer..(sample + 1) * outer];
                     if let Some(range) = &layer.weight {
                         for (out, x) in row[range.clone()].chunks_exact_mut(outer).zip(x) {
-                            for (out, d) in out.iter_mut().zip(d) {
-                                *out += x * d;
-                            }
+                            self.place(out, *x, d);
                         }
                     }
                     if let Some(range) = &layer.bias {
-                        for (out, d) in row[range.clone()].iter_mut().zip(d) {
-                            *out += d;
-                        }
+                        self.place(&mut row[range.clone()], 1.0, d);
                     }
                 }
             });
         Ok(PerSampleGradients { n: self.n, rows })
+    }
+
+    /// `out = x d`, or added to what other uses of the layer left there.
+    fn place(&self, out: &mut [f64], x: f64, d: &[f64]) {
+        if self.repeated {
+            for (out, d) in out.iter_mut().zip(d) {
+                *out += x * d;
+            }
+        } else {
+            for (out, d) in out.iter_mut().zip(d) {
+                *out = x * d;
+            }
+        }
     }
 
     /// What SNR and noise scale need, without the gradients themselves: of `X` and `Δ` the sum is

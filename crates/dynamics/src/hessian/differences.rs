@@ -74,17 +74,24 @@ pub struct Hessian<M, F> {
 /// What [`Hessian::choose_step`] found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepChoice {
-    /// The step chosen, over `1 + ‖θ‖`, where products change least.
+    /// The step chosen, over `1 + ‖θ‖`.
     pub step: f64,
-    /// Relative change of a product from this step to the next, four times smaller.
+    /// Relative change of products from this step to a quarter of it, the largest of the directions.
     pub change: f64,
-    /// Every step tried with its change, the largest step first.
+    /// Every step tried with its change, the largest step first; without those at which a product
+    /// was 0 or not finite.
     pub ladder: Vec<(f64, f64)>,
 }
 
-/// Steps that [`Hessian::choose_step`] tries: from 1/32, each a quarter of the one before. The last
-/// is 1e-7 in f64; rounding has won by then.
-const LADDER: i32 = 10;
+/// The first step that [`Hessian::choose_step`] tries.
+const FIRST: f64 = 1.0 / 32.0;
+
+/// Steps tried, each a quarter of the one before. The last is compared with 5e-10, where f64's
+/// rounding has long won.
+const LADDER: usize = 13;
+
+/// Directions tried at each step.
+const DIRECTIONS: u64 = 3;
 
 impl<M, F> Hessian<M, F>
 where
@@ -188,30 +195,46 @@ where
         })
     }
 
-    /// Tries steps from 1/32 to 1e-7 along a random direction and keeps the one whose products change
-    /// least when the step is quartered: truncation dominates above it and rounding below.
+    /// Tries steps from 1/32 down to 2e-9 along three random directions, and keeps the smallest at
+    /// which products change by at most `tolerance` when it is quartered; where none does, the one
+    /// at which they change least.
+    ///
+    /// On a smooth loss any such step will do. With ReLU the smallest is best: a kink between
+    /// `θ − h v` and `θ + h v` adds an error that does not fall with `h`, and only becomes rarer. A
+    /// network of 70,500 parameters on 833 samples meets one in most products at the default step.
+    /// [`crate::ExactHessian`] meets none.
     ///
     /// # Cost
-    /// Eleven products.
+    /// 42 products.
     ///
     /// # Errors
-    /// As the products; [`Error::Argument`] if no two steps can be compared, because products are 0 or
-    /// not finite at all of them. The step is then as it was.
-    pub fn choose_step(&mut self, seed: u64) -> Result<StepChoice, Error> {
-        let v = probe(self.layout.n(), seed);
-        let mut step = 1.0 / 32.0;
-        let mut coarse = self.product(&v, step)?;
-        let mut ladder = Vec::new();
-        for _ in 0..LADDER {
-            let fine = self.product(&v, step / 4.0)?;
-            if let Some(change) = relative_change(&coarse, &fine) {
-                ladder.push((step, change));
+    /// As the products; [`Error::Setting`] if the tolerance is not above 0; [`Error::Argument`] if no
+    /// two steps can be compared, because products are 0 or not finite at all of them. The step is
+    /// then as it was.
+    pub fn choose_step(&mut self, tolerance: f64, seed: u64) -> Result<StepChoice, Error> {
+        positive("tolerance", tolerance)?;
+        let mut changes = vec![Some(0.0f64); LADDER];
+        for direction in 0..DIRECTIONS {
+            let v = probe(self.layout.n(), seed.wrapping_add(direction));
+            let mut step = FIRST;
+            let mut coarse = self.product(&v, step)?;
+            for worst in &mut changes {
+                step /= 4.0;
+                let fine = self.product(&v, step)?;
+                *worst = worst
+                    .zip(relative_change(&coarse, &fine))
+                    .map(|(worst, change)| worst.max(change));
+                coarse = fine;
             }
-            coarse = fine;
-            step /= 4.0;
         }
-        let best = ladder.iter().min_by(|a, b| a.1.total_cmp(&b.1)).copied();
-        let Some((step, change)) = best else {
+        let steps = std::iter::successors(Some(FIRST), |step| Some(step / 4.0));
+        let ladder: Vec<(f64, f64)> = steps
+            .zip(changes)
+            .filter_map(|(step, change)| Some((step, change?)))
+            .collect();
+        let good = ladder.iter().rfind(|(_, change)| *change <= tolerance);
+        let best = good.or_else(|| ladder.iter().min_by(|a, b| a.1.total_cmp(&b.1)));
+        let Some(&(step, change)) = best else {
             return Err(Error::argument(
                 "loss",
                 "has gradients whose differences are 0 or not finite at every step",
