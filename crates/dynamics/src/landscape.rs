@@ -23,6 +23,20 @@ pub enum Threads {
     ManyRows,
 }
 
+/// Where and what to scan.
+pub struct ScanPlan<'a> {
+    /// The plane or line through parameter space.
+    pub plane: &'a Plane,
+    /// The coordinates on it.
+    pub axes: &'a Axes,
+    /// Names of the quantities measured.
+    pub names: &'a [&'a str],
+    /// The file to go on from, and who follows.
+    pub options: ScanOptions<'a>,
+    /// How points share the threads.
+    pub threads: Threads,
+}
+
 /// A scan of a module's landscape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModuleScan {
@@ -64,17 +78,20 @@ impl ModuleScan {
 pub fn scan_module<M, F>(
     module: &M,
     layout: &Layout,
-    plane: &Plane,
-    axes: &Axes,
-    names: &[&str],
-    options: &ScanOptions<'_>,
-    threads: Threads,
+    plan: &ScanPlan<'_>,
     measure: F,
 ) -> Result<ModuleScan, Error>
 where
     M: Module,
     F: Fn(&M) -> Result<Vec<f64>, EvaluationError> + Sync,
 {
+    let ScanPlan {
+        plane,
+        axes,
+        names,
+        options,
+        threads,
+    } = plan;
     crate::error::check_length("plane", plane.origin().len(), layout.n())?;
     layout.flatten(module)?;
     let at_module = measure(module).map_err(Error::evaluation("measure"))?;

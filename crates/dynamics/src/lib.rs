@@ -45,7 +45,7 @@ pub use hessian::{
 };
 pub use jacobian::{Jacobian, JacobianSummary, Rows, SingularValues, jacobian_summary, jacobians};
 pub use landscape::{
-    ModuleScan, Threads, TrajectoryPlane, hessian_plane, random_plane, scan_module,
+    ModuleScan, ScanPlan, Threads, TrajectoryPlane, hessian_plane, random_plane, scan_module,
     trajectory_plane,
 };
 pub use objective::{Objective, whole};

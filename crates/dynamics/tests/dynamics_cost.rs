@@ -13,6 +13,8 @@ use feasible_dynamics::*;
 use feasible_spectrum::{Operator, Settings};
 use support::*;
 
+type Activation = fn(Tensor<2>) -> Tensor<2>;
+
 #[derive(Module, Debug)]
 struct Mlp {
     layers: Vec<Linear>,
@@ -28,7 +30,7 @@ impl Mlp {
         in_precision(&network, DType::F64)
     }
 
-    fn forward(&self, x: Tensor<2>, activation: fn(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let h = activation(self.layers[0].forward(x));
         let h = activation(self.layers[1].forward(h));
         self.layers[2].forward(h)
@@ -55,8 +57,7 @@ fn hessian_of_the_published_network() {
     assert_eq!(layout.n(), 70_500);
     let x = tensor(&numbers(833 * 50, 2), [833, 50], &device);
     let y = tensor(&numbers(833 * 100, 3), [833, 100], &device);
-    let activations: [(&str, fn(Tensor<2>) -> Tensor<2>); 2] =
-        [("tanh", |x| x.tanh()), ("relu", activation::relu)];
+    let activations: [(&str, Activation); 2] = [("tanh", |x| x.tanh()), ("relu", activation::relu)];
     for (name, activation) in activations {
         let loss = whole(|network: &Mlp| {
             Ok((network.forward(x.clone(), activation) - y.clone())

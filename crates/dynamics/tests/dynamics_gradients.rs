@@ -302,7 +302,7 @@ fn signal_to_noise_ratios_by_hand() {
         (one.parameter_snr(), one.global_snr(), one.noise_scale()),
         (None, None, None)
     );
-    let same = PerSampleGradients::new(2, vec![0.1, 0.7].repeat(50))
+    let same = PerSampleGradients::new(2, [0.1, 0.7].repeat(50))
         .unwrap()
         .moments();
     assert_eq!(same.global_snr(), None, "no noise to compare with");

@@ -258,11 +258,13 @@ fn the_landscape_of_a_quadratic_is_the_quadratic() {
             let found = scan_module(
                 &point,
                 &layout,
-                &plane,
-                &axes,
-                &["loss", "violation"],
-                &ScanOptions::default(),
-                threads,
+                &ScanPlan {
+                    plane: &plane,
+                    axes: &axes,
+                    names: &["loss", "violation"],
+                    options: ScanOptions::default(),
+                    threads,
+                },
                 measure,
             )
             .unwrap();
@@ -316,35 +318,34 @@ fn a_networks_scan_is_centred_on_its_loss_and_resumes() {
             std::ops::ControlFlow::Continue(())
         }
     };
-    let options = ScanOptions {
+    let run = |options: ScanOptions<'_>| {
+        let plan = ScanPlan {
+            plane: &plane,
+            axes: &axes,
+            names: &["loss"],
+            options,
+            threads: Threads::OneRow,
+        };
+        scan_module(&snapshot, &layout, &plan, measure)
+    };
+    let stopped = ScanOptions {
         file: Some(&file),
         key: "test",
         progress: Some(&stop),
     };
-    let run = |options: &ScanOptions<'_>| {
-        scan_module(
-            &snapshot,
-            &layout,
-            &plane,
-            &axes,
-            &["loss"],
-            options,
-            Threads::OneRow,
-            measure,
-        )
-    };
-    assert!(run(&options).is_err(), "told to stop");
+    assert!(run(stopped).is_err(), "told to stop");
     let options = ScanOptions {
+        file: Some(&file),
+        key: "test",
         progress: None,
-        ..options
     };
-    let found = run(&options).unwrap();
+    let found = run(options).unwrap();
     assert_eq!(found.scan.evaluated, 15, "three of five rows were left");
     assert_eq!(found.centre_is_exact(), Some(true));
     assert_eq!(bits(&found.at_module), bits(&recorded));
     assert_eq!(
         found.scan.surface,
-        run(&ScanOptions::default()).unwrap().scan.surface
+        run(ScanOptions::default()).unwrap().scan.surface
     );
     for module in [&network, &snapshot] {
         assert_eq!(bits(&layout.flatten(module).unwrap()), bits(&before));

@@ -14,7 +14,7 @@ pub use method::{MethodConfig, MethodKind, RelaxationConfig};
 pub use optimizer::{AdamSettings, OptimizerConfig, OptimizerKind};
 pub use problem::{OwnProblem, ProblemConfig, RunProblem};
 pub use run::RunConfig;
-pub use training::{DeviceKind, PenaltyConfig, Precision, TrainingConfig};
+pub use training::{DeviceKind, Measure, PenaltyConfig, Precision, TrainingConfig};
 
 use std::collections::BTreeSet;
 use std::path::Path;
