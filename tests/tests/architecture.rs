@@ -33,6 +33,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["feasible-convex", "feasible-nls", "feasible-core"],
     ),
     (
+        "feasible-dynamics",
+        &[
+            "feasible-core",
+            "feasible-spectrum",
+            "feasible-landscape",
+        ],
+    ),
+    (
         "feasible-lab",
         &[
             "feasible-repair",
@@ -40,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "feasible-nls",
             "feasible-nn",
             "feasible-data",
+            "feasible-dynamics",
             "feasible-record",
         ],
     ),
@@ -257,7 +266,7 @@ fn the_arrows_keep_the_layers_apart() {
     ] {
         assert!(!leads(from, to), "{from} must not see {to}");
     }
-    for below in ["feasible-nn", "feasible-data"] {
+    for below in ["feasible-nn", "feasible-data", "feasible-dynamics"] {
         for layer in ["feasible-convex", "feasible-nls", "feasible-repair"] {
             assert!(!leads(below, layer), "{below} must not see {layer}");
         }

@@ -14,6 +14,7 @@
 //! | repair any prediction, with a relaxed box while training | [`repair`] |
 //! | solve batches of QPs, QCQPs and cone programs without tensors | [`solver`] |
 //! | take a published problem and a backbone | [`data`], [`nn`] |
+//! | measure gradients, Hessians, Jacobians and landscapes of any module | [`dynamics`] |
 //!
 //! ```
 //! use feasible::burn::tensor::{Device, Tensor};
@@ -44,6 +45,7 @@ pub use burn;
 pub use feasible_convex as convex;
 pub use feasible_core::*;
 pub use feasible_data as data;
+pub use feasible_dynamics as dynamics;
 pub use feasible_nls as nls;
 pub use feasible_nn as nn;
 pub use feasible_repair as repair;

@@ -93,6 +93,9 @@ pub enum Error {
     /// The convex layer refused its input.
     #[error(transparent)]
     Convex(#[from] feasible_convex::Error),
+    /// Training dynamics cannot be measured.
+    #[error(transparent)]
+    Dynamics(#[from] feasible_dynamics::Error),
     /// The run folder cannot be read or written.
     #[error(transparent)]
     Record(#[from] feasible_record::Error),

@@ -22,6 +22,7 @@ mod device;
 mod error;
 mod evaluate;
 mod figures;
+mod measure;
 mod method;
 mod observer;
 mod optimizer;
@@ -36,7 +37,7 @@ mod trainer;
 
 pub use checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 pub use config::{
-    AdamSettings, BackboneConfig, BackboneKind, DeviceKind, MethodConfig, MethodKind,
+    AdamSettings, BackboneConfig, BackboneKind, DeviceKind, Measure, MethodConfig, MethodKind,
     OptimizerConfig, OptimizerKind, OwnProblem, PenaltyConfig, Precision, ProblemConfig,
     ProblemFamily, RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
 };

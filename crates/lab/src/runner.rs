@@ -11,6 +11,7 @@ use burn::tensor::DType;
 use feasible_record::{RunReader, RunStatus};
 
 use crate::config::{Precision, RunConfig};
+use crate::measure::Instruments;
 use crate::observer::{Beginning, Event, Observer};
 use crate::task::References;
 use crate::{Error, Task, provenance, settings};
@@ -201,6 +202,7 @@ impl Run<'_> {
             trainer: opened.trainer,
             writer: opened.writer,
             observer: &mut *observer,
+            instruments: Instruments::default(),
         };
         let Some((status, seconds)) = session.run(&opened.faults)? else {
             return Ok(ControlFlow::Break(()));

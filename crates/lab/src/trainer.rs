@@ -11,6 +11,7 @@ use crate::checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 use crate::config::RunConfig;
 use crate::evaluate::{self, Evaluation, FEASIBILITY_TOLERANCE, evaluate, mean};
 use crate::figures::{StepDetails, StepFigures};
+use crate::measure::{Instruments, Subject, Values};
 use crate::random::{Purpose, derive, permutation};
 use crate::task::References;
 use crate::{Error, Method, Optimizer, Task};
@@ -338,6 +339,28 @@ impl<'a> Trainer<'a> {
     /// As [`Trainer::step`].
     pub fn test(&self) -> Result<Result<(Evaluation, f64), Diverged>, Error> {
         self.evaluate(Part::Test, None)
+    }
+
+    /// The dynamics that the settings name, with the relaxation of the epoch at work. Call it before
+    /// [`Trainer::end_epoch`]. Nothing of the run is changed.
+    pub(crate) fn measure(&self, instruments: &mut Instruments) -> Result<Values, Error> {
+        let method = if self.is_soft() {
+            &Method::Soft
+        } else {
+            &self.method
+        };
+        let repair = |x: &Tensor<2>, raw: Tensor<2>| {
+            let constraints = self.task.training().constraints(x.clone())?;
+            let epsilon = self.epsilon_tensor(&raw);
+            Ok(method.apply(raw, constraints.as_ref(), epsilon)?.y)
+        };
+        instruments.measure(&Subject {
+            config: self.config,
+            task: self.task,
+            network: &self.network,
+            optimizer: &self.optimizer,
+            repair: &repair,
+        })
     }
 
     fn evaluate(

@@ -8,9 +8,9 @@ use burn::tensor::{DType, Device, Tensor};
 use feasible_core::{Affine, Bounds, Constraints, host};
 use feasible_data::{Part, Problem};
 use feasible_lab::{
-    BackboneConfig, Beginning, Checkpoint, Error, Event, MethodConfig, MethodKind, OptimizerConfig,
-    OptimizerKind, References, RunConfig, RunProblem, Silent, Table, Task, Trainer, TrainingConfig,
-    train_run,
+    BackboneConfig, Beginning, Checkpoint, Error, Event, Measure, MethodConfig, MethodKind,
+    OptimizerConfig, OptimizerKind, References, RunConfig, RunProblem, Silent, Table, Task,
+    Trainer, TrainingConfig, train_run,
 };
 use feasible_record::{EventKind, Metric, RunReader, RunStatus};
 use serde_json::json;
@@ -276,6 +276,83 @@ fn exact(run: &Path) -> Vec<(u64, Vec<(String, u64)>)> {
         (metric.step, bits.collect())
     };
     metrics(run).into_iter().map(untimed).collect()
+}
+
+/// All dynamics of a network with a projection, beside the same run without them. The projection
+/// onto a line has a Jacobian of rank 1, and of rank 0 where the inequality holds the point.
+#[test]
+fn dynamics_are_recorded_by_name_and_change_nothing() {
+    let task = task();
+    let references = task.references(None, &mut |_, _| {}).unwrap();
+    let mut config = config(MethodConfig::new(MethodKind::Projection), 5);
+    let plain = tempfile::tempdir().unwrap();
+    let plain = train_run(plain.path(), &config, &task, &references, &mut Silent)
+        .map(|report| exact(&report.path))
+        .unwrap();
+    let settings = serde_json::to_string(&config.training).unwrap();
+    assert!(!settings.contains("measure"), "{settings}");
+
+    config.training.measure = vec![
+        Measure::Cosine,
+        Measure::LayerGradients,
+        Measure::Jacobian,
+        Measure::NoiseScale,
+        Measure::Sharpness,
+    ];
+    config.training.measure_every = 2;
+    for optimizer in [
+        config.training.optimizer.clone(),
+        OptimizerConfig {
+            kind: OptimizerKind::Sgd { momentum: 0.5 },
+            learning_rate: 0.01,
+        },
+    ] {
+        let is_adam = optimizer == config.training.optimizer;
+        let mut config = config.clone();
+        config.training.optimizer = optimizer;
+        let runs = tempfile::tempdir().unwrap();
+        let report = train_run(runs.path(), &config, &task, &references, &mut Silent).unwrap();
+        assert_eq!(report.status, RunStatus::Finished);
+        let measured: Vec<Metric> = metrics(&report.path)
+            .into_iter()
+            .filter(|metric| metric.value("dynamics.seconds").is_some())
+            .collect();
+        let epochs: Vec<u64> = measured.iter().map(|metric| metric.epoch).collect();
+        assert_eq!(epochs, [1, 3, 4]);
+        for metric in &measured {
+            let of = |name: &str| metric.value(&format!("dynamics.{name}"));
+            let rank = of("jacobian_rank").unwrap();
+            assert!((0.0..=1.0).contains(&rank), "{rank}");
+            assert_eq!(of("jacobian_dead_directions"), Some(2.0 - rank));
+            // A projection of a gradient is no longer than the gradient.
+            let (before, after) = (of("layer_gradient_before"), of("layer_gradient_after"));
+            assert!(before.unwrap() <= after.unwrap() * (1.0 + 1e-9));
+            assert!(of("gradient_objective").unwrap() > 0.0);
+            assert!(of("gradient_variance").unwrap() >= 0.0);
+            // The loss is quadratic where no sample changes sides, and convex for this network.
+            assert!(of("sharpness").unwrap() > 0.0);
+            assert!(of("sharpness_symmetry_defect").unwrap() < 1e-3);
+            if is_adam {
+                assert!(of("preconditioned_sharpness").unwrap() > 0.0);
+                let threshold = of("preconditioned_threshold").unwrap();
+                assert!((threshold - 38.0 / (0.02 * 16.0)).abs() < 1e-9);
+            } else {
+                let threshold = of("sharpness_threshold").unwrap();
+                assert!((threshold - 3.0 / (0.01 * 16.0)).abs() < 1e-9);
+                assert_eq!(of("preconditioned_sharpness"), None);
+            }
+        }
+        if is_adam {
+            let rest: Vec<_> = exact(&report.path)
+                .into_iter()
+                .filter(|(_, values)| values.iter().all(|(n, _)| !n.starts_with("dynamics.")))
+                .collect();
+            assert_eq!(rest, plain);
+        }
+    }
+    config.training.dtype = feasible_lab::Precision::F32;
+    let error = config.validate().unwrap_err().to_string();
+    assert!(error.contains("training.measure"), "{error}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub use method_kind::MethodKind;
 pub use optimizer::{AdamSettings, OptimizerConfig, OptimizerKind};
 pub use problem::{OwnProblem, ProblemConfig, ProblemFamily, RunProblem};
 pub use run::RunConfig;
-pub use training::{DeviceKind, PenaltyConfig, Precision, TrainingConfig};
+pub use training::{DeviceKind, Measure, PenaltyConfig, Precision, TrainingConfig};
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -39,6 +39,32 @@ pub struct TrainingConfig {
     /// violations and iterations over the recorded ones.
     #[serde(default = "one")]
     pub record_steps_every: usize,
+    /// What is measured of the training's dynamics, by name. Default nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measure: Vec<Measure>,
+    /// Epochs between such measurements. Default 10. The last epoch always has one.
+    #[serde(default = "ten", skip_serializing_if = "is_ten")]
+    pub measure_every: usize,
+    /// They are made on the first so many training samples. Default 200.
+    #[serde(default = "two_hundred", skip_serializing_if = "is_two_hundred")]
+    pub measure_samples: usize,
+}
+
+/// What can be measured of a training's dynamics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Norms of the gradients of objective, upper and lower penalty, and the cosines between them.
+    Cosine,
+    /// The gradient's norm before and after the layer.
+    LayerGradients,
+    /// Ranks of the layer's Jacobian.
+    Jacobian,
+    /// The gradient noise scale.
+    NoiseScale,
+    /// The Hessian's largest eigenvalue, with that of the optimiser's preconditioned Hessian, beside
+    /// the optimiser's stability threshold.
+    Sharpness,
 }
 
 /// Floating-point type.
@@ -135,6 +161,25 @@ fn one() -> usize {
     1
 }
 
+fn ten() -> usize {
+    10
+}
+
+fn two_hundred() -> usize {
+    200
+}
+
+// Settings at their default are left out of a run's, so that runs of before are the same runs.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_ten(value: &usize) -> bool {
+    *value == ten()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_two_hundred(value: &usize) -> bool {
+    *value == two_hundred()
+}
+
 impl TrainingConfig {
     /// Settings with the published optimiser and penalty.
     pub fn new(epochs: usize, batch: usize) -> Self {
@@ -149,6 +194,9 @@ impl TrainingConfig {
             checkpoint_every: 1,
             validate_every: 1,
             record_steps_every: 1,
+            measure: Vec::new(),
+            measure_every: ten(),
+            measure_samples: two_hundred(),
         }
     }
 
@@ -160,6 +208,12 @@ impl TrainingConfig {
     /// Whether `epoch`, counted from 0, ends with a checkpoint.
     pub fn checkpoints(&self, epoch: usize) -> bool {
         self.is_last(epoch) || (epoch + 1).is_multiple_of(self.checkpoint_every)
+    }
+
+    /// Whether `epoch`, counted from 0, ends with measurements of the dynamics.
+    pub fn measures(&self, epoch: usize) -> bool {
+        let due = self.is_last(epoch) || (epoch + 1).is_multiple_of(self.measure_every);
+        !self.measure.is_empty() && due
     }
 
     /// Whether `epoch`, counted from 0, is the last.
@@ -179,6 +233,8 @@ impl TrainingConfig {
             ("checkpoint_every", self.checkpoint_every, 1),
             ("validate_every", self.validate_every, 1),
             ("record_steps_every", self.record_steps_every, 1),
+            ("measure_every", self.measure_every, 1),
+            ("measure_samples", self.measure_samples, 1),
         ] {
             if value < least {
                 return Err(Error::value(
@@ -187,6 +243,13 @@ impl TrainingConfig {
                     format!("at least {least}"),
                 ));
             }
+        }
+        if self.measure.contains(&Measure::Sharpness) && self.dtype == Precision::F32 {
+            return Err(Error::value(
+                "training.measure",
+                "sharpness in f32",
+                "in f64: it comes from differences of gradients",
+            ));
         }
         self.optimizer.validate()?;
         self.penalty.validate("training.penalty")?;

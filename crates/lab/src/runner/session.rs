@@ -11,6 +11,7 @@ use crate::Error;
 use crate::config::RunConfig;
 use crate::evaluate::Evaluation;
 use crate::figures::{StepFigures, epoch_values};
+use crate::measure::Instruments;
 use crate::observer::{EpochSummary, Event, Observer};
 use crate::trainer::{Diverged, Trainer};
 
@@ -23,6 +24,7 @@ pub(super) struct Session<'a, 'o> {
     pub(super) trainer: Trainer<'a>,
     pub(super) writer: RunWriter,
     pub(super) observer: &'o mut dyn Observer,
+    pub(super) instruments: Instruments,
 }
 
 /// How the training came to an end.
@@ -100,7 +102,15 @@ impl Session<'_, '_> {
         } else {
             None
         };
+        let dynamics = if training.measures(epoch) {
+            self.trainer.measure(&mut self.instruments)?
+        } else {
+            Vec::new()
+        };
         self.trainer.end_epoch();
+        if !dynamics.is_empty() {
+            self.record(epoch, "dynamics.", &dynamics)?;
+        }
         if let Some(evaluation) = &validation {
             self.record(epoch, "valid.", &evaluation.values())?;
         }

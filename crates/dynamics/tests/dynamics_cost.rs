@@ -1,0 +1,179 @@
+//! What the instruments cost on the published network of 70,500 parameters. Prints figures and
+//! asserts only what does not depend on the machine's load; run with `--ignored --nocapture`.
+#![allow(clippy::print_stdout)]
+
+mod support;
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{DType, Device, Tensor, activation};
+use feasible_dynamics::*;
+use feasible_spectrum::{Operator, Settings};
+use support::*;
+
+type Activation = fn(Tensor<2>) -> Tensor<2>;
+
+#[derive(Module, Debug)]
+struct Mlp {
+    layers: Vec<Linear>,
+}
+
+impl Mlp {
+    fn new(device: &Device) -> Self {
+        device.seed(1);
+        let layer = |inputs, outputs| LinearConfig::new(inputs, outputs).init(device);
+        let network = Self {
+            layers: vec![layer(50, 200), layer(200, 200), layer(200, 100)],
+        };
+        in_precision(&network, DType::F64)
+    }
+
+    fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        let h = activation(self.layers[0].forward(x));
+        let h = activation(self.layers[1].forward(h));
+        self.layers[2].forward(h)
+    }
+}
+
+/// The quickest of several runs, in milliseconds.
+fn quickest<T>(runs: usize, mut run: impl FnMut() -> T) -> f64 {
+    (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(run());
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .fold(f64::INFINITY, f64::min)
+}
+
+#[test]
+#[ignore = "prints timings"]
+fn hessian_of_the_published_network() {
+    let device = device();
+    let network = Mlp::new(&device);
+    let layout = Layout::of(&network).unwrap();
+    assert_eq!(layout.n(), 70_500);
+    let x = tensor(&numbers(833 * 50, 2), [833, 50], &device);
+    let y = tensor(&numbers(833 * 100, 3), [833, 100], &device);
+    let activations: [(&str, Activation); 2] = [("tanh", |x| x.tanh()), ("relu", activation::relu)];
+    for (name, activation) in activations {
+        let loss = whole(|network: &Mlp| {
+            Ok((network.forward(x.clone(), activation) - y.clone())
+                .square()
+                .mean())
+        });
+        let mut hessian =
+            Hessian::new(&network, &layout, loss, DifferenceSettings::default()).unwrap();
+        let gradient = quickest(8, || hessian.gradient().unwrap());
+        let v = numbers(layout.n(), 4);
+        let mut out = vec![0.0; layout.n()];
+        let product = quickest(8, || hessian.apply(&v, &mut out).unwrap());
+        println!(
+            "{name}: gradient {gradient:.1} ms, product {product:.1} ms, {:.2} gradients",
+            product / gradient
+        );
+        println!("{name}: {:?}", hessian.quality(1).unwrap());
+        let choice = hessian.choose_step(1e-7, 1).unwrap();
+        println!(
+            "{name}: step {:.1e} changes {:.1e}",
+            choice.step, choice.change
+        );
+        let mut tracker =
+            SharpnessTracker::new(5, SharpnessTracker::difference_settings()).unwrap();
+        let start = Instant::now();
+        let found = tracker.eigenpairs(&mut hessian).unwrap().1;
+        println!(
+            "{name}: top 5 in {:.2} s, {} products, {:?}",
+            start.elapsed().as_secs_f64(),
+            found.products,
+            found.status
+        );
+        for pair in &found.pairs {
+            println!(
+                "{name}:   {:.6} residual {:.1e}",
+                pair.value,
+                pair.residual / pair.value
+            );
+        }
+    }
+    // The same through the exact products.
+    let mut exact = ExactHessian::new(
+        &network,
+        &layout,
+        vec![1.0],
+        |network: &Mlp, direction: &Mlp, _| {
+            let mut h = Tangent::constant(x.clone());
+            for k in 0..2 {
+                h = h.linear(&network.layers[k], &direction.layers[k]).tanh();
+            }
+            let out = h.linear(&network.layers[2], &direction.layers[2]);
+            let loss = (out - Tangent::constant(y.clone())).square().mean();
+            Ok(loss.tangent.expect("parameters are involved"))
+        },
+    )
+    .unwrap();
+    let mut out = vec![0.0; layout.n()];
+    let v = numbers(layout.n(), 4);
+    let product = quickest(8, || exact.apply(&v, &mut out).unwrap());
+    println!(
+        "exact: product {product:.1} ms, symmetry {:?}",
+        symmetry_defect(&mut exact, 0)
+    );
+    let settings = Settings {
+        tolerance: 1e-6,
+        ..SharpnessTracker::difference_settings()
+    };
+    let mut tracker = SharpnessTracker::new(5, settings).unwrap();
+    let start = Instant::now();
+    let found = tracker.measure(&mut exact).unwrap();
+    println!(
+        "exact: top 5 in {:.2} s, {} products: {:?}",
+        start.elapsed().as_secs_f64(),
+        found.products,
+        found.top
+    );
+}
+
+#[test]
+#[ignore = "prints timings"]
+fn per_sample_gradients_of_the_published_network() {
+    let device = device();
+    let network = Mlp::new(&device);
+    let layout = Layout::of(&network).unwrap();
+    let x = tensor(&numbers(128 * 50, 2), [128, 50], &device);
+    let y = tensor(&numbers(128 * 100, 3), [128, 100], &device);
+    let plain = quickest(20, || {
+        let loss = (network.forward(x.clone(), activation::relu) - y.clone())
+            .square()
+            .mean();
+        loss.backward()
+    });
+    let capture = || {
+        captured_gradients(&network, &layout, |network: &Mlp, capture| {
+            let h = activation::relu(capture.linear(&network.layers[0], x.clone()));
+            let h = activation::relu(capture.linear(&network.layers[1], h));
+            let out = capture.linear(&network.layers[2], h);
+            Ok((out - y.clone()).square().sum_dim(1).squeeze_dim::<1>(1))
+        })
+        .unwrap()
+    };
+    let factors = quickest(20, capture);
+    let moments = quickest(20, || capture().moments().unwrap());
+    let rows = quickest(20, || capture().per_sample().unwrap());
+    let mut old = capture().per_sample().unwrap();
+    let reused = quickest(20, || {
+        let empty = PerSampleGradients::new(1, vec![0.0]).unwrap();
+        old = capture()
+            .per_sample_into(std::mem::replace(&mut old, empty))
+            .unwrap();
+    });
+    println!(
+        "batch 128: plain {plain:.1} ms; factors {:.2}, moments {:.2}, all rows {:.2}, in old memory {:.2}",
+        factors / plain,
+        moments / plain,
+        rows / plain,
+        reused / plain
+    );
+}

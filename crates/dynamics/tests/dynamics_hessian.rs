@@ -1,0 +1,482 @@
+//! Parameters, Hessian-vector products and sharpness against closed forms.
+
+mod support;
+
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{DType, Device, Tensor};
+use feasible_dynamics::*;
+use feasible_spectrum::{
+    DensitySettings, Operator, Settings, Status, TraceSettings, Wanted, WeightedSum, eigenpairs,
+    hutch_plus_plus, spectral_density,
+};
+use support::*;
+
+fn dense(operator: &mut dyn Operator) -> Vec<f64> {
+    let n = operator.dim();
+    let mut out = vec![0.0; n * n];
+    for k in 0..n {
+        let mut unit = vec![0.0; n];
+        unit[k] = 1.0;
+        operator.apply(&unit, &mut out[k * n..(k + 1) * n]).unwrap();
+    }
+    out
+}
+
+#[test]
+fn a_module_is_flattened_in_order_and_restored_bit_for_bit() {
+    for device in devices() {
+        for dtype in [DType::F32, DType::F64] {
+            let network = in_precision(&Network::new([2, 3, 1], 1, &device), dtype);
+            let layout = Layout::of(&network).unwrap();
+            let groups = layout.groups();
+            let names: Vec<&str> = groups.iter().map(|g| g.name.as_str()).collect();
+            assert_eq!(
+                names,
+                ["first.weight", "first.bias", "second.weight", "second.bias"]
+            );
+            assert_eq!(groups[0].shape, [2, 3]);
+            assert_eq!(groups[0].filters, feasible_landscape::Filters::Columns);
+            assert_eq!(groups[1].filters, feasible_landscape::Filters::None);
+            let before = layout.flatten(&network).unwrap();
+            assert_eq!(before.len(), 2 * 3 + 3 + 3 + 1);
+            let mut values = vec![-0.0, f64::MIN_POSITIVE, 0.1, 1.0 / 3.0];
+            values.resize(13, 2.5);
+            let other = layout.assign(network.clone(), &values).unwrap();
+            let kept = layout.flatten(&other).unwrap();
+            for (kept, value) in kept.iter().zip(&values) {
+                let expected = if dtype == DType::F32 {
+                    f64::from(*value as f32)
+                } else {
+                    *value
+                };
+                assert_eq!(kept.to_bits(), expected.to_bits());
+            }
+            // The given module is as it was, and so is the changed one with the old parameters.
+            let restored = layout.assign(other, &before).unwrap();
+            for again in [&network, &restored] {
+                let again = layout.flatten(again).unwrap();
+                assert!(
+                    again
+                        .iter()
+                        .zip(&before)
+                        .all(|(a, b)| a.to_bits() == b.to_bits())
+                );
+            }
+            assert!(restored.first.weight.is_require_grad());
+        }
+    }
+}
+
+#[test]
+fn an_entry_of_the_vector_is_the_entry_of_the_weight() {
+    let device = device();
+    let network = Network::new([2, 3, 1], 1, &device);
+    let layout = Layout::of(&network).unwrap();
+    let x = tensor(&[10.0, 100.0], [1, 2], &device);
+    // Row 1, column 2 of `[inputs, outputs]`: from the second input to the third neuron.
+    let mut values = vec![0.0; layout.n()];
+    values[3 + 2] = 1.0;
+    let other = layout.assign(network, &values).unwrap();
+    let hidden = other.first.forward(x);
+    assert_eq!(
+        feasible_core::host::read("hidden", &hidden).unwrap(),
+        [0.0, 0.0, 100.0]
+    );
+}
+
+#[test]
+fn subsets_and_masks_agree() {
+    let network = Network::new([2, 3, 1], 1, &device());
+    let layout = Layout::of(&network).unwrap();
+    let mask = layout.mask(|g| g.name.ends_with("bias"));
+    let biases = layout.subset(|g| g.name.ends_with("bias")).unwrap();
+    let all = layout.flatten(&network).unwrap();
+    let masked: Vec<f64> = all
+        .iter()
+        .zip(&mask)
+        .filter(|(_, keep)| **keep)
+        .map(|(v, _)| *v)
+        .collect();
+    assert_eq!(biases.flatten(&network).unwrap(), masked);
+    let changed = biases.assign(network, &[7.0; 4]).unwrap();
+    let now = layout.flatten(&changed).unwrap();
+    for ((now, before), is_bias) in now.iter().zip(&all).zip(&mask) {
+        assert_eq!(*now, if *is_bias { 7.0 } else { *before });
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let device = device();
+    let network = Network::new([2, 3, 1], 1, &device);
+    let layout = Layout::of(&network).unwrap();
+    let error = layout.assign(network.clone(), &[1.0]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`parameters` has 1 numbers but must have 13"
+    );
+    let other = Network::new([2, 3, 1], 1, &device);
+    assert!(
+        layout
+            .flatten(&other)
+            .unwrap_err()
+            .to_string()
+            .contains("0 of the layout's 4")
+    );
+    assert!(Layout::of(&burn::module::Module::valid(&network)).is_err());
+    let constant = whole(|_: &Network| Ok(tensor(&[1.0], [1], &Device::flex().autodiff())));
+    let mut constant = constant;
+    assert!(
+        constant
+            .gradient(&network, &layout)
+            .unwrap_err()
+            .to_string()
+            .contains("`loss`")
+    );
+}
+
+/// L = ½ θᵀ A θ + bᵀ θ.
+fn quadratic(
+    a: Vec<f64>,
+    n: usize,
+    device: &Device,
+) -> Objective<impl FnMut(&Point, usize) -> Result<Tensor<1>, EvaluationError>> {
+    let a = tensor(&a, [n, n], device);
+    whole(move |point: &Point| {
+        let theta = point.at.val();
+        let moved: Tensor<1> = a
+            .clone()
+            .matmul(theta.clone().unsqueeze_dim::<2>(1))
+            .squeeze_dim(1);
+        Ok((theta.clone() * moved).sum() * 0.5 + theta.sum())
+    })
+}
+
+#[test]
+fn the_hessian_of_a_quadratic_is_its_matrix() {
+    for device in devices() {
+        // Eigenvalues 5, 1 and −8: the largest in magnitude is not the sharpness.
+        let q = [2.0 / 3.0, -1.0 / 3.0, 2.0 / 3.0];
+        let mut a = vec![0.0; 9];
+        let h: Vec<f64> = (0..9)
+            .map(|k| f64::from(u8::from(k / 3 == k % 3)) - 2.0 * q[k / 3] * q[k % 3])
+            .collect();
+        for (k, value) in [5.0, 1.0, -8.0].into_iter().enumerate() {
+            for i in 0..3 {
+                for j in 0..3 {
+                    a[3 * i + j] += value * h[3 * i + k] * h[3 * j + k];
+                }
+            }
+        }
+        let point = Point::new(&[0.3, -1.0, 2.0], &device);
+        let layout = Layout::of(&point).unwrap();
+        for differences in [Differences::Central, Differences::Richardson] {
+            let settings = DifferenceSettings {
+                differences,
+                ..Default::default()
+            };
+            let objective = quadratic(a.clone(), 3, &device);
+            let mut hessian = Hessian::new(&point, &layout, objective, settings).unwrap();
+            // Rounding of the gradients, 1e-15, over the step of 6e-6.
+            close(&dense(&mut hessian), &a, 1e-9);
+            let quality = hessian.quality(3).unwrap();
+            assert!(quality.symmetry_defect.unwrap() < 1e-9);
+            assert!(quality.step_change.unwrap() < 1e-9);
+            let mut tracker = SharpnessTracker::new(1, SharpnessTracker::difference_settings())
+                .unwrap()
+                .with_smallest();
+            let found = tracker.measure(&mut hessian).unwrap();
+            assert_eq!(found.status, Status::Converged);
+            assert!((found.largest.unwrap() - 5.0).abs() < 1e-8);
+            assert!((found.smallest.unwrap() + 8.0).abs() < 1e-8);
+            // D = 4: eigenvalues a quarter.
+            let mut tracker =
+                SharpnessTracker::new(1, SharpnessTracker::difference_settings()).unwrap();
+            let found = tracker
+                .measure_preconditioned(&mut hessian, &[4.0; 3])
+                .unwrap();
+            assert!((found.largest.unwrap() - 1.25).abs() < 1e-8);
+        }
+    }
+}
+
+/// A linear model's least squares, `L = ‖XW − Y‖²/N`, has `H = (2/N) XᵀX`, whole and in batches.
+#[test]
+fn linear_regression_has_the_hessian_of_its_data() {
+    for device in devices() {
+        let (samples, inputs) = (12, 4);
+        let (x, y) = (numbers(samples * inputs, 1), numbers(samples, 2));
+        let mut expected = vec![0.0; inputs * inputs];
+        for row in x.chunks(inputs) {
+            for i in 0..inputs {
+                for j in 0..inputs {
+                    expected[i * inputs + j] += 2.0 / samples as f64 * row[i] * row[j];
+                }
+            }
+        }
+        let model: Linear = LinearConfig::new(inputs, 1).with_bias(false).init(&device);
+        let model = in_precision(&model, DType::F64);
+        let layout = Layout::of(&model).unwrap();
+        let (tx, ty) = (
+            tensor(&x, [samples, inputs], &device),
+            tensor(&y, [samples, 1], &device),
+        );
+        let loss = |model: &Linear, from: usize, to: usize| {
+            let (x, y) = (tx.clone().slice(from..to), ty.clone().slice(from..to));
+            Ok((model.forward(x) - y).square().sum() * (1.0 / (to - from) as f64))
+        };
+        let mut whole_data = Hessian::new(
+            &model,
+            &layout,
+            whole(|model: &Linear| loss(model, 0, samples)),
+            DifferenceSettings::default(),
+        )
+        .unwrap();
+        close(&dense(&mut whole_data), &expected, 1e-9);
+        // Batches of 5, 5 and 2, each by its share.
+        let ends = [0, 5, 10, 12];
+        let weights = ends
+            .windows(2)
+            .map(|e| (e[1] - e[0]) as f64 / 12.0)
+            .collect();
+        let batched = Objective::batched(weights, |model: &Linear, batch: usize| {
+            loss(model, ends[batch], ends[batch + 1])
+        })
+        .unwrap();
+        let mut in_batches =
+            Hessian::new(&model, &layout, batched, DifferenceSettings::default()).unwrap();
+        close(&dense(&mut in_batches), &expected, 1e-9);
+        // A linear model is all Gauss-Newton.
+        let mut gauss_newton = GaussNewton::new(
+            &model,
+            &layout,
+            |model: &Linear| Ok(model.forward(tx.clone())),
+            |out: Tensor<2>| Ok((out - ty.clone()).square().sum() * (1.0 / samples as f64)),
+            DifferenceSettings::default(),
+        )
+        .unwrap();
+        close(&dense(&mut gauss_newton), &expected, 1e-9);
+        let trace: f64 = (0..inputs).map(|k| expected[k * inputs + k]).sum();
+        let settings = TraceSettings {
+            products: 30,
+            ..Default::default()
+        };
+        // Ten sketching vectors span all four dimensions and leave nothing to chance.
+        let found = hutch_plus_plus(&mut whole_data, &settings).unwrap();
+        assert!((found.estimate.value - trace).abs() < 1e-7);
+        let density = spectral_density(&mut whole_data, &DensitySettings::default()).unwrap();
+        let moment = density.trace_of(|l| l);
+        assert!((moment.value - trace).abs() <= 5.0 * moment.standard_error + 1e-7);
+    }
+}
+
+/// Differences, exact products and the sum of Gauss-Newton and the rest, on a network; and the rest
+/// is what it must be where the residual is 0.
+#[test]
+fn three_ways_to_a_networks_hessian_agree() {
+    let device = device();
+    let network = Network::new([3, 4, 2], 5, &device);
+    let layout = Layout::of(&network).unwrap();
+    let x = tensor(&numbers(15, 1), [5, 3], &device);
+    let y = tensor(&numbers(10, 2), [5, 2], &device);
+    let loss =
+        whole(|network: &Network| Ok((network.forward(x.clone()) - y.clone()).square().mean()));
+    let settings = DifferenceSettings {
+        differences: Differences::Richardson,
+        step: Some(1e-3),
+    };
+    let mut differences = Hessian::new(&network, &layout, loss, settings).unwrap();
+    let mut exact = ExactHessian::new(
+        &network,
+        &layout,
+        vec![1.0],
+        |network: &Network, direction: &Network, _| {
+            let hidden = Tangent::constant(x.clone())
+                .linear(&network.first, &direction.first)
+                .tanh();
+            let out = hidden.linear(&network.second, &direction.second);
+            let loss = (out - Tangent::constant(y.clone())).square().mean();
+            Ok(loss.tangent.expect("parameters are involved"))
+        },
+    )
+    .unwrap();
+    let matrix = dense(&mut exact);
+    let n = layout.n();
+    for i in 0..n {
+        for j in 0..n {
+            assert!((matrix[i * n + j] - matrix[j * n + i]).abs() < 1e-14);
+        }
+    }
+    // h⁴ = (2e-3)⁴ of a sixth derivative, and rounding 1e-16/1e-3.
+    close(&dense(&mut differences), &matrix, 1e-9);
+    assert_eq!(
+        symmetry_defect(&mut exact, 0).unwrap().map(|d| d < 1e-13),
+        Some(true)
+    );
+
+    let mut gauss_newton = GaussNewton::new(
+        &network,
+        &layout,
+        |network: &Network| Ok(network.forward(x.clone())),
+        |out: Tensor<2>| Ok((out - y.clone()).square().mean()),
+        DifferenceSettings::default(),
+    )
+    .unwrap();
+    let bottom = eigenpairs(
+        &mut gauss_newton,
+        Wanted::Bottom(1),
+        &Settings {
+            rounding: 1e-8,
+            asymmetry: 1e-4,
+            ..Default::default()
+        },
+    )
+    .unwrap();
+    assert!(bottom.pairs[0].value > -1e-7, "positive semidefinite");
+    let parts: Vec<(f64, &mut dyn Operator)> = vec![(1.0, &mut exact), (-1.0, &mut gauss_newton)];
+    let rest = dense(&mut WeightedSum::new(parts).unwrap());
+    assert!(
+        rest.iter().any(|r| r.abs() > 1e-3),
+        "the targets are not met"
+    );
+    // With targets that are the network's own outputs the rest is 0.
+    let met = network.forward(x.clone()).detach();
+    let mut gauss_newton = GaussNewton::new(
+        &network,
+        &layout,
+        |network: &Network| Ok(network.forward(x.clone())),
+        |out: Tensor<2>| Ok((out - met.clone()).square().mean()),
+        DifferenceSettings::default(),
+    )
+    .unwrap();
+    let mut whole_hessian = Hessian::new(
+        &network,
+        &layout,
+        whole(|network: &Network| Ok((network.forward(x.clone()) - met.clone()).square().mean())),
+        settings,
+    )
+    .unwrap();
+    close(&dense(&mut gauss_newton), &dense(&mut whole_hessian), 1e-8);
+}
+
+#[test]
+fn the_step_chosen_is_the_smallest_that_rounding_allows() {
+    let device = device();
+    let point = Point::new(&[0.5, -0.25], &device);
+    let layout = Layout::of(&point).unwrap();
+    // L = Σ exp(3 θ), H = 9 exp(3 θ): not a quadratic, so a large step shows.
+    let loss = || whole(|point: &Point| Ok((point.at.val() * 3.0).exp().sum()));
+    let settings = DifferenceSettings::default();
+    let mut hessian = Hessian::new(&point, &layout, loss(), settings).unwrap();
+    let choice = hessian.choose_step(1e-8, 1).unwrap();
+    assert!(choice.step < 1e-4 && choice.change <= 1e-8, "{choice:?}");
+    assert!(choice.ladder[0].1 > 1e-4, "{choice:?}");
+    let expected = [9.0 * 1.5f64.exp(), 0.0, 0.0, 9.0 * (-0.75f64).exp()];
+    close(&dense(&mut hessian), &expected, 1e-7);
+    assert!(hessian.choose_step(0.0, 1).is_err());
+    // What cannot be had is not pretended: the least change there is.
+    let least = hessian.choose_step(1e-300, 1).unwrap();
+    assert!(least.change > 1e-300);
+    assert!(
+        least
+            .ladder
+            .iter()
+            .all(|(_, change)| *change >= least.change)
+    );
+    // In f32, with its own step: half of its seven digits and a little less.
+    let single = in_precision(&point, DType::F32);
+    let mut hessian = Hessian::new(&single, &layout, loss(), settings).unwrap();
+    assert!((hessian.step() - f64::from(f32::EPSILON).cbrt()).abs() < 1e-12);
+    close(&dense(&mut hessian), &expected, 2e-3);
+}
+
+#[test]
+fn a_warm_start_needs_fewer_products_for_the_same_answer() {
+    let device = device();
+    let n = 60;
+    let a: Vec<f64> = (0..n * n)
+        .map(|k| {
+            if k / n == k % n {
+                (k / n + 1) as f64
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let point = Point::new(&numbers(n, 1), &device);
+    let layout = Layout::of(&point).unwrap();
+    let mut hessian = Hessian::new(
+        &point,
+        &layout,
+        quadratic(a, n, &device),
+        DifferenceSettings::default(),
+    )
+    .unwrap();
+    let mut tracker = SharpnessTracker::new(2, SharpnessTracker::difference_settings()).unwrap();
+    let cold = tracker.measure(&mut hessian).unwrap();
+    let warm = tracker.measure(&mut hessian).unwrap();
+    assert!(
+        warm.products * 3 < cold.products,
+        "{} {}",
+        warm.products,
+        cold.products
+    );
+    for found in [cold, warm] {
+        close(&found.top, &[60.0, 59.0], 1e-7);
+    }
+}
+
+#[test]
+fn sharpness_of_a_loss_that_is_not_finite_is_undefined() {
+    let device = device();
+    let point = Point::new(&[-1.0, 2.0], &device);
+    let layout = Layout::of(&point).unwrap();
+    let loss = whole(|point: &Point| Ok(point.at.val().log().sum()));
+    let mut hessian = Hessian::new(&point, &layout, loss, DifferenceSettings::default()).unwrap();
+    hessian.gradient().unwrap();
+    let loss = whole(|point: &Point| Ok((point.at.val() * f64::NAN).sum()));
+    let mut broken = Hessian::new(&point, &layout, loss, DifferenceSettings::default()).unwrap();
+    let mut tracker = SharpnessTracker::new(1, SharpnessTracker::difference_settings()).unwrap();
+    let found = tracker.measure(&mut broken).unwrap();
+    assert_eq!((found.status, found.largest), (Status::NotFinite, None));
+    assert!(broken.choose_step(1e-6, 0).is_err());
+    assert_eq!(symmetry_defect(&mut broken, 0).unwrap(), None);
+}
+
+#[test]
+fn thresholds_are_those_of_the_papers() {
+    let (learning_rate, momentum) = (0.1, 0.9);
+    let value = |threshold: StabilityThreshold| threshold.value().unwrap();
+    let cases = [
+        (StabilityThreshold::GradientDescent { learning_rate }, 20.0),
+        (
+            StabilityThreshold::Polyak {
+                learning_rate,
+                momentum,
+            },
+            38.0,
+        ),
+        (
+            StabilityThreshold::Nesterov {
+                learning_rate,
+                momentum,
+            },
+            38.0 / 2.8,
+        ),
+        (
+            StabilityThreshold::Adam {
+                learning_rate,
+                momentum,
+            },
+            380.0,
+        ),
+    ];
+    for (threshold, expected) in cases {
+        assert!((value(threshold) - expected).abs() < 1e-10 * expected);
+    }
+    let bad = StabilityThreshold::GradientDescent { learning_rate: 0.0 };
+    assert!(bad.value().is_err());
+    // One step of Adam: v = 0.001 g², corrected to g².
+    let p = adam_preconditioner(&[0.001 * 9.0], 0.999, 1e-8, 1).unwrap();
+    assert!((p[0] - 3.0).abs() < 1e-7);
+}

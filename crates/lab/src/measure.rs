@@ -1,0 +1,307 @@
+//! Training dynamics recorded by name: gradients, sharpness, what the layer lets through.
+
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use feasible_core::host;
+use feasible_dynamics::{
+    DifferenceSettings, EvaluationError, Hessian, Layout, LossComponents, NoiseScaleTracker,
+    Objective, Rows, SharpnessTracker, StabilityThreshold, adam_preconditioner, evaluating,
+    jacobian_summary, jacobians, layer_gradients, squared_norms, whole,
+};
+use feasible_nn::Mlp;
+
+use crate::config::{Measure, OptimizerKind, RunConfig};
+use crate::{Error, Optimizer, Task};
+
+/// Micro-batches that the samples are divided into for the noise scale.
+const MICRO_BATCHES: usize = 8;
+/// Measurements that the noise scale is averaged over.
+const NOISE_WINDOW: usize = 20;
+/// Samples whose Jacobians are taken: each costs a backward pass an output.
+const JACOBIAN_SAMPLES: usize = 8;
+/// Singular values below this share of the largest count as 0: ten times the tolerance to which the
+/// layers solve, relative to derivatives of order one.
+const RANK_TOLERANCE: f64 = 1e-5;
+
+/// Loss parts, in their order.
+const PARTS: [&str; 3] = ["objective", "upper", "lower"];
+
+/// Value and name of what was measured; what is undefined is left out.
+pub(crate) type Values = Vec<(&'static str, f64)>;
+
+/// The state of a run that is measured.
+pub(crate) struct Subject<'a> {
+    pub(crate) config: &'a RunConfig,
+    pub(crate) task: &'a Task,
+    pub(crate) network: &'a Mlp,
+    pub(crate) optimizer: &'a Optimizer,
+    /// The method with its box: raw predictions to repaired ones.
+    pub(crate) repair: &'a dyn Fn(&Tensor<2>, Tensor<2>) -> Result<Tensor<2>, Error>,
+}
+
+/// What measurements keep from one time to the next: eigenvectors to start from, and the last noise
+/// scales. A resumed run starts without them, which changes its figures within their tolerance.
+#[derive(Debug, Default)]
+pub(crate) struct Instruments {
+    sharpness: Option<SharpnessTracker>,
+    preconditioned: Option<SharpnessTracker>,
+    noise: Option<NoiseScaleTracker>,
+}
+
+impl Instruments {
+    /// Everything that the settings name, at the run's state, with the seconds that it took.
+    pub(crate) fn measure(&mut self, subject: &Subject<'_>) -> Result<Values, Error> {
+        let start = Instant::now();
+        let training = &subject.config.training;
+        let samples = training.measure_samples.min(subject.task.train_samples());
+        let batch = Batch {
+            subject,
+            network: evaluating(subject.network),
+            x: subject
+                .task
+                .training_inputs(&(0..samples).collect::<Vec<_>>()),
+            samples,
+        };
+        let layout = Layout::of(&batch.network)?;
+        let mut values = Values::new();
+        let raw = host::read("prediction", &batch.network.forward(batch.x.clone()))?;
+        if raw.iter().any(|v| !v.is_finite()) {
+            // A network that has diverged in evaluation mode has no dynamics; layers refuse it.
+            return Ok(values);
+        }
+        for measure in &training.measure {
+            match measure {
+                Measure::Cosine => batch.cosines(&layout, &mut values)?,
+                Measure::LayerGradients => batch.layer_gradients(&mut values)?,
+                Measure::Jacobian => batch.jacobians(&mut values)?,
+                Measure::NoiseScale => self.noise_scale(&batch, &layout, &mut values)?,
+                Measure::Sharpness => self.sharpness(&batch, &layout, &mut values)?,
+            }
+        }
+        values.push(("seconds", start.elapsed().as_secs_f64()));
+        Ok(values)
+    }
+
+    fn noise_scale(
+        &mut self,
+        batch: &Batch<'_>,
+        layout: &Layout,
+        values: &mut Values,
+    ) -> Result<(), Error> {
+        let size = batch.samples / MICRO_BATCHES;
+        if size == 0 {
+            return Ok(());
+        }
+        let mut gradients = Vec::new();
+        for k in 0..MICRO_BATCHES {
+            let x = batch.x.clone().narrow(0, k * size, size);
+            let mut loss = whole(|network: &Mlp| Ok(batch.loss(network, &x)?));
+            gradients.push(loss.gradient(&batch.network, layout)?.1);
+        }
+        let (small, big) = squared_norms(&gradients)?;
+        if !small.is_finite() || !big.is_finite() {
+            return Ok(());
+        }
+        let tracker = match &mut self.noise {
+            Some(tracker) => tracker,
+            none => none.insert(NoiseScaleTracker::new(
+                size,
+                size * MICRO_BATCHES,
+                NOISE_WINDOW,
+            )?),
+        };
+        tracker.observe(small, big)?;
+        if let Some(found) = tracker.estimate() {
+            values.push(("gradient_squared", found.gradient_squared));
+            values.push(("gradient_variance", found.trace));
+            values.extend(found.scale.map(|scale| ("noise_scale", scale)));
+            if let Some(interval) = found.interval {
+                values.push(("noise_scale_low", interval.lower));
+                values.extend(interval.upper.map(|upper| ("noise_scale_high", upper)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of the mean loss of a sample. A step follows the SUM over its batch, so the threshold for the
+    /// mean has the learning rate times the batch.
+    fn sharpness(
+        &mut self,
+        batch: &Batch<'_>,
+        layout: &Layout,
+        values: &mut Values,
+    ) -> Result<(), Error> {
+        let training = &batch.subject.config.training;
+        let objective: Objective<_> = whole(|network: &Mlp| Ok(batch.loss(network, &batch.x)?));
+        let settings = DifferenceSettings {
+            // Kinks of ReLU between the two ends of a larger difference would show.
+            step: Some(3e-8),
+            ..DifferenceSettings::default()
+        };
+        let mut hessian = Hessian::new(&batch.network, layout, objective, settings)?;
+        let found = tracker(&mut self.sharpness)?.measure(&mut hessian)?;
+        values.extend(found.largest.map(|largest| ("sharpness", largest)));
+        values.extend(found.residual.map(|r| ("sharpness_residual", r)));
+        values.push(("sharpness_products", found.products as f64));
+        values.push(("sharpness_symmetry_defect", found.symmetry_defect));
+        let rate = training.optimizer.learning_rate * training.batch as f64;
+        match training.optimizer.kind {
+            OptimizerKind::Sgd { momentum } => {
+                let threshold = StabilityThreshold::Polyak {
+                    learning_rate: rate,
+                    momentum,
+                };
+                values.push(("sharpness_threshold", threshold.value()?));
+            }
+            OptimizerKind::Adam(adam) | OptimizerKind::AdamW { moments: adam, .. } => {
+                let Some((moments, step)) = second_moments(batch.subject.optimizer, layout) else {
+                    return Ok(());
+                };
+                let diagonal = adam_preconditioner(&moments, adam.beta2, adam.epsilon, step)?;
+                let found = tracker(&mut self.preconditioned)?
+                    .measure_preconditioned(&mut hessian, &diagonal)?;
+                values.extend(found.largest.map(|l| ("preconditioned_sharpness", l)));
+                let threshold = StabilityThreshold::Adam {
+                    learning_rate: rate,
+                    momentum: adam.beta1,
+                };
+                values.push(("preconditioned_threshold", threshold.value()?));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tracker, made where there is none.
+fn tracker(slot: &mut Option<SharpnessTracker>) -> Result<&mut SharpnessTracker, Error> {
+    match slot {
+        Some(tracker) => Ok(tracker),
+        none => {
+            let mut settings = SharpnessTracker::difference_settings();
+            // A figure for a curve: four digits, with the steps that a kink may spoil tolerated.
+            settings.tolerance = 1e-4;
+            settings.rounding = 1e-6;
+            settings.asymmetry = 1e-3;
+            settings.products = 200;
+            Ok(none.insert(SharpnessTracker::new(1, settings)?))
+        }
+    }
+}
+
+/// Adam's second moments in the layout's order, and its steps; `None` before its first.
+fn second_moments(optimizer: &Optimizer, layout: &Layout) -> Option<(Vec<f64>, u32)> {
+    let states = optimizer.save();
+    let mut moments = vec![0.0; layout.n()];
+    let mut steps = 0;
+    for (name, range) in layout.ranges() {
+        let state = states.get(name)?;
+        let second = state.moments.get(1)?.clone().convert::<f64>();
+        moments[range].copy_from_slice(second.as_slice::<f64>().ok()?);
+        steps = steps.max(state.steps);
+    }
+    Some((moments, u32::try_from(steps).ok()?))
+}
+
+/// The samples that are measured, and the network in evaluation mode.
+struct Batch<'a> {
+    subject: &'a Subject<'a>,
+    network: Mlp,
+    x: Tensor<2>,
+    samples: usize,
+}
+
+impl Batch<'_> {
+    /// One part of the mean loss, of [`PARTS`].
+    fn part(&self, y: Tensor<2>, x: &Tensor<2>, part: usize) -> Result<Tensor<1>, Error> {
+        let problem = self.subject.task.training();
+        if part == 0 {
+            return Ok(problem.objective(x.clone(), y).mean());
+        }
+        let penalty = self.subject.config.training.penalty.to_penalty();
+        let sides = penalty.components(problem.constraints(x.clone())?.as_ref(), y);
+        Ok(if part == 1 { sides.upper } else { sides.lower }.mean())
+    }
+
+    fn repaired(&self, network: &Mlp, x: &Tensor<2>) -> Result<Tensor<2>, Error> {
+        (self.subject.repair)(x, network.forward(x.clone()))
+    }
+
+    fn total(&self, y: Tensor<2>, x: &Tensor<2>) -> Result<Tensor<1>, Error> {
+        let upper_and_lower = self.part(y.clone(), x, 1)? + self.part(y.clone(), x, 2)?;
+        Ok(self.part(y, x, 0)? + upper_and_lower)
+    }
+
+    fn loss(&self, network: &Mlp, x: &Tensor<2>) -> Result<Tensor<1>, Error> {
+        self.total(self.repaired(network, x)?, x)
+    }
+
+    fn cosines(&self, layout: &Layout, values: &mut Values) -> Result<(), Error> {
+        let mut components = LossComponents::new(&PARTS, |network: &Mlp, part: usize| {
+            let y = self.repaired(network, &self.x)?;
+            Ok::<_, EvaluationError>(self.part(y, &self.x, part)?)
+        })?;
+        let found = components.gradients(&self.network, layout)?;
+        let norms = found.norms();
+        let cosines = found.cosines().whole;
+        values.extend([
+            ("gradient_objective", norms[0]),
+            ("gradient_upper", norms[1]),
+            ("gradient_lower", norms[2]),
+        ]);
+        for (name, cosine) in [
+            ("cosine_objective_upper", cosines[0][1]),
+            ("cosine_objective_lower", cosines[0][2]),
+            ("cosine_upper_lower", cosines[1][2]),
+        ] {
+            values.extend(cosine.map(|cosine| (name, cosine)));
+        }
+        Ok(())
+    }
+
+    fn layer_gradients(&self, values: &mut Values) -> Result<(), Error> {
+        let raw = self.network.forward(self.x.clone());
+        let found = layer_gradients(
+            raw,
+            |raw| Ok((self.subject.repair)(&self.x, raw)?),
+            |y| Ok(self.total(y, &self.x)?),
+        )?;
+        let mean = |norms: &[f64]| norms.iter().sum::<f64>() / norms.len() as f64;
+        values.push(("layer_gradient_before", mean(&found.before)));
+        values.push(("layer_gradient_after", mean(&found.after)));
+        values.extend(
+            found
+                .mean_ratio()
+                .map(|ratio| ("layer_gradient_ratio", ratio)),
+        );
+        Ok(())
+    }
+
+    /// Of the layer alone, at the raw predictions of the first samples.
+    fn jacobians(&self, values: &mut Values) -> Result<(), Error> {
+        let x = self
+            .x
+            .clone()
+            .narrow(0, 0, JACOBIAN_SAMPLES.min(self.samples));
+        let raw = self.network.forward(x.clone());
+        // As numbers: the network's own graph has no part in it.
+        let raw = host::write(
+            host::read("prediction", &raw)?,
+            raw.dims(),
+            &raw.device(),
+            raw.dtype(),
+        );
+        let layer = |raw: Tensor<2>| Ok((self.subject.repair)(&x, raw)?);
+        let found = jacobian_summary(&jacobians(raw, layer, Rows::OnePass)?, RANK_TOLERANCE)?;
+        for (name, value) in [
+            ("jacobian_largest", found.largest),
+            ("jacobian_effective_rank", found.effective_rank),
+            ("jacobian_stable_rank", found.stable_rank),
+            ("jacobian_rank", found.numerical_rank),
+            ("jacobian_dead_directions", found.dead_directions),
+        ] {
+            values.extend(value.map(|value| (name, value)));
+        }
+        Ok(())
+    }
+}
