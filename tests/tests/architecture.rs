@@ -34,11 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "feasible-dynamics",
-        &[
-            "feasible-core",
-            "feasible-spectrum",
-            "feasible-landscape",
-        ],
+        &["feasible-core", "feasible-spectrum", "feasible-landscape"],
     ),
     (
         "feasible-lab",

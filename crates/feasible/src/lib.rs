@@ -15,6 +15,7 @@
 //! | solve batches of QPs, QCQPs and cone programs without tensors | [`solver`] |
 //! | take a published problem and a backbone | [`data`], [`nn`] |
 //! | measure gradients, Hessians, Jacobians and landscapes of any module | [`dynamics`] |
+//! | eigenvalues of operators, planes and pictures of landscapes, without tensors | [`spectrum`], [`landscape`] |
 //!
 //! ```
 //! use feasible::burn::tensor::{Device, Tensor};
@@ -46,10 +47,12 @@ pub use feasible_convex as convex;
 pub use feasible_core::*;
 pub use feasible_data as data;
 pub use feasible_dynamics as dynamics;
+pub use feasible_landscape as landscape;
 pub use feasible_nls as nls;
 pub use feasible_nn as nn;
 pub use feasible_repair as repair;
 pub use feasible_solver as solver;
+pub use feasible_spectrum as spectrum;
 
 /// The README's example, compiled and run with the tests.
 #[cfg(doctest)]
