@@ -74,6 +74,7 @@ mod error;
 mod interior_point;
 mod kkt;
 mod nullspace;
+mod packed;
 mod polish;
 mod problem;
 mod residual;

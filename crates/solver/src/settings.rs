@@ -175,8 +175,8 @@ pub struct AdjointSettings {
     /// A gradient whose [`crate::GradientReport::condition`] is above this is not called exact: a
     /// small residual then says little about the error. Default `1e13`, which leaves three digits.
     pub condition_limit: f64,
-    /// What is differentiated at a kink, for QPs and QCQPs. Default [`Degenerate::LeastNorm`],
-    /// which is also what cone programs always get.
+    /// What is differentiated at a kink. Default [`Degenerate::LeastNorm`]. Cone programs with
+    /// exponential or power cones have no [`Degenerate::Smoothed`].
     pub degenerate: Degenerate,
 }
 

@@ -9,7 +9,7 @@ use faer::{Mat, Side};
 use crate::adjoint::direction::{Hessian, lagrangian_hessian};
 use crate::dense::{add_multiply, axpy, dot, max_abs, multiply, view, view_mut};
 use crate::interior_point::model::{Model, Values};
-use crate::kkt::{packed_cholesky, solve_packed};
+use crate::packed::{packed_cholesky, solve_packed};
 use crate::problem::Matrix;
 
 /// First regularisation of the dense system, relative to its largest diagonal entry. It acts as a
