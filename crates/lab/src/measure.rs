@@ -5,9 +5,9 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use feasible_core::host;
 use feasible_dynamics::{
-    DifferenceSettings, EvaluationError, Hessian, Layout, LossComponents, NoiseScaleTracker,
-    Objective, Rows, SharpnessTracker, StabilityThreshold, adam_preconditioner, evaluating,
-    jacobian_summary, jacobians, layer_gradients, squared_norms, whole,
+    DifferenceSettings, EvaluationError, Hessian, Layout, LossComponents, NoiseScaleTracker, Rows,
+    SharpnessTracker, StabilityThreshold, adam_preconditioner, evaluating, jacobian_summary,
+    jacobians, layer_gradients, squared_norms, whole,
 };
 use feasible_nn::Mlp;
 
@@ -133,13 +133,7 @@ impl Instruments {
         values: &mut Values,
     ) -> Result<(), Error> {
         let training = &batch.subject.config.training;
-        let objective: Objective<_> = whole(|network: &Mlp| Ok(batch.loss(network, &batch.x)?));
-        let settings = DifferenceSettings {
-            // Kinks of ReLU between the two ends of a larger difference would show.
-            step: Some(3e-8),
-            ..DifferenceSettings::default()
-        };
-        let mut hessian = Hessian::new(&batch.network, layout, objective, settings)?;
+        let mut hessian = batch.hessian(layout)?;
         let found = tracker(&mut self.sharpness)?.measure(&mut hessian)?;
         values.extend(found.largest.map(|largest| ("sharpness", largest)));
         values.extend(found.residual.map(|r| ("sharpness_residual", r)));
@@ -155,9 +149,12 @@ impl Instruments {
                 values.push(("sharpness_threshold", threshold.value()?));
             }
             OptimizerKind::Adam(adam) | OptimizerKind::AdamW { moments: adam, .. } => {
-                let Some((moments, step)) = second_moments(batch.subject.optimizer, layout) else {
+                let Some((layout, moments, step)) =
+                    second_moments(batch.subject.optimizer, layout)?
+                else {
                     return Ok(());
                 };
+                let mut hessian = batch.hessian(&layout)?;
                 let diagonal = adam_preconditioner(&moments, adam.beta2, adam.epsilon, step)?;
                 let found = tracker(&mut self.preconditioned)?
                     .measure_preconditioned(&mut hessian, &diagonal)?;
@@ -189,18 +186,43 @@ fn tracker(slot: &mut Option<SharpnessTracker>) -> Result<&mut SharpnessTracker,
     }
 }
 
-/// Adam's second moments in the layout's order, and its steps; `None` before its first.
-fn second_moments(optimizer: &Optimizer, layout: &Layout) -> Option<(Vec<f64>, u32)> {
+/// A parameter whose second moments are all below this share of the largest is not trained: a bias
+/// before batch normalisation has a gradient of rounding alone, which is this small, squared, and an
+/// Adam that divides by it. In evaluation mode the loss does depend on it.
+const UNTRAINED: f64 = 1e-20;
+
+/// The parameters that are trained, Adam's second moments of them, and its steps; `None` before its
+/// first.
+fn second_moments(
+    optimizer: &Optimizer,
+    layout: &Layout,
+) -> Result<Option<(Layout, Vec<f64>, u32)>, Error> {
     let states = optimizer.save();
-    let mut moments = vec![0.0; layout.n()];
+    let mut all = Vec::new();
     let mut steps = 0;
-    for (name, range) in layout.ranges() {
-        let state = states.get(name)?;
-        let second = state.moments.get(1)?.clone().convert::<f64>();
-        moments[range].copy_from_slice(second.as_slice::<f64>().ok()?);
+    for (name, _) in layout.ranges() {
+        let Some(state) = states.get(name) else {
+            return Ok(None);
+        };
+        let Some(second) = state.moments.get(1) else {
+            return Ok(None);
+        };
+        let Ok(second) = second.clone().convert::<f64>().try_into_vec::<f64>() else {
+            return Ok(None);
+        };
+        all.push((name.to_owned(), second));
         steps = steps.max(state.steps);
     }
-    Some((moments, u32::try_from(steps).ok()?))
+    let largest = |moments: &[f64]| moments.iter().fold(0.0f64, |m, v| m.max(*v));
+    let limit = UNTRAINED * all.iter().map(|(_, m)| largest(m)).fold(0.0, f64::max);
+    all.retain(|(_, moments)| largest(moments) > limit);
+    let Ok(trained) = layout.subset(|group| all.iter().any(|(name, _)| *name == group.name)) else {
+        return Ok(None);
+    };
+    let moments = all.into_iter().flat_map(|(_, moments)| moments).collect();
+    Ok(u32::try_from(steps)
+        .ok()
+        .map(|step| (trained, moments, step)))
 }
 
 /// The samples that are measured, and the network in evaluation mode.
@@ -230,6 +252,21 @@ impl Batch<'_> {
     fn total(&self, y: Tensor<2>, x: &Tensor<2>) -> Result<Tensor<1>, Error> {
         let upper_and_lower = self.part(y.clone(), x, 1)? + self.part(y.clone(), x, 2)?;
         Ok(self.part(y, x, 0)? + upper_and_lower)
+    }
+
+    /// Of the mean loss, in the layout's parameters.
+    fn hessian(
+        &self,
+        layout: &Layout,
+    ) -> Result<Hessian<Mlp, impl FnMut(&Mlp, usize) -> Result<Tensor<1>, EvaluationError>>, Error>
+    {
+        let objective = whole(|network: &Mlp| Ok(self.loss(network, &self.x)?));
+        let settings = DifferenceSettings {
+            // Kinks of ReLU between the two ends of a larger difference would show.
+            step: Some(3e-8),
+            ..DifferenceSettings::default()
+        };
+        Ok(Hessian::new(&self.network, layout, objective, settings)?)
     }
 
     fn loss(&self, network: &Mlp, x: &Tensor<2>) -> Result<Tensor<1>, Error> {

@@ -45,8 +45,8 @@ pub struct TrainingConfig {
     /// Epochs between such measurements. Default 10. The last epoch always has one.
     #[serde(default = "ten", skip_serializing_if = "is_ten")]
     pub measure_every: usize,
-    /// They are made on the first so many training samples. Default 200.
-    #[serde(default = "two_hundred", skip_serializing_if = "is_two_hundred")]
+    /// They are made on the first so many training samples. Default 100.
+    #[serde(default = "one_hundred", skip_serializing_if = "is_one_hundred")]
     pub measure_samples: usize,
 }
 
@@ -165,8 +165,8 @@ fn ten() -> usize {
     10
 }
 
-fn two_hundred() -> usize {
-    200
+fn one_hundred() -> usize {
+    100
 }
 
 // Settings at their default are left out of a run's, so that runs of before are the same runs.
@@ -176,8 +176,8 @@ fn is_ten(value: &usize) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_two_hundred(value: &usize) -> bool {
-    *value == two_hundred()
+fn is_one_hundred(value: &usize) -> bool {
+    *value == one_hundred()
 }
 
 impl TrainingConfig {
@@ -196,7 +196,7 @@ impl TrainingConfig {
             record_steps_every: 1,
             measure: Vec::new(),
             measure_every: ten(),
-            measure_samples: two_hundred(),
+            measure_samples: one_hundred(),
         }
     }
 
