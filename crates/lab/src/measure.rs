@@ -255,6 +255,7 @@ impl Batch<'_> {
     }
 
     /// Of the mean loss, in the layout's parameters.
+    #[allow(clippy::type_complexity, reason = "a closure has no name of its own")]
     fn hessian(
         &self,
         layout: &Layout,
