@@ -1,17 +1,34 @@
-//! What the instruments cost on the published network of 70,500 parameters. Prints figures and
-//! asserts only what does not depend on the machine's load; run with `--ignored --nocapture`.
-#![allow(clippy::print_stdout)]
+//! What the instruments cost on a network of 70,500 parameters and 833 samples: Hessian products, the
+//! five largest eigenvalues, per-sample gradients. The quickest of several runs each.
+//!
+//! cargo run --release -p feasible-dynamics --example dynamics_cost
 
-mod support;
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
+use std::error::Error;
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation};
-use feasible_dynamics::*;
+use feasible_core::host;
+use feasible_dynamics::{
+    DifferenceSettings, ExactHessian, Hessian, Layout, SharpnessTracker, Tangent,
+    captured_gradients, in_precision, symmetry_defect, whole,
+};
 use feasible_spectrum::{Operator, Settings};
-use support::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn numbers(count: usize, seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+fn tensor(shape: [usize; 2], seed: u64, device: &Device) -> Tensor<2> {
+    let values = numbers(shape[0] * shape[1], seed);
+    host::write(values, shape, device, DType::F64)
+}
 
 type Activation = fn(Tensor<2>) -> Tensor<2>;
 
@@ -48,15 +65,17 @@ fn quickest<T>(runs: usize, mut run: impl FnMut() -> T) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-#[test]
-#[ignore = "prints timings"]
-fn hessian_of_the_published_network() {
-    let device = device();
-    let network = Mlp::new(&device);
-    let layout = Layout::of(&network).unwrap();
-    assert_eq!(layout.n(), 70_500);
-    let x = tensor(&numbers(833 * 50, 2), [833, 50], &device);
-    let y = tensor(&numbers(833 * 100, 3), [833, 100], &device);
+fn main() -> Result<(), Box<dyn Error>> {
+    let device = Device::flex().autodiff();
+    hessian(&device)?;
+    per_sample_gradients(&device)
+}
+
+fn hessian(device: &Device) -> Result<(), Box<dyn Error>> {
+    let network = Mlp::new(device);
+    let layout = Layout::of(&network)?;
+    let x = tensor([833, 50], 2, device);
+    let y = tensor([833, 100], 3, device);
     let activations: [(&str, Activation); 2] = [("tanh", |x| x.tanh()), ("relu", activation::relu)];
     for (name, activation) in activations {
         let loss = whole(|network: &Mlp| {
@@ -64,26 +83,26 @@ fn hessian_of_the_published_network() {
                 .square()
                 .mean())
         });
-        let mut hessian =
-            Hessian::new(&network, &layout, loss, DifferenceSettings::default()).unwrap();
-        let gradient = quickest(8, || hessian.gradient().unwrap());
+        let mut hessian = Hessian::new(&network, &layout, loss, DifferenceSettings::default())?;
+        let gradient = quickest(8, || {
+            hessian.gradient().expect("a loss that is differentiable")
+        });
         let v = numbers(layout.n(), 4);
         let mut out = vec![0.0; layout.n()];
-        let product = quickest(8, || hessian.apply(&v, &mut out).unwrap());
+        let product = quickest(8, || hessian.apply(&v, &mut out).expect("of this size"));
         println!(
             "{name}: gradient {gradient:.1} ms, product {product:.1} ms, {:.2} gradients",
             product / gradient
         );
-        println!("{name}: {:?}", hessian.quality(1).unwrap());
-        let choice = hessian.choose_step(1e-7, 1).unwrap();
+        println!("{name}: {:?}", hessian.quality(1)?);
+        let choice = hessian.choose_step(1e-7, 1)?;
         println!(
             "{name}: step {:.1e} changes {:.1e}",
             choice.step, choice.change
         );
-        let mut tracker =
-            SharpnessTracker::new(5, SharpnessTracker::difference_settings()).unwrap();
+        let mut tracker = SharpnessTracker::new(5, SharpnessTracker::difference_settings())?;
         let start = Instant::now();
-        let found = tracker.eigenpairs(&mut hessian).unwrap().1;
+        let found = tracker.eigenpairs(&mut hessian)?.1;
         println!(
             "{name}: top 5 in {:.2} s, {} products, {:?}",
             start.elapsed().as_secs_f64(),
@@ -112,11 +131,10 @@ fn hessian_of_the_published_network() {
             let loss = (out - Tangent::constant(y.clone())).square().mean();
             Ok(loss.tangent.expect("parameters are involved"))
         },
-    )
-    .unwrap();
+    )?;
     let mut out = vec![0.0; layout.n()];
     let v = numbers(layout.n(), 4);
-    let product = quickest(8, || exact.apply(&v, &mut out).unwrap());
+    let product = quickest(8, || exact.apply(&v, &mut out).expect("of this size"));
     println!(
         "exact: product {product:.1} ms, symmetry {:?}",
         symmetry_defect(&mut exact, 0)
@@ -125,25 +143,23 @@ fn hessian_of_the_published_network() {
         tolerance: 1e-6,
         ..SharpnessTracker::difference_settings()
     };
-    let mut tracker = SharpnessTracker::new(5, settings).unwrap();
+    let mut tracker = SharpnessTracker::new(5, settings)?;
     let start = Instant::now();
-    let found = tracker.measure(&mut exact).unwrap();
+    let found = tracker.measure(&mut exact)?;
     println!(
         "exact: top 5 in {:.2} s, {} products: {:?}",
         start.elapsed().as_secs_f64(),
         found.products,
         found.top
     );
+    Ok(())
 }
 
-#[test]
-#[ignore = "prints timings"]
-fn per_sample_gradients_of_the_published_network() {
-    let device = device();
-    let network = Mlp::new(&device);
-    let layout = Layout::of(&network).unwrap();
-    let x = tensor(&numbers(128 * 50, 2), [128, 50], &device);
-    let y = tensor(&numbers(128 * 100, 3), [128, 100], &device);
+fn per_sample_gradients(device: &Device) -> Result<(), Box<dyn Error>> {
+    let network = Mlp::new(device);
+    let layout = Layout::of(&network)?;
+    let x = tensor([128, 50], 2, device);
+    let y = tensor([128, 100], 3, device);
     let plain = quickest(20, || {
         let loss = (network.forward(x.clone(), activation::relu) - y.clone())
             .square()
@@ -157,17 +173,16 @@ fn per_sample_gradients_of_the_published_network() {
             let out = capture.linear(&network.layers[2], h);
             Ok((out - y.clone()).square().sum_dim(1).squeeze_dim::<1>(1))
         })
-        .unwrap()
+        .expect("a chain of linear layers")
     };
     let factors = quickest(20, capture);
-    let moments = quickest(20, || capture().moments().unwrap());
-    let rows = quickest(20, || capture().per_sample().unwrap());
-    let mut old = capture().per_sample().unwrap();
+    let moments = quickest(20, || capture().moments().expect("several samples"));
+    let rows = quickest(20, || capture().per_sample().expect("fits into memory"));
+    let mut old = Some(capture().per_sample()?);
     let reused = quickest(20, || {
-        let empty = PerSampleGradients::new(1, vec![0.0]).unwrap();
-        old = capture()
-            .per_sample_into(std::mem::replace(&mut old, empty))
-            .unwrap();
+        let memory = old.take().expect("put back below");
+        let again = capture().per_sample_into(memory);
+        old = Some(again.expect("fits into memory"));
     });
     println!(
         "batch 128: plain {plain:.1} ms; factors {:.2}, moments {:.2}, all rows {:.2}, in old memory {:.2}",
@@ -176,4 +191,5 @@ fn per_sample_gradients_of_the_published_network() {
         rows / plain,
         reused / plain
     );
+    Ok(())
 }
