@@ -11,18 +11,19 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, Package
 /// What each package may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-core", &[]),
+    ("feasible-kernels", &[]),
     ("feasible-lapack", &[]),
-    ("feasible-solver", &["feasible-lapack"]),
+    ("feasible-solver", &["feasible-lapack", "feasible-kernels"]),
     ("feasible-record", &[]),
-    ("feasible-spectrum", &[]),
-    ("feasible-landscape", &[]),
+    ("feasible-spectrum", &["feasible-kernels"]),
+    ("feasible-landscape", &["feasible-kernels"]),
     ("feasible-nn", &[]),
     ("feasible-model", &["feasible-solver"]),
     (
         "feasible-convex",
         &["feasible-core", "feasible-solver", "feasible-model"],
     ),
-    ("feasible-least-squares", &[]),
+    ("feasible-least-squares", &["feasible-kernels"]),
     (
         "feasible-nls",
         &["feasible-core", "feasible-solver", "feasible-least-squares"],
@@ -30,11 +31,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-data", &["feasible-core", "feasible-solver"]),
     (
         "feasible-repair",
-        &["feasible-convex", "feasible-nls", "feasible-core"],
+        &[
+            "feasible-convex",
+            "feasible-nls",
+            "feasible-core",
+            "feasible-kernels",
+        ],
     ),
     (
         "feasible-dynamics",
-        &["feasible-core", "feasible-spectrum", "feasible-landscape"],
+        &[
+            "feasible-core",
+            "feasible-spectrum",
+            "feasible-landscape",
+            "feasible-kernels",
+        ],
     ),
     (
         "feasible-lab",
@@ -82,6 +93,7 @@ const SHORTCUTS: &[(&str, &str, &str)] = &[
 /// The facade may re-export any library, but not the experiments built on them.
 const FACADE: &str = "feasible";
 const NOT_IN_FACADE: &[&str] = &[
+    "feasible-kernels",
     "feasible-lapack",
     "feasible-lab",
     "feasible-json",
@@ -93,6 +105,7 @@ const LEAVES: &[&str] = &["feasible-examples", "feasible-benches", "feasible-tes
 
 /// These must stay usable, and quick to build, without a tensor library.
 const WITHOUT_BURN: &[&str] = &[
+    "feasible-kernels",
     "feasible-lapack",
     "feasible-solver",
     "feasible-model",

@@ -86,7 +86,7 @@ pub fn orthonormalise(directions: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, Error> {
         for _ in 0..2 {
             for q in &out {
                 let along = dot(q, &d);
-                axpy(&mut d, -along, q);
+                axpy(-along, q, &mut d);
             }
         }
         let after = norm(&d);

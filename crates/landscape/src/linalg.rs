@@ -1,36 +1,9 @@
-//! Dot products, and eigenvalues of small symmetric matrices.
+//! Vectors, and eigenvalues of small symmetric matrices.
 
 use faer::{Mat, Side};
+pub(crate) use feasible_kernels::{axpy, dot, norm};
 
 use crate::error::Error;
-
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Several running sums: the compiler may not reorder a single one.
-    let mut sums = [0.0; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a8
-        .remainder()
-        .iter()
-        .zip(b8.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
-    for (x, y) in a8.zip(b8) {
-        for k in 0..8 {
-            sums[k] += x[k] * y[k];
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
-pub(crate) fn norm(a: &[f64]) -> f64 {
-    dot(a, a).sqrt()
-}
-
-pub(crate) fn axpy(out: &mut [f64], factor: f64, x: &[f64]) {
-    for (o, v) in out.iter_mut().zip(x) {
-        *o += factor * v;
-    }
-}
 
 pub(crate) fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(x, y)| x - y).collect()

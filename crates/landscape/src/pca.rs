@@ -61,7 +61,7 @@ pub fn pca(trajectory: &[Vec<f64>], centre: Centre, count: usize) -> Result<Pca,
         Centre::Mean => {
             let mut mean = vec![0.0; n];
             for point in trajectory {
-                axpy(&mut mean, 1.0 / t as f64, point);
+                axpy(1.0 / t as f64, point, &mut mean);
             }
             mean
         }
@@ -93,7 +93,7 @@ pub fn pca(trajectory: &[Vec<f64>], centre: Centre, count: usize) -> Result<Pca,
         .map(|y| {
             let mut direction = vec![0.0; n];
             for (weight, point) in y.iter().zip(&centred) {
-                axpy(&mut direction, *weight, point);
+                axpy(*weight, point, &mut direction);
             }
             direction
         })

@@ -184,10 +184,10 @@ impl Plane {
         let mut out = self.origin.clone();
         // Adding 0 · u would turn −0 into 0.
         if a != 0.0 {
-            axpy(&mut out, a, &self.u);
+            axpy(a, &self.u, &mut out);
         }
         if b != 0.0 {
-            axpy(&mut out, b, &self.v);
+            axpy(b, &self.v, &mut out);
         }
         out
     }
@@ -223,8 +223,8 @@ impl Plane {
             )
         };
         let mut rest = x;
-        axpy(&mut rest, -a, &self.u);
-        axpy(&mut rest, -b, &self.v);
+        axpy(-a, &self.u, &mut rest);
+        axpy(-b, &self.v, &mut rest);
         Ok(InPlane {
             a,
             b,

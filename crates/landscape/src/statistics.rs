@@ -95,7 +95,7 @@ fn dimensions(trajectory: &[Vec<f64>]) -> Result<Option<f64>, Error> {
     let n = trajectory[0].len();
     let mut mean = vec![0.0; n];
     for point in trajectory {
-        crate::linalg::axpy(&mut mean, 1.0 / t as f64, point);
+        crate::linalg::axpy(1.0 / t as f64, point, &mut mean);
     }
     let centred: Vec<Vec<f64>> = trajectory.iter().map(|p| difference(p, &mean)).collect();
     let gram: Vec<f64> = (0..t * t)

@@ -161,7 +161,7 @@ impl<O: Operator> Operator for WeightedSum<O> {
         out.fill(0.0);
         for (weight, part) in &mut self.parts {
             part.apply(x, &mut self.product)?;
-            crate::vectors::axpy(out, *weight, &self.product);
+            crate::vectors::axpy(*weight, &self.product, out);
         }
         Ok(())
     }

@@ -217,8 +217,8 @@ fn pass(
     loop {
         op.apply(&v, &mut w)?;
         let alpha = dot(&v, &w);
-        axpy(&mut w, -alpha, &v);
-        axpy(&mut w, -beta, &v_old);
+        axpy(-alpha, &v, &mut w);
+        axpy(-beta, &v_old, &mut w);
         let beta_new = norm(&w);
         largest = largest.max(alpha.abs() + beta_new);
         // The new column of T, rotated.
@@ -235,10 +235,10 @@ fn pass(
         (c_old, s_old) = (c, s);
         (c, s) = (gamma_bar / gamma, beta_new / gamma);
         let mut d = v.clone();
-        axpy(&mut d, -delta, &d_old);
-        axpy(&mut d, -epsilon, &d_older);
+        axpy(-delta, &d_old, &mut d);
+        axpy(-epsilon, &d_older, &mut d);
         scale(&mut d, 1.0 / gamma);
-        axpy(x, c * eta, &d);
+        axpy(c * eta, &d, x);
         eta *= -s;
         (d_older, d_old) = (d_old, d);
         if eta.abs() <= 0.5 * goal || beta_new <= f64::EPSILON * largest {

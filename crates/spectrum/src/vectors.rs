@@ -3,6 +3,7 @@
 //! Sums run over blocks of fixed size in a fixed order, so that a result does not depend on the
 //! number of threads.
 
+pub(crate) use feasible_kernels::{axpy, dot};
 use rayon::prelude::*;
 
 /// Entries of one block; 4096 numbers of a basis vector and of the vector beside it stay in the
@@ -11,24 +12,6 @@ const BLOCK: usize = 4096;
 
 /// Below this many multiplications threads cost more than they save.
 const WORTH_THREADS: usize = 1 << 17;
-
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Eight running sums: the compiler may not reorder a single one, and this is the inner loop.
-    let mut sums = [0.0; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a8
-        .remainder()
-        .iter()
-        .zip(b8.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
-    for (x, y) in a8.zip(b8) {
-        for k in 0..8 {
-            sums[k] += x[k] * y[k];
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
 
 /// ‖a‖₂, also where the squares overflow or vanish.
 pub(crate) fn norm(a: &[f64]) -> f64 {
@@ -50,12 +33,6 @@ pub(crate) fn scale(a: &mut [f64], factor: f64) {
     }
 }
 
-pub(crate) fn axpy(out: &mut [f64], factor: f64, x: &[f64]) {
-    for (o, v) in out.iter_mut().zip(x) {
-        *o += factor * v;
-    }
-}
-
 /// `Vᵀ w`.
 pub(crate) fn coefficients(basis: &[Vec<f64>], w: &[f64]) -> Vec<f64> {
     let of_block = |block: usize| -> Vec<f64> {
@@ -71,7 +48,7 @@ pub(crate) fn coefficients(basis: &[Vec<f64>], w: &[f64]) -> Vec<f64> {
     };
     let mut sums = vec![0.0; basis.len()];
     for part in parts {
-        axpy(&mut sums, 1.0, &part);
+        axpy(1.0, &part, &mut sums);
     }
     sums
 }
@@ -82,7 +59,7 @@ pub(crate) fn add_combination(w: &mut [f64], factor: f64, basis: &[Vec<f64>], h:
         let from = block * BLOCK;
         for (v, &c) in basis.iter().zip(h) {
             if c != 0.0 {
-                axpy(part, factor * c, &v[from..from + part.len()]);
+                axpy(factor * c, &v[from..from + part.len()], part);
             }
         }
     };
@@ -113,6 +90,6 @@ pub(crate) fn orthogonalise(w: &mut [f64], basis: &[Vec<f64>]) -> Vec<f64> {
     add_combination(w, -1.0, basis, &h);
     let again = coefficients(basis, w);
     add_combination(w, -1.0, basis, &again);
-    axpy(&mut h, 1.0, &again);
+    axpy(1.0, &again, &mut h);
     h
 }

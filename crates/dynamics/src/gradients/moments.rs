@@ -62,7 +62,7 @@ impl GradientMoments {
             .chunks_exact(gradients.n)
             .zip(&mut moments.norms)
         {
-            axpy(&mut moments.sum, 1.0, row);
+            axpy(1.0, row, &mut moments.sum);
             for (s, g) in moments.squares.iter_mut().zip(row) {
                 *s += g * g;
             }
@@ -92,7 +92,7 @@ impl GradientMoments {
             to[range.clone()].copy_from_slice(&host::read("moments", from)?);
         }
         for (to, from) in [&mut self.norms, &mut self.along].into_iter().zip(samples) {
-            axpy(to, 1.0, &host::read("moments", from)?);
+            axpy(1.0, &host::read("moments", from)?, to);
         }
         Ok(())
     }

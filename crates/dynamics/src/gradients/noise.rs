@@ -241,7 +241,7 @@ pub fn squared_norms(micro_batches: &[Vec<f64>]) -> Result<(f64, f64), Error> {
     let mut mean = vec![0.0; first.len()];
     let mut small = 0.0;
     for gradient in micro_batches {
-        axpy(&mut mean, 1.0 / count, gradient);
+        axpy(1.0 / count, gradient, &mut mean);
         small += dot(gradient, gradient) / count;
     }
     Ok((small, dot(&mean, &mean)))

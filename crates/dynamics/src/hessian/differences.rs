@@ -169,7 +169,7 @@ where
             Differences::Richardson => {
                 let mut fine = self.central(v, step / 2.0)?;
                 fine.iter_mut().for_each(|f| *f *= 4.0 / 3.0);
-                axpy(&mut fine, -1.0 / 3.0, &coarse);
+                axpy(-1.0 / 3.0, &coarse, &mut fine);
                 Ok(fine)
             }
         }

@@ -80,7 +80,7 @@ where
         for (batch, weight) in self.weights.iter().enumerate() {
             let derivative = (self.derivative)(&self.module, &direction, batch)?;
             let (_, product) = gradient_of(&derivative, &self.module, &self.layout)?;
-            axpy(out, *weight, &product);
+            axpy(*weight, &product, out);
         }
         Ok(())
     }

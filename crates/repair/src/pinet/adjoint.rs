@@ -5,6 +5,7 @@ use std::sync::Arc;
 use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef};
 use feasible_core::host::HostAdjoint;
+use feasible_kernels::{dot, norm};
 use rayon::prelude::*;
 
 use super::PiNetSettings;
@@ -163,10 +164,6 @@ fn times(matrix: MatRef<'_, f64>, v: &[f64]) -> Vec<f64> {
     out
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 /// BiCGSTAB (van der Vorst, SIAM J. Sci. Stat. Comput. 13, 1992) from zero; `None` where the residual
 /// does not fall to `tolerance` of the right-hand side.
 fn bicgstab(
@@ -176,18 +173,18 @@ fn bicgstab(
     tolerance: f64,
 ) -> Option<Vec<f64>> {
     let size = right.len();
-    let limit = tolerance * dot(right, right).sqrt();
+    let limit = tolerance * norm(right);
     let mut x = vec![0.0; size];
     let mut r = right.to_vec();
     let shadow = r.clone();
     let (mut rho, mut alpha, mut omega) = (1.0, 1.0, 1.0);
     let (mut v, mut p) = (vec![0.0; size], vec![0.0; size]);
     for _ in 0..iterations {
-        if dot(&r, &r).sqrt() <= limit {
+        if norm(&r) <= limit {
             // The recursion's residual drifts from the true one.
             let ax = apply(&x);
             let true_residual: Vec<f64> = right.iter().zip(&ax).map(|(b, a)| b - a).collect();
-            return (dot(&true_residual, &true_residual).sqrt() <= 10.0 * limit).then_some(x);
+            return (norm(&true_residual) <= 10.0 * limit).then_some(x);
         }
         let next = dot(&shadow, &r);
         let beta = next / rho * (alpha / omega);
@@ -212,7 +209,7 @@ fn bicgstab(
         if !(alpha.is_finite() && omega.is_finite() && rho != 0.0) {
             return None;
         }
-        if omega == 0.0 && dot(&r, &r).sqrt() > limit {
+        if omega == 0.0 && norm(&r) > limit {
             return None;
         }
     }

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use faer::{Mat, MatRef, Side};
 use feasible_core::{Error, host};
+use feasible_kernels::dot;
 use rayon::prelude::*;
 
 use super::gauge::larger_root;
@@ -235,8 +236,4 @@ fn combined(constant: &[f64], matrices: &[f64], z: &[f64]) -> Mat<f64> {
 
 fn order(matrix: &[f64]) -> usize {
     (matrix.len() as f64).sqrt().round() as usize
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -113,7 +113,7 @@ fn combined_start(start: &[f64], n: usize) -> Result<Option<Vec<f64>>, Error> {
     for vector in start.chunks_exact(n) {
         let length = norm(vector);
         if length > 0.0 {
-            axpy(&mut sum, 1.0 / length, vector);
+            axpy(1.0 / length, vector, &mut sum);
         }
     }
     Ok((norm(&sum) > 0.0).then_some(sum))
@@ -205,7 +205,7 @@ impl Search<'_> {
             let bottom = values.len() - top;
             let mut start = vec![0.0; self.n];
             for &i in &weak {
-                axpy(&mut start, 1.0, &self.found[i].vector);
+                axpy(1.0, &self.found[i].vector, &mut start);
             }
             let mut index = 0;
             self.found.retain(|_| {

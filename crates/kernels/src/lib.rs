@@ -1,0 +1,99 @@
+//! The inner loops that the numerical crates share: sums over vectors of `f64`.
+//!
+//! Everything is `inline(always)`, so that it is compiled for the instruction set of the function it is
+//! called from: within [`vectorised`], the widest that the machine has.
+
+use faer::traits::ComplexField;
+
+/// The instruction set faer detected at run time.
+type Arch = <f64 as ComplexField>::Arch;
+
+/// Runs `work` compiled for the widest vector instructions this machine has. Everything inside
+/// that should profit must be inlined, so the kernels below are `inline(always)`.
+#[inline(always)]
+pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    Arch::default().dispatch(work)
+}
+
+/// Inner product, in four partial sums so that it vectorises.
+#[inline(always)]
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let (a_head, a_tail) = a.as_chunks::<8>();
+    let (b_head, b_tail) = b.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (a, b) in a_head.iter().zip(b_head) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let mut total = 0.0;
+    for (a, b) in a_tail.iter().zip(b_tail) {
+        total += a * b;
+    }
+    total
+        + ((sums[0] + sums[4]) + (sums[2] + sums[6]))
+        + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+}
+
+/// `y += factor · x`.
+#[inline(always)]
+pub fn axpy(factor: f64, x: &[f64], y: &mut [f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += factor * x;
+    }
+}
+
+/// Largest absolute entry, 0 for none. NaN propagates.
+#[inline(always)]
+pub fn max_abs(x: &[f64]) -> f64 {
+    let mut largest = 0.0;
+    for v in x {
+        let v = v.abs();
+        if v > largest || v.is_nan() {
+            largest = v;
+        }
+    }
+    largest
+}
+
+/// Euclidean norm; the squares must be within the range of the type.
+#[inline(always)]
+pub fn norm(x: &[f64]) -> f64 {
+    dot(x, x).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_sums_every_length() {
+        for n in 0..40 {
+            let a: Vec<f64> = (0..n).map(|i| i as f64 + 1.0).collect();
+            let expected: f64 = a.iter().map(|v| v * v).sum();
+            // Integers below 2^53: sums are exact in any order.
+            assert_eq!(dot(&a, &a), expected);
+            assert_eq!(
+                vectorised(
+                    #[inline(always)]
+                    || dot(&a, &a)
+                ),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn max_abs_keeps_nan() {
+        assert_eq!(max_abs(&[1.0, -3.0, 2.0]), 3.0);
+        assert!(max_abs(&[1.0, f64::NAN, 2.0]).is_nan());
+    }
+
+    #[test]
+    fn axpy_adds_and_norm_is_pythagorean() {
+        let mut y = [1.0, 2.0];
+        axpy(-2.0, &[3.0, 4.0], &mut y);
+        assert_eq!(y, [-5.0, -6.0]);
+        assert_eq!(norm(&[3.0, 4.0]), 5.0);
+    }
+}
