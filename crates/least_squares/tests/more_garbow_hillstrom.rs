@@ -7,12 +7,13 @@
 // The table is what the test is read for.
 #![allow(clippy::print_stdout)]
 
+mod common;
 #[path = "support/more_garbow_hillstrom.rs"]
 mod problems;
 
+use common::alone;
 use feasible_least_squares::{
-    AutoCost, Builder, Damping, Inputs, LevenbergMarquardt, Linear, Manifold, Robust, Settings,
-    Solution, Step, Stopping, Values, Weight,
+    Damping, Inputs, LevenbergMarquardt, Linear, Settings, Solution, Step, Stopping, Values,
 };
 use problems::Problem;
 
@@ -62,14 +63,7 @@ fn settings() -> Settings {
 }
 
 fn solve(problem: &Problem, scale: f64) -> Solution {
-    let mut builder = Builder::new();
-    let space = Manifold::Vector(problem.start.len());
-    let x = builder.variable("x", space).unwrap();
-    let rows = AutoCost::new(*problem);
-    builder
-        .cost("f", rows, &[x], &[], Weight::Identity, Robust::None)
-        .unwrap();
-    let objective = builder.build().unwrap();
+    let (objective, x) = alone(*problem, problem.start.len());
     let start: Vec<f64> = problem.start.iter().map(|v| scale * v).collect();
     let inputs = Inputs::new(&objective, 1).start(x, Values::Shared(&start));
     objective.solve(&inputs, &settings()).unwrap()

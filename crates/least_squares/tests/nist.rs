@@ -7,12 +7,13 @@
 // The table is what the test is read for.
 #![allow(clippy::print_stdout)]
 
+mod common;
 #[path = "support/nist.rs"]
 mod nist;
 
+use common::alone;
 use feasible_least_squares::{
-    AutoCost, Builder, Damping, Inputs, LevenbergMarquardt, Linear, Manifold, Robust, Settings,
-    Solution, Step, Stopping, Values, Weight,
+    Damping, Inputs, LevenbergMarquardt, Linear, Settings, Solution, Step, Stopping, Values,
 };
 use nist::Regression;
 
@@ -37,14 +38,7 @@ fn settings() -> Settings {
 }
 
 fn solve(problem: &Regression, start: usize) -> Solution {
-    let mut builder = Builder::new();
-    let space = Manifold::Vector(problem.certified.len());
-    let b = builder.variable("b", space).unwrap();
-    let fit = AutoCost::new(problem.clone());
-    builder
-        .cost("fit", fit, &[b], &[], Weight::Identity, Robust::None)
-        .unwrap();
-    let objective = builder.build().unwrap();
+    let (objective, b) = alone(problem.clone(), problem.certified.len());
     let inputs = Inputs::new(&objective, 1).start(b, Values::Shared(&problem.starts[start]));
     objective.solve(&inputs, &settings()).unwrap()
 }

@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{Pull, solvers, tight};
+use common::{Pull, alone, plain, solvers, tight};
 use feasible_least_squares::{
-    AutoCost, Builder, Clipped, Control, Damping, Difference, Dogleg, Error, Inputs,
-    LevenbergMarquardt, Linear, LinearCost, Manifold, Numbers, Objective, Real, Residual, Robust,
-    Settings, Shape, Status, Step, Stopping, Test, Values, VariableId, Weight,
+    AutoCost, Builder, Clipped, Control, Damping, Dogleg, Inputs, LevenbergMarquardt, Linear,
+    LinearCost, Manifold, Objective, Real, Residual, Robust, Settings, Shape, Status, Step,
+    Stopping, Test, Values, Weight,
 };
 
 struct Rosenbrock;
@@ -63,22 +63,6 @@ impl Residual for Inverse {
     fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
         out[0] = variables[0][0].ln() - auxiliaries[0][0];
     }
-}
-
-fn alone(residual: impl Residual + 'static, n: usize) -> (Objective, VariableId) {
-    let mut builder = Builder::new();
-    let x = builder.variable("x", Manifold::Vector(n)).unwrap();
-    builder
-        .cost(
-            "c",
-            AutoCost::new(residual),
-            &[x],
-            &[],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
-    (builder.build().unwrap(), x)
 }
 
 fn steps() -> Vec<Step> {
@@ -198,21 +182,18 @@ fn gauss_newton_solves_linear_problems_in_one_step() {
 fn dependent(linear: Linear, step: Step) -> (Status, Vec<f64>) {
     let mut builder = Builder::new();
     let x = builder.variable("x", Manifold::Vector(3)).unwrap();
-    builder
-        .cost(
-            "c",
-            LinearCost::new(
-                4,
-                3,
-                [1.0, 2.0, 2.0, 2.0, 4.0, 4.0, 0.0, 0.0, 0.0, 3.0, 6.0, 6.0],
-                [9.0, 18.0, 0.0, 27.0],
-            ),
-            &[x],
-            &[],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
+    plain(
+        &mut builder,
+        "c",
+        LinearCost::new(
+            4,
+            3,
+            [1.0, 2.0, 2.0, 2.0, 4.0, 4.0, 0.0, 0.0, 0.0, 3.0, 6.0, 6.0],
+            [9.0, 18.0, 0.0, 27.0],
+        ),
+        &[x],
+        &[],
+    );
     let objective = builder.build().unwrap();
     let inputs = Inputs::new(&objective, 1).start(x, Values::Shared(&[0.0; 3]));
     let settings = Settings {
@@ -260,16 +241,7 @@ fn in_a_box(target: &[f64], start: &[f64], linear: Linear) -> feasible_least_squ
         .variable("x", Manifold::bounded([-1.0, -1.0], [1.0, f64::INFINITY]))
         .unwrap();
     let theta = builder.auxiliary("theta", 2).unwrap();
-    builder
-        .cost(
-            "pull",
-            AutoCost::new(Pull(2)),
-            &[x],
-            &[theta],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
+    plain(&mut builder, "pull", AutoCost::new(Pull(2)), &[x], &[theta]);
     builder
         .cost(
             "sum",
@@ -321,16 +293,7 @@ fn a_bound_without_pressure_is_degenerate() {
         .variable("x", Manifold::bounded([0.0], [1.0]))
         .unwrap();
     let theta = builder.auxiliary("theta", 1).unwrap();
-    builder
-        .cost(
-            "c",
-            AutoCost::new(Pull(1)),
-            &[x],
-            &[theta],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
+    plain(&mut builder, "c", AutoCost::new(Pull(1)), &[x], &[theta]);
     let objective = builder.build().unwrap();
     let inputs = Inputs::new(&objective, 1)
         .start(x, Values::Shared(&[0.5]))
@@ -350,16 +313,7 @@ fn one_bad_sample_leaves_the_others_alone() {
     let mut builder = Builder::new();
     let x = builder.variable("x", Manifold::Vector(1)).unwrap();
     let theta = builder.auxiliary("theta", 1).unwrap();
-    builder
-        .cost(
-            "c",
-            AutoCost::new(Inverse),
-            &[x],
-            &[theta],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
+    plain(&mut builder, "c", AutoCost::new(Inverse), &[x], &[theta]);
     let objective = builder.build().unwrap();
     let thetas = [0.3, -0.7, 1.0, 2.0];
     for step in steps().into_iter().chain([Step::GaussNewton]) {
@@ -423,16 +377,13 @@ fn shared_numbers_are_those_of_every_sample() {
             Robust::None,
         )
         .unwrap();
-    builder
-        .cost(
-            "rosenbrock",
-            AutoCost::new(Rosenbrock),
-            &[x],
-            &[],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
+    plain(
+        &mut builder,
+        "rosenbrock",
+        AutoCost::new(Rosenbrock),
+        &[x],
+        &[],
+    );
     let objective = builder.build().unwrap();
     let (starts, thetas) = ([0.0, 0.1, 0.5, -0.2, 1.0, 1.0], [0.4, 0.9]);
     let shared = Inputs::new(&objective, 3)
@@ -467,16 +418,7 @@ fn callbacks_stop_and_change_auxiliaries() {
     let mut builder = Builder::new();
     let x = builder.variable("x", Manifold::Vector(2)).unwrap();
     let theta = builder.auxiliary("theta", 2).unwrap();
-    builder
-        .cost(
-            "pull",
-            AutoCost::new(Pull(2)),
-            &[x],
-            &[theta],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
+    plain(&mut builder, "pull", AutoCost::new(Pull(2)), &[x], &[theta]);
     let objective = builder.build().unwrap();
     let inputs = Inputs::new(&objective, 2)
         .start(x, Values::Shared(&[5.0, 5.0]))
@@ -579,9 +521,7 @@ fn constraint_residuals_are_zero_inside_their_box() {
     let x = builder.variable("x", Manifold::Vector(2)).unwrap();
     let rows = LinearCost::new(2, 2, [1.0, 1.0, 1.0, -1.0], [0.0, 0.0]);
     let clipped = Clipped::new(rows, [-1.0, f64::NEG_INFINITY], [1.0, 0.5]).unwrap();
-    builder
-        .cost("box", clipped, &[x], &[], Weight::Identity, Robust::None)
-        .unwrap();
+    plain(&mut builder, "box", clipped, &[x], &[]);
     let objective = builder.build().unwrap();
     let starts = [0.2, 0.1, 3.0, -1.0];
     let inputs = Inputs::new(&objective, 2).start(x, Values::PerSample(&starts));
@@ -590,287 +530,4 @@ fn constraint_residuals_are_zero_inside_their_box() {
     assert_eq!(solution.sample(0), [0.2, 0.1]);
     // From (3, −1) both rows are out and lead to x₀ + x₁ = 1, x₀ − x₁ = ½, up to the gradient's tolerance.
     assert!((solution.x[2] - 0.75).abs() < 1e-12 && (solution.x[3] - 0.25).abs() < 1e-12);
-}
-
-#[test]
-fn mistakes_are_named() {
-    let mut builder = Builder::new();
-    let x = builder.variable("x", Manifold::Vector(2)).unwrap();
-    let theta = builder.auxiliary("theta", 3).unwrap();
-    let pull = || AutoCost::new(Pull(2));
-    let text = |error: Error| error.to_string();
-    assert_eq!(
-        text(builder.variable("x", Manifold::Vector(1)).unwrap_err()),
-        "there is a variable `x` already; names must be unique"
-    );
-    assert!(builder.variable("y", Manifold::Vector(0)).is_err());
-    assert!(
-        builder
-            .variable("y", Manifold::bounded([1.0], [0.0]))
-            .is_err()
-    );
-    assert!(
-        builder
-            .variable("y", Manifold::bounded([f64::NAN], [0.0]))
-            .is_err()
-    );
-    assert!(
-        builder
-            .variable("y", Manifold::bounded([0.0], [1.0, 2.0]))
-            .is_err()
-    );
-    assert!(builder.auxiliary("theta", 1).is_err());
-    assert!(builder.auxiliary("empty", 0).is_err());
-    let mut add = |variables: &[VariableId], weight, robust| {
-        builder
-            .cost("c", pull(), variables, &[theta], weight, robust)
-            .unwrap_err()
-            .to_string()
-    };
-    assert_eq!(
-        add(&[], Weight::Identity, Robust::None),
-        "cost `c` has no variables"
-    );
-    assert_eq!(
-        add(&[x, x], Weight::Identity, Robust::None),
-        "cost `c` names variable `x` twice"
-    );
-    assert_eq!(
-        add(&[x], Weight::diagonal([1.0]), Robust::None),
-        "cost `c` has a weight of 1 numbers but needs 2"
-    );
-    assert_eq!(
-        add(&[x], Weight::scale(f64::NAN), Robust::None),
-        "cost `c` has NaN in its weight"
-    );
-    assert_eq!(
-        add(&[x], Weight::diagonal(theta), Robust::None),
-        "cost `c` has the weight `theta` of 3 numbers but needs 2"
-    );
-    assert!(add(&[x], Weight::Identity, Robust::Huber { scale: 0.0 }).contains("robust loss"));
-    let mut other = Builder::new();
-    let foreign = other.variable("x", Manifold::Vector(2)).unwrap();
-    assert!(add(&[foreign], Weight::Identity, Robust::None).contains("not of this objective"));
-    let sized = |cost: Difference, builder: &mut Builder| {
-        builder
-            .cost("c", cost, &[x], &[], Weight::Identity, Robust::None)
-            .unwrap_err()
-            .to_string()
-    };
-    assert_eq!(
-        sized(Difference::new(Manifold::Vector(3), [0.0; 3]), &mut builder),
-        "cost `c` has a variable of 2 numbers but needs 3"
-    );
-    assert_eq!(
-        sized(
-            Difference::new(Manifold::Vector(2), [0.0, f64::NAN]),
-            &mut builder
-        ),
-        "cost `c` has NaN in the target"
-    );
-    assert_eq!(
-        sized(
-            Difference::new(Manifold::Vector(2), Numbers::Auxiliary(2)),
-            &mut builder
-        ),
-        "cost `c` has no auxiliary for the target"
-    );
-    assert!(sized(Difference::new(Manifold::So2, [1.0, 0.0]), &mut builder).contains("not on So2"));
-    assert_eq!(Builder::new().build().unwrap_err(), Error::NoVariables);
-    assert_eq!(other.build().unwrap_err(), Error::NoCosts);
-    let lonely = builder.variable("lonely", Manifold::So3).unwrap();
-    builder
-        .cost("c", pull(), &[x], &[theta], Weight::Identity, Robust::None)
-        .unwrap();
-    assert!(
-        builder
-            .build()
-            .unwrap_err()
-            .to_string()
-            .contains("`lonely` is in no cost")
-    );
-    let _ = lonely;
-}
-
-#[test]
-fn bad_inputs_are_named() {
-    let mut builder = Builder::new();
-    let x = builder.variable("x", Manifold::Vector(2)).unwrap();
-    let q = builder.variable("q", Manifold::So3).unwrap();
-    let theta = builder.auxiliary("theta", 2).unwrap();
-    builder
-        .cost(
-            "c",
-            AutoCost::new(Pull(2)),
-            &[x],
-            &[theta],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
-    builder
-        .cost(
-            "d",
-            Difference::new(Manifold::So3, [1.0, 0.0, 0.0, 0.0]),
-            &[q],
-            &[],
-            Weight::Identity,
-            Robust::None,
-        )
-        .unwrap();
-    let objective = builder.build().unwrap();
-    let unit = [1.0, 0.0, 0.0, 0.0];
-    let solve = |start: Values<'_>, rotation: &[f64], numbers: Values<'_>| {
-        let inputs = Inputs::new(&objective, 2)
-            .start(x, start)
-            .start(q, Values::Shared(rotation))
-            .auxiliary(theta, numbers);
-        objective.solve(&inputs, &Settings::default())
-    };
-    let two = Values::Shared(&[0.0, 0.0]);
-    assert!(solve(two, &unit, two).is_ok());
-    let text = |result: Result<_, Error>| result.map(|_| ()).unwrap_err().to_string();
-    assert_eq!(
-        text(solve(Values::PerSample(&[0.0; 3]), &unit, two)),
-        "`x` holds 3 numbers but must hold 4 ([batch, len])"
-    );
-    assert_eq!(
-        text(solve(
-            Values::PerSample(&[0.0, 0.0, 0.0, f64::NAN]),
-            &unit,
-            two
-        )),
-        "`x` is NaN at entry 1 of sample 1"
-    );
-    assert_eq!(
-        text(solve(two, &unit, Values::Shared(&[f64::INFINITY, 0.0]))),
-        "`theta` is inf at entry 0 of the shared numbers"
-    );
-    assert!(text(solve(two, &[0.5, 0.0, 0.0, 0.0], two)).contains("length 0.5, which must be 1"));
-    let missing = Inputs::new(&objective, 1).start(x, two);
-    assert!(text(objective.solve(&missing, &Settings::default())).contains("`q` has no numbers"));
-    let inputs = Inputs::new(&objective, 1)
-        .start(x, two)
-        .start(q, Values::Shared(&unit))
-        .auxiliary(theta, two);
-    let solution = objective.solve(&inputs, &Settings::default()).unwrap();
-    let refused = objective.vjp(&inputs, &solution, &[0.0; 2]).unwrap_err();
-    assert!(refused.to_string().contains("cotangent"));
-    let backward = feasible_least_squares::Backward::Unrolled;
-    assert!(matches!(
-        objective.vjp_by(&inputs, &solution, &[0.0; 6], &backward),
-        Err(Error::NotRecorded { .. })
-    ));
-    // No samples, no work.
-    let none = Inputs::new(&objective, 0)
-        .start(x, two)
-        .start(q, Values::Shared(&unit))
-        .auxiliary(theta, two);
-    assert!(
-        objective
-            .solve(&none, &Settings::default())
-            .unwrap()
-            .x
-            .is_empty()
-    );
-}
-
-#[test]
-fn settings_out_of_range_are_named() {
-    let lm = LevenbergMarquardt::default();
-    let named = |settings: Settings| match settings.validate() {
-        Err(Error::Setting { setting, .. }) => setting,
-        other => panic!("{other:?}"),
-    };
-    let base = Settings::default();
-    base.validate().unwrap();
-    let step = |lm| Settings {
-        step: Step::LevenbergMarquardt(lm),
-        ..base
-    };
-    for (settings, setting) in [
-        (
-            Settings {
-                max_iterations: 0,
-                ..base
-            },
-            "max_iterations",
-        ),
-        (
-            Settings {
-                stopping: Stopping {
-                    gradient: f64::NAN,
-                    ..base.stopping
-                },
-                ..base
-            },
-            "stopping.gradient",
-        ),
-        (
-            step(LevenbergMarquardt { initial: 0.0, ..lm }),
-            "step.initial",
-        ),
-        (step(LevenbergMarquardt { min: 0.0, ..lm }), "step.min"),
-        (
-            step(LevenbergMarquardt {
-                max: f64::INFINITY,
-                ..lm
-            }),
-            "step.max",
-        ),
-        (
-            step(LevenbergMarquardt {
-                shape: Shape::Ellipsoidal { floor: -1.0 },
-                ..lm
-            }),
-            "step.shape.floor",
-        ),
-        (
-            step(LevenbergMarquardt {
-                damping: Damping::Factors {
-                    down: 1.0,
-                    up: 2.0,
-                    accept: 0.0,
-                },
-                ..lm
-            }),
-            "step.damping.down",
-        ),
-        (
-            Settings {
-                step: Step::Dogleg(Dogleg {
-                    radius: -1.0,
-                    ..Dogleg::default()
-                }),
-                ..base
-            },
-            "step.radius",
-        ),
-        (
-            Settings {
-                linear: Linear::ConjugateGradient {
-                    tolerance: 2.0,
-                    max_iterations: 5,
-                },
-                ..base
-            },
-            "linear.tolerance",
-        ),
-        (
-            Settings {
-                backward: feasible_least_squares::Backward::Truncated { iterations: 0 },
-                ..base
-            },
-            "backward.iterations",
-        ),
-        (
-            Settings {
-                backward: feasible_least_squares::Backward::DirectLoss { epsilon: 0.0 },
-                ..base
-            },
-            "backward.epsilon",
-        ),
-    ] {
-        assert_eq!(named(settings), setting);
-    }
 }

@@ -2,8 +2,8 @@
 #![allow(dead_code)]
 
 use feasible_least_squares::{
-    AutoCost, AuxiliaryId, Builder, Inputs, Linear, Objective, Real, Residual, Robust, Settings,
-    Stopping, Values, VariableId, Weight,
+    AutoCost, AuxiliaryId, Builder, Cost, Inputs, Linear, Manifold, Objective, Real, Residual,
+    Robust, Settings, Stopping, Values, VariableId, Weight,
 };
 
 /// Rows sin(x₀ tᵢ + y₁) x₁ + exp(−0.3 y₀ tᵢ) y₂ + 0.1 x₀² − θᵢ, tᵢ = (i + 1)/rows: not affine in anything
@@ -208,4 +208,32 @@ pub(crate) fn solvers() -> [Linear; 5] {
             max_iterations: 200,
         },
     ]
+}
+
+/// Adds a cost without weight or robust loss.
+pub(crate) fn plain(
+    builder: &mut Builder,
+    name: &str,
+    cost: impl Cost + 'static,
+    variables: &[VariableId],
+    auxiliaries: &[AuxiliaryId],
+) {
+    builder
+        .cost(
+            name,
+            cost,
+            variables,
+            auxiliaries,
+            Weight::Identity,
+            Robust::None,
+        )
+        .unwrap();
+}
+
+/// The objective of one residual in one vector of `n` numbers.
+pub(crate) fn alone(residual: impl Residual + 'static, n: usize) -> (Objective, VariableId) {
+    let mut builder = Builder::new();
+    let x = builder.variable("x", Manifold::Vector(n)).unwrap();
+    plain(&mut builder, "f", AutoCost::new(residual), &[x], &[]);
+    (builder.build().unwrap(), x)
 }
