@@ -98,6 +98,7 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
 mod backward;
+mod callback;
 mod cost;
 mod dense;
 mod error;
@@ -109,6 +110,7 @@ mod linear;
 mod manifold;
 mod objective;
 mod optimise;
+mod reverse;
 mod robust;
 pub mod scalar;
 mod settings;
@@ -118,8 +120,10 @@ mod step;
 mod tape;
 mod term;
 mod weight;
+mod workspace;
 
 pub use backward::Gradients;
+pub use callback::{Callback, Control, Iteration};
 pub use cost::analytic::AnalyticCost;
 pub use cost::auto::{AutoCost, Residual};
 pub use cost::ready::{Between, Clipped, Difference, Linear as LinearCost, Numbers, Quadratic};
@@ -129,7 +133,7 @@ pub use inputs::{Inputs, Values};
 pub use jet::Jet;
 pub use manifold::{Bounds, Manifold};
 pub use objective::{AuxiliaryId, Builder, Objective, VariableId};
-pub use optimise::{Callback, Control, Iteration};
+pub use reverse::Reverse;
 pub use robust::{Loss, Robust};
 pub use scalar::Real;
 pub use settings::{
@@ -137,5 +141,4 @@ pub use settings::{
 };
 pub use solution::Solution;
 pub use status::{GradientQuality, Record, Status, Test};
-pub use tape::Reverse;
 pub use weight::{Source, Weight};

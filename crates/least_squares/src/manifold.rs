@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::groups::{LieGroup, Se2, Se3, So2, So3};
 use crate::jet::Jet;
+use crate::reverse::Reverse;
 use crate::scalar::Real;
-use crate::tape::{Reverse, Tape};
+use crate::tape::Tape;
 
 /// The space a variable lives in: how it is stored, and how a step moves it.
 ///

@@ -2,12 +2,14 @@
 
 use rayon::prelude::*;
 
+use crate::callback::Callback;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::objective::{Objective, VariableId};
-use crate::optimise::{Callback, Outcome, Recorded, Task, Workspace, optimise};
+use crate::optimise::{Outcome, Recorded, Task, optimise};
 use crate::settings::Settings;
 use crate::status::{Record, Status};
+use crate::workspace::Workspace;
 
 /// What a batch of problems came to.
 #[derive(Clone, Debug)]

@@ -6,10 +6,11 @@
 use super::{Adjoint, Job};
 use crate::dense::max_abs;
 use crate::objective::Objective;
-use crate::optimise::{Task, Workspace, optimise};
+use crate::optimise::{Task, optimise};
 use crate::settings::{LevenbergMarquardt, Settings, Step, Stopping};
 use crate::status::GradientQuality;
 use crate::term::{self, Linearisation, Sample, TermProbe};
+use crate::workspace::Workspace;
 
 pub(super) struct Direct<'a> {
     objective: &'a Objective,

@@ -15,12 +15,13 @@ use super::{Adjoint, Job};
 use crate::dense::{axpy, dot};
 use crate::linear::StepAdjoint;
 use crate::objective::Objective;
-use crate::optimise::{Recorded, Workspace};
+use crate::optimise::Recorded;
 use crate::settings::{Damping, LevenbergMarquardt, Linear, Settings, Shape, Step};
 use crate::solution::Trace;
 use crate::status::GradientQuality;
 use crate::step::{Leg, Taken, advance};
 use crate::term::Sample;
+use crate::workspace::Workspace;
 
 pub(super) struct Unrolled<'a> {
     objective: &'a Objective,

@@ -8,8 +8,9 @@ use super::{Cost, Gradient, Point, Probe, Shapes, gathered, parts};
 use crate::dense::vectorised;
 use crate::jet::Jet;
 use crate::manifold::Manifold;
+use crate::reverse::Reverse;
 use crate::scalar::Real;
-use crate::tape::{Reverse, Tape};
+use crate::tape::Tape;
 
 /// A residual written once over every scalar.
 ///
