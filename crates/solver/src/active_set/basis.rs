@@ -8,10 +8,6 @@
 
 use crate::dense::{axpy, dot};
 
-/// Below this squared sine of a row with the working ones, one Gram-Schmidt step leaves more than
-/// ten units of rounding, and a second one is made.
-const ONCE_IS_ENOUGH: f64 = 1e-2;
-
 /// Working rows and their basis; memory is reused from sample to sample.
 #[derive(Debug)]
 pub(crate) struct Basis {
@@ -62,16 +58,6 @@ impl Basis {
         candidate[m..].fill(0.0);
         for line in done.chunks_exact(width) {
             axpy(-line[row], &line[..m + count], &mut candidate[..m + count]);
-        }
-        if candidate[row] < ONCE_IS_ENOUGH {
-            let products = &mut self.products[..count];
-            for (product, line) in products.iter_mut().zip(done.chunks_exact(width)) {
-                let weights = line[m..].iter().zip(&self.working);
-                *product = weights.map(|(b, &w)| b * candidate[w]).sum();
-            }
-            for (product, line) in products.iter().zip(done.chunks_exact(width)) {
-                axpy(-product, &line[..m + count], &mut candidate[..m + count]);
-            }
         }
         if count < self.most {
             candidate[m + count] = 1.0;

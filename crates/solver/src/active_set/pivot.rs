@@ -15,9 +15,6 @@ const DEPENDENT: f64 = 1e-10;
 /// A bound counts as violated beyond this times `1 + |bound| + |value|`.
 const FEASIBLE: f64 = 1e-12;
 
-/// Distances of working rows to their bounds below this, relative to the row values, are rounding.
-const ROUNDING: f64 = 1e-14;
-
 /// How often converged multipliers are recomputed and checked before giving up. Each round removes
 /// drift of the updates; more than one is rare.
 const ROUNDS: usize = 4;
@@ -60,8 +57,6 @@ pub(crate) struct Pivots {
     value: Vec<f64>,
     /// Multipliers of the working rows, by position.
     held: Vec<f64>,
-    /// What is left of the working rows' distances to their bounds, by position.
-    left: Vec<f64>,
     /// Rows that must not enter: in the working set, or equal-bounds rows that depend on it.
     closed: Vec<bool>,
     /// After [`Outcome::Contradiction`], multipliers of the scaled rows whose combination no point
@@ -79,7 +74,6 @@ impl Pivots {
             lambda: vec![0.0; m],
             value: vec![0.0; m],
             held: Vec::with_capacity(most),
-            left: Vec::with_capacity(most),
             closed: vec![false; m],
             ray: vec![0.0; m],
         }
@@ -296,41 +290,25 @@ impl Pivots {
     }
 
     /// The multipliers that hold the working rows at their bounds, into `held`, and the row values
-    /// that they lead to: solved with the basis, and once more for what rounding left.
+    /// that they lead to.
     #[inline(always)]
     fn hold(&mut self, rows: Rows<'_>) {
         let m = rows.start.len();
-        let miss = |i: usize, w: usize, value: &[f64], side: &[f64]| {
-            let upper = side[i] >= 0.0;
-            value[w] - if upper { rows.upper[w] } else { rows.lower[w] }
+        let miss = |(&w, side): (&usize, &f64)| {
+            let bound = if *side >= 0.0 {
+                rows.upper[w]
+            } else {
+                rows.lower[w]
+            };
+            rows.start[w] - bound
         };
         self.held.clear();
-        let side = &self.side;
-        let first = |(i, &w): (usize, &usize)| miss(i, w, rows.start, side);
-        let positions = self.basis.working.iter().enumerate();
-        self.held.extend(positions.map(first));
+        self.held
+            .extend(self.basis.working.iter().zip(&self.side).map(miss));
         self.basis.solve(&mut self.held);
-        let working = &self.basis.working;
         self.value.copy_from_slice(rows.start);
-        for (&w, held) in working.iter().zip(&self.held) {
+        for (&w, held) in self.basis.working.iter().zip(&self.held) {
             axpy(-held, &rows.k[w * m..(w + 1) * m], &mut self.value);
-        }
-        let value = &self.value;
-        let again = |(i, &w): (usize, &usize)| miss(i, w, value, side);
-        self.left.clear();
-        self.left.extend(working.iter().enumerate().map(again));
-        if max_abs(&self.left) > ROUNDING * (1.0 + max_abs(rows.start)) {
-            self.basis.solve(&mut self.left);
-            for ((&w, held), left) in self
-                .basis
-                .working
-                .iter()
-                .zip(&mut self.held)
-                .zip(&self.left)
-            {
-                *held += left;
-                axpy(-left, &rows.k[w * m..(w + 1) * m], &mut self.value);
-            }
         }
     }
 
