@@ -161,6 +161,9 @@ step "format" cargo fmt --all --check
 # Only the tests need it; a missing driver is said before the long wait.
 if [[ "$backends" == *wgpu* ]]; then step "Vulkan driver" prepare_vulkan; fi
 step "lints" cargo clippy "${build[@]}" --all-targets -- -D warnings
+# Else snapshots are looked for in the checkout that compiled the tests, where several share one
+# target folder.
+export INSTA_WORKSPACE_ROOT="$PWD"
 # The backends' tests check that they were compiled in.
 export FEASIBLE_TEST_BACKENDS="$backends"
 step "tests" cargo test "${build[@]}"

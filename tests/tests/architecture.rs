@@ -148,9 +148,10 @@ const BACKEND_TYPES: &[&str] = &[
 /// A source file is one idea; above this many lines it holds several.
 const LONGEST_FILE: usize = 700;
 
+/// Cargo runs a package's tests in its folder. `CARGO_MANIFEST_DIR` would be that of the checkout
+/// that compiled the test, where several share one target folder.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
+    Path::new("..")
         .canonicalize()
         .expect("the workspace folder")
 }

@@ -123,9 +123,10 @@ fn licence(words: &mut Vec<&str>, allowed: &dyn Fn(&str) -> bool) -> Option<bool
     }
 }
 
+/// Cargo runs a package's tests in its folder. `CARGO_MANIFEST_DIR` would be that of the checkout
+/// that compiled the test, where several share one target folder.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
+    Path::new("..")
         .canonicalize()
         .expect("the workspace folder")
 }

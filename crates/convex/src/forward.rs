@@ -30,8 +30,8 @@ impl<P> Default for Direction<P> {
     }
 }
 
-impl<P: PartialEq> Direction<P> {
-    /// With a direction of one more parameter, in place of any given before.
+impl<P> Direction<P> {
+    /// With a direction of one more parameter; of several for one, the last counts.
     ///
     /// # Errors
     /// If the tensor cannot be read.
@@ -41,7 +41,6 @@ impl<P: PartialEq> Direction<P> {
         direction: &Tensor<D>,
     ) -> Result<Self, Error> {
         let numbers = host::borrow("direction", direction)?;
-        self.parts.retain(|(other, _)| *other != parameter);
         self.parts.push((parameter, numbers));
         Ok(self)
     }

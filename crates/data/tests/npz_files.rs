@@ -14,7 +14,7 @@ const SMALL: Size = Size {
 const SMALL_SEED: u32 = 3;
 
 fn fixtures() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+    PathBuf::from("fixtures")
 }
 
 fn problem(result: Result<feasible_data::Instance, Error>) -> String {

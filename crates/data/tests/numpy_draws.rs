@@ -2,7 +2,7 @@
 
 use feasible_data::{LegacyRandom, Recipe, Size, generate};
 use npyz::npz::NpzArchive;
-use std::path::PathBuf;
+use std::path::Path;
 
 const SMALL: Size = Size {
     n: 11,
@@ -18,9 +18,7 @@ struct Fixture(NpzArchive<std::io::BufReader<std::fs::File>>);
 
 impl Fixture {
     fn open(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("fixtures")
-            .join(name);
+        let path = Path::new("fixtures").join(name);
         Self(NpzArchive::open(path).unwrap())
     }
 

@@ -2,7 +2,6 @@
 
 use feasible_data::{Instance, Optimum, OptimumStatus, Recipe, Size, Split, generate, optima};
 use npyz::npz::NpzArchive;
-use std::path::PathBuf;
 
 const SIZE: Size = Size {
     n: 10,
@@ -26,7 +25,7 @@ fn mean(found: &[Optimum]) -> f64 {
 }
 
 fn scipy(name: &str) -> Vec<f64> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/optima.npz");
+    let path = "fixtures/optima.npz";
     let mut archive = NpzArchive::open(path).unwrap();
     archive.by_name(name).unwrap().unwrap().into_vec().unwrap()
 }

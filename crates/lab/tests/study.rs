@@ -557,7 +557,7 @@ fn nothing_is_put_aside_for_a_study_that_cannot_run() {
 
 #[test]
 fn the_studies_of_this_repository_are_valid() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    let folder = Path::new("../../studies");
     let studies: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
