@@ -1,25 +1,42 @@
 //! The backward pass of every layer: unpack the cotangent, keep failed samples out, ask the solver,
 //! report.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use feasible_core::host::HostAdjoint;
+use feasible_core::host::{self, HostAdjoint};
 use feasible_solver::{GradientQuality, GradientReport, Status};
 
 /// How far the gradients of a layer's last backward pass can be trusted, sample by sample.
 ///
 /// A handle: keep it, run the backward pass, then ask.
 #[derive(Debug, Clone, Default)]
-pub struct GradientReports(Arc<Mutex<Option<Vec<GradientReport>>>>);
+pub struct GradientReports(Arc<Mutex<Vec<OfOutput>>>);
+
+/// What was said of the last backward pass through one of the layer's outputs.
+#[derive(Debug)]
+struct OfOutput {
+    /// The output's first part.
+    first: usize,
+    samples: Vec<GradientReport>,
+}
 
 impl GradientReports {
-    /// One report per sample, or `None` while no backward pass has reached the layer.
+    /// One report per sample, or `None` while no backward pass has reached the layer. Where a loss
+    /// is of the solution and of its multipliers, the worse report of the two.
     pub fn get(&self) -> Option<Vec<GradientReport>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (one, others) = outputs.split_first()?;
+        let mut worst = one.samples.clone();
+        for other in others {
+            for (worst, report) in worst.iter_mut().zip(&other.samples) {
+                if badness(report) > badness(worst) {
+                    *worst = *report;
+                }
+            }
+        }
+        Some(worst)
     }
 
     /// How many samples' gradients have this quality, or `None` before the backward pass.
@@ -32,9 +49,22 @@ impl GradientReports {
         )
     }
 
-    fn fill(&self, reports: Vec<GradientReport>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reports);
+    fn fill(&self, first: usize, samples: Vec<GradientReport>) {
+        let mut outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        outputs.retain(|output| output.first != first);
+        outputs.push(OfOutput { first, samples });
     }
+}
+
+/// Greater the less a gradient can be trusted.
+fn badness(report: &GradientReport) -> (u8, f64) {
+    let quality = match report.quality {
+        GradientQuality::Exact => 0,
+        GradientQuality::Smoothed => 1,
+        GradientQuality::Unavailable => 3,
+        _ => 2,
+    };
+    (quality, report.residual)
 }
 
 /// A sample that adds nothing to any gradient.
@@ -63,16 +93,18 @@ pub(crate) trait Solved: Send + Sync + Debug {
     /// The parts of the output.
     fn parts(&self) -> Vec<Part<'_>>;
 
-    /// Gradients of the tracked parameters, given one cotangent a part of the output; `None`, which
-    /// the first never is, is zero. `None` in return would be a bug of ours: the solver accepted this problem in the forward
-    /// pass and the cotangents are finite.
-    fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer>;
+    /// Gradients of the tracked parameters, given one cotangent a part of the output; `None` is
+    /// zero. `None` in return would be a bug of ours: the solver accepted this problem in the
+    /// forward pass and the cotangents are finite.
+    fn gradients(&self, cotangents: &[Option<&[f64]>]) -> Option<Answer>;
 }
 
 /// The vector-Jacobian product of a solve.
 #[derive(Debug)]
 pub(crate) struct LayerAdjoint<S> {
     pub(crate) solved: Arc<S>,
+    /// The first of the output's parts.
+    pub(crate) first: usize,
     /// Numbers a sample has in each part of the packed output.
     pub(crate) widths: Vec<usize>,
     /// Numbers of entries of the tracked parameters.
@@ -83,14 +115,18 @@ pub(crate) struct LayerAdjoint<S> {
 impl<S: Solved> HostAdjoint for LayerAdjoint<S> {
     fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
         let status = self.solved.status();
-        let (parts, dropped) = unpack(cotangent, &self.widths, status);
+        let (given, dropped) = unpack(cotangent, &self.widths, status);
+        let mut cotangents = vec![None; self.solved.parts().len()];
+        for (part, given) in cotangents[self.first..].iter_mut().zip(&given) {
+            *part = given.as_deref();
+        }
         // A bug of ours shows as a batch without gradients.
-        let (mut gradients, mut reports) = self.solved.gradients(&parts).unwrap_or_default();
+        let (mut gradients, mut reports) = self.solved.gradients(&cotangents).unwrap_or_default();
         reports.resize(status.len(), UNAVAILABLE);
         for sample in dropped {
             reports[sample] = UNAVAILABLE;
         }
-        self.reports.fill(reports);
+        self.reports.fill(self.first, reports);
         gradients.resize(self.lengths.len(), vec![]);
         for (gradient, &length) in gradients.iter_mut().zip(&self.lengths) {
             gradient.resize(length, 0.0);
@@ -99,25 +135,32 @@ impl<S: Solved> HostAdjoint for LayerAdjoint<S> {
     }
 }
 
-/// Splits `[batch, Σ widths]` into parts, each contiguous, `None` where all are zero: a loss on the
-/// solution alone, the usual case, lets the solver leave out the multipliers. Samples without a
+/// The cotangent of one part of the output; `None` is zero.
+type GivenPart<'c> = Option<Cow<'c, [f64]>>;
+
+/// Splits `[batch, Σ widths]` into parts, each contiguous, `None` where all are zero: a loss on
+/// some outputs alone lets the solver leave the others out. Samples without a
 /// solution, and those whose cotangent is not finite, get zeros, so that they cannot spoil the
 /// gradients the batch shares; the latter are returned too.
-fn unpack(
-    cotangent: &[f64],
+fn unpack<'c>(
+    cotangent: &'c [f64],
     widths: &[usize],
     status: &[Status],
-) -> (Vec<Option<Vec<f64>>>, Vec<usize>) {
+) -> (Vec<GivenPart<'c>>, Vec<usize>) {
     let batch = status.len();
     let width: usize = widths.iter().sum();
-    let mut usable = vec![false; batch];
+    let mut usable: Vec<bool> = status.iter().map(|status| status.is_solved()).collect();
     let mut dropped = vec![];
-    for (sample, row) in cotangent.chunks_exact(width.max(1)).enumerate() {
-        if row.iter().all(|c| c.is_finite()) {
-            usable[sample] = status[sample].is_solved();
-        } else {
-            dropped.push(sample);
+    if !host::all_finite(cotangent) {
+        for (sample, row) in cotangent.chunks_exact(width.max(1)).enumerate() {
+            if !host::all_finite(row) {
+                usable[sample] = false;
+                dropped.push(sample);
+            }
         }
+    }
+    if widths.len() == 1 && usable.iter().all(|usable| *usable) {
+        return (vec![Some(Cow::Borrowed(cotangent))], dropped);
     }
     let mut start = 0;
     let parts = widths
@@ -128,10 +171,11 @@ fn unpack(
                 let from = sample * width + start;
                 values[sample * length..][..length].copy_from_slice(&cotangent[from..][..length]);
             }
-            // The first part, the minimisers, is always there.
-            let given = start == 0 || values.iter().any(|&v| v != 0.0);
             start += length;
-            given.then_some(values)
+            values
+                .iter()
+                .any(|&v| v != 0.0)
+                .then_some(Cow::Owned(values))
         })
         .collect();
     (parts, dropped)

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use burn::tensor::Tensor;
 use feasible_solver::{
@@ -8,11 +8,11 @@ use feasible_solver::{
 use serde::{Deserialize, Serialize};
 
 use crate::adjoint::{Answer, GradientReports, Part, Solved};
-use crate::forward::Kept;
+use crate::layer::SolvedBatch;
 use crate::parameter::{Parameter, batch_size};
 use crate::sparse::SparseMatrix;
 use crate::tracked::{Numbers, Tracked};
-use crate::{Error, OnFailure, layer};
+use crate::{Error, OnFailure};
 
 /// A batch of cone programs: min ½xᵀPx + qᵀx subject to Ax + s = b, s in a product of cones.
 ///
@@ -82,10 +82,6 @@ impl ConeLayerSettings {
 pub struct ConeTensorSolution {
     /// Minimisers, `[batch, n]`.
     pub x: Tensor<2>,
-    /// Slacks, `[batch, m]`.
-    pub s: Tensor<2>,
-    /// Multipliers in the dual cones, `[batch, m]`: the Lagrangian is ½xᵀPx + qᵀx + zᵀ(Ax + s − b).
-    pub z: Tensor<2>,
     /// What the solver found, one per sample.
     pub status: Vec<Status>,
     /// Iterations and Newton steps of each sample.
@@ -93,14 +89,27 @@ pub struct ConeTensorSolution {
     /// How well each sample meets its optimality conditions, in f64 before any rounding to the
     /// output's precision.
     pub residuals: Vec<Residuals>,
-    reports: GradientReports,
-    pub(crate) kept: Kept<SolvedCones>,
+    pub(crate) batch: SolvedBatch<SolvedCones>,
 }
 
 impl ConeTensorSolution {
+    /// Slacks, `[batch, m]`, differentiable.
+    ///
+    /// Of `x`, the slacks and the multipliers, each that a loss uses solves the adjoint system of
+    /// its own.
+    pub fn s(&self) -> Tensor<2> {
+        self.batch.part(1)
+    }
+
+    /// Multipliers in the dual cones, `[batch, m]`, differentiable: the Lagrangian is
+    /// ½xᵀPx + qᵀx + zᵀ(Ax + s − b).
+    pub fn z(&self) -> Tensor<2> {
+        self.batch.part(2)
+    }
+
     /// A handle on what the backward pass will say about each sample's gradient.
     pub fn gradient_reports(&self) -> GradientReports {
-        self.reports.clone()
+        self.batch.reports.clone()
     }
 }
 
@@ -199,26 +208,19 @@ impl ConeLayer {
             solution.iterations.clone(),
             solution.residuals.clone(),
         );
-        let solved = Arc::new(SolvedCones {
+        let solved = SolvedCones {
             program,
             solution,
             settings: self.settings.adjoint,
             roles: tracked.roles.clone(),
-        });
-        let (packed, reports) = layer::record(solved.clone(), tracked, self.settings.on_failure)?;
+        };
+        let batch = SolvedBatch::new(solved, tracked, self.settings.on_failure)?;
         Ok(ConeTensorSolution {
-            x: packed.part(0),
-            s: packed.part(1),
-            z: packed.part(2),
+            x: batch.part(0),
             status,
             iterations,
             residuals,
-            reports,
-            kept: Kept {
-                solved,
-                device: packed.device,
-                dtype: packed.dtype,
-            },
+            batch,
         })
     }
 }
@@ -342,14 +344,14 @@ impl Solved for SolvedCones {
         ]
     }
 
-    fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer> {
-        let [Some(x), s, z] = cotangents else {
+    fn gradients(&self, cotangents: &[Option<&[f64]>]) -> Option<Answer> {
+        let &[x, s, z] = cotangents else {
             return None;
         };
         let cotangent = ConeCotangent {
-            x,
-            s: s.as_deref(),
-            z: z.as_deref(),
+            x: &x.map_or_else(|| vec![0.0; self.solution.x.len()].into(), Cow::Borrowed),
+            s,
+            z,
         };
         let has = |role| self.roles.contains(&role);
         let wanted = ConeWanted {

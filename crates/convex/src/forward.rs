@@ -1,9 +1,8 @@
 //! Forward-mode derivatives of solutions: along a direction of the parameters, and whole.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::Tensor;
 use feasible_core::host;
 use feasible_solver::{
     ConeParameter, ConeTangents, GradientReport, Outputs, Parameter, Tangents, Values,
@@ -109,30 +108,6 @@ pub struct ConeTensorJacobian {
     pub reports: Vec<GradientReport>,
 }
 
-/// A solved batch with where and how precisely its tensors are kept.
-#[derive(Debug)]
-pub(crate) struct Kept<S> {
-    pub(crate) solved: Arc<S>,
-    pub(crate) device: Device,
-    pub(crate) dtype: DType,
-}
-
-impl<S> Clone for Kept<S> {
-    fn clone(&self) -> Self {
-        Self {
-            solved: self.solved.clone(),
-            device: self.device.clone(),
-            dtype: self.dtype,
-        }
-    }
-}
-
-impl<S> Kept<S> {
-    fn write<const D: usize>(&self, values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
-        host::write(values, shape, &self.device, self.dtype)
-    }
-}
-
 impl ConvexSolution {
     /// The derivative of the solutions along a direction of the parameters: the product of their
     /// Jacobian with it. What the backward pass computes is the product of its transpose.
@@ -151,7 +126,7 @@ impl ConvexSolution {
             solution,
             settings,
             ..
-        } = &*self.kept.solved;
+        } = &*self.batch.solved;
         let sizes = problem.sizes;
         let problem = problem.as_problem();
         let mut tangents = Tangents::default();
@@ -160,7 +135,7 @@ impl ConvexSolution {
             tangents = tangents.and(*parameter, values(numbers, sizes.batch, len));
         }
         let found = tangent(&problem, solution, &tangents, settings)?;
-        let write = |values, width| self.kept.write(values, [sizes.batch, width]);
+        let write = |values, width| self.batch.write(values, [sizes.batch, width]);
         Ok(ConvexTangent {
             x: write(found.x, sizes.n),
             equality_dual: write(found.equality_dual, sizes.equalities),
@@ -187,13 +162,13 @@ impl ConvexSolution {
             solution,
             settings,
             ..
-        } = &*self.kept.solved;
+        } = &*self.batch.solved;
         let sizes = problem.sizes;
         let problem = problem.as_problem();
         let outputs = Outputs::PrimalAndDuals;
         let found = jacobian(&problem, solution, parameter, outputs, settings)?;
         let len = found.len;
-        let write = |values, rows| self.kept.write(values, [sizes.batch, rows, len]);
+        let write = |values, rows| self.batch.write(values, [sizes.batch, rows, len]);
         Ok(ConvexJacobian {
             x: write(found.x, sizes.n),
             equality_dual: write(found.equality_dual, sizes.equalities),
@@ -222,7 +197,7 @@ impl ConeTensorSolution {
             solution,
             settings,
             ..
-        } = &*self.kept.solved;
+        } = &*self.batch.solved;
         let problem = program.as_problem();
         let mut tangents = ConeTangents::default();
         for (parameter, numbers) in &direction.parts {
@@ -238,9 +213,9 @@ impl ConeTensorSolution {
         let found = cone_tangent(&problem, solution, &tangents, settings)?;
         let (batch, n, m) = (problem.batch, problem.n, problem.rows());
         Ok(ConeTensorTangent {
-            x: self.kept.write(found.x, [batch, n]),
-            s: self.kept.write(found.s, [batch, m]),
-            z: self.kept.write(found.z, [batch, m]),
+            x: self.batch.write(found.x, [batch, n]),
+            s: self.batch.write(found.s, [batch, m]),
+            z: self.batch.write(found.z, [batch, m]),
             reports: found.reports,
         })
     }
@@ -258,12 +233,12 @@ impl ConeTensorSolution {
             solution,
             settings,
             ..
-        } = &*self.kept.solved;
+        } = &*self.batch.solved;
         let problem = program.as_problem();
         let found = cone_jacobian(&problem, solution, parameter, settings)?;
         let len = program.parameter_len(parameter);
         Ok(ConeTensorJacobian {
-            x: self.kept.write(found.x, [problem.batch, problem.n, len]),
+            x: self.batch.write(found.x, [problem.batch, problem.n, len]),
             reports: found.reports,
         })
     }

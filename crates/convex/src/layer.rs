@@ -1,69 +1,100 @@
-//! What all layers of this crate have in common: pack what was found, record it, cut it up.
+//! What all layers of this crate have in common: a solved batch, of whose parts the differentiable
+//! tensors are made when they are asked for.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
-use feasible_core::host;
+use feasible_core::host::{self, Input};
 use feasible_solver::Status;
 
 use crate::adjoint::{GradientReports, LayerAdjoint, Part, Solved};
 use crate::tracked::Tracked;
 use crate::{Error, OnFailure};
 
-/// The recorded output of a layer, `[batch, Σ widths]`.
-#[derive(Debug, Clone)]
-pub(crate) struct Packed {
-    tensor: Tensor<2>,
-    widths: Vec<usize>,
-    pub(crate) device: Device,
-    pub(crate) dtype: DType,
+/// A solved batch and its tracked parameters.
+///
+/// Every tensor taken from it is an operation of its own in the autodiff graph, so what a caller
+/// leaves alone costs nothing; of two in one loss, each solves the adjoint system.
+#[derive(Debug)]
+pub(crate) struct SolvedBatch<S> {
+    pub(crate) solved: Arc<S>,
+    pub(crate) reports: GradientReports,
+    inputs: Vec<Input>,
+    lengths: Vec<usize>,
+    device: Device,
+    dtype: DType,
+    on_failure: OnFailure,
 }
 
-impl Packed {
-    /// Part `index`, `[batch, width]`.
-    pub(crate) fn part(&self, index: usize) -> Tensor<2> {
-        let start = self.widths[..index].iter().sum();
-        // Burn does not slice to width 0.
-        match self.widths[index] {
-            0 => {
-                let batch = self.tensor.dims()[0];
-                host::write(vec![], [batch, 0], &self.device, self.dtype)
-            }
-            width => self.tensor.clone().narrow(1, start, width),
+impl<S> Clone for SolvedBatch<S> {
+    fn clone(&self) -> Self {
+        Self {
+            solved: self.solved.clone(),
+            reports: self.reports.clone(),
+            inputs: self.inputs.clone(),
+            lengths: self.lengths.clone(),
+            device: self.device.clone(),
+            dtype: self.dtype,
+            on_failure: self.on_failure,
         }
     }
 }
 
-/// Records a solved batch as one differentiable operation.
-pub(crate) fn record<S: Solved + 'static, R>(
-    solved: Arc<S>,
-    tracked: Tracked<R>,
-    on_failure: OnFailure,
-) -> Result<(Packed, GradientReports), Error> {
-    if on_failure == OnFailure::Error {
-        refuse_failures(&*solved)?;
+impl<S> SolvedBatch<S> {
+    /// A constant with the device and precision of the solution.
+    pub(crate) fn write<const D: usize>(&self, values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
+        host::write(values, shape, &self.device, self.dtype)
     }
-    let parts = solved.parts();
-    let widths: Vec<usize> = parts.iter().map(|(_, width)| *width).collect();
-    let output = pack(&parts, solved.status(), on_failure);
-    let shape = [solved.status().len(), widths.iter().sum()];
-    let reports = GradientReports::default();
-    let adjoint = LayerAdjoint {
-        solved,
-        widths: widths.clone(),
-        lengths: tracked.lengths,
-        reports: reports.clone(),
-    };
-    let (device, dtype) = (tracked.device, tracked.dtype);
-    let inputs = tracked.inputs;
-    let tensor = host::record(output, shape, &device, dtype, inputs, Arc::new(adjoint));
-    let packed = Packed {
-        tensor,
-        widths,
-        device,
-        dtype,
-    };
-    Ok((packed, reports))
+}
+
+impl<S: Solved + 'static> SolvedBatch<S> {
+    /// # Errors
+    /// If a sample has no solution and that is to be an error.
+    pub(crate) fn new<R>(
+        solved: S,
+        tracked: Tracked<R>,
+        on_failure: OnFailure,
+    ) -> Result<Self, Error> {
+        if on_failure == OnFailure::Error {
+            refuse_failures(&solved)?;
+        }
+        Ok(Self {
+            solved: Arc::new(solved),
+            reports: GradientReports::default(),
+            inputs: tracked.inputs,
+            lengths: tracked.lengths,
+            device: tracked.device,
+            dtype: tracked.dtype,
+            on_failure,
+        })
+    }
+
+    /// One part of the solution, `[batch, width]`, differentiable.
+    pub(crate) fn part(&self, part: usize) -> Tensor<2> {
+        self.parts(part..part + 1)
+    }
+
+    /// Parts of the solution next to each other, `[batch, Σ widths]`, as one differentiable
+    /// operation.
+    pub(crate) fn parts(&self, range: Range<usize>) -> Tensor<2> {
+        let parts = &self.solved.parts()[range.clone()];
+        let widths: Vec<usize> = parts.iter().map(|(_, width)| *width).collect();
+        let shape = [self.solved.status().len(), widths.iter().sum()];
+        let output = pack(parts, self.solved.status(), self.on_failure);
+        if output.is_empty() {
+            return self.write(output, shape);
+        }
+        let adjoint = LayerAdjoint {
+            solved: self.solved.clone(),
+            first: range.start,
+            widths,
+            lengths: self.lengths.clone(),
+            reports: self.reports.clone(),
+        };
+        let (inputs, adjoint) = (self.inputs.clone(), Arc::new(adjoint));
+        host::record(output, shape, &self.device, self.dtype, inputs, adjoint)
+    }
 }
 
 fn refuse_failures(solved: &impl Solved) -> Result<(), Error> {
@@ -83,10 +114,16 @@ fn refuse_failures(solved: &impl Solved) -> Result<(), Error> {
 
 /// The parts of each sample next to each other.
 fn pack(parts: &[Part<'_>], status: &[Status], on_failure: OnFailure) -> Vec<f64> {
+    let blank = |status: &Status| on_failure == OnFailure::Nan && !status.is_solved();
+    if let [(values, _)] = parts
+        && !status.iter().any(blank)
+    {
+        return values.to_vec();
+    }
     let width: usize = parts.iter().map(|(_, width)| width).sum();
     let mut packed = Vec::with_capacity(status.len() * width);
     for (sample, status) in status.iter().enumerate() {
-        if on_failure == OnFailure::Nan && !status.is_solved() {
+        if blank(status) {
             packed.resize(packed.len() + width, f64::NAN);
             continue;
         }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use burn::tensor::Tensor;
 use feasible_core::host;
 use feasible_model::{
@@ -9,10 +7,10 @@ use feasible_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::adjoint::{Answer, GradientReports, Part, Solved};
-use crate::layer::Packed;
+use crate::layer::SolvedBatch;
 use crate::parameter::{Parameter, batch_size};
 use crate::tracked::{Numbers, Tracked};
-use crate::{Error, OnFailure, layer};
+use crate::{Error, OnFailure};
 
 /// A parameter's values as a tensor: with the parameter's own shape, and then shared by the batch, or
 /// with one more axis in front, of length 1 or `batch`.
@@ -277,14 +275,15 @@ impl ConvexLayer {
             settings: self.settings.adjoint,
             wanted: tracked.roles.clone(),
         };
-        let (packed, reports) = layer::record(Arc::new(solved), tracked, self.settings.on_failure)?;
+        let parts = names.variables.len() + names.constraints.len();
+        let batch = SolvedBatch::new(solved, tracked, self.settings.on_failure)?;
         Ok(ModelSolution {
-            packed,
+            packed: batch.parts(0..parts),
             names,
             status,
             iterations,
             residuals,
-            reports,
+            batch,
         })
     }
 }
@@ -299,7 +298,8 @@ struct Names {
 /// The solutions of a batch, by the names of the model.
 #[derive(Debug, Clone)]
 pub struct ModelSolution {
-    packed: Packed,
+    /// All variables and duals as one operation, so that a loss of several solves one adjoint system.
+    packed: Tensor<2>,
     names: Names,
     /// What the solver found, one per sample.
     pub status: Vec<Status>,
@@ -307,7 +307,7 @@ pub struct ModelSolution {
     pub iterations: Vec<usize>,
     /// How well each sample meets the optimality conditions of the form that was solved.
     pub residuals: Vec<Residuals>,
-    reports: GradientReports,
+    batch: SolvedBatch<SolvedModel>,
 }
 
 impl ModelSolution {
@@ -331,7 +331,18 @@ impl ModelSolution {
 
     /// A handle on what the backward pass will say about each sample's gradient.
     pub fn gradient_reports(&self) -> GradientReports {
-        self.reports.clone()
+        self.batch.reports.clone()
+    }
+
+    /// Part `index` of the packed tensor, `[batch, width]`.
+    fn slice(&self, index: usize) -> Tensor<2> {
+        let parts = self.batch.solved.parts();
+        let start = parts[..index].iter().map(|(_, width)| width).sum();
+        // Burn does not slice to width 0.
+        match parts[index].1 {
+            0 => self.batch.write(vec![], [self.status.len(), 0]),
+            width => self.packed.clone().narrow(1, start, width),
+        }
     }
 
     fn part(
@@ -342,7 +353,7 @@ impl ModelSolution {
         first: usize,
     ) -> Result<Tensor<2>, Error> {
         match known.iter().position(|known| known == name) {
-            Some(at) => Ok(self.packed.part(first + at)),
+            Some(at) => Ok(self.slice(first + at)),
             None => Err(Error::UnknownName {
                 name: name.to_owned(),
                 what,
@@ -391,15 +402,15 @@ impl Solved for SolvedModel {
         variables.chain(duals).collect()
     }
 
-    fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer> {
+    fn gradients(&self, cotangents: &[Option<&[f64]>]) -> Option<Answer> {
         let (of_variables, of_duals) = cotangents.split_at(self.names.variables.len());
         let variables: Vec<(&str, &[f64])> = (self.names.variables.iter())
             .zip(of_variables)
-            .filter_map(|(name, cotangent)| Some((&name[..], cotangent.as_deref()?)))
+            .filter_map(|(name, cotangent)| Some((&name[..], (*cotangent)?)))
             .collect();
         let duals: Vec<(Handle<'_>, &[f64])> = (self.names.constraints.iter())
             .zip(of_duals)
-            .filter_map(|(name, cotangent)| Some((Handle::Name(name), cotangent.as_deref()?)))
+            .filter_map(|(name, cotangent)| Some((Handle::Name(name), (*cotangent)?)))
             .collect();
         let cotangent = Cotangent {
             variables: &variables,

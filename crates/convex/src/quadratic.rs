@@ -1,15 +1,14 @@
 //! The forward pass of quadratic programs, with or without quadratic rows.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use feasible_solver::{
     AdjointSettings, Cotangent, Settings, Solution, Status, adjoint, solve, solve_from,
 };
 
 use crate::adjoint::{Answer, Part, Solved};
-use crate::forward::Kept;
 use crate::host_problem::{HostProblem, Role, read};
-use crate::layer;
+use crate::layer::SolvedBatch;
 use crate::problem::{QpTensors, QuadraticTensors};
 use crate::{ConvexSettings, ConvexSolution, Error};
 
@@ -25,44 +24,38 @@ pub(crate) fn forward(
         rounding: settings.solver.rounding.max(tracked.rounding),
         ..settings.solver
     };
-    let found = Arc::new(match previous {
-        Some(previous) => solve_from(&problem.as_problem(), &previous.found, &solver)?,
+    let found = match previous {
+        Some(previous) => {
+            let previous = &previous.batch.solved.solution;
+            solve_from(&problem.as_problem(), previous, &solver)?
+        }
         None => solve(&problem.as_problem(), &solver)?,
-    });
+    };
     let (status, iterations, residuals) = (
         found.status.clone(),
         found.iterations.clone(),
         found.residuals.clone(),
     );
-    let solved = Arc::new(SolvedProgram {
+    let solved = SolvedProgram {
         problem,
-        solution: found.clone(),
+        solution: found,
         settings: settings.adjoint,
         roles: tracked.roles.clone(),
-    });
-    let (packed, reports) = layer::record(solved.clone(), tracked, settings.on_failure)?;
+    };
+    let batch = SolvedBatch::new(solved, tracked, settings.on_failure)?;
     Ok(ConvexSolution {
-        x: packed.part(0),
-        equality_dual: packed.part(1),
-        inequality_dual: packed.part(2),
-        quadratic_dual: packed.part(3),
+        x: batch.part(0),
         status,
         iterations,
         residuals,
-        found,
-        reports,
-        kept: Kept {
-            solved,
-            device: packed.device,
-            dtype: packed.dtype,
-        },
+        batch,
     })
 }
 
 #[derive(Debug)]
 pub(crate) struct SolvedProgram {
     pub(crate) problem: HostProblem,
-    pub(crate) solution: Arc<Solution>,
+    pub(crate) solution: Solution,
     pub(crate) settings: AdjointSettings,
     roles: Vec<Role>,
 }
@@ -86,15 +79,15 @@ impl Solved for SolvedProgram {
         ]
     }
 
-    fn gradients(&self, cotangents: &[Option<Vec<f64>>]) -> Option<Answer> {
-        let [Some(x), equality, inequality, quadratic] = cotangents else {
+    fn gradients(&self, cotangents: &[Option<&[f64]>]) -> Option<Answer> {
+        let &[x, equality_dual, inequality_dual, quadratic_dual] = cotangents else {
             return None;
         };
         let cotangent = Cotangent {
-            x,
-            equality_dual: equality.as_deref(),
-            inequality_dual: inequality.as_deref(),
-            quadratic_dual: quadratic.as_deref(),
+            x: &x.map_or_else(|| vec![0.0; self.solution.x.len()].into(), Cow::Borrowed),
+            equality_dual,
+            inequality_dual,
+            quadratic_dual,
         };
         let wanted = Role::wanted(&self.roles);
         let problem = self.problem.as_problem();

@@ -9,6 +9,9 @@
 #![allow(deprecated)] // burn-ndarray is deprecated upstream and still supported here.
 #![allow(missing_docs)] // the macro writes items of its own
 
+#[cfg(feature = "flex")]
+use std::any::Any;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::autodiff::{
@@ -44,7 +47,7 @@ impl SharedAdjoint {
         })
     }
 
-    fn gradient(&self, link: &Link, cotangent: impl FnOnce() -> Vec<f64>) -> Vec<f64> {
+    fn gradient<'c>(&self, link: &Link, cotangent: impl FnOnce() -> Cow<'c, [f64]>) -> Vec<f64> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if link.outermost {
             *pending = self
@@ -135,6 +138,21 @@ impl InPlace {
         None
     }
 
+    /// A backend's own tensor where it lies, or `None` where it has to be copied.
+    #[cfg_attr(not(feature = "flex"), allow(unused_variables))]
+    fn of_primitive<B: Backend>(tensor: &FloatTensor<B>) -> Option<Self> {
+        #[cfg(feature = "flex")]
+        {
+            let tensor: &burn::backend::flex::FlexTensor = (tensor as &dyn Any).downcast_ref()?;
+            tensor.as_slice::<f64>()?;
+            Some(Self {
+                tensor: tensor.clone(),
+            })
+        }
+        #[cfg(not(feature = "flex"))]
+        None
+    }
+
     /// The numbers.
     pub(crate) fn as_slice(&self) -> &[f64] {
         #[cfg(feature = "flex")]
@@ -145,6 +163,16 @@ impl InPlace {
         #[cfg(not(feature = "flex"))]
         unreachable!("never made")
     }
+}
+
+/// A tensor's numbers, copied to the host.
+fn read<B: Backend>(tensor: &FloatTensor<B>) -> Vec<f64> {
+    let data = try_read_sync(B::float_into_data(tensor.clone()))
+        .expect("host operations need a backend that can be read synchronously")
+        .expect("the cotangent can be read");
+    data.convert::<f64>()
+        .try_into_vec::<f64>()
+        .expect("converted to f64 above")
 }
 
 #[derive(Debug)]
@@ -159,14 +187,10 @@ impl<B: HostOps> Backward<B, 2> for AttachBackward {
         let link = ops.state;
         if let Some(input) = input {
             let device = cotangent.device();
-            let gradient = link.shared.gradient(&link, || {
-                let data = try_read_sync(B::float_into_data(cotangent.clone()))
-                    .expect("host operations need a backend that can be read synchronously")
-                    .expect("the cotangent can be read");
-                data.convert::<f64>()
-                    .try_into_vec::<f64>()
-                    .expect("converted to f64 above")
-            });
+            let gradient = match InPlace::of_primitive::<B>(&cotangent) {
+                Some(numbers) => link.shared.gradient(&link, || numbers.as_slice().into()),
+                None => link.shared.gradient(&link, || read::<B>(&cotangent).into()),
+            };
             let data = TensorData::new(gradient, link.shape.clone()).convert_dtype(link.dtype);
             grads.register::<B>(input.id, B::float_from_data(data, &device));
         }

@@ -24,7 +24,7 @@ pub trait HostAdjoint: Send + Sync + Debug {
 }
 
 /// An input of a host computation: the tensor with its rank forgotten.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Input {
     tensor: DispatchTensor,
     shape: Shape,
@@ -119,10 +119,14 @@ pub fn read_finite<const D: usize>(
     Ok(values)
 }
 
+/// Whether every number is finite, without a branch a number.
+pub fn all_finite(values: &[f64]) -> bool {
+    values.iter().fold(true, |all, v| all & v.is_finite())
+}
+
 /// Errors at the first number that is not finite, with its index in `dims`.
 pub fn check_finite(argument: &'static str, values: &[f64], dims: &[usize]) -> Result<(), Error> {
-    // A finite number times 0 is 0, anything else NaN: one pass clears the common case.
-    if values.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
+    if all_finite(values) {
         return Ok(());
     }
     match values.iter().position(|v| !v.is_finite()) {

@@ -52,7 +52,7 @@ impl Backend {
             QpTensors::new(Hessian::diagonal(p.clone()), q.clone()).equalities(a, b.clone());
         let solution = QpLayer::default().forward(&problem).unwrap();
         self.same("x", &solution.x, &[1.0, 2.0, 2.0, 1.0]);
-        self.same("dual", &solution.equality_dual, &[-3.0, -4.0]);
+        self.same("dual", &solution.equality_dual(), &[-3.0, -4.0]);
         let gradients = solution.x.narrow(1, 0, 1).sum().backward();
         self.same(
             "q gradient",
@@ -85,7 +85,7 @@ impl Backend {
         let solution = QpLayer::default().forward(&problem).unwrap();
         // The second sample's minimiser −P⁻¹q = (0, −1) meets the row.
         self.same("dense x", &solution.x, &[0.0, 1.0, 0.0, -1.0]);
-        self.same("dense dual", &solution.inequality_dual, &[3.0, 0.0]);
+        self.same("dense dual", &solution.inequality_dual(), &[3.0, 0.0]);
         let gradients = solution.x.narrow(1, 0, 1).sum().backward();
         self.same(
             "dense q gradient",
@@ -138,7 +138,7 @@ impl Backend {
         let solution = QcqpLayer::default().forward(&problem).unwrap();
         self.same("root", &solution.x, &[2.0]);
         // x − 10 + μ·2x = 0.
-        self.same("multiplier", &solution.quadratic_dual, &[2.0]);
+        self.same("multiplier", &solution.quadratic_dual(), &[2.0]);
         let gradients = solution.x.sum().backward();
         self.same("h gradient", &h.grad(&gradients).unwrap(), &[-1.0]);
         self.same("g gradient", &g.grad(&gradients).unwrap(), &[-0.5]);
@@ -163,8 +163,8 @@ impl Backend {
         let solution = ConeLayer::default().forward(&problem).unwrap();
         let reports = solution.gradient_reports();
         self.same("x", &solution.x, &[-0.6, -0.8, 0.0, -1.0]);
-        self.same("s", &solution.s, &[1.0, -0.6, -0.8, 1.0, 0.0, -1.0]);
-        self.same("z", &solution.z, &[5.0, 3.0, 4.0, 2.0, 0.0, 2.0]);
+        self.same("s", &solution.s(), &[1.0, -0.6, -0.8, 1.0, 0.0, -1.0]);
+        self.same("z", &solution.z(), &[5.0, 3.0, 4.0, 2.0, 0.0, 2.0]);
         let gradients = solution.x.narrow(1, 0, 1).sum().backward();
         let of_q = q.grad(&gradients).unwrap();
         self.same("∂q", &of_q, &[-0.128, 0.096, -0.5, 0.0]);

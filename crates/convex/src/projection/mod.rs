@@ -8,6 +8,8 @@ use feasible_core::{Bounds, Constraints, host};
 use feasible_solver::{Residuals, Status};
 
 use crate::adjoint::GradientReports;
+use crate::layer::SolvedBatch;
+use crate::quadratic::SolvedProgram;
 use crate::{ConvexSettings, ConvexSolution, Error, Hessian, QpTensors, quadratic};
 
 use gather::Gather;
@@ -69,9 +71,17 @@ pub struct Projected {
     pub iterations: Vec<usize>,
     /// How well each sample meets its optimality conditions.
     pub residuals: Vec<Residuals>,
-    duals: [Tensor<2>; 3],
-    order: Vec<usize>,
+    duals: Duals,
     reports: GradientReports,
+}
+
+/// Where the multipliers come from.
+#[derive(Debug, Clone)]
+enum Duals {
+    /// An empty batch.
+    None(Tensor<2>),
+    /// A solved batch, and the constraints' rows in the order of its multipliers.
+    Of(SolvedBatch<SolvedProgram>, Vec<usize>),
 }
 
 impl Projected {
@@ -85,8 +95,7 @@ impl Projected {
             status: vec![],
             iterations: vec![],
             residuals: vec![],
-            duals: [empty(rows), empty(0), empty(0)],
-            order: vec![],
+            duals: Duals::None(empty(rows)),
             reports: GradientReports::default(),
         }
     }
@@ -94,10 +103,11 @@ impl Projected {
     /// The multipliers λ, `[batch, m]` in the order of the constraints' rows: positive where the
     /// upper bound holds y, negative where the lower bound does. Differentiable.
     pub fn dual(&self) -> Tensor<2> {
-        if self.order.is_empty() {
-            return self.duals[0].clone();
+        match &self.duals {
+            Duals::None(nothing) => nothing.clone(),
+            Duals::Of(batch, order) if order.is_empty() => batch.parts(1..4),
+            Duals::Of(batch, order) => batch.parts(1..4).gather_axis(1, order),
         }
-        Tensor::cat(self.duals.to_vec(), 1).gather_axis(1, &self.order)
     }
 
     /// A handle on what the backward pass will say about each sample's gradient.
@@ -215,23 +225,18 @@ impl Projection {
         };
         let ConvexSolution {
             x,
-            equality_dual,
-            inequality_dual,
-            quadratic_dual,
             status,
             iterations,
             residuals,
-            reports,
-            ..
+            batch,
         } = solution;
         Ok(Projected {
             y: x,
             status,
             iterations,
             residuals,
-            duals: [equality_dual, inequality_dual, quadratic_dual],
-            order: rows.original_order(),
-            reports,
+            reports: batch.reports.clone(),
+            duals: Duals::Of(batch, rows.original_order()),
         })
     }
 }

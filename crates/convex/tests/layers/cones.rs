@@ -56,7 +56,7 @@ fn layer(
 }
 
 fn loss(solution: &ConeTensorSolution, weights: &[f64]) -> Tensor<1> {
-    let parts = [&solution.x, &solution.s, &solution.z];
+    let parts = [&solution.x, &solution.s(), &solution.z()];
     let all = Tensor::cat(parts.into_iter().cloned().collect(), 1);
     (all.clone() * tensor(weights, all.dims())).sum()
 }
@@ -156,7 +156,7 @@ fn samples_without_a_solution_follow_the_policy() {
     assert_eq!(reports.count(GradientQuality::Unavailable), Some(1));
     // The certificate is in z: z ≥ 0, Aᵀz = 0, bᵀz < 0.
     let kept = crossed(OnFailure::Keep).unwrap();
-    let z = numbers(&kept.z);
+    let z = numbers(&kept.z());
     assert!(z[2] > 0.0 && (z[2] - z[3]).abs() < 1e-6 * z[2], "{z:?}");
 }
 

@@ -110,17 +110,17 @@ fn an_infeasible_sample_leaves_the_others_as_they_are() {
         }
         // Bit for bit where only that sample differs; a smaller batch groups the sums of a matrix
         // product in another way.
-        let dual = numbers(&solution.inequality_dual);
+        let dual = numbers(&solution.inequality_dual());
         assert_eq!(others(x.clone()), others(numbers(&clean.x)));
         assert_eq!(
             others(dual.clone()),
-            others(numbers(&clean.inequality_dual))
+            others(numbers(&clean.inequality_dual()))
         );
         assert_close("x", &others(x), &numbers(&others_alone.x), 1e-14);
         assert_close(
             "λ",
             &others(dual),
-            &numbers(&others_alone.inequality_dual),
+            &numbers(&others_alone.inequality_dual()),
             1e-14,
         );
 
@@ -159,6 +159,31 @@ fn a_cotangent_that_is_not_finite_stays_in_its_sample() {
         solution.gradient_reports().count(GradientQuality::Exact),
         Some(1)
     );
+}
+
+/// Solution and multipliers are outputs of their own; the worse report of a sample counts.
+#[test]
+fn a_report_is_of_all_outputs_that_a_loss_uses() {
+    let one = |name| {
+        move |solution: &ConvexSolution| match name {
+            "x" => solution.x.clone(),
+            _ => solution.inequality_dual(),
+        }
+    };
+    for (spoilt, sound) in [("x", "dual"), ("dual", "x")] {
+        let clean = batch(&[0, 1], &[]);
+        let solution = QpLayer::default().forward(&clean.problem).unwrap();
+        let (spoilt, sound) = (one(spoilt)(&solution), one(sound)(&solution));
+        let [samples, width] = spoilt.dims();
+        let mut weights = vec![1.0; samples * width];
+        weights[width] = f64::NAN;
+        let loss = (spoilt * tensor(&weights, [samples, width])).sum() + sound.sum();
+        let of_q = numbers(&clean.q.grad(&loss.backward()).unwrap());
+        assert!(of_q.iter().all(|g| g.is_finite()), "{of_q:?}");
+        let reports = solution.gradient_reports().get().unwrap();
+        assert_eq!(reports[0].quality, GradientQuality::Exact);
+        assert_eq!(reports[1].quality, GradientQuality::Unavailable);
+    }
 }
 
 #[test]
@@ -312,9 +337,9 @@ fn parts_without_rows_change_nothing() {
     ] {
         let solution = solution.unwrap();
         assert_close("x", &numbers(&solution.x), &[1.0, -2.0], 1e-14);
-        assert_eq!(solution.equality_dual.dims(), [1, 0]);
-        assert_eq!(solution.inequality_dual.dims(), [1, 0]);
-        assert_eq!(solution.quadratic_dual.dims(), [1, 0]);
+        assert_eq!(solution.equality_dual().dims(), [1, 0]);
+        assert_eq!(solution.inequality_dual().dims(), [1, 0]);
+        assert_eq!(solution.quadratic_dual().dims(), [1, 0]);
         let gradients = solution.x.sum().backward();
         assert_close(
             "∂q",
@@ -331,7 +356,7 @@ fn an_empty_batch_gives_empty_tensors() {
         .equalities(tensor(&[1.0, 1.0], [1, 2]), tensor(&[1.0], [1]));
     let solution = QpLayer::default().forward(&problem).unwrap();
     assert_eq!(solution.x.dims(), [0, 2]);
-    assert_eq!(solution.equality_dual.dims(), [0, 1]);
+    assert_eq!(solution.equality_dual().dims(), [0, 1]);
     assert!(solution.status.is_empty());
 }
 

@@ -68,8 +68,8 @@ fn tangents_are_the_transpose_of_the_backward_pass() {
             tensor::<2>(&draw(BATCH * 2), [BATCH, 2]),
         ];
         let loss = (solution.x.clone() * cotangents[0].clone()).sum()
-            + (solution.equality_dual.clone() * cotangents[1].clone()).sum()
-            + (solution.inequality_dual.clone() * cotangents[2].clone()).sum();
+            + (solution.equality_dual().clone() * cotangents[1].clone()).sum()
+            + (solution.inequality_dual().clone() * cotangents[2].clone()).sum();
         let reports = solution.gradient_reports();
         let gradients = loss.backward();
         assert_eq!(reports.count(GradientQuality::Exact), Some(BATCH));

@@ -138,9 +138,9 @@ fn loss(solution: &ConvexSolution, duals: bool) -> Tensor<1> {
     };
     let mut loss = weighted(&solution.x);
     if duals {
-        loss = loss + weighted(&solution.equality_dual) + weighted(&solution.inequality_dual);
-        if solution.quadratic_dual.dims()[1] > 0 {
-            loss = loss + weighted(&solution.quadratic_dual);
+        loss = loss + weighted(&solution.equality_dual()) + weighted(&solution.inequality_dual());
+        if solution.quadratic_dual().dims()[1] > 0 {
+            loss = loss + weighted(&solution.quadratic_dual());
         }
     }
     loss
@@ -166,9 +166,9 @@ fn check(layout: &Layout, seed: u64, duals: bool) -> (f64, [usize; 3]) {
         "{layout:?}, seed {seed}"
     );
     let parts = [
-        &solution.equality_dual,
-        &solution.inequality_dual,
-        &solution.quadratic_dual,
+        &solution.equality_dual(),
+        &solution.inequality_dual(),
+        &solution.quadratic_dual(),
     ];
     for (held, part) in held.iter_mut().zip(parts) {
         *held = numbers(part).iter().filter(|v| v.abs() > 1e-6).count();

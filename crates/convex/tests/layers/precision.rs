@@ -38,7 +38,7 @@ fn solve(dtype: DType) -> [Vec<f64>; 4] {
     assert_eq!((of_q.dtype(), of_g.dtype()), (dtype, dtype));
     [
         numbers(&solution.x),
-        numbers(&solution.inequality_dual),
+        numbers(&solution.inequality_dual()),
         numbers(&of_q),
         numbers(&of_g),
     ]
