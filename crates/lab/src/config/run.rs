@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{BackboneConfig, MethodConfig, RunProblem, TrainingConfig};
+use super::{BackboneConfig, MethodConfig, OptimizerKind, RunProblem, TrainingConfig};
 use crate::Error;
 
 /// One run: everything that decides its numbers.
@@ -42,7 +42,18 @@ impl RunConfig {
         self.training.validate()?;
         self.problem.validate()?;
         self.method.validate(self.training.epochs)?;
-        self.backbone.to_mlp()?;
+        let network = self.backbone.to_mlp()?;
+        if matches!(
+            self.training.optimizer.kind,
+            OptimizerKind::GradientFlow { .. }
+        ) && (network.batch_norm || network.dropout > 0.0)
+        {
+            return Err(Error::value(
+                "training.optimizer.kind",
+                "gradient-flow of a network with batch normalisation or dropout",
+                "that of a network without: batch_norm = false, dropout = 0.0",
+            ));
+        }
         feasible_record::validate_name("run", &self.run_name())?;
         Ok(())
     }
