@@ -366,6 +366,10 @@ impl<'a> Trainer<'a> {
     /// Spectra and landscapes that the settings name, as [`Trainer::measure`], written into the run's
     /// folder.
     pub(crate) fn record_moment(&self, folder: &Path, moment: Moment) -> Result<Recorded, Error> {
+        let measure = &self.config.training.measure;
+        if !measure.iter().any(|measure| measure.is_of_moments()) {
+            return Ok(Recorded::default());
+        }
         let raw = self
             .network
             .valid()

@@ -205,7 +205,9 @@ impl Session<'_, '_> {
     fn moment(&mut self, moment: Moment) -> Result<Recorded, Error> {
         let start = Instant::now();
         let recorded = self.trainer.record_moment(self.writer.path(), moment)?;
-        self.spent.measuring += start.elapsed().as_secs_f64();
+        if !recorded.values.is_empty() {
+            self.spent.measuring += start.elapsed().as_secs_f64();
+        }
         Ok(recorded)
     }
 
