@@ -142,8 +142,8 @@ impl Instruments {
         values.push(("sharpness_products", found.products as f64));
         values.push(("sharpness_symmetry_defect", found.symmetry_defect));
         let batch_size = training.batch.min(batch.subject.task.train_samples());
-        let rate = training.optimizer.learning_rate * batch_size as f64;
-        match training.optimizer.kind {
+        let rate = batch.subject.config.optimizer().learning_rate * batch_size as f64;
+        match batch.subject.config.optimizer().kind {
             OptimizerKind::Sgd { momentum } => {
                 let threshold = StabilityThreshold::Polyak {
                     learning_rate: rate,

@@ -66,10 +66,8 @@ impl<'a> Trainer<'a> {
         config.validate()?;
         references.check(task)?;
         let network = initial_network(config, task)?;
-        if matches!(
-            config.training.optimizer.kind,
-            OptimizerKind::GradientFlow { .. }
-        ) && config.training.batch < task.train_samples()
+        if matches!(config.optimizer().kind, OptimizerKind::GradientFlow { .. })
+            && config.training.batch < task.train_samples()
         {
             return Err(Error::value(
                 "training.batch",
@@ -86,7 +84,7 @@ impl<'a> Trainer<'a> {
             task,
             references,
             network,
-            optimizer: Optimizer::new(&config.training.optimizer),
+            optimizer: Optimizer::new(config.optimizer()),
             method: Method::new(&config.method)?,
             penalty: loss::penalty(config),
             relaxation,
@@ -263,9 +261,9 @@ impl<'a> Trainer<'a> {
             total = total + distance;
         }
         let mut gradients = total.sum().backward();
-        self.network = match self.config.training.optimizer.kind {
+        self.network = match self.config.optimizer().kind {
             OptimizerKind::GradientFlow { substeps } => {
-                let time = self.config.training.optimizer.learning_rate;
+                let time = self.config.optimizer().learning_rate;
                 let loss = self.loss(problem);
                 match flow::advance(&self.network, &loss, &inputs, gradients, time, substeps)? {
                     Ok(network) => network,

@@ -75,7 +75,8 @@ const DEFAULT_WEIGHT_DECAY: f64 = 0.01;
 const DEFAULT_MOMENTUM: f64 = 0.9;
 
 impl OptimizerConfig {
-    pub(super) fn validate(&self) -> Result<(), Error> {
+    /// Checks the settings of the optimiser at the key `table`.
+    pub(super) fn validate(&self, table: &str) -> Result<(), Error> {
         let learning_rate = ("learning_rate", self.learning_rate, Range::Positive);
         let mut settings = vec![learning_rate];
         let mut moments = |moments: AdamSettings| {
@@ -111,7 +112,7 @@ impl OptimizerConfig {
             .find(|(_, value, range)| !range.contains(*value))
         {
             Some((key, value, range)) => Err(Error::value(
-                format!("training.optimizer.{key}"),
+                format!("{table}.{key}"),
                 value,
                 range.in_words(),
             )),
@@ -288,7 +289,9 @@ mod tests {
 
     fn read(text: &str) -> Result<OptimizerConfig, String> {
         let config: OptimizerConfig = toml::from_str(text).map_err(|e| e.message().to_owned())?;
-        config.validate().map_err(|e| e.to_string())?;
+        config
+            .validate("training.optimizer")
+            .map_err(|e| e.to_string())?;
         Ok(config)
     }
 

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{BackboneConfig, MethodConfig, OptimizerKind, RunProblem, TrainingConfig};
+use super::{
+    BackboneConfig, MethodConfig, OptimizerConfig, OptimizerKind, RunProblem, TrainingConfig,
+};
 use crate::Error;
 
 /// One run: everything that decides its numbers.
@@ -32,6 +34,12 @@ impl RunConfig {
         format!("{}_s{}", parts.join("_"), self.seed)
     }
 
+    /// The optimiser: the method's own, or the study's.
+    pub fn optimizer(&self) -> &OptimizerConfig {
+        let own = self.method.optimizer.as_ref();
+        own.unwrap_or(&self.training.optimizer)
+    }
+
     /// Checks what the types cannot.
     ///
     /// # Errors
@@ -43,10 +51,8 @@ impl RunConfig {
         self.problem.validate()?;
         self.method.validate(self.training.epochs)?;
         let network = self.backbone.to_mlp()?;
-        if matches!(
-            self.training.optimizer.kind,
-            OptimizerKind::GradientFlow { .. }
-        ) && (network.batch_norm || network.dropout > 0.0)
+        if matches!(self.optimizer().kind, OptimizerKind::GradientFlow { .. })
+            && (network.batch_norm || network.dropout > 0.0)
         {
             return Err(Error::value(
                 "training.optimizer.kind",

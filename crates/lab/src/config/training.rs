@@ -314,7 +314,7 @@ impl TrainingConfig {
                 "in f64: they come from differences of gradients",
             ));
         }
-        self.optimizer.validate()?;
+        self.optimizer.validate("training.optimizer")?;
         self.penalty.validate("training.penalty")?;
         Ok(())
     }
