@@ -196,6 +196,7 @@ pub(crate) struct LandscapeArguments {
   feasible figures runs/study --metric sharpness,snr_global --out figures
   feasible figures runs/study --metric valid.violation_max --log
   feasible figures runs/study --metric sharpness --backbones    a curve for each network
+  feasible figures runs/study --only qcqp --only 200-200        one problem and network
 
 A metric is named as in metrics.jsonl; `dynamics.` may be left out.")]
 pub(crate) struct FiguresArguments {
@@ -204,12 +205,18 @@ pub(crate) struct FiguresArguments {
     /// What to draw; several times or separated by commas [default: all of dynamics but its cost].
     #[arg(long, value_delimiter = ',')]
     pub(crate) metric: Vec<String>,
+    /// Only problems, methods and backbones whose name has this in it; several times for all of them.
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Vec<String>,
     /// A figure for each method with a curve for each backbone.
     #[arg(long)]
     pub(crate) backbones: bool,
     /// Logarithmic values.
     #[arg(long)]
     pub(crate) log: bool,
+    /// What the pictures' names begin with.
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
     /// Where the pictures go [default: the folder .figures in the runs folder].
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,

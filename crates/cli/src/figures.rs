@@ -11,7 +11,8 @@ use crate::args::FiguresArguments;
 use crate::print;
 
 /// Costs and qualities of the measurements, which are drawn only where they are asked for.
-const ASIDE: [&str; 6] = [
+const ASIDE: [&str; 7] = [
+    "limit",
     "seconds",
     "share",
     "products",
@@ -21,7 +22,10 @@ const ASIDE: [&str; 6] = [
 ];
 
 pub(crate) fn run(arguments: &FiguresArguments) -> anyhow::Result<()> {
-    let curves = Curves::read(&arguments.runs)?;
+    let mut curves = Curves::read(&arguments.runs)?;
+    for part in &arguments.only {
+        curves = curves.only(part)?;
+    }
     let known = curves.metrics();
     let metrics: Vec<String> = if arguments.metric.is_empty() {
         let dynamics = known.iter().filter(|name| name.starts_with("dynamics."));
@@ -70,7 +74,8 @@ pub(crate) fn run(arguments: &FiguresArguments) -> anyhow::Result<()> {
     for metric in &metrics {
         let mut files = Vec::new();
         for figure in curves.figures(metric, across, scaling) {
-            let path = folder.join(format!("{}.svg", figure.name));
+            let prefix = arguments.prefix.as_deref().unwrap_or("");
+            let path = folder.join(format!("{prefix}{}.svg", figure.name));
             std::fs::write(&path, figure.plot.to_svg()?)
                 .with_context(|| format!("could not write {}", path.display()))?;
             files.push(path);

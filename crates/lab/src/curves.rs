@@ -129,6 +129,24 @@ impl Curves {
         Ok(())
     }
 
+    /// Those of problems, methods and backbones whose label has `part` in it.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if there are none.
+    pub fn only(mut self, part: &str) -> Result<Self, Error> {
+        let labels =
+            |group: &Group| [&group.problem, &group.method, &group.backbone].map(String::clone);
+        let known: BTreeSet<String> = self.groups.iter().flat_map(labels).collect();
+        let has = |group: &Group| labels(group).iter().any(|label| label.contains(part));
+        self.groups.retain(has);
+        if self.groups.is_empty() {
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            let expected = format!("part of a problem, method or backbone: {known}");
+            return Err(Error::value("only", format!("{part:?}"), expected));
+        }
+        Ok(self)
+    }
+
     /// The names of all metrics that were recorded.
     pub fn metrics(&self) -> BTreeSet<String> {
         let runs = self.groups.iter().flat_map(|group| &group.runs);
@@ -170,7 +188,7 @@ impl Curves {
                         y_label: metric.to_owned(),
                         y_scaling: scaling,
                         series: series.collect(),
-                        thresholds: threshold(&groups, metric).into_iter().collect(),
+                        thresholds: thresholds(&groups, metric, across),
                         ..LinePlot::default()
                     },
                 }
@@ -203,6 +221,14 @@ impl Group {
         records.any(|record| record.value(metric).is_some())
     }
 
+    /// What tells its curve from the others of a figure.
+    fn name(&self, across: Across) -> &str {
+        match across {
+            Across::Methods => &self.method,
+            Across::Backbones => &self.backbone,
+        }
+    }
+
     fn series(&self, metric: &str, across: Across) -> Series {
         let runs: Vec<BTreeMap<u64, f64>> = self
             .runs
@@ -218,13 +244,9 @@ impl Group {
             Spread::of(&values)
         };
         let spreads: Vec<Spread> = steps.iter().map(at).collect();
-        let name = match across {
-            Across::Methods => &self.method,
-            Across::Backbones => &self.backbone,
-        };
         let deviations = spreads.iter().map(|s| s.std.unwrap_or(f64::NAN));
         Series {
-            name: name.clone(),
+            name: self.name(across).to_owned(),
             x: steps.iter().map(|step| *step as f64).collect(),
             y: spreads.iter().map(|s| s.mean.unwrap_or(f64::NAN)).collect(),
             error: deviations.collect(),
@@ -232,19 +254,35 @@ impl Group {
     }
 }
 
-/// What `sharpness` and the like are compared with, where it is one number for all the runs.
-fn threshold(groups: &[&Group], metric: &str) -> Option<Threshold> {
+/// What `sharpness` and the like are compared with, where it is one number throughout a run: a line
+/// for each number.
+fn thresholds(groups: &[&Group], metric: &str, across: Across) -> Vec<Threshold> {
     let name = match metric.strip_suffix("_sharpness") {
         Some(prefix) => format!("{prefix}_threshold"),
         None => format!("{metric}_threshold"),
     };
-    let runs = groups.iter().flat_map(|group| &group.runs).flatten();
-    let mut values = runs.filter_map(|record| record.value(&name));
-    let value = values.next()?;
-    values.all(|other| other == value).then(|| Threshold {
-        name: "stability threshold".to_owned(),
+    let mut found: Vec<(Vec<&str>, f64)> = Vec::new();
+    for group in groups {
+        let records = group.runs.iter().flatten();
+        let mut values = records.filter_map(|record| record.value(&name));
+        let Some(value) = values.next() else { continue };
+        if values.any(|other| other != value) {
+            continue;
+        }
+        match found.iter_mut().find(|(_, known)| *known == value) {
+            Some((names, _)) => names.push(group.name(across)),
+            None => found.push((vec![group.name(across)], value)),
+        }
+    }
+    let alone = found.len() == 1;
+    let thresholds = found.into_iter().map(|(names, value)| Threshold {
+        name: match (alone, &names[..]) {
+            (false, [name]) => format!("threshold, {name}"),
+            _ => "stability threshold".to_owned(),
+        },
         value,
-    })
+    });
+    thresholds.collect()
 }
 
 /// Letters, digits and dashes.

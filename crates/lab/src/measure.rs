@@ -157,10 +157,10 @@ impl Instruments {
                 };
                 values.push(("sharpness_threshold", threshold.value()?));
             }
-            // The flow itself has none: this is the method's.
+            // The flow itself has no threshold: this is what its Runge-Kutta steps bear.
             OptimizerKind::GradientFlow { substeps } => {
                 let limit = flow::STABILITY * substeps as f64 / rate;
-                values.push(("sharpness_threshold", limit));
+                values.push(("sharpness_limit", limit));
             }
             OptimizerKind::Adam(adam) | OptimizerKind::AdamW { moments: adam, .. } => {
                 let Some((layout, moments, step)) =
