@@ -395,6 +395,32 @@ fn figures_have_a_curve_for_each_method() {
         svg.contains(">soft<") && svg.contains(">snarenet<"),
         "{svg}"
     );
+    let only = [
+        "figures",
+        "runs/small",
+        "--metric",
+        "snr_mean",
+        "--only",
+        "snare",
+        "--out",
+        "only",
+        "--prefix",
+        "some-",
+    ];
+    let output = feasible(&only, trained());
+    let told = text(&output.stdout);
+    // The problem's name has it as well, so that nothing is left out.
+    assert!(
+        told.contains("soft") && told.contains("only/some-snare-qcqp"),
+        "{told}"
+    );
+    let none = feasible(&["figures", "runs/small", "--only", "dc3"], trained());
+    assert_eq!(none.status.code(), Some(2));
+    assert!(
+        text(&none.stderr).contains("snarenet, soft"),
+        "{}",
+        text(&none.stderr)
+    );
     let unknown = feasible(
         &["figures", "runs/small", "--metric", "sharpnes"],
         trained(),
