@@ -79,6 +79,21 @@ const SHORTCUTS: &[(&str, &str, &str)] = &[
         "constraints and penalties are part of every training step; backend features",
     ),
     (
+        "feasible-lab",
+        "feasible-landscape",
+        "runs keep landscapes as files",
+    ),
+    (
+        "feasible-lab",
+        "feasible-spectrum",
+        "runs keep spectra as files",
+    ),
+    (
+        "feasible-cli",
+        "feasible-landscape",
+        "`feasible landscape` draws a file without a run",
+    ),
+    (
         "feasible-cli",
         "feasible-data",
         "`feasible data` writes a problem without training",

@@ -14,6 +14,7 @@ use feasible_json::Degenerate;
   feasible table runs                         the table again
   feasible solve problem.json                 a QP, QCQP or cone program, with gradients
   feasible spectrum matrix.npy -k 5           the largest eigenvalues, with residuals
+  feasible landscape runs/quickstart/RUN      the loss around a trained network, as SVG
   feasible data qcqp --out qcqp.npz           a published data set for numpy
 
 Exit codes: 0 done, 1 failed, 2 bad arguments or bad input.")]
@@ -34,6 +35,10 @@ pub(crate) enum Command {
     Solve(SolveArguments),
     /// Find eigenvalues of a symmetric matrix given as .npy.
     Spectrum(SpectrumArguments),
+    /// Draw the loss and the violation over a plane of a trained network's parameters.
+    Landscape(LandscapeArguments),
+    /// Draw metrics over training: mean and standard deviation over seeds.
+    Figures(FiguresArguments),
     /// Write a published problem's arrays as .npz.
     Data(DataArguments),
 }
@@ -90,6 +95,158 @@ pub(crate) enum Which {
     Magnitude,
     /// The largest and the smallest.
     Both,
+}
+
+/// Draws a landscape: of a run, whose network, problem and method are made again from its folder, or
+/// of a landscape's file.
+///
+/// A run's landscape is written as .npz and .json, with one .svg for each --quantity: a heat map with
+/// contours, minima, saddles and the run's checkpoints, or a curve on a line; and, with --topology, its
+/// merge tree and persistence diagram. Undefined values stay NaN in the file and are hatched.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  feasible landscape runs/study/RUN                            random plane, 51 x 51
+  feasible landscape runs/study/RUN --plane hessian --points 31
+  feasible landscape runs/study/RUN --plane pca --topology     needs a study with keep_every
+  feasible landscape runs/study/RUN --plane between --with runs/study/OTHER
+  feasible landscape runs/study/RUN --refine 0.01              more points where it is rough
+  feasible landscape runs/study/RUN --resume                   go on after Ctrl-C
+  feasible landscape runs/study/RUN/landscapes/random-step-600.json --quantity loss --log
+
+Planes:
+  random   two random directions, filter by filter as long as the weights (Li et al. 2018)
+  hessian  the two top eigenvectors of the loss's Hessian; coordinates are distances
+  pca      the two principal directions of the run's checkpoints, through the last
+  between  the line from this run at 0 to --with at 1, or the plane through it and two others
+
+Quantities: loss, objective, penalty_upper, penalty_lower, violation_max, violation_mean,
+raw_violation_max, raw_violation_mean (before the layer), failed (samples whose layer did not
+converge). The file has them all.
+
+Exit codes: 0 drawn, 1 failed, 2 bad arguments.")]
+pub(crate) struct LandscapeArguments {
+    /// A run's folder, or a landscape's .json or .npz.
+    pub(crate) source: PathBuf,
+    /// The plane.
+    #[arg(long, value_enum, default_value_t = PlaneName::Random)]
+    pub(crate) plane: PlaneName,
+    /// Another run, for --plane between; twice for a plane through three.
+    #[arg(long = "with", value_name = "RUN")]
+    pub(crate) with: Vec<PathBuf>,
+    /// What to draw; several times or separated by commas [default: loss,violation_max, and for a
+    /// file all that it has].
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) quantity: Vec<String>,
+    /// Points along an axis.
+    #[arg(long, default_value_t = 51)]
+    pub(crate) points: usize,
+    /// How far the axes reach from the checkpoint; with pca and between how far beyond the ends, as a
+    /// share of the length [default: random 1, hessian a fifth of the parameters' norm, pca 0.2,
+    /// between 0.5].
+    #[arg(long)]
+    pub(crate) extent: Option<f64>,
+    /// The checkpoint of this step [default: the last].
+    #[arg(long)]
+    pub(crate) step: Option<u64>,
+    /// The data.
+    #[arg(long, value_enum, default_value_t = PartName::Train)]
+    pub(crate) part: PartName,
+    /// Its first so many samples, at most.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) samples: usize,
+    /// The box as the checkpoint's epoch had it, not the true one.
+    #[arg(long)]
+    pub(crate) as_trained: bool,
+    /// Seed of random directions.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Evaluate more points where the landscape is rough, at most as many as the grid has, until
+    /// interpolation is off by this share of the range.
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "0.01", conflicts_with = "resume")]
+    pub(crate) refine: Option<f64>,
+    /// Go on with a scan that was interrupted.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Draw merge tree and persistence diagram as well.
+    #[arg(long)]
+    pub(crate) topology: bool,
+    /// Logarithmic colours or values.
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Where the files go [default: the folder landscapes of the run, or that of the file].
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// The files' name [default: plane and step].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Draws metrics over training, one .svg for each metric, problem and backbone with a curve for each
+/// method, and prints first and last values. Runs that differ in their seeds alone are one curve with
+/// a band of their standard deviation.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  feasible figures runs/study                               all training dynamics
+  feasible figures runs/study --metric sharpness,snr_global --out figures
+  feasible figures runs/study --metric valid.violation_max --log
+  feasible figures runs/study --metric sharpness --backbones    a curve for each network
+  feasible figures runs/study --only qcqp --only 200-200        one problem and network
+
+A metric is named as in metrics.jsonl; `dynamics.` may be left out.")]
+pub(crate) struct FiguresArguments {
+    /// A runs folder, or one study's folder in it.
+    pub(crate) runs: PathBuf,
+    /// What to draw; several times or separated by commas [default: all of dynamics but its cost].
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) metric: Vec<String>,
+    /// Only problems, methods and backbones whose name has this in it; several times for all of them.
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Vec<String>,
+    /// A figure for each method with a curve for each backbone.
+    #[arg(long)]
+    pub(crate) backbones: bool,
+    /// Logarithmic values.
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// What the pictures' names begin with.
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// Where the pictures go [default: the folder .figures in the runs folder].
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlaneName {
+    /// Two random directions.
+    Random,
+    /// The two top eigenvectors of the Hessian.
+    Hessian,
+    /// The two principal directions of the checkpoints.
+    Pca,
+    /// Towards one or two other runs.
+    Between,
+}
+
+/// A part of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartName {
+    /// What the run was trained on.
+    Train,
+    /// What its checkpoints were chosen by.
+    Validation,
+    /// What its table is of.
+    Test,
 }
 
 /// Solves a problem, or a list of problems, given as JSON, and answers in JSON.

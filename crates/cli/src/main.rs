@@ -1,10 +1,12 @@
 //! The `feasible` program: trains studies, prints their tables, solves problems, finds eigenvalues,
-//! writes published data sets.
+//! draws landscapes, writes published data sets.
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad arguments or bad input.
 
 mod args;
 mod data;
+mod figures;
+mod landscape;
 mod pace;
 mod progress;
 mod solve;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Command::Table(arguments) => table::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Solve(arguments) => solve::run(&arguments),
         Command::Spectrum(arguments) => spectrum::run(&arguments),
+        Command::Figures(arguments) => figures::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Landscape(arguments) => landscape::run(&arguments),
         Command::Data(arguments) => data::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
@@ -92,7 +96,12 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
         let spectrum = cause
             .downcast_ref::<feasible_spectrum::Error>()
             .is_some_and(feasible_spectrum::Error::is_bad_input);
+        let landscape = matches!(
+            cause.downcast_ref::<feasible_landscape::Error>(),
+            Some(feasible_landscape::Error::Argument { .. })
+        );
         lab || spectrum
+            || landscape
             || cause.is::<solve::Unreadable>()
             || matches!(
                 cause.downcast_ref::<feasible_data::Error>(),

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use burn::module::Module;
 use feasible_landscape::{
-    Axes, Centre, InPlane, Pca, Plane, PlaneKind, Scan, ScanOptions, Surface, WithoutFilters, pca,
-    random_direction, scan, scan_in_order,
+    Axes, Centre, InPlane, Pca, Plane, PlaneKind, RefineSettings, Refined, Scan, ScanOptions,
+    Surface, WithoutFilters, pca, random_direction, refine, scan, scan_in_order,
 };
 use feasible_spectrum::Eigenpairs;
 
@@ -113,6 +113,34 @@ where
         }
     }?;
     Ok(ModuleScan { scan, at_module })
+}
+
+/// As [`scan_module`], on a quadtree with more points where the landscape is rough, in parallel;
+/// `ranges` are those of the two coordinates.
+///
+/// # Errors
+/// As [`scan_module`] and [`feasible_landscape::refine`].
+pub fn refine_module<M, F>(
+    module: &M,
+    layout: &Layout,
+    plane: &Plane,
+    ranges: [(f64, f64); 2],
+    names: &[&str],
+    settings: &RefineSettings,
+    measure: F,
+) -> Result<Refined, Error>
+where
+    M: Module,
+    F: Fn(&M) -> Result<Vec<f64>, EvaluationError> + Sync,
+{
+    crate::error::check_length("plane", plane.origin().len(), layout.n())?;
+    layout.flatten(module)?;
+    let original = Mutex::new(module.clone());
+    let [a, b] = ranges;
+    Ok(refine(a, b, names, settings, |a, b| {
+        let module = original.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        measure(&layout.assign(module, &plane.point(a, b))?)
+    })?)
 }
 
 /// The plane through the module's parameters along two random directions, filter by filter as long

@@ -11,7 +11,7 @@
 //! | gradients of single samples, SNR, noise scale, critical batch size | [`captured_gradients`], [`per_sample_gradients`], [`GradientMoments`], [`NoiseScale`] |
 //! | Jacobians, their ranks and dead directions | [`jacobians`], [`SingularValues`] |
 //! | violations before and after a layer | [`ViolationChange`] |
-//! | landscapes and trajectories | [`scan_module`], [`random_plane`], [`hessian_plane`], [`trajectory_plane`] |
+//! | landscapes and trajectories | [`scan_module`], [`refine_module`], [`random_plane`], [`hessian_plane`], [`trajectory_plane`] |
 //! | sharpness beside the optimiser's threshold, through training | [`SharpnessTracker`], [`StabilityThreshold`] |
 //!
 //! Every operator is an [`Operator`](feasible_spectrum::Operator) of `feasible-spectrum`, which finds
@@ -45,8 +45,8 @@ pub use hessian::{
 };
 pub use jacobian::{Jacobian, JacobianSummary, Rows, SingularValues, jacobian_summary, jacobians};
 pub use landscape::{
-    ModuleScan, ScanPlan, Threads, TrajectoryPlane, hessian_plane, random_plane, scan_module,
-    trajectory_plane,
+    ModuleScan, ScanPlan, Threads, TrajectoryPlane, hessian_plane, random_plane, refine_module,
+    scan_module, trajectory_plane,
 };
 pub use objective::{Objective, whole};
 pub use parameters::Layout;

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         checkpoint_every = 20
         validate_every = 20
         record_steps_every = 14
-        measure = ["cosine", "layer-gradients", "jacobian", "noise-scale", "sharpness"]
+        measure = ["cosine", "layer-gradients", "jacobian", "noise-scale", "snr", "sharpness", "spectrum", "density", "landscape"]
         [[method]]
         kind = "soft"
         [[method]]
@@ -51,16 +51,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .iter()
                 .filter_map(|m| m.value("epoch.seconds"))
                 .sum();
+            let sum = |name: &str| metrics.iter().filter_map(|m| m.value(name)).sum::<f64>();
             println!(
-                "{}: {} epochs in {epochs:.2} s",
-                report.name, config.training.epochs
+                "{}: {} epochs in {epochs:.2} s, {:.2} s of measurements every ten epochs, {:.2} s of start, middle and end ({:.2} s spectra, {:.2} s landscapes)",
+                report.name,
+                config.training.epochs,
+                sum("dynamics.seconds"),
+                sum("dynamics.moment_seconds"),
+                sum("dynamics.spectrum_seconds"),
+                sum("dynamics.landscape_seconds")
             );
-            for metric in metrics {
-                if metric.value("dynamics.seconds").is_some() {
-                    for (name, value) in &metric.values {
-                        println!("    {name} {:.4e}", value.0);
-                    }
-                }
+            let Some(last) = metrics
+                .iter()
+                .rev()
+                .find(|m| m.value("dynamics.seconds").is_some())
+            else {
+                continue;
+            };
+            for (name, value) in &last.values {
+                println!("    {name} {:.4e}", value.0);
             }
         }
     }

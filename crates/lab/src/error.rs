@@ -96,6 +96,12 @@ pub enum Error {
     /// Training dynamics cannot be measured.
     #[error(transparent)]
     Dynamics(#[from] feasible_dynamics::Error),
+    /// A landscape cannot be scanned or kept.
+    #[error(transparent)]
+    Landscape(#[from] feasible_landscape::Error),
+    /// A spectrum cannot be sampled.
+    #[error(transparent)]
+    Spectrum(#[from] feasible_spectrum::Error),
     /// The run folder cannot be read or written.
     #[error(transparent)]
     Record(#[from] feasible_record::Error),

@@ -4,6 +4,7 @@
 //! - [`train_run`]: one run of any [`feasible_data::Problem`], with its folder and resumption.
 //! - [`Trainer`]: one network's training, step by step.
 //! - [`Checkpoint`]: a run's state in a safetensors file; a killed study goes on bit for bit.
+//! - [`SavedRun`]: a run folder's network, problem and method, made again; its landscapes.
 //! - [`Observer`]: follows a study while it runs.
 //! - [`Table`]: mean ± standard deviation over seeds, the best marked.
 //!
@@ -18,17 +19,23 @@
 
 mod checkpoint;
 mod config;
+mod curves;
 mod device;
 mod error;
 mod evaluate;
 mod figures;
+mod flow;
+mod landscape;
+mod loss;
 mod measure;
 mod method;
+mod moments;
 mod observer;
 mod optimizer;
 mod provenance;
 mod random;
 mod runner;
+mod saved;
 mod settings;
 mod study;
 mod table;
@@ -41,6 +48,7 @@ pub use config::{
     OptimizerConfig, OptimizerKind, OwnProblem, PenaltyConfig, Precision, ProblemConfig,
     ProblemFamily, RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
 };
+pub use curves::{Across, CurveFigure, Curves, LastValue};
 pub use device::device;
 pub use error::Error;
 pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
@@ -49,10 +57,15 @@ pub use feasible_repair::{
     RowWeights, Schedule, SnareNetSettings, Stopping,
 };
 pub use figures::{StepDetails, StepFigures};
+pub use landscape::{
+    BoxChoice, EarlierRows, LANDSCAPE_QUANTITIES, LandscapeOutput, LandscapeReport,
+    LandscapeSettings, PlaneChoice,
+};
 pub use method::{Method, Repaired};
 pub use observer::{Beginning, EpochSummary, Event, Observer, Silent};
 pub use optimizer::{Optimizer, ParameterState};
 pub use runner::{RunReport, train_run};
+pub use saved::{SavedRun, SavedState};
 pub use study::{Existing, Options, Study, StudyReport};
 pub use table::{Cell, Column, Difference, Format, Row, Table, Unfinished};
 pub use task::{References, Task};

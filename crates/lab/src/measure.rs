@@ -5,14 +5,16 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use feasible_core::host;
 use feasible_dynamics::{
-    DifferenceSettings, EvaluationError, Hessian, Layout, LossComponents, NoiseScaleTracker, Rows,
-    SharpnessTracker, StabilityThreshold, adam_preconditioner, evaluating, jacobian_summary,
+    EvaluationError, Hessian, Layout, LossComponents, NoiseScaleTracker, Rows, SharpnessTracker,
+    StabilityThreshold, adam_preconditioner, captured_gradients, evaluating, jacobian_summary,
     jacobians, layer_gradients, squared_norms, whole,
 };
 use feasible_nn::Mlp;
 
 use crate::config::{Measure, OptimizerKind, RunConfig};
-use crate::{Error, Optimizer, Task};
+use crate::loss::{Loss, PARTS};
+use crate::moments::loss_hessian;
+use crate::{Error, Optimizer, Task, flow};
 
 /// Micro-batches that the samples are divided into for the noise scale.
 const MICRO_BATCHES: usize = 8;
@@ -24,9 +26,6 @@ const JACOBIAN_SAMPLES: usize = 8;
 /// layers solve, relative to derivatives of order one.
 const RANK_TOLERANCE: f64 = 1e-5;
 
-/// Loss parts, in their order.
-const PARTS: [&str; 3] = ["objective", "upper", "lower"];
-
 /// Value and name of what was measured; what is undefined is left out.
 pub(crate) type Values = Vec<(&'static str, f64)>;
 
@@ -36,8 +35,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) task: &'a Task,
     pub(crate) network: &'a Mlp,
     pub(crate) optimizer: &'a Optimizer,
-    /// The method with its box: raw predictions to repaired ones.
-    pub(crate) repair: &'a dyn Fn(&Tensor<2>, Tensor<2>) -> Result<Tensor<2>, Error>,
+    /// With automatic differentiation.
+    pub(crate) loss: &'a Loss<'a>,
 }
 
 /// What measurements keep from one time to the next: eigenvectors to start from, and the last noise
@@ -77,6 +76,9 @@ impl Instruments {
                 Measure::Jacobian => batch.jacobians(&mut values)?,
                 Measure::NoiseScale => self.noise_scale(&batch, &layout, &mut values)?,
                 Measure::Sharpness => self.sharpness(&batch, &layout, &mut values)?,
+                Measure::Snr => batch.signal_to_noise(&layout, &mut values)?,
+                // Of start, middle and end.
+                Measure::Spectrum | Measure::Density | Measure::Landscape => {}
             }
         }
         values.push(("seconds", start.elapsed().as_secs_f64()));
@@ -139,14 +141,26 @@ impl Instruments {
         values.extend(found.residual.map(|r| ("sharpness_residual", r)));
         values.push(("sharpness_products", found.products as f64));
         values.push(("sharpness_symmetry_defect", found.symmetry_defect));
-        let rate = training.optimizer.learning_rate * training.batch as f64;
-        match training.optimizer.kind {
+        let batch_size = training.batch.min(batch.subject.task.train_samples());
+        let rate = batch.subject.config.optimizer().learning_rate * batch_size as f64;
+        match batch.subject.config.optimizer().kind {
             OptimizerKind::Sgd { momentum } => {
                 let threshold = StabilityThreshold::Polyak {
                     learning_rate: rate,
                     momentum,
                 };
                 values.push(("sharpness_threshold", threshold.value()?));
+            }
+            OptimizerKind::GradientDescent => {
+                let threshold = StabilityThreshold::GradientDescent {
+                    learning_rate: rate,
+                };
+                values.push(("sharpness_threshold", threshold.value()?));
+            }
+            // The flow itself has no threshold: this is what its Runge-Kutta steps bear.
+            OptimizerKind::GradientFlow { substeps } => {
+                let limit = flow::STABILITY * substeps as f64 / rate;
+                values.push(("sharpness_limit", limit));
             }
             OptimizerKind::Adam(adam) | OptimizerKind::AdamW { moments: adam, .. } => {
                 let Some((layout, moments, step)) =
@@ -234,26 +248,6 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// One part of the mean loss, of [`PARTS`].
-    fn part(&self, y: Tensor<2>, x: &Tensor<2>, part: usize) -> Result<Tensor<1>, Error> {
-        let problem = self.subject.task.training();
-        if part == 0 {
-            return Ok(problem.objective(x.clone(), y).mean());
-        }
-        let penalty = self.subject.config.training.penalty.to_penalty();
-        let sides = penalty.components(problem.constraints(x.clone())?.as_ref(), y);
-        Ok(if part == 1 { sides.upper } else { sides.lower }.mean())
-    }
-
-    fn repaired(&self, network: &Mlp, x: &Tensor<2>) -> Result<Tensor<2>, Error> {
-        (self.subject.repair)(x, network.forward(x.clone()))
-    }
-
-    fn total(&self, y: Tensor<2>, x: &Tensor<2>) -> Result<Tensor<1>, Error> {
-        let upper_and_lower = self.part(y.clone(), x, 1)? + self.part(y.clone(), x, 2)?;
-        Ok(self.part(y, x, 0)? + upper_and_lower)
-    }
-
     /// Of the mean loss, in the layout's parameters.
     #[allow(clippy::type_complexity, reason = "a closure has no name of its own")]
     fn hessian(
@@ -261,23 +255,18 @@ impl Batch<'_> {
         layout: &Layout,
     ) -> Result<Hessian<Mlp, impl FnMut(&Mlp, usize) -> Result<Tensor<1>, EvaluationError>>, Error>
     {
-        let objective = whole(|network: &Mlp| Ok(self.loss(network, &self.x)?));
-        let settings = DifferenceSettings {
-            // Kinks of ReLU between the two ends of a larger difference would show.
-            step: Some(3e-8),
-            ..DifferenceSettings::default()
-        };
-        Ok(Hessian::new(&self.network, layout, objective, settings)?)
+        loss_hessian(&self.network, layout, self.subject.loss, &self.x)
     }
 
     fn loss(&self, network: &Mlp, x: &Tensor<2>) -> Result<Tensor<1>, Error> {
-        self.total(self.repaired(network, x)?, x)
+        self.subject.loss.total(x, network.forward(x.clone()))
     }
 
     fn cosines(&self, layout: &Layout, values: &mut Values) -> Result<(), Error> {
         let mut components = LossComponents::new(&PARTS, |network: &Mlp, part: usize| {
-            let y = self.repaired(network, &self.x)?;
-            Ok::<_, EvaluationError>(self.part(y, &self.x, part)?)
+            let loss = self.subject.loss;
+            let y = loss.repaired(&self.x, network.forward(self.x.clone()))?;
+            Ok::<_, EvaluationError>(loss.part(&self.x, y, part)?)
         })?;
         let found = components.gradients(&self.network, layout)?;
         let norms = found.norms();
@@ -297,12 +286,28 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Of the linear layers' weights and biases, over the samples: one backward pass for all.
+    fn signal_to_noise(&self, layout: &Layout, values: &mut Values) -> Result<(), Error> {
+        let linear = layout.subset(|group| group.name.starts_with("linear"))?;
+        let found = captured_gradients(&self.network, &linear, |network, capture| {
+            let raw = network.forward_with(self.x.clone(), |layer, x| capture.linear(layer, x));
+            Ok(self.subject.loss.samples(&self.x, raw)?)
+        })?;
+        let moments = found.moments()?;
+        if let Some(snr) = moments.parameter_snr() {
+            values.extend(snr.mean.map(|mean| ("snr_mean", mean)));
+            values.extend(snr.median.map(|median| ("snr_median", median)));
+        }
+        values.extend(moments.global_snr().map(|snr| ("snr_global", snr)));
+        Ok(())
+    }
+
     fn layer_gradients(&self, values: &mut Values) -> Result<(), Error> {
         let raw = self.network.forward(self.x.clone());
         let found = layer_gradients(
             raw,
-            |raw| Ok((self.subject.repair)(&self.x, raw)?),
-            |y| Ok(self.total(y, &self.x)?),
+            |raw| Ok(self.subject.loss.repaired(&self.x, raw)?),
+            |y| Ok(self.subject.loss.after_layer(&self.x, y)?.mean()),
         )?;
         let mean = |norms: &[f64]| norms.iter().sum::<f64>() / norms.len() as f64;
         values.push(("layer_gradient_before", mean(&found.before)));
@@ -329,7 +334,7 @@ impl Batch<'_> {
             &raw.device(),
             raw.dtype(),
         );
-        let layer = |raw: Tensor<2>| Ok((self.subject.repair)(&x, raw)?);
+        let layer = |raw: Tensor<2>| Ok(self.subject.loss.repaired(&x, raw)?);
         let found = jacobian_summary(&jacobians(raw, layer, Rows::OnePass)?, RANK_TOLERANCE)?;
         for (name, value) in [
             ("jacobian_largest", found.largest),

@@ -15,7 +15,8 @@ use crate::config::{AdamSettings, OptimizerConfig, OptimizerKind};
 /// Adam's and AdamW's rules are Burn's; the states are kept here, by parameter path. Burn's own
 /// record of a module optimiser restores states in the default device's precision, which rounds an
 /// f64 run's moments to f32, so that a resumed run would leave the path of the uninterrupted one.
-/// The rule with momentum is written here, because Burn's lets nobody see its velocity.
+/// The rule with momentum is written here, because Burn's lets nobody see its velocity. Gradient flow
+/// needs gradients at several points and is the trainer's: its rule here is Euler's step.
 ///
 /// All rules act on each number by itself, so every parameter is updated as a flat vector.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ enum Rule {
     Sgd {
         momentum: f64,
     },
+    /// θ ← θ − learning rate · g.
+    Descent,
 }
 
 impl std::fmt::Debug for Rule {
@@ -40,6 +43,7 @@ impl std::fmt::Debug for Rule {
             Self::Adam(_) => "Adam",
             Self::AdamW(_) => "AdamW",
             Self::Sgd { .. } => "Sgd",
+            Self::Descent => "Descent",
         })
     }
 }
@@ -81,6 +85,7 @@ impl Optimizer {
                 Rule::AdamW(adamw.with_weight_decay(weight_decay as f32).build())
             }
             OptimizerKind::Sgd { momentum } => Rule::Sgd { momentum },
+            OptimizerKind::GradientDescent | OptimizerKind::GradientFlow { .. } => Rule::Descent,
         };
         Self {
             rule,
@@ -169,6 +174,13 @@ impl Rule {
                 );
                 (value, State::from_adaptive(state.map(|s| s.momentum)))
             }
+            Self::Descent => (
+                value - gradient * rate,
+                State {
+                    steps: state.map_or(0, |s| s.steps) + 1,
+                    moments: Vec::new(),
+                },
+            ),
             Self::Sgd { momentum } => {
                 let steps = state.as_ref().map_or(0, |s| s.steps);
                 let velocity = match state.and_then(|mut s| s.moments.pop()) {
@@ -329,9 +341,22 @@ mod tests {
     }
 
     #[test]
+    fn descent_is_momentum_without_any() {
+        let device = Device::flex().autodiff();
+        let descend = |kind| {
+            let mut optimizer = Optimizer::new(&config(kind));
+            values(&descend(&mut optimizer, start(&device), 5))
+        };
+        assert_eq!(
+            descend(OptimizerKind::GradientDescent),
+            descend(OptimizerKind::Sgd { momentum: 0.0 })
+        );
+    }
+
+    #[test]
     fn a_restored_memory_goes_on_bit_for_bit() {
         let device = Device::flex().autodiff();
-        for kind in [ADAM, ADAMW, SGD] {
+        for kind in [ADAM, ADAMW, SGD, OptimizerKind::GradientDescent] {
             let mut whole = Optimizer::new(&config(kind));
             let expected = values(&descend(&mut whole, start(&device), 7));
 

@@ -15,7 +15,7 @@ use crate::measure::Instruments;
 use crate::observer::{Beginning, Event, Observer};
 use crate::task::References;
 use crate::{Error, Task, provenance, settings};
-use session::Session;
+use session::{Session, Spent};
 
 /// Burn's random numbers belong to the process, so runs take turns.
 static TURN: Mutex<()> = Mutex::new(());
@@ -203,6 +203,7 @@ impl Run<'_> {
             writer: opened.writer,
             observer: &mut *observer,
             instruments: Instruments::default(),
+            spent: Spent::default(),
         };
         let Some((status, seconds)) = session.run(&opened.faults)? else {
             return Ok(ControlFlow::Break(()));

@@ -187,6 +187,22 @@ impl Task {
         )
     }
 
+    /// Samples of a part that are in use.
+    pub(crate) fn part_samples(&self, part: Part) -> usize {
+        match part {
+            Part::Train => self.train_samples,
+            _ => self.evaluation.samples(part),
+        }
+    }
+
+    /// Inputs of the first samples of a part, `[count, inputs]`, with automatic differentiation.
+    pub(crate) fn part_inputs(&self, part: Part, count: usize) -> Tensor<2> {
+        let width = self.training.inputs();
+        let rows = self.training.input(part)[..count * width].to_vec();
+        let device = self.device.clone().autodiff();
+        host::write(rows, [count, width], &device, self.dtype)
+    }
+
     /// All inputs of a part, `[samples, inputs]`, without automatic differentiation.
     pub fn inputs(&self, part: Part) -> Tensor<2> {
         let rows = self.evaluation.input(part).to_vec();

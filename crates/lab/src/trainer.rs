@@ -1,20 +1,23 @@
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 use feasible_core::{Bounds, Constraints, SoftPenalty, Violations, host};
-use feasible_data::Part;
+use feasible_data::{Part, Problem};
 use feasible_nn::Mlp;
 use feasible_repair::{AdaptiveRelaxation, RelaxationSettings};
 
 use crate::checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
-use crate::config::RunConfig;
+use crate::config::{OptimizerKind, RunConfig};
 use crate::evaluate::{self, Evaluation, FEASIBILITY_TOLERANCE, evaluate, mean};
 use crate::figures::{StepDetails, StepFigures};
+use crate::loss::{self, Loss};
 use crate::measure::{Instruments, Subject, Values};
+use crate::moments::{Moment, Recorded, View};
 use crate::random::{Purpose, derive, permutation};
 use crate::task::References;
-use crate::{Error, Method, Optimizer, Task};
+use crate::{Error, Method, Optimizer, Task, flow};
 
 /// One network being trained: the published recipe, epoch by epoch.
 ///
@@ -62,31 +65,28 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, Error> {
         config.validate()?;
         references.check(task)?;
-        let device = task.device().clone().autodiff();
-        device.seed(derive(config.seed, Purpose::Parameters));
-        let problem = task.training();
-        let network =
-            config
-                .backbone
-                .to_mlp()?
-                .init(problem.inputs(), problem.variables(), &device)?;
-        // Drawn in the device's default precision and cast: setting the default instead would be
-        // for the whole process and must come before its first tensor. Casting also draws lazy
-        // parameters here, in the module's order.
-        let network = network.map(&mut Cast(task.dtype()));
+        let network = initial_network(config, task)?;
+        if matches!(config.optimizer().kind, OptimizerKind::GradientFlow { .. })
+            && config.training.batch < task.train_samples()
+        {
+            return Err(Error::value(
+                "training.batch",
+                config.training.batch,
+                format!(
+                    "at least {}, all training samples, for a gradient flow",
+                    task.train_samples()
+                ),
+            ));
+        }
         let relaxation = relaxation(config, task)?;
         Ok(Self {
             config,
             task,
             references,
             network,
-            optimizer: Optimizer::new(&config.training.optimizer),
+            optimizer: Optimizer::new(config.optimizer()),
             method: Method::new(&config.method)?,
-            penalty: config
-                .method
-                .penalty
-                .unwrap_or(config.training.penalty)
-                .to_penalty(),
+            penalty: loss::penalty(config),
             relaxation,
             epochs: 0,
             steps: 0,
@@ -236,6 +236,7 @@ impl<'a> Trainer<'a> {
         let distance = self.distance(&raw, &repaired.y);
         let values = constraints.values(repaired.y.clone());
         let penalty = self.penalty.of_values(values.clone(), constraints.bounds());
+        let inputs = x.clone();
         let objective = problem.objective(x, repaired.y);
         let parts = [
             ("objective", &objective),
@@ -260,7 +261,17 @@ impl<'a> Trainer<'a> {
             total = total + distance;
         }
         let mut gradients = total.sum().backward();
-        self.network = self.optimizer.step(self.network.clone(), &mut gradients);
+        self.network = match self.config.optimizer().kind {
+            OptimizerKind::GradientFlow { substeps } => {
+                let time = self.config.optimizer().learning_rate;
+                let loss = self.loss(problem);
+                match flow::advance(&self.network, &loss, &inputs, gradients, time, substeps)? {
+                    Ok(network) => network,
+                    Err(Diverged) => return Ok(Err(Diverged)),
+                }
+            }
+            _ => self.optimizer.step(self.network.clone(), &mut gradients),
+        };
         self.steps += 1;
 
         let recorded = self
@@ -291,10 +302,7 @@ impl<'a> Trainer<'a> {
     /// ½ρ‖y − ŷ‖² of every sample, where the method's loss has it.
     fn distance(&self, raw: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<1>> {
         let weight = self.config.method.distance_weight;
-        (weight > 0.0 && !self.is_soft()).then(|| {
-            let moved = (y.clone() - raw.clone()).square().sum_dim(1);
-            moved.squeeze_dim::<1>(1) * (0.5 * weight)
-        })
+        loss::distance(if self.is_soft() { 0.0 } else { weight }, raw, y)
     }
 
     /// Counts the epoch as done.
@@ -344,23 +352,60 @@ impl<'a> Trainer<'a> {
     /// The dynamics that the settings name, with the relaxation of the epoch at work. Call it before
     /// [`Trainer::end_epoch`]. Nothing of the run is changed.
     pub(crate) fn measure(&self, instruments: &mut Instruments) -> Result<Values, Error> {
-        let method = if self.is_soft() {
-            &Method::Soft
-        } else {
-            &self.method
-        };
-        let repair = |x: &Tensor<2>, raw: Tensor<2>| {
-            let constraints = self.task.training().constraints(x.clone())?;
-            let epsilon = self.epsilon_tensor(&raw);
-            Ok(method.apply(raw, constraints.as_ref(), epsilon)?.y)
-        };
         instruments.measure(&Subject {
             config: self.config,
             task: self.task,
             network: &self.network,
             optimizer: &self.optimizer,
-            repair: &repair,
+            loss: &self.loss(self.task.training()),
         })
+    }
+
+    /// Spectra and landscapes that the settings name, as [`Trainer::measure`], written into the run's
+    /// folder.
+    pub(crate) fn record_moment(&self, folder: &Path, moment: Moment) -> Result<Recorded, Error> {
+        let measure = &self.config.training.measure;
+        if !measure.iter().any(|measure| measure.is_of_moments()) {
+            return Ok(Recorded::default());
+        }
+        let raw = self
+            .network
+            .valid()
+            .forward(self.task.inputs(Part::Validation));
+        if self.diverged || !all_finite(&raw)? {
+            return Ok(Recorded::default());
+        }
+        let view = View {
+            config: self.config,
+            task: self.task,
+            network: &self.network,
+            training: &self.loss(self.task.training()),
+            evaluation: &self.loss(self.task.evaluation()),
+            step: self.steps,
+        };
+        view.record(folder, moment)
+    }
+
+    /// Steps in an epoch.
+    pub(crate) fn steps_an_epoch(&self) -> u64 {
+        let order: Vec<usize> = (0..self.task.train_samples()).collect();
+        batches(&order, self.config.training.batch).len() as u64
+    }
+
+    /// The loss of this epoch: without its layer in a soft one, with the box as it is relaxed.
+    fn loss<'b>(&'b self, problem: &'b dyn Problem) -> Loss<'b> {
+        let method = if self.is_soft() {
+            &Method::Soft
+        } else {
+            &self.method
+        };
+        Loss::new(
+            self.config,
+            problem,
+            method,
+            self.epsilon(),
+            self.task.dtype(),
+        )
     }
 
     fn evaluate(
@@ -419,6 +464,21 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// The network before its first step, from the run's seed.
+pub(crate) fn initial_network(config: &RunConfig, task: &Task) -> Result<Mlp, Error> {
+    let device = task.device().clone().autodiff();
+    device.seed(derive(config.seed, Purpose::Parameters));
+    let problem = task.training();
+    let network = config
+        .backbone
+        .to_mlp()?
+        .init(problem.inputs(), problem.variables(), &device)?;
+    // Drawn in the device's default precision and cast: setting the default instead would be
+    // for the whole process and must come before its first tensor. Casting also draws lazy
+    // parameters here, in the module's order.
+    Ok(network.map(&mut Cast(task.dtype())))
+}
+
 fn relaxation(config: &RunConfig, task: &Task) -> Result<Option<AdaptiveRelaxation>, Error> {
     let Some(relaxation) = config.method.relaxation else {
         return Ok(None);
@@ -460,7 +520,7 @@ fn details(
     })
 }
 
-fn all_finite(tensor: &Tensor<2>) -> Result<bool, Error> {
+pub(crate) fn all_finite(tensor: &Tensor<2>) -> Result<bool, Error> {
     Ok(host::read("prediction", tensor)?
         .iter()
         .all(|v| v.is_finite()))

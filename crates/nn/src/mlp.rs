@@ -29,6 +29,19 @@ impl Mlp {
     /// # Panics
     /// If `x` has another number of columns than the network has inputs.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.forward_with(x, |layer, x| layer.forward(x))
+    }
+
+    /// As [`Mlp::forward`], with what `linear` makes of the linear layers in place of their own
+    /// `forward`: for instruments that look into them.
+    ///
+    /// # Panics
+    /// As [`Mlp::forward`].
+    pub fn forward_with(
+        &self,
+        x: Tensor<2>,
+        mut linear: impl FnMut(&Linear, Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
         let (last, hidden) = self
             .linear
             .split_last()
@@ -38,13 +51,13 @@ impl Mlp {
         }
         let mut x = x;
         for (index, layer) in hidden.iter().enumerate() {
-            x = layer.forward(x);
+            x = linear(layer, x);
             if let Some(norm) = self.norm.get(index) {
                 x = norm.forward(x);
             }
             x = self.dropout.forward(self.activation.forward(x));
         }
-        last.forward(x)
+        linear(last, x)
     }
 
     /// Number of inputs.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::PenaltyConfig;
 use super::method_kind::MethodKind;
 use super::method_table::Table;
+use super::optimizer::OptimizerConfig;
 use crate::Error;
 
 /// A method: how the raw prediction is made to satisfy the constraints.
@@ -24,6 +25,8 @@ pub struct MethodConfig {
     pub distance_weight: f64,
     /// The penalty in place of the study's, for this method alone.
     pub penalty: Option<PenaltyConfig>,
+    /// The optimiser in place of the study's, for this method alone.
+    pub optimizer: Option<OptimizerConfig>,
 }
 
 /// Adaptive relaxation: the box is `[l − ε, u + ε]`, with ε falling from the largest violation of
@@ -52,6 +55,7 @@ impl MethodConfig {
             relaxation: None,
             distance_weight,
             penalty: None,
+            optimizer: None,
         }
     }
 
@@ -117,6 +121,9 @@ impl MethodConfig {
         }
         if let Some(penalty) = self.penalty {
             penalty.validate("method.penalty")?;
+        }
+        if let Some(optimizer) = &self.optimizer {
+            optimizer.validate("method.optimizer")?;
         }
         self.kind.validate()
     }

@@ -11,15 +11,17 @@ use serde_json::{Map, Value};
 use super::PenaltyConfig;
 use super::method::{MethodConfig, RelaxationConfig};
 use super::method_kind::MethodKind;
+use super::optimizer::OptimizerConfig;
 
 /// Keys that belong to training with a method, not to the method.
-const COMMON: [&str; 6] = [
+const COMMON: [&str; 7] = [
     "name",
     "kind",
     "soft_epochs",
     "relaxation",
     "distance_weight",
     "penalty",
+    "optimizer",
 ];
 
 /// One flat table of every method's keys. Unlike an enum tagged by `kind` it lets the parser name an
@@ -42,6 +44,7 @@ table! {
     relaxation: RelaxationConfig,
     distance_weight: f64,
     penalty: PenaltyConfig,
+    optimizer: OptimizerConfig,
     tolerance: f64,
     damping: f64,
     max_iterations: usize,
@@ -138,6 +141,7 @@ impl TryFrom<Table> for MethodConfig {
         method.name = table.name;
         method.soft_epochs = table.soft_epochs.unwrap_or(0);
         method.penalty = table.penalty;
+        method.optimizer = table.optimizer;
         if let Some(weight) = table.distance_weight {
             method.distance_weight = weight;
         }
@@ -229,6 +233,7 @@ impl From<MethodConfig> for Table {
         table.name = method.name;
         table.relaxation = method.relaxation;
         table.penalty = method.penalty;
+        table.optimizer = method.optimizer;
         table
     }
 }
@@ -300,5 +305,12 @@ mod tests {
         assert_eq!(method.distance_weight, 5.0);
         let method = read("kind = 'soft'\npenalty = { upper = 0.0, lower = 0.0 }");
         assert_eq!(method.penalty.unwrap().upper, 0.0);
+        let method = read("kind = 'soft'\noptimizer = { kind = 'gradient-descent' }");
+        let json = serde_json::to_value(&method).unwrap();
+        assert_eq!(json["optimizer"]["kind"], "gradient-descent");
+        assert_eq!(
+            serde_json::from_value::<MethodConfig>(json).unwrap(),
+            method
+        );
     }
 }

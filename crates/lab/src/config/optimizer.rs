@@ -30,6 +30,15 @@ pub enum OptimizerKind {
         /// Momentum in [0, 1). Default 0.9.
         momentum: f64,
     },
+    /// Gradient descent: θ ← θ − learning rate · g.
+    GradientDescent,
+    /// The gradient flow θ' = −g of the whole training set, by the classical Runge-Kutta method of
+    /// order 4: a step is an advance in time by the learning rate. Network and batch must make the
+    /// loss a function of the parameters: no batch normalisation, no dropout, all samples in a batch.
+    GradientFlow {
+        /// Runge-Kutta steps a step, at least 1. Default 1.
+        substeps: usize,
+    },
 }
 
 /// What Adam and AdamW keep of past gradients. Burn has these constants in f32.
@@ -66,7 +75,8 @@ const DEFAULT_WEIGHT_DECAY: f64 = 0.01;
 const DEFAULT_MOMENTUM: f64 = 0.9;
 
 impl OptimizerConfig {
-    pub(super) fn validate(&self) -> Result<(), Error> {
+    /// Checks the settings of the optimiser at the key `table`.
+    pub(super) fn validate(&self, table: &str) -> Result<(), Error> {
         let learning_rate = ("learning_rate", self.learning_rate, Range::Positive);
         let mut settings = vec![learning_rate];
         let mut moments = |moments: AdamSettings| {
@@ -92,13 +102,17 @@ impl OptimizerConfig {
             OptimizerKind::Sgd { momentum } => {
                 settings.push(("momentum", momentum, Range::Fraction));
             }
+            OptimizerKind::GradientDescent => {}
+            OptimizerKind::GradientFlow { substeps } => {
+                settings.push(("substeps", substeps as f64, Range::Positive));
+            }
         }
         match settings
             .into_iter()
             .find(|(_, value, range)| !range.contains(*value))
         {
             Some((key, value, range)) => Err(Error::value(
-                format!("training.optimizer.{key}"),
+                format!("{table}.{key}"),
                 value,
                 range.in_words(),
             )),
@@ -158,6 +172,8 @@ struct Table {
     weight_decay: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     momentum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    substeps: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -167,6 +183,8 @@ enum Kind {
     Adam,
     Adamw,
     Sgd,
+    GradientDescent,
+    GradientFlow,
 }
 
 impl TryFrom<Table> for OptimizerConfig {
@@ -180,6 +198,7 @@ impl TryFrom<Table> for OptimizerConfig {
         ];
         let decay_key = [("weight_decay", table.weight_decay.is_some())];
         let momentum_key = [("momentum", table.momentum.is_some())];
+        let substeps_key = [("substeps", table.substeps.is_some())];
         let default = AdamSettings::default();
         let moments = AdamSettings {
             beta1: table.beta1.unwrap_or(default.beta1),
@@ -190,7 +209,7 @@ impl TryFrom<Table> for OptimizerConfig {
             Kind::Adam => (
                 OptimizerKind::Adam(moments),
                 "adam",
-                &[&decay_key, &momentum_key],
+                &[&decay_key, &momentum_key, &substeps_key],
             ),
             Kind::Adamw => {
                 let weight_decay = table.weight_decay.unwrap_or(DEFAULT_WEIGHT_DECAY);
@@ -198,12 +217,26 @@ impl TryFrom<Table> for OptimizerConfig {
                     moments,
                     weight_decay,
                 };
-                (kind, "adamw", &[&momentum_key])
+                (kind, "adamw", &[&momentum_key, &substeps_key])
             }
             Kind::Sgd => {
                 let momentum = table.momentum.unwrap_or(DEFAULT_MOMENTUM);
                 let kind = OptimizerKind::Sgd { momentum };
-                (kind, "sgd", &[&moment_keys, &decay_key])
+                (kind, "sgd", &[&moment_keys, &decay_key, &substeps_key])
+            }
+            Kind::GradientDescent => (
+                OptimizerKind::GradientDescent,
+                "gradient-descent",
+                &[&moment_keys, &decay_key, &momentum_key, &substeps_key],
+            ),
+            Kind::GradientFlow => {
+                let substeps = table.substeps.unwrap_or(1);
+                let kind = OptimizerKind::GradientFlow { substeps };
+                (
+                    kind,
+                    "gradient-flow",
+                    &[&moment_keys, &decay_key, &momentum_key],
+                )
             }
         };
         let given = inapplicable
@@ -230,6 +263,12 @@ impl From<OptimizerConfig> for Table {
                 weight_decay,
             } => (Kind::Adamw, Some(moments), Some(weight_decay), None),
             OptimizerKind::Sgd { momentum } => (Kind::Sgd, None, None, Some(momentum)),
+            OptimizerKind::GradientDescent => (Kind::GradientDescent, None, None, None),
+            OptimizerKind::GradientFlow { .. } => (Kind::GradientFlow, None, None, None),
+        };
+        let substeps = match config.kind {
+            OptimizerKind::GradientFlow { substeps } => Some(substeps),
+            _ => None,
         };
         Self {
             kind,
@@ -239,6 +278,7 @@ impl From<OptimizerConfig> for Table {
             epsilon: moments.map(|m| m.epsilon),
             weight_decay,
             momentum,
+            substeps,
         }
     }
 }
@@ -249,7 +289,9 @@ mod tests {
 
     fn read(text: &str) -> Result<OptimizerConfig, String> {
         let config: OptimizerConfig = toml::from_str(text).map_err(|e| e.message().to_owned())?;
-        config.validate().map_err(|e| e.to_string())?;
+        config
+            .validate("training.optimizer")
+            .map_err(|e| e.to_string())?;
         Ok(config)
     }
 
@@ -259,6 +301,8 @@ mod tests {
             ("adam", &["weight_decay", "momentum"][..]),
             ("adamw", &["momentum"]),
             ("sgd", &["beta1", "beta2", "epsilon", "weight_decay"]),
+            ("gradient-descent", &["beta1", "weight_decay", "momentum"]),
+            ("gradient-flow", &["epsilon", "weight_decay", "momentum"]),
         ] {
             assert!(read(&format!("kind = '{kind}'")).is_ok());
             for key in keys {
@@ -286,6 +330,7 @@ mod tests {
             ("kind = 'sgd'\nmomentum = 1.0", false),
             ("kind = 'adamw'\nweight_decay = -1.0", false),
             ("kind = 'adamw'\nweight_decay = 1e200", false),
+            ("kind = 'gradient-flow'\nsubsteps = 0", false),
         ] {
             assert_eq!(read(text).is_ok(), accepted, "{text}: {:?}", read(text));
         }
@@ -301,6 +346,8 @@ mod tests {
             "",
             "kind = 'adamw'\nbeta1 = 0.5",
             "kind = 'sgd'\nlearning_rate = 0.25",
+            "kind = 'gradient-descent'",
+            "kind = 'gradient-flow'\nsubsteps = 3",
         ] {
             let config = read(text).unwrap();
             let json = serde_json::to_value(&config).unwrap();

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{BackboneConfig, MethodConfig, RunProblem, TrainingConfig};
+use super::{
+    BackboneConfig, MethodConfig, OptimizerConfig, OptimizerKind, RunProblem, TrainingConfig,
+};
 use crate::Error;
 
 /// One run: everything that decides its numbers.
@@ -32,6 +34,12 @@ impl RunConfig {
         format!("{}_s{}", parts.join("_"), self.seed)
     }
 
+    /// The optimiser: the method's own, or the study's.
+    pub fn optimizer(&self) -> &OptimizerConfig {
+        let own = self.method.optimizer.as_ref();
+        own.unwrap_or(&self.training.optimizer)
+    }
+
     /// Checks what the types cannot.
     ///
     /// # Errors
@@ -42,7 +50,16 @@ impl RunConfig {
         self.training.validate()?;
         self.problem.validate()?;
         self.method.validate(self.training.epochs)?;
-        self.backbone.to_mlp()?;
+        let network = self.backbone.to_mlp()?;
+        if matches!(self.optimizer().kind, OptimizerKind::GradientFlow { .. })
+            && (network.batch_norm || network.dropout > 0.0)
+        {
+            return Err(Error::value(
+                "training.optimizer.kind",
+                "gradient-flow of a network with batch normalisation or dropout",
+                "that of a network without: batch_norm = false, dropout = 0.0",
+            ));
+        }
         feasible_record::validate_name("run", &self.run_name())?;
         Ok(())
     }

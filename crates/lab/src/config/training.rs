@@ -32,6 +32,10 @@ pub struct TrainingConfig {
     /// Epochs between checkpoints. Default 1. The last epoch always has one.
     #[serde(default = "one")]
     pub checkpoint_every: usize,
+    /// Epochs between checkpoints that are kept to the end, that before the first epoch among them:
+    /// a trajectory to look back on. Without it the last two are kept, and the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_every: Option<usize>,
     /// Epochs between validations. Default 1. The last epoch always has one.
     #[serde(default = "one")]
     pub validate_every: usize,
@@ -48,6 +52,13 @@ pub struct TrainingConfig {
     /// They are made on the first so many training samples. Default 100.
     #[serde(default = "one_hundred", skip_serializing_if = "is_one_hundred")]
     pub measure_samples: usize,
+    /// Share of the seconds of training that measurements may take: one that is due once they have
+    /// had more is left out, but for those of start, middle and end. Default no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure_share: Option<f64>,
+    /// Points along an axis of a measured landscape, odd. Default 21.
+    #[serde(default = "twenty_one", skip_serializing_if = "is_twenty_one")]
+    pub landscape_points: usize,
 }
 
 /// What can be measured of a training's dynamics.
@@ -65,6 +76,26 @@ pub enum Measure {
     /// The Hessian's largest eigenvalue, with that of the optimiser's preconditioned Hessian, beside
     /// the optimiser's stability threshold.
     Sharpness,
+    /// The gradient's signal-to-noise ratio over samples, of every weight and as a whole.
+    Snr,
+    /// At start, middle and end: the Hessian's largest eigenvalues and its smallest.
+    Spectrum,
+    /// At start, middle and end: the density of the Hessian's spectrum, and its trace.
+    Density,
+    /// At start, middle and end: loss and violations over a random plane.
+    Landscape,
+}
+
+impl Measure {
+    /// Whether it is made at start, middle and end only.
+    pub fn is_of_moments(self) -> bool {
+        matches!(self, Self::Spectrum | Self::Density | Self::Landscape)
+    }
+
+    /// Whether it takes differences of gradients.
+    fn needs_f64(self) -> bool {
+        matches!(self, Self::Sharpness | Self::Spectrum | Self::Density)
+    }
 }
 
 /// Floating-point type.
@@ -175,6 +206,15 @@ fn is_ten(value: &usize) -> bool {
     *value == ten()
 }
 
+fn twenty_one() -> usize {
+    21
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_twenty_one(value: &usize) -> bool {
+    *value == twenty_one()
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_one_hundred(value: &usize) -> bool {
     *value == one_hundred()
@@ -192,11 +232,14 @@ impl TrainingConfig {
             optimizer: OptimizerConfig::default(),
             penalty: PenaltyConfig::default(),
             checkpoint_every: 1,
+            keep_every: None,
             validate_every: 1,
             record_steps_every: 1,
             measure: Vec::new(),
             measure_every: ten(),
             measure_samples: one_hundred(),
+            measure_share: None,
+            landscape_points: twenty_one(),
         }
     }
 
@@ -207,13 +250,20 @@ impl TrainingConfig {
 
     /// Whether `epoch`, counted from 0, ends with a checkpoint.
     pub fn checkpoints(&self, epoch: usize) -> bool {
-        self.is_last(epoch) || (epoch + 1).is_multiple_of(self.checkpoint_every)
+        let due = (epoch + 1).is_multiple_of(self.checkpoint_every);
+        self.is_last(epoch) || due || self.keeps(epoch + 1)
+    }
+
+    /// Whether the checkpoint after so many epochs is kept to the end.
+    pub fn keeps(&self, epochs: usize) -> bool {
+        self.keep_every
+            .is_some_and(|every| epochs.is_multiple_of(every))
     }
 
     /// Whether `epoch`, counted from 0, ends with measurements of the dynamics.
     pub fn measures(&self, epoch: usize) -> bool {
         let due = self.is_last(epoch) || (epoch + 1).is_multiple_of(self.measure_every);
-        !self.measure.is_empty() && due
+        due && self.measure.iter().any(|measure| !measure.is_of_moments())
     }
 
     /// Whether `epoch`, counted from 0, is the last.
@@ -235,6 +285,8 @@ impl TrainingConfig {
             ("record_steps_every", self.record_steps_every, 1),
             ("measure_every", self.measure_every, 1),
             ("measure_samples", self.measure_samples, 1),
+            ("keep_every", self.keep_every.unwrap_or(1), 1),
+            ("landscape_points", self.landscape_points, 3),
         ] {
             if value < least {
                 return Err(Error::value(
@@ -244,14 +296,25 @@ impl TrainingConfig {
                 ));
             }
         }
-        if self.measure.contains(&Measure::Sharpness) && self.dtype == Precision::F32 {
+        if self.landscape_points.is_multiple_of(2) {
+            let expected = "odd, so that the network is one of the points";
+            let key = "training.landscape_points";
+            return Err(Error::value(key, self.landscape_points, expected));
+        }
+        if let Some(share) = self.measure_share
+            && !(share > 0.0 && share.is_finite())
+        {
+            let expected = "finite and greater than 0";
+            return Err(Error::value("training.measure_share", share, expected));
+        }
+        if self.dtype == Precision::F32 && self.measure.iter().any(|m| m.needs_f64()) {
             return Err(Error::value(
                 "training.measure",
-                "sharpness in f32",
-                "in f64: it comes from differences of gradients",
+                "sharpness, spectrum or density in f32",
+                "in f64: they come from differences of gradients",
             ));
         }
-        self.optimizer.validate()?;
+        self.optimizer.validate("training.optimizer")?;
         self.penalty.validate("training.penalty")?;
         Ok(())
     }

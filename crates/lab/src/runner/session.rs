@@ -11,7 +11,8 @@ use crate::Error;
 use crate::config::RunConfig;
 use crate::evaluate::Evaluation;
 use crate::figures::{StepFigures, epoch_values};
-use crate::measure::Instruments;
+use crate::measure::{Instruments, Values};
+use crate::moments::{Moment, Recorded};
 use crate::observer::{EpochSummary, Event, Observer};
 use crate::trainer::{Diverged, Trainer};
 
@@ -25,6 +26,15 @@ pub(super) struct Session<'a, 'o> {
     pub(super) writer: RunWriter,
     pub(super) observer: &'o mut dyn Observer,
     pub(super) instruments: Instruments,
+    /// Seconds of steps, and of measurements.
+    pub(super) spent: Spent,
+}
+
+/// Seconds of steps and of measurements in this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent {
+    training: f64,
+    measuring: f64,
 }
 
 /// How the training came to an end.
@@ -68,6 +78,9 @@ impl Session<'_, '_> {
     }
 
     fn train(&mut self) -> Result<Ended, Error> {
+        if self.config.training.keep_every.is_some() && self.trainer.steps() == 0 {
+            self.save()?;
+        }
         while self.trainer.epochs() < self.config.training.epochs {
             if let ControlFlow::Break(ended) = self.epoch()? {
                 return Ok(ended);
@@ -87,6 +100,7 @@ impl Session<'_, '_> {
             ControlFlow::Break(ended) => return Ok(ControlFlow::Break(ended)),
         };
         let seconds = start.elapsed().as_secs_f64();
+        self.spent.training += seconds;
 
         let mut values = epoch_values(&taken);
         values.push(("epoch.seconds", seconds));
@@ -102,12 +116,13 @@ impl Session<'_, '_> {
         } else {
             None
         };
-        let dynamics = if training.measures(epoch) {
-            self.trainer.measure(&mut self.instruments)?
-        } else {
-            Vec::new()
-        };
+        let dynamics = self.measure(epoch)?;
+        let moment = Moment::after(epoch + 1, training);
+        let recorded = moment.map(|moment| self.moment(moment)).transpose()?;
         self.trainer.end_epoch();
+        if let Some(recorded) = recorded {
+            self.keep(epoch, recorded)?;
+        }
         if !dynamics.is_empty() {
             self.record(epoch, "dynamics.", &dynamics)?;
         }
@@ -143,7 +158,12 @@ impl Session<'_, '_> {
 
     fn steps(&mut self, epoch: usize) -> Result<ControlFlow<Ended, Vec<StepFigures>>, Error> {
         let mut taken = Vec::new();
-        for (index, samples) in self.trainer.begin_epoch()?.iter().enumerate() {
+        let batches = self.trainer.begin_epoch()?;
+        if epoch == 0 {
+            let recorded = self.moment(Moment::Start)?;
+            self.keep(epoch, recorded)?;
+        }
+        for (index, samples) in batches.iter().enumerate() {
             let Ok(figures) = self.trainer.step(samples)? else {
                 return Ok(ControlFlow::Break(Ended::Diverged));
             };
@@ -162,6 +182,43 @@ impl Session<'_, '_> {
             }
         }
         Ok(ControlFlow::Continue(taken))
+    }
+
+    /// The dynamics that are due, unless they have had their share of the time.
+    fn measure(&mut self, epoch: usize) -> Result<Values, Error> {
+        let training = &self.config.training;
+        let limit = training.measure_share.unwrap_or(f64::INFINITY);
+        let late = self.spent.measuring > limit * self.spent.training && !training.is_last(epoch);
+        if !training.measures(epoch) || late {
+            return Ok(Vec::new());
+        }
+        let start = Instant::now();
+        let mut values = self.trainer.measure(&mut self.instruments)?;
+        self.spent.measuring += start.elapsed().as_secs_f64();
+        if !values.is_empty() {
+            values.push(("share", self.spent.measuring / self.spent.training));
+        }
+        Ok(values)
+    }
+
+    /// Spectra and landscapes of a moment, in files of the run's folder.
+    fn moment(&mut self, moment: Moment) -> Result<Recorded, Error> {
+        let start = Instant::now();
+        let recorded = self.trainer.record_moment(self.writer.path(), moment)?;
+        if !recorded.values.is_empty() {
+            self.spent.measuring += start.elapsed().as_secs_f64();
+        }
+        Ok(recorded)
+    }
+
+    fn keep(&mut self, epoch: usize, recorded: Recorded) -> Result<(), Error> {
+        if !recorded.values.is_empty() {
+            self.record(epoch, "dynamics.", &recorded.values)?;
+        }
+        for (kind, payload) in recorded.files {
+            self.writer.event(kind, self.trainer.steps(), payload)?;
+        }
+        Ok(())
     }
 
     /// Tells the observer of something doubtful.
@@ -213,7 +270,8 @@ impl Session<'_, '_> {
         Ok(self.writer.metric(steps, epoch as u64, seconds, &named)?)
     }
 
-    /// Writes a checkpoint, then removes those that are neither among the last nor the best.
+    /// Writes a checkpoint, then removes those that are neither among the last, nor the best, nor to
+    /// be kept.
     fn save(&mut self) -> Result<(), Error> {
         let checkpoint = self.trainer.checkpoint().to_bytes();
         let bytes = checkpoint.map_err(|fault| Error::Checkpoint {
@@ -224,8 +282,13 @@ impl Session<'_, '_> {
         let checkpoints = RunReader::open(self.writer.path())?.checkpoints()?;
         let old = checkpoints.len().saturating_sub(KEPT);
         let best = self.trainer.best().map(|best| best.step);
+        let an_epoch = self.trainer.steps_an_epoch();
+        let kept = |step: u64| {
+            let epochs = usize::try_from(step / an_epoch);
+            epochs.is_ok_and(|epochs| self.config.training.keeps(epochs))
+        };
         for checkpoint in &checkpoints[..old] {
-            if best != Some(checkpoint.step) {
+            if best != Some(checkpoint.step) && !kept(checkpoint.step) {
                 fs::remove_file(&checkpoint.path).map_err(Error::io("remove", &checkpoint.path))?;
             }
         }

@@ -124,6 +124,15 @@ impl LinePlot {
         let xs = self.series.iter().flat_map(|s| s.x.iter().copied());
         let x = Scale::over(self.x_scaling, xs, frame.across()).padded(0.02);
         let ys = self.series.iter().flat_map(|s| s.y.iter().copied());
+        // A band is seen whole, but for its foot on a logarithmic axis, which may be anywhere.
+        let bands = self.series.iter().flat_map(|s| {
+            let ends = s.y.iter().zip(&s.error);
+            ends.flat_map(|(y, error)| match self.y_scaling {
+                Scaling::Linear => [y - error, y + error],
+                Scaling::Log => [y + error; 2],
+            })
+        });
+        let ys = ys.chain(bands);
         let ys = ys.chain(self.thresholds.iter().map(|t| t.value));
         let y = Scale::over(self.y_scaling, ys, frame.up()).padded(0.04);
 

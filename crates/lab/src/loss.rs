@@ -1,0 +1,180 @@
+//! A run's loss and violations as functions of its network's raw prediction.
+
+use burn::tensor::{DType, Tensor};
+use feasible_core::{Constraints, SoftPenalty, Violations, host};
+use feasible_data::Problem;
+
+use crate::config::RunConfig;
+use crate::evaluate::{FEASIBILITY_TOLERANCE, mean};
+use crate::{Error, Method};
+
+/// Loss parts, in the order of [`Loss::part`].
+pub(crate) const PARTS: [&str; 3] = ["objective", "upper", "lower"];
+
+/// What a landscape has at every point.
+pub(crate) const QUANTITIES: [&str; 9] = [
+    "loss",
+    "objective",
+    "penalty_upper",
+    "penalty_lower",
+    "violation_max",
+    "violation_mean",
+    "raw_violation_max",
+    "raw_violation_mean",
+    "failed",
+];
+
+/// The loss of a run: objective, penalty and, where the method has a weight for it, the distance that
+/// the layer moved the prediction; all of the repaired prediction, as means over samples.
+#[derive(Debug)]
+pub(crate) struct Loss<'a> {
+    /// With or without automatic differentiation.
+    pub(crate) problem: &'a dyn Problem,
+    pub(crate) method: &'a Method,
+    /// What widens the box, `[m]`.
+    pub(crate) epsilon: Option<Vec<f64>>,
+    pub(crate) penalty: SoftPenalty,
+    pub(crate) distance_weight: f64,
+    pub(crate) dtype: DType,
+}
+
+impl<'a> Loss<'a> {
+    /// The loss that `config` trains with, by its method or, in soft epochs, without.
+    pub(crate) fn new(
+        config: &RunConfig,
+        problem: &'a dyn Problem,
+        method: &'a Method,
+        epsilon: Option<Vec<f64>>,
+        dtype: DType,
+    ) -> Self {
+        let distance_weight = match method {
+            Method::Soft => 0.0,
+            _ => config.method.distance_weight,
+        };
+        Self {
+            problem,
+            method,
+            epsilon,
+            penalty: penalty(config),
+            distance_weight,
+            dtype,
+        }
+    }
+
+    /// The method's prediction.
+    pub(crate) fn repaired(&self, x: &Tensor<2>, raw: Tensor<2>) -> Result<Tensor<2>, Error> {
+        let constraints = self.problem.constraints(x.clone())?;
+        Ok(self.apply(raw, constraints.as_ref())?.0)
+    }
+
+    /// The method's prediction, and for how many samples the layer did not converge.
+    fn apply(
+        &self,
+        raw: Tensor<2>,
+        constraints: &dyn Constraints,
+    ) -> Result<(Tensor<2>, usize), Error> {
+        let epsilon = self.epsilon.as_ref().map(|epsilon| {
+            host::write(epsilon.clone(), [epsilon.len()], &raw.device(), self.dtype)
+        });
+        let repaired = self.method.apply(raw, constraints, epsilon)?;
+        Ok((repaired.y, repaired.failed))
+    }
+
+    /// One part of the mean loss at a repaired prediction, of [`PARTS`].
+    pub(crate) fn part(
+        &self,
+        x: &Tensor<2>,
+        y: Tensor<2>,
+        part: usize,
+    ) -> Result<Tensor<1>, Error> {
+        if part == 0 {
+            return Ok(self.problem.objective(x.clone(), y).mean());
+        }
+        let constraints = self.problem.constraints(x.clone())?;
+        let sides = self.penalty.components(constraints.as_ref(), y);
+        Ok(if part == 1 { sides.upper } else { sides.lower }.mean())
+    }
+
+    /// The losses of the samples, `[batch]`.
+    pub(crate) fn samples(&self, x: &Tensor<2>, raw: Tensor<2>) -> Result<Tensor<1>, Error> {
+        let y = self.repaired(x, raw.clone())?;
+        let losses = self.after_layer(x, y.clone())?;
+        Ok(match distance(self.distance_weight, &raw, &y) {
+            Some(distance) => losses + distance,
+            None => losses,
+        })
+    }
+
+    /// The mean loss at a raw prediction.
+    pub(crate) fn total(&self, x: &Tensor<2>, raw: Tensor<2>) -> Result<Tensor<1>, Error> {
+        Ok(self.samples(x, raw)?.mean())
+    }
+
+    /// Objective and penalty of the samples at a repaired prediction, `[batch]`.
+    pub(crate) fn after_layer(&self, x: &Tensor<2>, y: Tensor<2>) -> Result<Tensor<1>, Error> {
+        let constraints = self.problem.constraints(x.clone())?;
+        let penalty = self.penalty.components(constraints.as_ref(), y.clone());
+        Ok(self.problem.objective(x.clone(), y) + penalty.total())
+    }
+
+    /// The numbers of [`QUANTITIES`] at a raw prediction, violations being those of the true box.
+    /// All are undefined where the prediction is not finite.
+    pub(crate) fn figures(
+        &self,
+        x: &Tensor<2>,
+        raw: Tensor<2>,
+        constraints: &dyn Constraints,
+    ) -> Result<Vec<f64>, Error> {
+        let numbers = host::read("prediction", &raw)?;
+        if numbers.iter().any(|v| !v.is_finite()) {
+            return Ok(vec![f64::NAN; QUANTITIES.len()]);
+        }
+        let (y, failed) = self.apply(raw.clone(), constraints)?;
+        let values = constraints.values(y.clone());
+        let bounds = constraints.bounds();
+        let penalty = self.penalty.of_values(values.clone(), bounds);
+        let after = Violations::of_values(values, bounds).summary(FEASIBILITY_TOLERANCE)?;
+        let before = match self.method {
+            Method::Soft => after,
+            _ => Violations::of(constraints, raw.clone()).summary(FEASIBILITY_TOLERANCE)?,
+        };
+        let distance = match distance(self.distance_weight, &raw, &y) {
+            Some(distance) => mean(&host::read("distance", &distance)?),
+            None => 0.0,
+        };
+        let objective = mean(&host::read(
+            "objective",
+            &self.problem.objective(x.clone(), y),
+        )?);
+        let upper = mean(&host::read("penalty", &penalty.upper)?);
+        let lower = mean(&host::read("penalty", &penalty.lower)?);
+        Ok(vec![
+            objective + upper + lower + distance,
+            objective,
+            upper,
+            lower,
+            after.max,
+            after.mean,
+            before.max,
+            before.mean,
+            failed as f64,
+        ])
+    }
+}
+
+/// The penalty that a run's loss has: its method's own, or the study's.
+pub(crate) fn penalty(config: &RunConfig) -> SoftPenalty {
+    config
+        .method
+        .penalty
+        .unwrap_or(config.training.penalty)
+        .to_penalty()
+}
+
+/// ½ρ‖y − ŷ‖² of every sample, `[batch]`; none without a weight.
+pub(crate) fn distance(weight: f64, raw: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<1>> {
+    (weight > 0.0).then(|| {
+        let moved = (y.clone() - raw.clone()).square().sum_dim(1);
+        moved.squeeze_dim::<1>(1) * (0.5 * weight)
+    })
+}
