@@ -1,6 +1,7 @@
 //! Random problems that own their numbers, and Clarabel as the independent solver.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod barrier;
 pub mod cones;
 pub mod derivatives;
 
