@@ -67,14 +67,27 @@ pub fn axpy_lines(factors: impl Fn(usize) -> f64, lines: &[f64], stride: usize, 
 /// Largest absolute entry, 0 for none. NaN propagates.
 #[inline(always)]
 pub fn max_abs(x: &[f64]) -> f64 {
-    let mut largest = 0.0;
-    for v in x {
-        let v = v.abs();
+    // A NaN stays: nothing is larger than it.
+    let worse = |largest: f64, v: f64| {
         if v > largest || v.is_nan() {
-            largest = v;
+            v
+        } else {
+            largest
+        }
+    };
+    let (head, tail) = x.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for block in head {
+        for lane in 0..8 {
+            lanes[lane] = worse(lanes[lane], block[lane].abs());
         }
     }
-    largest
+    let mut largest = 0.0;
+    if !head.is_empty() {
+        largest = lanes.into_iter().fold(largest, worse);
+    }
+    tail.iter()
+        .fold(largest, |largest, v| worse(largest, v.abs()))
 }
 
 /// Euclidean norm; the squares must be within the range of the type.
@@ -126,7 +139,15 @@ mod tests {
     #[test]
     fn max_abs_keeps_nan() {
         assert_eq!(max_abs(&[1.0, -3.0, 2.0]), 3.0);
-        assert!(max_abs(&[1.0, f64::NAN, 2.0]).is_nan());
+        for n in 1..30 {
+            for at in 0..n {
+                let mut x: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
+                x[at] = -7.0;
+                assert_eq!(max_abs(&x), 7.0);
+                x[at] = f64::NAN;
+                assert!(max_abs(&x).is_nan());
+            }
+        }
     }
 
     #[test]
