@@ -10,7 +10,7 @@ use crate::polish::Guess;
 use crate::problem::{Matrix, Sample};
 use crate::residual::{Terms, measure};
 use crate::settings::Settings;
-use crate::status::Status;
+use crate::status::{Residuals, Status};
 
 /// Solves the elastic problem with price `weight`; `None` when that fails.
 pub(crate) fn relax(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Option<Answer> {
@@ -33,7 +33,11 @@ pub(crate) fn relax(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Op
         || terms.evaluate(sample, at),
     );
     let measured = measure(sample, terms.evaluated(), at);
-    answer.residuals = measured.absolute;
+    // What the rows miss is how far they gave way; the gap is to where they then are.
+    answer.residuals = Residuals {
+        gap: answer.residuals.gap,
+        ..measured.absolute
+    };
     answer.objective = measured.objective;
     Some(answer)
 }

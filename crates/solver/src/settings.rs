@@ -143,8 +143,9 @@ pub enum Degenerate {
     /// many as are independent. It is the derivative on the side on which exactly those rows hold.
     Released,
     /// The derivative of the point of the central path with complementarity `mu` instead of the
-    /// solution's: there every finite bound has `slack · multiplier = mu`. Smooth in the data,
-    /// and near every exact derivative when `mu` is small. Reported as
+    /// solution's: there every finite bound has `slack · multiplier = mu`, and every cone what
+    /// [`crate::cone_adjoint`] says. Smooth in the data, and near every exact derivative when `mu` is
+    /// small. Reported as
     /// [`crate::GradientQuality::Smoothed`] where the sample itself has no kink. Where the
     /// constraints have no interior, or Newton's method does not arrive, the answer is that of
     /// [`Degenerate::LeastNorm`], reported as degenerate.
@@ -175,8 +176,7 @@ pub struct AdjointSettings {
     /// A gradient whose [`crate::GradientReport::condition`] is above this is not called exact: a
     /// small residual then says little about the error. Default `1e13`, which leaves three digits.
     pub condition_limit: f64,
-    /// What is differentiated at a kink. Default [`Degenerate::LeastNorm`]. Cone programs with
-    /// exponential or power cones have no [`Degenerate::Smoothed`].
+    /// What is differentiated at a kink. Default [`Degenerate::LeastNorm`].
     pub degenerate: Degenerate,
 }
 

@@ -30,7 +30,8 @@ pub struct Solution {
     pub status: Vec<Status>,
     /// Pivots (active set) plus Newton steps (interior point, polish) of each sample.
     pub iterations: Vec<usize>,
-    /// Residuals of each sample on the original data.
+    /// Residuals of each sample on the original data; of a [`Status::Relaxed`] sample `gap` is that of
+    /// the elastic problem, whose bounds are shifted.
     pub residuals: Vec<Residuals>,
     /// Factors of the active-set method.
     pub(crate) factors: Factors,

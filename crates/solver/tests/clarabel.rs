@@ -5,7 +5,8 @@ mod support;
 
 use clarabel::solver::SolverStatus;
 use feasible_solver::{Settings, Status, solve};
-use support::{clarabel, kkt_residual, random, random_shape};
+use support::reference::{clarabel, kkt_residual};
+use support::{random, random_shape};
 
 /// Objectives agree to 1e-6 relative, minimisers as far as Clarabel's stopping test pins them, and
 /// the optimality conditions hold to rounding.

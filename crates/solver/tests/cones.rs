@@ -8,9 +8,8 @@ use feasible_solver::{
     AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeWanted, Error,
     GradientQuality, Status, Values, cone_adjoint, solve_cones,
 };
-use support::cones::{
-    KINDS, Pattern, known_solutions_and_their_gradients, nearest, quality, random, solve,
-};
+use support::cones::{KINDS, Pattern, nearest, quality, random, solve};
+use support::differences::known_solutions_and_their_gradients;
 
 #[test]
 fn known_solutions() {

@@ -46,6 +46,8 @@ fn two_bounds_that_exclude_each_other() {
         assert!((shift.inequality[0] - (x - 1.0)).abs() < 1e-12);
         assert!((shift.inequality[1] - (x + 1.0)).abs() < 1e-12);
         assert!((solution.residuals[0].primal - (1.0 + x)).abs() < 1e-12);
+        // The rows are where their shifted bounds are: to rounding of the multipliers, 2ρ in all.
+        assert!(solution.residuals[0].gap < 1e-14 * (1.0 + 2.0 * weight));
         // It still says why.
         let text = solution.conflict(0).unwrap().to_string();
         assert_eq!(text, "row 0 (lower) and row 1 (upper) conflict");

@@ -5,7 +5,8 @@
 mod support;
 
 use feasible_solver::Cone;
-use support::cones::{MATRICES, known_solutions_and_their_gradients, random};
+use support::cones::{MATRICES, random};
+use support::differences::known_solutions_and_their_gradients;
 
 const PROGRAMS: u64 = 1_000;
 

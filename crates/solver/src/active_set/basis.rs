@@ -6,7 +6,7 @@
 //! rotations (Golub & Van Loan, *Matrix Computations*, §5.2, §6.5). Neither needs a triangular
 //! solve, whose chain of dependent operations is slow for the handful of rows at stake.
 
-use crate::dense::{axpy, dot};
+use crate::dense::{axpy, axpy_lines, dot};
 
 /// Working rows and their basis; memory is reused from sample to sample.
 #[derive(Debug)]
@@ -56,9 +56,8 @@ impl Basis {
         let candidate = &mut rest[..m + self.most];
         candidate[..m].copy_from_slice(&k[row * m..(row + 1) * m]);
         candidate[m..].fill(0.0);
-        for line in done.chunks_exact(width) {
-            axpy(-line[row], &line[..m + count], &mut candidate[..m + count]);
-        }
+        let factor = |line: usize| -done[line * width + row];
+        axpy_lines(factor, done, width, &mut candidate[..m + count]);
         if count < self.most {
             candidate[m + count] = 1.0;
         }

@@ -7,3 +7,4 @@ pub(crate) mod pivot;
 mod range;
 pub(crate) mod reduced;
 pub(crate) mod shared;
+mod violation;

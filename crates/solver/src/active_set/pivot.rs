@@ -6,14 +6,12 @@
 //! one signed multiplier. Rows with equal bounds enter first and never leave.
 
 use crate::active_set::basis::Basis;
+use crate::active_set::violation::most_violated;
 use crate::dense::{axpy, max_abs};
 
 /// `1 − yᵀy` below this means that the entering row depends on the working ones. Rows have unit
 /// diagonal, so this is a squared sine; rounding alone leaves about `1e-15`.
 const DEPENDENT: f64 = 1e-10;
-
-/// A bound counts as violated beyond this times `1 + |bound| + |value|`.
-const FEASIBLE: f64 = 1e-12;
 
 /// How often converged multipliers are recomputed and checked before giving up. Each round removes
 /// drift of the updates; more than one is rare.
@@ -57,8 +55,11 @@ pub(crate) struct Pivots {
     value: Vec<f64>,
     /// Multipliers of the working rows, by position.
     held: Vec<f64>,
-    /// Rows that must not enter: in the working set, or equal-bounds rows that depend on it.
-    closed: Vec<bool>,
+    /// Infinite for rows that must not enter, which are in the working set or equal-bounds rows that
+    /// depend on it; 0 for the others.
+    closed: Vec<f64>,
+    /// Rows with equal bounds that have not entered yet.
+    fixed: Vec<usize>,
     /// After [`Outcome::Contradiction`], multipliers of the scaled rows whose combination no point
     /// can satisfy, `[m]`: positive for upper bounds, negative for lower.
     pub(crate) ray: Vec<f64>,
@@ -74,7 +75,8 @@ impl Pivots {
             lambda: vec![0.0; m],
             value: vec![0.0; m],
             held: Vec::with_capacity(most),
-            closed: vec![false; m],
+            closed: vec![0.0; m],
+            fixed: Vec::with_capacity(m),
             ray: vec![0.0; m],
         }
     }
@@ -87,7 +89,11 @@ impl Pivots {
         self.basis.clear();
         self.side.clear();
         self.lambda.fill(0.0);
-        self.closed.fill(false);
+        self.closed.fill(0.0);
+        let bounds = rows.lower.iter().zip(rows.upper);
+        let equal = bounds.enumerate().filter(|(_, (l, u))| l == u);
+        self.fixed.clear();
+        self.fixed.extend(equal.map(|(i, _)| i));
         self.value.copy_from_slice(rows.start);
         let limit = 20 * m + 50;
         let mut count = self.take_up(rows, guess);
@@ -120,13 +126,13 @@ impl Pivots {
         for &(row, sign) in guess {
             let (lower, upper) = (rows.lower[row], rows.upper[row]);
             let bound = if sign > 0.0 { upper } else { lower };
-            if self.closed[row] || !bound.is_finite() || self.basis.is_full() {
+            if self.closed[row] != 0.0 || !bound.is_finite() || self.basis.is_full() {
                 continue;
             }
             if self.basis.orthogonalise(rows.k, row) > DEPENDENT {
                 self.basis.accept(row);
                 self.side.push(if lower == upper { 0.0 } else { sign });
-                self.closed[row] = true;
+                self.closed[row] = f64::INFINITY;
             }
         }
         let mut dropped = 0;
@@ -157,28 +163,17 @@ impl Pivots {
     /// The next row, the side it is violated on, and whether its bounds are equal.
     #[inline(always)]
     fn entering(&self, rows: Rows<'_>) -> Option<(usize, f64, bool)> {
-        let mut best = None;
-        let mut worst = 0.0;
-        for i in 0..rows.start.len() {
-            let (value, lower, upper) = (self.value[i], rows.lower[i], rows.upper[i]);
-            let (above, below) = (value - upper, lower - value);
-            if self.closed[i] {
-                continue;
-            }
-            if lower == upper {
-                return Some((i, if above >= 0.0 { 1.0 } else { -1.0 }, true));
-            }
-            let (violation, sign, bound) = if above > below {
-                (above, 1.0, upper)
-            } else {
-                (below, -1.0, lower)
-            };
-            if violation > worst && violation > FEASIBLE * (1.0 + bound.abs() + value.abs()) {
-                worst = violation;
-                best = Some((i, sign, false));
+        let m = rows.start.len();
+        let (lower, upper) = (&rows.lower[..m], &rows.upper[..m]);
+        let (value, closed) = (&self.value[..m], &self.closed[..m]);
+        for &row in &self.fixed {
+            if closed[row] == 0.0 {
+                let sign = if value[row] >= upper[row] { 1.0 } else { -1.0 };
+                return Some((row, sign, true));
             }
         }
-        best
+        let (row, sign) = most_violated(value, lower, upper, closed)?;
+        Some((row, sign, false))
     }
 
     /// Brings `row` into the working set, removing blocking rows on the way.
@@ -217,7 +212,7 @@ impl Pivots {
             if !length.is_finite() {
                 let scale = 1.0 + bound.abs() + self.value[row].abs();
                 if fixed && violation <= 1e-9 * scale {
-                    self.closed[row] = true;
+                    self.closed[row] = f64::INFINITY;
                     return Outcome::Optimal;
                 }
                 self.ray.fill(0.0);
@@ -236,7 +231,7 @@ impl Pivots {
             if full <= partial {
                 self.basis.accept(row);
                 self.side.push(if fixed { 0.0 } else { sign });
-                self.closed[row] = true;
+                self.closed[row] = f64::INFINITY;
                 self.value[row] = bound;
                 return Outcome::Optimal;
             }
@@ -269,7 +264,7 @@ impl Pivots {
         let row = self.basis.remove(position);
         self.side.remove(position);
         self.lambda[row] = 0.0;
-        self.closed[row] = false;
+        self.closed[row] = 0.0;
     }
 
     /// Recomputes multipliers and row values, free of the updates' drift. False when a multiplier

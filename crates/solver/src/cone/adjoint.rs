@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::adjoint::{GradientReport, check_cotangent};
 use crate::batch::Values;
-use crate::cone::linearised::{Linearised, UNAVAILABLE, check_settings, check_solution};
+use crate::cone::linearised::{Linearised, UNAVAILABLE, check_solution};
 use crate::cone::problem::{ConeProblem, Sparse};
 use crate::cone::solve::ConeSolution;
 use crate::error::Error;
@@ -72,11 +72,13 @@ pub struct ConeGradients {
 /// Where an eigenvalue of the pair is too small to have a sign, what touches is held
 /// ([`crate::Degenerate::LeastNorm`], `Held`) or let go (`Released`); the apexes of exponential and
 /// power cones take what the polish found. A singular system gets its least-norm solution.
-/// [`crate::Degenerate::Smoothed`] differentiates the central path's point, `z ∘ s = μe`.
+/// [`crate::Degenerate::Smoothed`] differentiates the central path's point: `z ∘ s = μe` in symmetric
+/// cones, `z = −μ∇f(s)` in exponential and power cones, `f` their barriers of degree 3,
+/// `−ln(y·ln(v/y) − x) − ln y − ln v` and `−ln(x^(2α)·y^(2−2α) − v²) − (1−α)·ln x − α·ln y`
+/// (Nesterov & Nemirovskii 1994; Chares 2009).
 ///
 /// # Errors
-/// As [`crate::adjoint`]; [`crate::Degenerate::Smoothed`] is refused for exponential and power
-/// cones.
+/// As [`crate::adjoint`].
 ///
 /// # Cost
 /// One factorisation a sample, sparse where the problem is, and a few solves.
@@ -87,7 +89,7 @@ pub fn cone_adjoint(
     wanted: &ConeWanted,
     settings: &AdjointSettings,
 ) -> Result<ConeGradients, Error> {
-    check_settings(settings, problem)?;
+    settings.validate()?;
     check(problem, solution, cotangent)?;
     let (batch, n, m) = (problem.batch, problem.n, problem.rows());
     let directions: Vec<Direction> = (0..batch)

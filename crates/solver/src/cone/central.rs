@@ -1,20 +1,26 @@
-//! The central path of programs in symmetric cones, for derivatives that are smooth in the data.
+//! The central path, for derivatives that are smooth in the data.
 //!
-//! Its point at `μ` has `z ∘ s = μe` in place of complementarity, `∘` the cone's Jordan product. With
-//! `w = z − s` and `λ` the eigenvalues of `w`, those of `z` are `f(λ) = ½(λ + ρ)`, `ρ = √(λ² + 4μ)`
-//! (Chen & Mangasarian 1996; Fukushima, Luo & Tseng 2002). Between two eigenvectors the derivative
-//! of this spectral function is the divided difference `(f(λᵢ) − f(λⱼ))/(λᵢ − λⱼ)`, which is
-//! `(fᵢ + fⱼ)/(ρᵢ + ρⱼ)` and has no cancellation. So every direction is there, and the system is that
-//! of [`crate::cone::system`].
+//! Its point at `μ` is the minimiser with `μ` times a barrier of the cones in place of `s ∈ K`. In
+//! symmetric cones that is `z ∘ s = μe` in place of complementarity, `∘` the cone's Jordan product.
+//! With `w = z − s` and `λ` the eigenvalues of `w`, those of `z` are `f(λ) = ½(λ + ρ)`,
+//! `ρ = √(λ² + 4μ)` (Chen & Mangasarian 1996; Fukushima, Luo & Tseng 2002), and those of `s` are
+//! `f(−λ) = μ/f(λ)`. Between two eigenvectors the derivative of this spectral function is the divided
+//! difference `(f(λᵢ) − f(λⱼ))/(λᵢ − λⱼ)`, which is `(fᵢ + fⱼ)/(ρᵢ + ρⱼ)` and has no cancellation.
+//!
+//! In exponential and power cones it is `z = −μ∇f(s)`, `f` the barrier of [`crate::cone::barrier`]: `s`
+//! is the proximal point of `μf` at `−w`, and with `h` an eigenvalue of `μ∇²f(s)` the derivative of
+//! `z` by `w` has the eigenvalue `h/(1 + h)`. So every direction is there in all cones, and the
+//! system is that of [`crate::cone::system`].
 
+use crate::cone::barrier::proximal;
 use crate::cone::geometry::{Direction, Local, complement};
 use crate::cone::layout::Layout;
 use crate::cone::newton::{ConePoint, measure};
 use crate::cone::problem::{Cone, ConeSample};
 use crate::cone::semidefinite;
 use crate::cone::system::System;
+use crate::cone::three::Three;
 use crate::dense::{axpy, dot, max_abs};
-use crate::error::Error;
 
 /// Newton steps; from the solution random programs take four to ten.
 const STEPS: usize = 60;
@@ -26,30 +32,13 @@ const HALVINGS: usize = 30;
 const TARGET: f64 = 1e-14;
 const ACCEPT: f64 = 1e-10;
 
-/// One eigenvalue: of `z`, and `ρ`.
+/// One eigenvalue of `w`: those of `z` and of `s`, whose sum is `ρ`.
 fn spectral(lambda: f64, mu: f64) -> (f64, f64) {
-    let rho = lambda.hypot(2.0 * mu.sqrt());
-    let f = if lambda >= 0.0 {
-        0.5 * (lambda + rho)
+    let larger = 0.5 * (lambda.abs() + lambda.hypot(2.0 * mu.sqrt()));
+    if lambda >= 0.0 {
+        (larger, mu / larger)
     } else {
-        2.0 * mu / (rho - lambda)
-    };
-    (f, rho)
-}
-
-/// Refuses cones that are not symmetric.
-pub(crate) fn check(cones: &[Cone], mu: f64) -> Result<(), Error> {
-    match cones
-        .iter()
-        .any(|cone| matches!(cone, Cone::Exponential(_) | Cone::Power(_)))
-    {
-        false => Ok(()),
-        true => Err(Error::Setting {
-            setting: "degenerate.mu",
-            value: mu,
-            must: "absent for programs with exponential or power cones, which have no smoothed \
-                   derivatives: `LeastNorm`, `Held` or `Released`",
-        }),
+        (mu / larger, larger)
     }
 }
 
@@ -128,14 +117,14 @@ fn smooth(cones: &[Cone], w: &[f64], mu: f64, at: &mut ConePoint) -> Option<Loca
             Cone::Zero(_) => {
                 for row in rows.clone() {
                     (at.z[row], at.s[row]) = (w[row], 0.0);
-                    push(&mut local, row, vec![1.0], 1.0);
+                    push(&mut local, row, vec![1.0], (1.0, 0.0));
                 }
             }
             Cone::Nonnegative(_) => {
                 for row in rows.clone() {
-                    let (f, rho) = spectral(w[row], mu);
-                    (at.z[row], at.s[row]) = (f, mu / f);
-                    push(&mut local, row, vec![1.0], f / rho);
+                    let pair = spectral(w[row], mu);
+                    (at.z[row], at.s[row]) = pair;
+                    push(&mut local, row, vec![1.0], pair);
                 }
             }
             Cone::SecondOrder(_) => second_order(&mut local, first, &w[rows.clone()], mu, at),
@@ -144,15 +133,22 @@ fn smooth(cones: &[Cone], w: &[f64], mu: f64, at: &mut ConePoint) -> Option<Loca
                 let pairs: Vec<(f64, f64)> =
                     eigen.values.iter().map(|v| spectral(*v, mu)).collect();
                 eigen.spread(|k| pairs[k].0, &mut at.z[rows.clone()]);
-                eigen.spread(|k| mu / pairs[k].0, &mut at.s[rows.clone()]);
+                eigen.spread(|k| pairs[k].1, &mut at.s[rows.clone()]);
                 for i in 0..size {
                     for j in 0..=i {
-                        let slope = (pairs[i].0 + pairs[j].0) / (pairs[i].1 + pairs[j].1);
-                        push(&mut local, first, eigen.across(i, j), slope);
+                        let both = (pairs[i].0 + pairs[j].0, pairs[i].1 + pairs[j].1);
+                        push(&mut local, first, eigen.across(i, j), both);
                     }
                 }
             }
-            Cone::Exponential(_) | Cone::Power(_) => return None,
+            Cone::Exponential(_) => {
+                for start in rows.clone().step_by(3) {
+                    three_rows(&mut local, Three::Exponential, start, w, mu, at)?;
+                }
+            }
+            Cone::Power(alpha) => {
+                three_rows(&mut local, Three::Power(alpha), first, w, mu, at)?;
+            }
         }
         first = rows.end;
     }
@@ -162,9 +158,9 @@ fn smooth(cones: &[Cone], w: &[f64], mu: f64, at: &mut ConePoint) -> Option<Loca
 fn second_order(local: &mut Local, first: usize, w: &[f64], mu: f64, at: &mut ConePoint) {
     let d = w.len();
     if d == 1 {
-        let (f, rho) = spectral(w[0], mu);
-        (at.z[first], at.s[first]) = (f, mu / f);
-        push(local, first, vec![1.0], f / rho);
+        let pair = spectral(w[0], mu);
+        (at.z[first], at.s[first]) = pair;
+        push(local, first, vec![1.0], pair);
         return;
     }
     let radius = dot(&w[1..], &w[1..]).sqrt();
@@ -177,33 +173,54 @@ fn second_order(local: &mut Local, first: usize, w: &[f64], mu: f64, at: &mut Co
     let (up, down) = (spectral(w[0] + radius, mu), spectral(w[0] - radius, mu));
     let mean = |a: f64, b: f64| (0.5 * (a + b), 0.5 * (a - b));
     let (z0, z1) = mean(up.0, down.0);
-    let (s0, s1) = mean(mu / up.0, mu / down.0);
+    let (s0, s1) = mean(up.1, down.1);
     (at.z[first], at.s[first]) = (z0, s0);
     for (row, axis) in (first + 1..).zip(&axis) {
         (at.z[row], at.s[row]) = (z1 * axis, s1 * axis);
     }
     let half = std::f64::consts::FRAC_1_SQRT_2;
-    for (sign, (f, rho)) in [(half, up), (-half, down)] {
+    for (sign, pair) in [(half, up), (-half, down)] {
         let ray = std::iter::once(half)
             .chain(axis.iter().map(|v| sign * v))
             .collect();
-        push(local, first, ray, f / rho);
+        push(local, first, ray, pair);
     }
-    let slope = (up.0 + down.0) / (up.1 + down.1);
+    let both = (up.0 + down.0, up.1 + down.1);
     for tangent in complement(&axis) {
-        push(local, first + 1, tangent, slope);
+        push(local, first + 1, tangent, both);
     }
 }
 
-/// A unit direction along which the derivative of the spectral function is `slope`. It is stored with
-/// length `√slope` and curvature `1 − slope`, which is the same in the system and keeps its entries
-/// within the sizes of the data.
-fn push(local: &mut Local, first: usize, mut entries: Vec<f64>, slope: f64) {
-    let length = slope.sqrt();
+fn three_rows(
+    local: &mut Local,
+    kind: Three,
+    first: usize,
+    w: &[f64],
+    mu: f64,
+    at: &mut ConePoint,
+) -> Option<()> {
+    let rows = [first, first + 1, first + 2];
+    let target = rows.map(|row| w[row]);
+    let mut s = rows.map(|row| at.s[row]);
+    let curved = proximal(kind, &target, mu, &mut s)?;
+    for (k, row) in rows.into_iter().enumerate() {
+        (at.s[row], at.z[row]) = (s[k], target[k] + s[k]);
+    }
+    for (vector, value) in curved.vectors.iter().zip(curved.values) {
+        push(local, first, vector.to_vec(), (value, 1.0));
+    }
+    Some(())
+}
+
+/// A unit direction along which `dz` and `−ds` are these parts of `dw`, relative to their sum. It is
+/// stored with length `√slope` and curvature `1 − slope`, `slope` the part of `dz`, which is the same
+/// in the system and keeps its entries within the sizes of the data.
+fn push(local: &mut Local, first: usize, mut entries: Vec<f64>, (of_z, of_s): (f64, f64)) {
+    let length = (of_z / (of_z + of_s)).sqrt();
     entries.iter_mut().for_each(|v| *v *= length);
     local.directions.push(Direction {
         first,
         entries,
-        curvature: 1.0 - slope,
+        curvature: of_s / (of_z + of_s),
     });
 }

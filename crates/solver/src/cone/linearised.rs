@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::adjoint::{GradientQuality, GradientReport};
-use crate::cone::central::{self, Central, central};
+use crate::cone::central::{Central, central};
 use crate::cone::geometry::{Local, localise};
 use crate::cone::newton::ConePoint;
 use crate::cone::problem::{Cone, ConeProblem, ConeSample};
@@ -178,18 +178,6 @@ fn beside(cones: &[Cone], (s, z): (&[f64], &[f64]), settings: &AdjointSettings) 
     }
     let (mut s, mut z) = (s.to_vec(), z.to_vec());
     localise(cones, &w, &mut s, &mut z)
-}
-
-/// Refuses settings out of range, and those that the problem's cones do not have.
-pub(crate) fn check_settings(
-    settings: &AdjointSettings,
-    problem: &ConeProblem<'_>,
-) -> Result<(), Error> {
-    settings.validate()?;
-    match settings.degenerate {
-        Degenerate::Smoothed { mu } => central::check(problem.cones, mu),
-        _ => Ok(()),
-    }
 }
 
 /// Refuses a solution of another problem.

@@ -6,6 +6,7 @@
 //! Barratt, Boyd, Busseti & Moursi 2019, in a symmetric form of our own: see [`solve_cones`]).
 
 mod adjoint;
+mod barrier;
 mod central;
 mod clarabel;
 mod geometry;

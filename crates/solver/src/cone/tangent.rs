@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::adjoint::GradientReport;
 use crate::batch::Values;
-use crate::cone::linearised::{Linearised, UNAVAILABLE, check_settings, check_solution};
+use crate::cone::linearised::{Linearised, UNAVAILABLE, check_solution};
 use crate::cone::problem::{ConeProblem, Matrix};
 use crate::cone::solve::ConeSolution;
 use crate::dense::axpy;
@@ -81,7 +81,7 @@ pub fn cone_tangent(
     tangents: &ConeTangents<'_>,
     settings: &AdjointSettings,
 ) -> Result<ConeVelocity, Error> {
-    check_settings(settings, problem)?;
+    settings.validate()?;
     check_solution(problem, solution)?;
     check_tangents(problem, tangents)?;
     let (batch, n, m) = (problem.batch, problem.n, problem.rows());
@@ -173,7 +173,7 @@ pub fn cone_jacobian(
     parameter: ConeParameter,
     settings: &AdjointSettings,
 ) -> Result<ConeJacobian, Error> {
-    check_settings(settings, problem)?;
+    settings.validate()?;
     check_solution(problem, solution)?;
     let samples: Vec<(Vec<f64>, GradientReport)> = (0..problem.batch)
         .into_par_iter()

@@ -1,0 +1,262 @@
+//! Bad samples among good ones, empty shapes, rows that say nothing, numbers that overflow, bad input.
+#![allow(missing_docs)]
+
+mod support;
+
+use feasible_solver::{
+    AdjointSettings, Cotangent, Equalities, Error, GradientQuality, Inequalities, Method, Problem,
+    Quadratics, Settings, Status, Symmetric, Values, Wanted, adjoint, solve,
+};
+use support::{INF, Owned, random, random_shape};
+
+const METHODS: [Method; 2] = [Method::Auto, Method::InteriorPoint];
+
+fn with(method: Method) -> Settings {
+    Settings {
+        method,
+        ..Settings::default()
+    }
+}
+
+/// The good samples' bits must not depend on what shares their batch.
+#[test]
+fn a_bad_sample_leaves_the_others_bit_identical() {
+    for (seed, quadratics) in [(1, false), (2, false), (3, true), (4, true), (5, false)] {
+        let mut shape = random_shape(seed, 5, 12, quadratics);
+        shape.m = shape.m.max(3);
+        shape.per_sample = 0b10_0110_1010;
+        let owned = random(shape, seed);
+        let good = solve(&owned.problem(), &Settings::default()).unwrap();
+        assert!(good.all_solved());
+        let mut bad = owned.clone();
+        // Row 1 repeats row 0 with bounds that exclude it, in sample 2 only: contradictory.
+        let n = owned.n;
+        let (m, s) = (owned.m, 2);
+        bad.parts[5].data[s * m] = -INF;
+        bad.parts[6].data[s * m] = 0.0;
+        let mut both = [owned.clone(), bad];
+        for owned in &mut both {
+            let row = owned.parts[4].data[..n].to_vec();
+            owned.parts[4].data[n..2 * n].copy_from_slice(&row);
+        }
+        let [mut reference, mut bad] = both;
+        for i in 0..5 {
+            for owned in [&mut reference, &mut bad] {
+                owned.parts[5].data[i * m + 1] = -INF;
+                owned.parts[6].data[i * m + 1] = INF;
+            }
+        }
+        bad.parts[5].data[s * m + 1] = 1.0;
+        bad.parts[6].data[s * m + 1] = 2.0;
+        let settings = Settings::default();
+        let (a, b) = (
+            solve(&reference.problem(), &settings).unwrap(),
+            solve(&bad.problem(), &settings).unwrap(),
+        );
+        assert_eq!(b.status[s], Status::PrimalInfeasible);
+        let cotangent = vec![1.0; 5 * n];
+        let cotangent = Cotangent {
+            x: &cotangent,
+            equality_dual: None,
+            inequality_dual: None,
+            quadratic_dual: None,
+        };
+        let gradient = |owned: &Owned, solution| {
+            adjoint(
+                &owned.problem(),
+                solution,
+                &cotangent,
+                &Wanted::ALL,
+                &AdjointSettings::default(),
+            )
+            .unwrap()
+        };
+        let (ga, gb) = (gradient(&reference, &a), gradient(&bad, &b));
+        assert_eq!(gb.reports[s].quality, GradientQuality::Unavailable);
+        let (qa, qb) = (ga.q.unwrap(), gb.q.unwrap());
+        assert!(qb[s * n..(s + 1) * n].iter().all(|v| *v == 0.0));
+        for i in (0..5).filter(|i| *i != s) {
+            assert_eq!(a.x[i * n..(i + 1) * n], b.x[i * n..(i + 1) * n]);
+            assert_eq!(a.residuals[i], b.residuals[i]);
+            assert_eq!(qa[i * n..(i + 1) * n], qb[i * n..(i + 1) * n]);
+        }
+    }
+}
+
+#[test]
+fn empty_batches_and_empty_parts() {
+    let empty = Problem {
+        batch: 0,
+        n: 3,
+        p: Symmetric::Diagonal(Values::PerSample(&[])),
+        q: Values::PerSample(&[]),
+        equalities: Some(Equalities {
+            rows: 1,
+            a: Values::Shared(&[1.0, 1.0, 1.0]),
+            b: Values::PerSample(&[]),
+        }),
+        inequalities: None,
+        quadratics: None,
+    };
+    let solution = solve(&empty, &Settings::default()).unwrap();
+    assert_eq!(solution.batch(), 0);
+    let cotangent = Cotangent {
+        x: &[],
+        equality_dual: None,
+        inequality_dual: None,
+        quadratic_dual: None,
+    };
+    let gradients = adjoint(
+        &empty,
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap();
+    assert_eq!(gradients.a, Some(vec![0.0; 3]));
+    assert_eq!(gradients.b, Some(vec![]));
+
+    // Zero rows in every part, one variable.
+    let problem = Problem {
+        batch: 2,
+        n: 1,
+        p: Symmetric::Dense(Values::Shared(&[2.0])),
+        q: Values::PerSample(&[-2.0, 4.0]),
+        equalities: Some(Equalities {
+            rows: 0,
+            a: Values::Shared(&[]),
+            b: Values::Shared(&[]),
+        }),
+        inequalities: Some(Inequalities {
+            rows: 0,
+            g: Values::Shared(&[]),
+            l: Values::Shared(&[]),
+            u: Values::PerSample(&[]),
+        }),
+        quadratics: Some(Quadratics {
+            rows: 0,
+            h: Symmetric::Dense(Values::Shared(&[])),
+            g: Values::Shared(&[]),
+            c: Values::Shared(&[]),
+        }),
+    };
+    for method in METHODS {
+        let solution = solve(&problem, &with(method)).unwrap();
+        for (x, expected) in solution.x.iter().zip([1.0, -2.0]) {
+            assert!((x - expected).abs() < 1e-12);
+        }
+        let cotangent = Cotangent {
+            x: &[1.0, 1.0],
+            equality_dual: None,
+            inequality_dual: None,
+            quadratic_dual: None,
+        };
+        let gradients = adjoint(
+            &problem,
+            &solution,
+            &cotangent,
+            &Wanted::ALL,
+            &AdjointSettings::default(),
+        )
+        .unwrap();
+        for q in gradients.q.unwrap() {
+            assert!((q + 0.5).abs() < 1e-15);
+        }
+    }
+}
+
+#[test]
+fn rows_of_zeros_and_rows_without_bounds() {
+    let case = |u: f64| {
+        let upper = [u, 1.0, INF];
+        let problem = Problem {
+            batch: 1,
+            n: 2,
+            p: Symmetric::Diagonal(Values::Shared(&[1.0, 1.0])),
+            q: Values::Shared(&[-3.0, 0.0]),
+            equalities: Some(Equalities {
+                rows: 1,
+                a: Values::Shared(&[0.0, 0.0]),
+                b: Values::Shared(&[0.0]),
+            }),
+            inequalities: Some(Inequalities {
+                rows: 3,
+                g: Values::Shared(&[0.0, 0.0, 1.0, 0.0, 5.0, 5.0]),
+                l: Values::Shared(&[-INF, -1.0, -INF]),
+                u: Values::Shared(&upper),
+            }),
+            quadratics: None,
+        };
+        METHODS.map(|method| {
+            let solution = solve(&problem, &with(method)).unwrap();
+            (solution.status[0], solution.x[0])
+        })
+    };
+    for (status, x) in case(0.0) {
+        assert_eq!(status, Status::Solved);
+        assert!((x - 1.0).abs() < 1e-12);
+    }
+    for (status, _) in case(-1.0) {
+        assert_eq!(status, Status::PrimalInfeasible);
+    }
+}
+
+#[test]
+fn contracts_are_errors_with_names() {
+    let owned = random(random_shape(7, 2, 5, false), 7);
+    let problem = owned.problem();
+    let solution = solve(&problem, &Settings::default()).unwrap();
+    let x = vec![0.0; 2 * owned.n + 1];
+    let cotangent = Cotangent {
+        x: &x,
+        equality_dual: None,
+        inequality_dual: None,
+        quadratic_dual: None,
+    };
+    let error = adjoint(
+        &problem,
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Shape {
+            argument: "cotangent.x",
+            ..
+        }
+    ));
+    let other = random(random_shape(8, 3, 5, false), 8);
+    let x = vec![0.0; 3 * other.n];
+    let cotangent = Cotangent { x: &x, ..cotangent };
+    let error = adjoint(
+        &other.problem(),
+        &solution,
+        &cotangent,
+        &Wanted::ALL,
+        &AdjointSettings::default(),
+    )
+    .unwrap_err();
+    assert!(matches!(error, Error::ForeignSolution { .. }));
+}
+
+/// The minimiser is a number but its objective is not.
+#[test]
+fn an_objective_that_overflows_is_no_solution() {
+    let problem = Problem {
+        batch: 1,
+        n: 1,
+        p: Symmetric::Diagonal(Values::Shared(&[1e8])),
+        q: Values::Shared(&[1e300]),
+        equalities: None,
+        inequalities: None,
+        quadratics: None,
+    };
+    for method in METHODS {
+        let solution = solve(&problem, &with(method)).unwrap();
+        assert!(!solution.status[0].is_solved(), "{method:?}");
+    }
+}
