@@ -160,6 +160,14 @@ impl<'a> System<'a> {
         }
     }
 
+    /// The factor of a sparse system, where it has one, out of it.
+    pub(crate) fn take_factor(&mut self) -> Option<Vec<f64>> {
+        match self {
+            Self::Sparse(system) => Some(system.take_factor()).filter(|f| !f.is_empty()),
+            _ => None,
+        }
+    }
+
     /// The relative accuracy that its solutions may be expected to have.
     pub(crate) fn accuracy(&self) -> f64 {
         match self {

@@ -89,6 +89,21 @@ impl<'m, const D: usize> Curvature<'m, D> {
         crate::dense::axpy(1.0, self.hessian.as_flattened(), out);
     }
 
+    /// What derivatives by the measurement need: `H + K`, with `K d` the [bracket](Self::bracket), by columns,
+    /// and `J_r(e)⁻¹`.
+    pub(super) fn keep(&self, kept: &mut [f64]) {
+        let (by_kappa, inverse) = kept.split_at_mut(D * D);
+        for (j, column) in by_kappa.chunks_exact_mut(D).enumerate() {
+            let mut unit = [0.0; D];
+            unit[j] = 1.0;
+            let bracket = self.bracket(&unit);
+            for (i, out) in column.iter_mut().enumerate() {
+                *out = self.hessian[j][i] + bracket[i];
+            }
+        }
+        inverse.copy_from_slice(self.inverse.as_flattened());
+    }
+
     /// `½ ∂/∂ξ gᵀ[ξ, d]`.
     fn bracket(&self, d: &[f64; D]) -> [f64; D] {
         let mut out = [0.0; D];
@@ -140,7 +155,8 @@ impl<G> Absolute<G> {
         if !gradient.auxiliaries.is_empty() {
             let with = curvature.bracket(&d);
             let by_kappa = std::array::from_fn(|i| both[i] + with[i]);
-            add_measured(&self.error, &self.measured, &by_kappa, stored, gradient);
+            let out = &mut *gradient.auxiliaries;
+            add_measured(&self.error, &self.measured, &by_kappa, stored, out);
         }
     }
 }
@@ -209,8 +225,31 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
         if !gradient.auxiliaries.is_empty() {
             let with = curvature.bracket(&v);
             let by_kappa = std::array::from_fn(|i| both[i] + with[i]);
-            add_measured(&self.error, &self.measured, &by_kappa, stored, gradient);
+            let out = &mut *gradient.auxiliaries;
+            add_measured(&self.error, &self.measured, &by_kappa, stored, out);
         }
+    }
+
+    /// Adds the derivatives of `ψ` by the measurement, from what was [kept](Curvature::keep).
+    pub(super) fn probe_kept(
+        &self,
+        probe: &Probe<'_>,
+        stored: &[f64],
+        kept: &[f64],
+        auxiliaries: &mut [f64],
+    ) {
+        let (first, second): ([f64; D], [f64; D]) = (head(probe.d), head(&probe.d[D..]));
+        let turned = times(&self.adjoint, &first);
+        let (columns, inverse) = kept.split_at(D * D);
+        let mut by_kappa = [0.0; D];
+        let rows = columns.chunks_exact(D).zip(inverse.chunks_exact(D));
+        for (i, (column, row)) in rows.enumerate() {
+            let (v, t) = (second[i] - turned[i], probe.t[i]);
+            for (out, (column, row)) in by_kappa.iter_mut().zip(column.iter().zip(row)) {
+                *out += column * v + row * t;
+            }
+        }
+        add_measured(&self.error, &self.measured, &by_kappa, stored, auxiliaries);
     }
 }
 
@@ -220,7 +259,7 @@ fn add_measured<G: LieGroup<f64, D>, const D: usize>(
     measured: &G,
     by_kappa: &[f64; D],
     stored: &[f64],
-    gradient: &mut Gradient<'_>,
+    auxiliaries: &mut [f64],
 ) {
     let by_zeta = transposed_times(&error.inverse().adjoint(), by_kappa).map(|v| -v);
     let mut raised = [0.0; 7];
@@ -228,5 +267,5 @@ fn add_measured<G: LieGroup<f64, D>, const D: usize>(
     // The rotation is scaled to unit length, and so is the gradient by what is stored.
     let length = crate::dense::norm(&stored[..G::ROTATION]);
     raised[..G::ROTATION].iter_mut().for_each(|v| *v /= length);
-    crate::dense::axpy(1.0, &raised[..G::STORED], gradient.auxiliaries);
+    crate::dense::axpy(1.0, &raised[..G::STORED], auxiliaries);
 }
