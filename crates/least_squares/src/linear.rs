@@ -7,6 +7,7 @@ pub(crate) mod pattern;
 mod qr;
 pub(crate) mod rows;
 pub(crate) mod sparse;
+mod supernodal;
 
 use crate::objective::Objective;
 use crate::settings::{Linear, Settings, Shape, Step};
@@ -160,10 +161,10 @@ impl<'a> System<'a> {
         }
     }
 
-    /// The factor of a sparse system, where it has one, out of it.
-    pub(crate) fn take_factor(&mut self) -> Option<Vec<f64>> {
+    /// The sparse system, if it is one.
+    pub(crate) fn sparse(&mut self) -> Option<&mut sparse::Sparse<'a>> {
         match self {
-            Self::Sparse(system) => Some(system.take_factor()).filter(|f| !f.is_empty()),
+            Self::Sparse(system) => Some(system),
             _ => None,
         }
     }

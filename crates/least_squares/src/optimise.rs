@@ -29,8 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) auxiliaries: Option<Vec<Vec<f64>>>,
     /// The last sparse factor, where it was to be kept.
     pub(crate) factor: Option<Vec<f64>>,
-    /// With that, the linearisation at the end, where there is one.
-    pub(crate) at: Option<Linearisation>,
+    /// With that, the linearisation at the end and its matrix, where there is one.
+    pub(crate) end: Option<(Linearisation, Vec<f64>)>,
 }
 
 /// What the iterations of one sample start from.
@@ -296,12 +296,15 @@ pub(crate) fn optimise(
         cost = f64::NAN;
     }
     complete &= keep_last(&mut trace, task.record);
-    let factor = if task.keep {
-        space.system.take_factor()
-    } else {
-        None
+    let sparse = space.system.sparse().filter(|_| task.keep);
+    let (factor, end) = match sparse.and_then(|sparse| sparse.take()) {
+        Some((matrix, factor)) => {
+            let at_end = !fresh && !restored;
+            let end = at_end.then(|| (std::mem::take(&mut space.at), matrix));
+            (Some(factor), end)
+        }
+        None => (None, None),
     };
-    let at_end = factor.is_some() && !fresh && !restored;
     Outcome {
         status,
         cost,
@@ -310,7 +313,7 @@ pub(crate) fn optimise(
         complete,
         auxiliaries: owned.filter(|_| changed_ever),
         factor,
-        at: at_end.then(|| std::mem::take(&mut space.at)),
+        end,
     }
 }
 

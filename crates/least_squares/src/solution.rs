@@ -43,17 +43,19 @@ pub struct Solution {
 pub(crate) struct Kept {
     /// The Cholesky factor of the last step's matrix.
     pub(crate) factor: Vec<f64>,
-    /// The last linearisation, where that is at the end.
-    pub(crate) at: Option<Linearisation>,
+    /// The last linearisation and its matrix, where that is at the end.
+    end: Option<(Linearisation, Vec<f64>)>,
     x: Vec<f64>,
     auxiliaries: Vec<Vec<f64>>,
 }
 
 impl Kept {
-    /// The linearisation at this very point, whatever has become of the solution and the inputs since.
-    pub(crate) fn linearisation(&self, sample: &Sample<'_>) -> Option<&Linearisation> {
+    /// The linearisation at this very point and its matrix, whatever has become of the solution and the
+    /// inputs since.
+    pub(crate) fn at(&self, sample: &Sample<'_>) -> Option<(&Linearisation, &[f64])> {
         let same = self.x == sample.x && self.auxiliaries == sample.auxiliaries;
-        self.at.as_ref().filter(|_| same)
+        let end = self.end.as_ref().filter(|_| same);
+        end.map(|(at, matrix)| (at, matrix.as_slice()))
     }
 }
 
@@ -135,11 +137,11 @@ impl Objective {
             };
             let mut outcome = optimise(space, settings, &mut x, &task);
             let kept = outcome.factor.take().map(|factor| {
-                let at = outcome.at.take();
-                let at_end = at.is_some();
+                let end = outcome.end.take();
+                let at_end = end.is_some();
                 Arc::new(Kept {
                     factor,
-                    at,
+                    end,
                     x: if at_end { x.clone() } else { Vec::new() },
                     auxiliaries: match &outcome.auxiliaries {
                         _ if !at_end => Vec::new(),

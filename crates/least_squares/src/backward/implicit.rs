@@ -46,6 +46,8 @@ struct System<'s> {
     objective: &'s Objective,
     sample: Sample<'s>,
     at: &'s Linearisation,
+    /// The entries of the Gauss-Newton matrix there, if they are known.
+    matrix: Option<&'s [f64]>,
     held: &'s [bool],
     /// Whether it is the exact Hessian, or its Gauss-Newton part.
     exact: bool,
@@ -94,11 +96,12 @@ impl<'a> Implicit<'a> {
             x: job.x,
             auxiliaries: job.auxiliaries,
         };
-        let kept = job.kept.and_then(|kept| kept.linearisation(&sample));
+        // Where coordinates are held columns are zeroed, in a linearisation of its own.
+        let kept = job.kept.filter(|_| !objective.bounded);
+        let kept = kept.and_then(|kept| kept.at(&sample));
         let at = match kept {
-            // Where coordinates are held columns are zeroed, in a linearisation of its own.
-            Some(at) if !objective.bounded => at,
-            _ => {
+            Some((at, _)) => at,
+            None => {
                 self.at.update(objective, &sample);
                 &self.at
             }
@@ -126,7 +129,8 @@ impl<'a> Implicit<'a> {
         let system = System {
             objective,
             sample,
-            at: kept.filter(|_| !objective.bounded).unwrap_or(&self.at),
+            at: kept.map_or(&self.at, |(at, _)| at),
+            matrix: kept.map(|(_, matrix)| matrix),
             held: &self.held,
             exact: self.exact,
         };

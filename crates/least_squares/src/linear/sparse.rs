@@ -10,6 +10,7 @@ use faer::{Conj, MatMut, Par, Side};
 use super::Damp;
 use super::cholesky::is_rounding;
 use super::pattern::Pattern;
+use super::supernodal;
 use crate::objective::Objective;
 use crate::term::Linearisation;
 
@@ -24,6 +25,8 @@ pub(crate) struct Sparse<'a> {
     /// Empty before there is one.
     factor: Vec<f64>,
     local: Vec<f64>,
+    /// Right-hand sides in the order of the factor.
+    ordered: Vec<f64>,
     memory: MemBuffer,
 }
 
@@ -39,15 +42,14 @@ impl std::fmt::Debug for Sparse<'_> {
 impl<'a> Sparse<'a> {
     pub(crate) fn new(objective: &'a Objective) -> Self {
         let pattern = objective.pattern();
-        let entries = pattern.matrix.compute_nnz();
         let symbolic = &pattern.symbolic;
-        let widest = objective.terms.iter().map(|t| t.width).max().unwrap_or(0);
         Self {
             pattern,
-            matrix: vec![0.0; entries],
+            matrix: Vec::new(),
             damped: Vec::new(),
             factor: Vec::new(),
-            local: vec![0.0; widest * (widest + 1) / 2],
+            local: Vec::new(),
+            ordered: Vec::new(),
             memory: MemBuffer::new(StackReq::any_of(&[
                 symbolic.factorize_numeric_llt_scratch::<f64>(Par::Seq, Default::default()),
                 symbolic.solve_in_place_scratch::<f64>(MOST_COLUMNS, Par::Seq),
@@ -56,11 +58,13 @@ impl<'a> Sparse<'a> {
     }
 
     pub(crate) fn load(&mut self, objective: &Objective, at: &Linearisation, held: &[bool]) {
-        self.matrix.fill(0.0);
+        self.matrix.clear();
+        self.matrix.resize(self.pattern.matrix.compute_nnz(), 0.0);
         let mut targets = &self.pattern.targets[..];
         for term in &objective.terms {
-            let local = &mut self.local[..term.width * (term.width + 1) / 2];
-            local.fill(0.0);
+            let local = &mut self.local;
+            local.clear();
+            local.resize(term.width * (term.width + 1) / 2, 0.0);
             for row in at.block(term).chunks_exact(term.width) {
                 let mut place = 0;
                 for (p, value) in row.iter().enumerate() {
@@ -71,7 +75,7 @@ impl<'a> Sparse<'a> {
             }
             let (here, rest) = targets.split_at(local.len());
             targets = rest;
-            for (value, target) in local.iter().zip(here) {
+            for (value, target) in self.local.iter().zip(here) {
                 self.matrix[*target as usize] += value;
             }
         }
@@ -262,7 +266,24 @@ impl<'a> Sparse<'a> {
         let n = self.pattern.matrix.ncols();
         let columns = x.len() / n;
         debug_assert!(columns <= MOST_COLUMNS);
-        LltRef::new(&self.pattern.symbolic, factor).solve_in_place_with_conj(
+        let symbolic = &self.pattern.symbolic;
+        if let (SymbolicCholeskyRaw::Supernodal(raw), Some(order)) =
+            (symbolic.raw(), symbolic.perm())
+        {
+            let (forward, _) = order.arrays();
+            self.ordered.clear();
+            for x in x.chunks_exact(n) {
+                self.ordered.extend(forward.iter().map(|from| x[*from]));
+            }
+            supernodal::solve(raw, factor, &mut self.ordered, &mut self.local);
+            for (x, ordered) in x.chunks_exact_mut(n).zip(self.ordered.chunks_exact(n)) {
+                for (value, from) in ordered.iter().zip(forward) {
+                    x[*from] = *value;
+                }
+            }
+            return;
+        }
+        LltRef::new(symbolic, factor).solve_in_place_with_conj(
             Conj::No,
             MatMut::from_column_major_slice_mut(x, n, columns),
             Par::Seq,
@@ -270,7 +291,14 @@ impl<'a> Sparse<'a> {
         );
     }
 
-    /// The factor that [`factor`](Self::factor) made, out of here; empty where there is none.
+    /// The matrix out of here, as it was loaded, and the factor that [`factor`](Self::factor) made; `None`
+    /// where there is none.
+    pub(crate) fn take(&mut self) -> Option<(Vec<f64>, Vec<f64>)> {
+        let factor = self.take_factor();
+        (!factor.is_empty()).then(|| (std::mem::take(&mut self.matrix), factor))
+    }
+
+    /// The factor alone; empty where there is none.
     pub(crate) fn take_factor(&mut self) -> Vec<f64> {
         std::mem::take(&mut self.factor)
     }

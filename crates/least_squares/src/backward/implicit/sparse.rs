@@ -25,7 +25,7 @@ pub(super) struct SparseAdjoint<'a> {
 
 /// What iterations by a factor of another matrix reach: the error relative to the solution in the norm of the
 /// matrix, ‖r‖ by M⁻¹. One more correction by the factor, of a rate of at most a digit, follows.
-const ENERGY: f64 = 1e-8;
+const ENERGY: f64 = 1e-9;
 
 /// Iterations up to which they are cheaper than a factorisation, for graphs of a few thousand poses.
 const FEW: usize = 10;
@@ -42,7 +42,13 @@ impl<'a> SparseAdjoint<'a> {
 
     pub(super) fn assemble(&mut self, system: &System<'_>, curvature: &mut Curvature) {
         let objective = system.objective;
-        self.sparse.load(objective, system.at, system.held);
+        match system.matrix {
+            Some(known) => {
+                self.sparse.matrix.clear();
+                self.sparse.matrix.extend_from_slice(known);
+            }
+            None => self.sparse.load(objective, system.at, system.held),
+        }
         let mut values = std::mem::take(&mut self.exact);
         if system.exact {
             std::mem::swap(&mut values, &mut self.sparse.matrix);
