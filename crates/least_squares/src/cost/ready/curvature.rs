@@ -33,10 +33,12 @@ pub(super) struct Relative<G, const D: usize> {
     adjoint: Matrix<f64, D, D>,
 }
 
+#[inline(always)]
 fn times<const D: usize>(matrix: &Matrix<f64, D, D>, x: &[f64; D]) -> [f64; D] {
     matrix.map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum())
 }
 
+#[inline(always)]
 fn transposed_times<const D: usize>(matrix: &Matrix<f64, D, D>, x: &[f64; D]) -> [f64; D] {
     let mut out = [0.0; D];
     for (row, x) in matrix.iter().zip(x) {
@@ -47,10 +49,12 @@ fn transposed_times<const D: usize>(matrix: &Matrix<f64, D, D>, x: &[f64; D]) ->
     out
 }
 
+#[inline(always)]
 fn head<const D: usize>(values: &[f64]) -> [f64; D] {
     std::array::from_fn(|i| values[i])
 }
 
+#[inline(always)]
 fn add<const D: usize>(values: &[f64; D], out: &mut [f64]) {
     for (out, value) in out.iter_mut().zip(values) {
         *out += value;
@@ -59,6 +63,7 @@ fn add<const D: usize>(values: &[f64; D], out: &mut [f64]) {
 
 impl<'m, const D: usize> Curvature<'m, D> {
     /// At the logarithm `e`; `G` and `J` are one group over two scalars.
+    #[inline(always)]
     pub(super) fn new<G, J>(manifold: &'m Manifold, e: &[f64; D], s: &[f64]) -> Self
     where
         G: LieGroup<f64, D>,
@@ -85,12 +90,14 @@ impl<'m, const D: usize> Curvature<'m, D> {
     }
 
     /// Adds `H`, `[D, D]`.
+    #[inline(always)]
     pub(super) fn add_hessian(&self, out: &mut [f64]) {
         crate::dense::axpy(1.0, self.hessian.as_flattened(), out);
     }
 
     /// What derivatives by the measurement need: `H + K`, with `K d` the [bracket](Self::bracket), by columns,
     /// and `J_r(e)⁻¹`.
+    #[inline(always)]
     pub(super) fn keep(&self, kept: &mut [f64]) {
         let (by_kappa, inverse) = kept.split_at_mut(D * D);
         for (j, column) in by_kappa.chunks_exact_mut(D).enumerate() {
@@ -105,6 +112,7 @@ impl<'m, const D: usize> Curvature<'m, D> {
     }
 
     /// `½ ∂/∂ξ gᵀ[ξ, d]`.
+    #[inline(always)]
     fn bracket(&self, d: &[f64; D]) -> [f64; D] {
         let mut out = [0.0; D];
         self.manifold.add_bracket(&self.gradient, d, &mut out);
@@ -119,6 +127,7 @@ pub(super) struct Absolute<G> {
 }
 
 impl<G> Absolute<G> {
+    #[inline(always)]
     pub(super) fn new<const D: usize>(x: &[f64], measured: &[f64]) -> Self
     where
         G: LieGroup<f64, D>,
@@ -130,6 +139,7 @@ impl<G> Absolute<G> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn log<const D: usize>(&self) -> [f64; D]
     where
         G: LieGroup<f64, D>,
@@ -138,6 +148,7 @@ impl<G> Absolute<G> {
     }
 
     /// Adds the derivatives of `ψ = sᵀJd + tᵀe`.
+    #[inline(always)]
     pub(super) fn probe<const D: usize>(
         &self,
         curvature: &Curvature<'_, D>,
@@ -162,6 +173,7 @@ impl<G> Absolute<G> {
 }
 
 impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
+    #[inline(always)]
     pub(super) fn new(x: &[f64], y: &[f64], measured: &[f64]) -> Self {
         let position = G::read(x).inverse().compose(&G::read(y));
         let measured = G::read(measured).normalised();
@@ -172,11 +184,13 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn log(&self) -> [f64; D] {
         self.error.log()
     }
 
     /// Adds the Hessian of `sᵀe` by `(δ₁, δ₂)`, `[2D, 2D]`.
+    #[inline(always)]
     pub(super) fn add_hessian(&self, curvature: &Curvature<'_, D>, out: &mut [f64]) {
         let width = 2 * D;
         let (a, h) = (&self.adjoint, &curvature.hessian);
@@ -201,6 +215,7 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
     }
 
     /// Adds the derivatives of `ψ = sᵀJd + tᵀe`, by the measurement too where it is an auxiliary.
+    #[inline(always)]
     pub(super) fn probe(
         &self,
         curvature: &Curvature<'_, D>,
@@ -231,6 +246,7 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
     }
 
     /// Adds the derivatives of `ψ` by the measurement, from what was [kept](Curvature::keep).
+    #[inline(always)]
     pub(super) fn probe_kept(
         &self,
         probe: &Probe<'_>,
@@ -254,6 +270,7 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
 }
 
 /// Adds the gradient by the stored measurement for that by `κ`.
+#[inline(always)]
 fn add_measured<G: LieGroup<f64, D>, const D: usize>(
     error: &G,
     measured: &G,

@@ -2,6 +2,7 @@
 
 use crate::cost::auto::{AutoCost, Residual};
 use crate::cost::{Cost, Gradient, Point, Probe, Shapes};
+use crate::dense::vectorised;
 use crate::groups::{LieGroup, Matrix, Se2, Se3, So2, So3};
 use crate::jet::Jet;
 use crate::manifold::Manifold;
@@ -180,6 +181,7 @@ fn hessian_difference<G, J, const D: usize>(
     Curvature::new::<G, J>(manifold, &at.log(), s).add_hessian(out);
 }
 
+#[inline(always)]
 fn probe_relative<G, J, const D: usize>(
     manifold: &Manifold,
     [x, y]: [&[f64]; 2],
@@ -195,6 +197,7 @@ fn probe_relative<G, J, const D: usize>(
     at.probe(&curvature, probe, measured, gradient);
 }
 
+#[inline(always)]
 fn hessian_relative<G, J, const D: usize>(
     manifold: &Manifold,
     [x, y]: [&[f64]; 2],
@@ -209,6 +212,7 @@ fn hessian_relative<G, J, const D: usize>(
     at.add_hessian(&Curvature::new::<G, J>(manifold, &at.log(), s), out);
 }
 
+#[inline(always)]
 fn hessian_relative_keeping<G, J, const D: usize>(
     manifold: &Manifold,
     [x, y]: [&[f64]; 2],
@@ -226,6 +230,7 @@ fn hessian_relative_keeping<G, J, const D: usize>(
     at.add_hessian(&curvature, out);
 }
 
+#[inline(always)]
 fn probe_relative_kept<G, J, const D: usize>(
     [x, y]: [&[f64]; 2],
     measured: &[f64],
@@ -463,10 +468,15 @@ impl Cost for Between {
         let BetweenResidual { manifold, measured } = self.auto.get();
         let z = resolve(measured, &mut at.auxiliaries.iter().copied());
         let xy = [at.variables[0], at.variables[1]];
-        by_curved!(
-            manifold,
-            hessian_relative_keeping(manifold, xy, z, s, kept, out),
-            {}
+        vectorised(
+            #[inline(always)]
+            || {
+                by_curved!(
+                    manifold,
+                    hessian_relative_keeping(manifold, xy, z, s, kept, out),
+                    {}
+                );
+            },
         );
     }
 
