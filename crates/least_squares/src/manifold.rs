@@ -148,6 +148,7 @@ impl Manifold {
 
     /// `out` += ½ ∂/∂ξ aᵀ[ξ, d]: how the second derivative of a function with gradient a, first along ξ
     /// and then along d, differs from the symmetric one. Zero on flat spaces.
+    #[inline(always)]
     pub(crate) fn add_bracket(&self, a: &[f64], d: &[f64], out: &mut [f64]) {
         // aᵀ(ξ × d) = ξᵀ(d × a).
         let cross = |d: &[f64], a: &[f64], factor: f64, out: &mut [f64]| {

@@ -65,14 +65,19 @@ impl<'a> Sparse<'a> {
             let local = &mut self.local;
             local.clear();
             local.resize(term.width * (term.width + 1) / 2, 0.0);
-            for row in at.block(term).chunks_exact(term.width) {
-                let mut place = 0;
-                for (p, value) in row.iter().enumerate() {
-                    let end = place + p + 1;
-                    crate::dense::axpy(*value, &row[..=p], &mut local[place..end]);
-                    place = end;
-                }
-            }
+            crate::dense::vectorised(
+                #[inline(always)]
+                || {
+                    for row in at.block(term).chunks_exact(term.width) {
+                        let mut rest = &mut local[..];
+                        for (p, value) in row.iter().enumerate() {
+                            let (out, after) = rest.split_at_mut(p + 1);
+                            crate::dense::axpy(*value, &row[..=p], out);
+                            rest = after;
+                        }
+                    }
+                },
+            );
             let (here, rest) = targets.split_at(local.len());
             targets = rest;
             for (value, target) in self.local.iter().zip(here) {

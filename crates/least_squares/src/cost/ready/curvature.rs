@@ -18,11 +18,13 @@ use crate::jet::Jet;
 use crate::manifold::Manifold;
 use crate::scalar::Real;
 
-/// `g`, `H` and `J_r(e)⁻¹` for one `s`.
+/// `g`, `H`, `H + K` and `J_r(e)⁻¹` for one `s`; `K d` is the [bracket](Curvature::bracket), and antisymmetric.
 pub(super) struct Curvature<'m, const D: usize> {
     manifold: &'m Manifold,
     gradient: [f64; D],
     hessian: Matrix<f64, D, D>,
+    /// By columns.
+    bent: Matrix<f64, D, D>,
     inverse: Matrix<f64, D, D>,
 }
 
@@ -81,10 +83,18 @@ impl<'m, const D: usize> Curvature<'m, D> {
                 hessian[i][j] += 0.5 * value;
             }
         }
+        let gradient = gradient.map(|g| g.value);
+        let mut bent = hessian;
+        for (j, column) in bent.iter_mut().enumerate() {
+            let mut unit = [0.0; D];
+            unit[j] = 1.0;
+            manifold.add_bracket(&gradient, &unit, column);
+        }
         Curvature {
             manifold,
-            gradient: gradient.map(|g| g.value),
+            gradient,
             hessian,
+            bent,
             inverse,
         }
     }
@@ -95,19 +105,11 @@ impl<'m, const D: usize> Curvature<'m, D> {
         crate::dense::axpy(1.0, self.hessian.as_flattened(), out);
     }
 
-    /// What derivatives by the measurement need: `H + K`, with `K d` the [bracket](Self::bracket), by columns,
-    /// and `J_r(e)⁻¹`.
+    /// What derivatives by the measurement need: `H + K`, by columns, and `J_r(e)⁻¹`.
     #[inline(always)]
     pub(super) fn keep(&self, kept: &mut [f64]) {
-        let (by_kappa, inverse) = kept.split_at_mut(D * D);
-        for (j, column) in by_kappa.chunks_exact_mut(D).enumerate() {
-            let mut unit = [0.0; D];
-            unit[j] = 1.0;
-            let bracket = self.bracket(&unit);
-            for (i, out) in column.iter_mut().enumerate() {
-                *out = self.hessian[j][i] + bracket[i];
-            }
-        }
+        let (bent, inverse) = kept.split_at_mut(D * D);
+        bent.copy_from_slice(self.bent.as_flattened());
         inverse.copy_from_slice(self.inverse.as_flattened());
     }
 
@@ -195,13 +197,9 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
         let width = 2 * D;
         let (a, h) = (&self.adjoint, &curvature.hessian);
         for j in 0..D {
-            let mut unit = [0.0; D];
-            unit[j] = 1.0;
-            let column = h[j];
-            let brackets = curvature.bracket(&unit);
             // Columns of H and of −Ad ᵀ(H + K).
-            let mixed = std::array::from_fn(|i| -(column[i] + brackets[i]));
-            let mixed = transposed_times(a, &mixed);
+            let column = h[j];
+            let mixed = transposed_times(a, &curvature.bent[j]).map(|v| -v);
             // Column j of AdᵀH Ad.
             let along: [f64; D] = std::array::from_fn(|i| a[i][j]);
             let first = transposed_times(a, &times(h, &along));
