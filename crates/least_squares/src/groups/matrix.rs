@@ -20,7 +20,7 @@ pub(super) fn diagonal<S: Real, const N: usize>(value: S) -> Matrix<S, N, N> {
 }
 
 #[inline(always)]
-pub(super) fn product<S: Real, const R: usize, const K: usize, const C: usize>(
+pub(crate) fn product<S: Real, const R: usize, const K: usize, const C: usize>(
     a: &Matrix<S, R, K>,
     b: &Matrix<S, K, C>,
 ) -> Matrix<S, R, C> {

@@ -36,6 +36,8 @@ pub use se3::Se3;
 pub use so2::So2;
 pub use so3::So3;
 
+pub(crate) use matrix::product;
+
 use matrix::negated;
 
 /// A matrix Lie group with a tangent space of `D` dimensions, over the scalars `S`.

@@ -13,7 +13,7 @@
 //! differentiate, by forward mode.
 
 use crate::cost::{Gradient, Probe};
-use crate::groups::{LieGroup, Matrix};
+use crate::groups::{LieGroup, Matrix, product};
 use crate::jet::Jet;
 use crate::manifold::Manifold;
 use crate::scalar::Real;
@@ -194,21 +194,29 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
     /// Adds the Hessian of `sᵀe` by `(δ₁, δ₂)`, `[2D, 2D]`.
     #[inline(always)]
     pub(super) fn add_hessian(&self, curvature: &Curvature<'_, D>, out: &mut [f64]) {
-        let width = 2 * D;
         let (a, h) = (&self.adjoint, &curvature.hessian);
-        for j in 0..D {
-            // Columns of H and of −Ad ᵀ(H + K).
-            let column = h[j];
-            let mixed = transposed_times(a, &curvature.bent[j]).map(|v| -v);
-            // Column j of AdᵀH Ad.
-            let along: [f64; D] = std::array::from_fn(|i| a[i][j]);
-            let first = transposed_times(a, &times(h, &along));
-            for i in 0..D {
-                out[i * width + j] += first[i];
-                out[(D + i) * width + D + j] += column[i];
-                out[i * width + D + j] += mixed[i];
-                out[(D + j) * width + i] += mixed[i];
+        // Rows of AdᵀH Ad and of −(H + K)ᵀ Ad.
+        let (turned, mixed) = (product(h, a), product(&curvature.bent, a));
+        let mut first = [[0.0; D]; D];
+        for (a, turned) in a.iter().zip(&turned) {
+            for (first, a) in first.iter_mut().zip(a) {
+                for (first, turned) in first.iter_mut().zip(turned) {
+                    *first += a * turned;
+                }
             }
+        }
+        let (top, bottom) = out.split_at_mut(2 * D * D);
+        for (i, row) in top.chunks_exact_mut(2 * D).enumerate() {
+            add(&first[i], row);
+            for (out, mixed) in row[D..].iter_mut().zip(&mixed) {
+                *out -= mixed[i];
+            }
+        }
+        for (j, row) in bottom.chunks_exact_mut(2 * D).enumerate() {
+            for (out, mixed) in row.iter_mut().zip(&mixed[j]) {
+                *out -= mixed;
+            }
+            add(&h[j], &mut row[D..]);
         }
     }
 
