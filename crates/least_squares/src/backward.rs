@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::objective::{AuxiliaryId, Objective, VariableId};
 use crate::settings::{Backward, Settings};
-use crate::solution::Solution;
+use crate::solution::{Kept, Solution};
 use crate::status::GradientQuality;
 
 /// ∂ℓ/∂(inputs) for a cotangent ∂ℓ/∂x, and how far it can be trusted.
@@ -201,6 +201,7 @@ impl Objective {
                 auxiliaries,
                 v,
                 converged: solution.status[sample].is_converged(),
+                kept: solution.kept[sample].as_deref(),
             };
             let mut adjoint = match space {
                 Space::Implicit(space) => space.reverse(&job),
@@ -288,4 +289,5 @@ struct Job<'j> {
     /// The cotangent by steps from `x`, `[n]`.
     v: Vec<f64>,
     converged: bool,
+    kept: Option<&'j Kept>,
 }

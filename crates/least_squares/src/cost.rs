@@ -107,6 +107,32 @@ pub trait Cost: Send + Sync + Debug {
         }
     }
 
+    /// How many numbers [`add_hessian_keeping`](Self::add_hessian_keeping) keeps for
+    /// [`probe_kept`](Self::probe_kept). Default 0, where neither is worth writing.
+    fn kept(&self) -> usize {
+        0
+    }
+
+    /// As [`add_hessian`](Self::add_hessian), and fills `kept`.
+    fn add_hessian_keeping(&self, at: &Point<'_>, s: &[f64], kept: &mut [f64], out: &mut [f64]) {
+        let _ = kept;
+        self.add_hessian(at, s, out);
+    }
+
+    /// Adds the derivatives of ψ by the auxiliaries alone, at the point and with the s that `kept` was filled
+    /// for.
+    fn probe_kept(&self, at: &Point<'_>, probe: &Probe<'_>, kept: &[f64], auxiliaries: &mut [f64]) {
+        let _ = kept;
+        self.probe(
+            at,
+            probe,
+            &mut Gradient {
+                variables: &mut vec![0.0; at.width()],
+                auxiliaries,
+            },
+        );
+    }
+
     /// Whether second derivatives and those with respect to auxiliaries are exact to rounding, or
     /// differences.
     fn is_exact(&self) -> bool {

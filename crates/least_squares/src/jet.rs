@@ -218,6 +218,15 @@ impl<const N: usize> Real for Jet<N> {
         self.chain(tanh, 1.0 - tanh * tanh)
     }
     #[inline(always)]
+    fn polynomial(coefficients: &[f64], x: Self) -> Self {
+        let (mut value, mut derivative) = (0.0, 0.0);
+        for c in coefficients.iter().rev() {
+            derivative = derivative * x.value + value;
+            value = value * x.value + c;
+        }
+        x.chain(value, derivative)
+    }
+    #[inline(always)]
     fn powf(self, power: f64) -> Self {
         let lower = self.value.powf(power - 1.0);
         self.chain(self.value.powf(power), power * lower)

@@ -7,6 +7,7 @@ pub(crate) mod pattern;
 mod qr;
 pub(crate) mod rows;
 pub(crate) mod sparse;
+mod supernodal;
 
 use crate::objective::Objective;
 use crate::settings::{Linear, Settings, Shape, Step};
@@ -157,6 +158,14 @@ impl<'a> System<'a> {
         at.multiply(objective, delta, &mut out.q1);
         for (q1, r) in out.q1.iter_mut().zip(&at.rows) {
             *q1 += r;
+        }
+    }
+
+    /// The sparse system, if it is one.
+    pub(crate) fn sparse(&mut self) -> Option<&mut sparse::Sparse<'a>> {
+        match self {
+            Self::Sparse(system) => Some(system),
+            _ => None,
         }
     }
 

@@ -124,17 +124,12 @@ impl Manifold {
     /// `out` += P(x)ᵀ a, with P the derivative of x ⊞ δ by δ at zero: what a gradient with respect to the
     /// stored numbers is with respect to steps.
     pub(crate) fn add_pulled_back(&self, x: &[f64], a: &[f64], out: &mut [f64]) {
-        if self.is_flat() {
-            for (out, a) in out.iter_mut().zip(a) {
-                *out += a;
-            }
-            return;
-        }
-        let p = self.basis(x);
-        for (row, a) in p.iter().zip(a) {
-            for (out, p) in out.iter_mut().zip(row.slope) {
-                *out += p * a;
-            }
+        match self {
+            Self::Vector(_) | Self::Bounded(_) => crate::dense::axpy(1.0, a, out),
+            Self::So2 => add_lowered::<So2<f64>, 1>(x, a, out),
+            Self::Se2 => add_lowered::<Se2<f64>, 3>(x, a, out),
+            Self::So3 => add_lowered::<So3<f64>, 3>(x, a, out),
+            Self::Se3 => add_lowered::<Se3<f64>, 6>(x, a, out),
         }
     }
 
@@ -151,17 +146,9 @@ impl Manifold {
         }
     }
 
-    /// x ⊞ δ at zero, with its derivatives by δ.
-    fn basis(&self, x: &[f64]) -> Vec<Jet<LARGEST>> {
-        let x: Vec<_> = x.iter().map(|x| Jet::constant(*x)).collect();
-        let delta: Vec<_> = (0..self.tangent()).map(|i| Jet::seeded(0.0, i)).collect();
-        let mut out = x.clone();
-        self.retract(&x, &delta, &mut out);
-        out
-    }
-
     /// `out` += ½ ∂/∂ξ aᵀ[ξ, d]: how the second derivative of a function with gradient a, first along ξ
     /// and then along d, differs from the symmetric one. Zero on flat spaces.
+    #[inline(always)]
     pub(crate) fn add_bracket(&self, a: &[f64], d: &[f64], out: &mut [f64]) {
         // aᵀ(ξ × d) = ξᵀ(d × a).
         let cross = |d: &[f64], a: &[f64], factor: f64, out: &mut [f64]| {
@@ -255,9 +242,10 @@ fn between<G: LieGroup<T, D>, T: Real, const D: usize>(x: &[T], y: &[T], out: &m
     out[..D].copy_from_slice(&G::read(x).local(&G::read(y)));
 }
 
+fn add_lowered<G: LieGroup<f64, D>, const D: usize>(x: &[f64], a: &[f64], out: &mut [f64]) {
+    crate::dense::axpy(1.0, &G::read(x).lower(a), out);
+}
+
 fn raised<G: LieGroup<f64, D>, const D: usize>(x: &[f64], v: &[f64], out: &mut [f64]) {
     G::read(x).raise(&std::array::from_fn(|i| v[i]), out);
 }
-
-/// Dimensions of the largest space that is not flat.
-const LARGEST: usize = 6;

@@ -5,6 +5,7 @@ use crate::dense::{dot, max_abs, norm};
 use crate::settings::Settings;
 use crate::status::{Record, Status, Test};
 use crate::step::{Region, Taken, Verdict, advance};
+use crate::term::Linearisation;
 use crate::workspace::Workspace;
 
 /// A step that was taken, and the point that it was taken from.
@@ -26,6 +27,10 @@ pub(crate) struct Outcome {
     pub(crate) complete: bool,
     /// The auxiliaries that a callback left, if it changed any.
     pub(crate) auxiliaries: Option<Vec<Vec<f64>>>,
+    /// The last sparse factor, where it was to be kept.
+    pub(crate) factor: Option<Vec<f64>>,
+    /// With that, the linearisation at the end and its matrix, where there is one.
+    pub(crate) end: Option<(Linearisation, Vec<f64>)>,
 }
 
 /// What the iterations of one sample start from.
@@ -37,6 +42,8 @@ pub(crate) struct Task<'t> {
     pub(crate) callback: Option<&'t Callback<'t>>,
     /// How many of the last steps are recorded; `None` for all of them.
     pub(crate) record: Option<usize>,
+    /// Whether to keep what implicit differentiation can use.
+    pub(crate) keep: bool,
 }
 
 /// Halvings of a step without a region before its sample is given up.
@@ -280,7 +287,8 @@ pub(crate) fn optimise(
 
     let mut cost = space.at.cost;
     let failed = !status.is_converged() && status != Status::Callback;
-    if failed && !monotone && best_cost.is_finite() && !(cost <= best_cost) {
+    let restored = failed && !monotone && best_cost.is_finite() && !(cost <= best_cost);
+    if restored {
         x.copy_from_slice(&space.best);
         cost = best_cost;
         trace.truncate(best_trace);
@@ -288,6 +296,15 @@ pub(crate) fn optimise(
         cost = f64::NAN;
     }
     complete &= keep_last(&mut trace, task.record);
+    let sparse = space.system.sparse().filter(|_| task.keep);
+    let (factor, end) = match sparse.and_then(|sparse| sparse.take()) {
+        Some((matrix, factor)) => {
+            let at_end = !fresh && !restored;
+            let end = at_end.then(|| (std::mem::take(&mut space.at), matrix));
+            (Some(factor), end)
+        }
+        None => (None, None),
+    };
     Outcome {
         status,
         cost,
@@ -295,6 +312,8 @@ pub(crate) fn optimise(
         trace,
         complete,
         auxiliaries: owned.filter(|_| changed_ever),
+        factor,
+        end,
     }
 }
 

@@ -221,6 +221,18 @@ impl<const N: usize> Real for Reverse<'_, N> {
         }
     }
     #[inline(always)]
+    fn polynomial(coefficients: &[f64], x: Self) -> Self {
+        // Half of the second derivative comes out.
+        let at = x.value.value;
+        let (mut value, mut first, mut second) = (0.0, 0.0, 0.0);
+        for c in coefficients.iter().rev() {
+            second = second * at + first;
+            first = first * at + value;
+            value = value * at + c;
+        }
+        x.chain(value, first, 2.0 * second)
+    }
+    #[inline(always)]
     fn powf(self, power: f64) -> Self {
         let x = self.value.value;
         let first = power * x.powf(power - 1.0);

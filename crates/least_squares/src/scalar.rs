@@ -43,6 +43,14 @@ pub trait Real:
     /// Hyperbolic tangent.
     fn tanh(self) -> Self;
 
+    /// Σ_j `coefficients`\[j\] `x`^j, by Horner's rule.
+    #[inline(always)]
+    fn polynomial(coefficients: &[f64], x: Self) -> Self {
+        let zero = Self::constant(0.0);
+        let terms = coefficients.iter().rev();
+        terms.fold(zero, |sum, c| sum * x + *c)
+    }
+
     /// `self` to a whole power.
     #[inline(always)]
     fn powi(self, power: i32) -> Self {

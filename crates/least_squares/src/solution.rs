@@ -1,5 +1,7 @@
 //! Solving a batch, and what comes out of it.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::callback::Callback;
@@ -7,11 +9,15 @@ use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::objective::{Objective, VariableId};
 use crate::optimise::{Outcome, Recorded, Task, optimise};
-use crate::settings::Settings;
+use crate::settings::{Backward, Settings};
 use crate::status::{Record, Status};
+use crate::term::{Linearisation, Sample};
 use crate::workspace::Workspace;
 
 /// What a batch of problems came to.
+///
+/// With a sparse solver and implicit differentiation it keeps the last factor and linearisation of every
+/// sample, which save most of a derivative's time.
 #[derive(Clone, Debug)]
 pub struct Solution {
     /// Stored numbers of all variables, `[batch, storage]`, in the order the variables were added.
@@ -29,6 +35,28 @@ pub struct Solution {
     pub(crate) settings: Settings,
     pub(crate) traces: Vec<Trace>,
     pub(crate) auxiliaries: Vec<Option<Vec<Vec<f64>>>>,
+    pub(crate) kept: Vec<Option<Arc<Kept>>>,
+}
+
+/// What implicit differentiation can use of the end of a sparse solve.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The Cholesky factor of the last step's matrix.
+    pub(crate) factor: Vec<f64>,
+    /// The last linearisation and its matrix, where that is at the end.
+    end: Option<(Linearisation, Vec<f64>)>,
+    x: Vec<f64>,
+    auxiliaries: Vec<Vec<f64>>,
+}
+
+impl Kept {
+    /// The linearisation at this very point and its matrix, whatever has become of the solution and the
+    /// inputs since.
+    pub(crate) fn at(&self, sample: &Sample<'_>) -> Option<(&Linearisation, &[f64])> {
+        let same = self.x == sample.x && self.auxiliaries == sample.auxiliaries;
+        let end = self.end.as_ref().filter(|_| same);
+        end.map(|(at, matrix)| (at, matrix.as_slice()))
+    }
 }
 
 /// The steps of one sample that were recorded.
@@ -105,12 +133,27 @@ impl Objective {
                 tilt: None,
                 callback,
                 record: settings.backward.recorded(),
+                keep: matches!(settings.backward, Backward::Implicit { .. }),
             };
-            let outcome = optimise(space, settings, &mut x, &task);
-            (x, outcome)
+            let mut outcome = optimise(space, settings, &mut x, &task);
+            let kept = outcome.factor.take().map(|factor| {
+                let end = outcome.end.take();
+                let at_end = end.is_some();
+                Arc::new(Kept {
+                    factor,
+                    end,
+                    x: if at_end { x.clone() } else { Vec::new() },
+                    auxiliaries: match &outcome.auxiliaries {
+                        _ if !at_end => Vec::new(),
+                        Some(changed) => changed.clone(),
+                        None => task.auxiliaries.iter().map(|a| a.to_vec()).collect(),
+                    },
+                })
+            });
+            (x, outcome, kept)
         };
         let fresh = || Workspace::new(self, settings, false);
-        let outcomes: Vec<(Vec<f64>, Outcome)> = if inputs.batch() == 1 {
+        let outcomes: Vec<(Vec<f64>, Outcome, Option<Arc<Kept>>)> = if inputs.batch() == 1 {
             vec![solve(&mut fresh(), 0)]
         } else {
             (0..inputs.batch())
@@ -128,8 +171,9 @@ impl Objective {
             settings: *settings,
             traces: Vec::with_capacity(outcomes.len()),
             auxiliaries: Vec::with_capacity(outcomes.len()),
+            kept: Vec::with_capacity(outcomes.len()),
         };
-        for (x, outcome) in outcomes {
+        for (x, outcome, kept) in outcomes {
             solution.x.extend(x);
             solution.cost.push(outcome.cost);
             solution.status.push(outcome.status);
@@ -139,6 +183,7 @@ impl Objective {
                 complete: outcome.complete,
             });
             solution.auxiliaries.push(outcome.auxiliaries);
+            solution.kept.push(kept);
         }
         Ok(solution)
     }

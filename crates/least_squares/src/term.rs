@@ -43,7 +43,7 @@ pub(crate) struct Sample<'a> {
 }
 
 /// Rows, Jacobian and gradient at one point.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Linearisation {
     /// √ρ' W c, all terms, `[m]`.
     pub(crate) rows: Vec<f64>,
@@ -77,6 +77,10 @@ impl Linearisation {
 
     /// Evaluates everything at `sample`.
     pub(crate) fn update(&mut self, objective: &Objective, sample: &Sample<'_>) {
+        if self.gradient.is_empty() {
+            // The default, or what is left where one was taken.
+            *self = Self::new(objective);
+        }
         self.cost = 0.0;
         self.gradient.fill(0.0);
         for (term, scale) in objective.terms.iter().zip(&mut self.scales) {
@@ -229,6 +233,9 @@ pub(crate) struct TermProbe<'a> {
     pub(crate) bilinear: &'a [(&'a [f64], &'a [f64])],
     /// Over the rows.
     pub(crate) t: &'a [f64],
+    /// What the cost kept of its curvature for the one pair's a, where derivatives by steps are not wanted;
+    /// else empty.
+    pub(crate) kept: &'a [f64],
 }
 
 /// What [`probe`] works with, kept from term to term.
@@ -294,7 +301,12 @@ pub(crate) fn probe(
                 t: if index == 0 { t } else { &zero[..rows] },
             };
             let Some((a, d)) = pair.get(1) else {
-                term.cost.probe(point, &first, &mut gradient);
+                if probe.kept.is_empty() {
+                    term.cost.probe(point, &first, &mut gradient);
+                } else {
+                    let out = &mut *gradient.auxiliaries;
+                    term.cost.probe_kept(point, &first, probe.kept, out);
+                }
                 continue;
             };
             term.weight.transposed(w, a, second);

@@ -75,6 +75,7 @@ impl<'a> Direct<'a> {
                 tilt: Some(&tilt),
                 callback: None,
                 record: Some(0),
+                keep: false,
             };
             let outcome = optimise(&mut self.space, &self.settings, &mut x, &task);
             let gradient = outcome.history.last().map_or(0.0, |r| r.gradient);
@@ -105,6 +106,7 @@ impl<'a> Direct<'a> {
             let probe = TermProbe {
                 bilinear: &[],
                 t: &t,
+                kept: &[],
             };
             term::probe(objective, term, sample, &probe, None, out, &mut scratch);
         }

@@ -11,6 +11,7 @@
 //! since d(ρ') = 2ρ'' rᵀdr. The rows of a linearisation are scaled by √ρ', and so is all that comes in
 //! here.
 
+use super::hessian::Curvature;
 use crate::objective::Objective;
 use crate::term::{self, Linearisation, Sample, TermProbe};
 use crate::weight::Source;
@@ -52,12 +53,14 @@ pub(super) fn per_term(objective: &Objective, a: &[f64], b: &[f64]) -> Vec<f64> 
         .collect()
 }
 
-/// Adds dψ/dx by steps, `[n]`, where wanted, and dψ/dθ.
+/// Adds dψ/dx by steps, `[n]`, where wanted, and dψ/dθ. `curvature` is that at the same point, where it has
+/// been computed for all terms, ψ is of a gradient, and dψ/dx is not wanted.
 pub(super) fn propagate(
     objective: &Objective,
     sample: &Sample<'_>,
     at: &Linearisation,
     cotangent: &Cotangent,
+    curvature: Option<&Curvature>,
     mut by_step: Option<&mut [f64]>,
     by_auxiliary: &mut [f64],
 ) {
@@ -66,6 +69,8 @@ pub(super) fn propagate(
     };
     let mut scratch = term::ProbeScratch::default();
     let mut locals: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
+    let mut t: Vec<f64> = Vec::new();
+    let mut q: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
     for (index, term) in objective.terms.iter().enumerate() {
         let scale = at.scales[index];
         if by_step.is_none() && constant(term) {
@@ -76,10 +81,8 @@ pub(super) fn propagate(
             continue;
         }
         let rows = term.row..term.row + term.rows;
-        let mut t: Vec<f64> = cotangent.t[rows.clone()]
-            .iter()
-            .map(|t| scale * t)
-            .collect();
+        t.clear();
+        t.extend(cotangent.t[rows.clone()].iter().map(|t| scale * t));
         let scaled = &at.rows[rows.clone()];
         let square = crate::dense::dot(scaled, scaled) / (scale * scale);
         let second = term.robust.loss(square).second;
@@ -87,30 +90,44 @@ pub(super) fn propagate(
             let factor = 2.0 * second * cotangent.kappa[index] / (scale * scale * scale);
             crate::dense::axpy(factor, scaled, &mut t);
         }
-        let q: Vec<Vec<f64>> = cotangent
-            .pairs
-            .iter()
-            .map(|(q, _)| q[rows.clone()].iter().map(|q| scale * q).collect())
-            .collect();
-        let bilinear: Vec<(&[f64], &[f64])> = q
+        for (q, (all, _)) in q.iter_mut().zip(&cotangent.pairs) {
+            q.clear();
+            q.extend(all[rows.clone()].iter().map(|q| scale * q));
+        }
+        let by_step = by_step.as_deref_mut();
+        let bilinear = q
             .iter()
             .zip(&cotangent.pairs)
             .zip(&mut locals)
-            .map(|((q, (_, d)), local)| (q.as_slice(), term.gather(d, local)))
-            .collect();
-        let probe = TermProbe {
-            bilinear: &bilinear,
-            t: &t,
-        };
-        let by_step = by_step.as_deref_mut();
-        term::probe(
-            objective,
-            term,
-            sample,
-            &probe,
-            by_step,
-            by_auxiliary,
-            &mut scratch,
-        );
+            .map(|((q, (_, d)), local)| (q.as_slice(), term.gather(d, local)));
+        gathered_pairs(bilinear, |bilinear| {
+            let probe = TermProbe {
+                bilinear,
+                t: &t,
+                kept: curvature.map_or(&[], |curvature| curvature.kept(index)),
+            };
+            term::probe(
+                objective,
+                term,
+                sample,
+                &probe,
+                by_step,
+                by_auxiliary,
+                &mut scratch,
+            );
+        });
     }
+}
+
+type Pair<'a> = (&'a [f64], &'a [f64]);
+
+/// Calls `work` with the pairs as one slice; a single one, the common case, without memory of its own.
+fn gathered_pairs<'a>(
+    mut pairs: impl ExactSizeIterator<Item = Pair<'a>>,
+    work: impl FnOnce(&[Pair<'a>]),
+) {
+    if pairs.len() == 1 {
+        return work(pairs.next().as_slice());
+    }
+    work(&pairs.collect::<Vec<_>>());
 }

@@ -133,6 +133,7 @@ impl<'a> Unrolled<'a> {
             &sample,
             &space.at,
             &cotangent,
+            None,
             Some(&mut by_start),
             by_auxiliary,
         );

@@ -5,10 +5,12 @@ use crate::scalar::Real;
 /// A matrix of `R` rows and `C` columns.
 pub type Matrix<S, const R: usize, const C: usize> = [[S; C]; R];
 
+#[inline(always)]
 pub(super) fn zeros<S: Real, const R: usize, const C: usize>() -> Matrix<S, R, C> {
     [[S::constant(0.0); C]; R]
 }
 
+#[inline(always)]
 pub(super) fn diagonal<S: Real, const N: usize>(value: S) -> Matrix<S, N, N> {
     let mut matrix = zeros();
     for i in 0..N {
@@ -17,7 +19,8 @@ pub(super) fn diagonal<S: Real, const N: usize>(value: S) -> Matrix<S, N, N> {
     matrix
 }
 
-pub(super) fn product<S: Real, const R: usize, const K: usize, const C: usize>(
+#[inline(always)]
+pub(crate) fn product<S: Real, const R: usize, const K: usize, const C: usize>(
     a: &Matrix<S, R, K>,
     b: &Matrix<S, K, C>,
 ) -> Matrix<S, R, C> {
@@ -32,6 +35,7 @@ pub(super) fn product<S: Real, const R: usize, const K: usize, const C: usize>(
     out
 }
 
+#[inline(always)]
 pub(super) fn apply<S: Real, const R: usize, const C: usize>(
     a: &Matrix<S, R, C>,
     x: &[S; C],
@@ -39,12 +43,14 @@ pub(super) fn apply<S: Real, const R: usize, const C: usize>(
     a.map(|row| dot(&row, x))
 }
 
+#[inline(always)]
 pub(super) fn negated<S: Real, const R: usize, const C: usize>(
     a: Matrix<S, R, C>,
 ) -> Matrix<S, R, C> {
     a.map(|row| row.map(|v| -v))
 }
 
+#[inline(always)]
 pub(super) fn add_to<S: Real, const R: usize, const C: usize>(
     a: &mut Matrix<S, R, C>,
     scale: S,
@@ -58,6 +64,7 @@ pub(super) fn add_to<S: Real, const R: usize, const C: usize>(
 }
 
 /// Puts `block` at (`row`, `column`) of `a`.
+#[inline(always)]
 pub(super) fn set_block<
     S: Real,
     const R: usize,
@@ -75,6 +82,7 @@ pub(super) fn set_block<
     }
 }
 
+#[inline(always)]
 pub(super) fn dot<S: Real, const N: usize>(a: &[S; N], b: &[S; N]) -> S {
     let mut sum = S::constant(0.0);
     for i in 0..N {
@@ -83,14 +91,17 @@ pub(super) fn dot<S: Real, const N: usize>(a: &[S; N], b: &[S; N]) -> S {
     sum
 }
 
+#[inline(always)]
 pub(super) fn sum<S: Real, const N: usize>(a: &[S; N], b: &[S; N]) -> [S; N] {
     std::array::from_fn(|i| a[i] + b[i])
 }
 
+#[inline(always)]
 pub(super) fn scaled<S: Real, const N: usize>(a: &[S; N], scale: S) -> [S; N] {
     a.map(|v| v * scale)
 }
 
+#[inline(always)]
 pub(super) fn cross<S: Real>(a: &[S; 3], b: &[S; 3]) -> [S; 3] {
     [
         a[1] * b[2] - a[2] * b[1],
@@ -100,6 +111,7 @@ pub(super) fn cross<S: Real>(a: &[S; 3], b: &[S; 3]) -> [S; 3] {
 }
 
 /// `[a]ₓ`, the matrix with `[a]ₓ b = a × b`.
+#[inline(always)]
 pub(super) fn skew<S: Real>(a: &[S; 3]) -> Matrix<S, 3, 3> {
     let zero = S::constant(0.0);
     [
@@ -110,6 +122,7 @@ pub(super) fn skew<S: Real>(a: &[S; 3]) -> Matrix<S, 3, 3> {
 }
 
 /// `a I + b [v]ₓ + c v vᵀ`.
+#[inline(always)]
 pub(super) fn axial<S: Real>(a: S, b: S, c: S, v: &[S; 3]) -> Matrix<S, 3, 3> {
     let mut matrix = diagonal(a);
     add_to(&mut matrix, b, &skew(v));

@@ -36,6 +36,8 @@ pub use se3::Se3;
 pub use so2::So2;
 pub use so3::So3;
 
+pub(crate) use matrix::product;
+
 use matrix::negated;
 
 /// A matrix Lie group with a tangent space of `D` dimensions, over the scalars `S`.
@@ -99,6 +101,7 @@ pub trait LieGroup<S: Real, const D: usize>: Copy {
     }
 
     /// `J_r(τ)⁻ᵀ s`: the gradient by the element of a function of its logarithm `τ` that has gradient `s`.
+    #[inline(always)]
     fn pull_back(tangent: &[S; D], s: &[S; D]) -> [S; D] {
         let inverse = Self::right_jacobian_inverse(tangent);
         std::array::from_fn(|j| {
@@ -116,6 +119,12 @@ pub trait LieGroup<S: Real, const D: usize>: Copy {
     /// # Panics
     /// When `stored` is shorter than [`STORED`](Self::STORED).
     fn raise(&self, gradient: &[S; D], stored: &mut [S]);
+
+    /// The gradient by `δ` of `self ⊞ δ` for that by the stored numbers.
+    ///
+    /// # Panics
+    /// When `stored` is shorter than [`STORED`](Self::STORED).
+    fn lower(&self, stored: &[S]) -> [S; D];
 
     /// `self ⊞ δ = self Exp(δ)`, normalised, so that rounding does not build up (Solà, eq. 25).
     fn retract(&self, delta: &[S; D]) -> Self {

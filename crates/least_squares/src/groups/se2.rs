@@ -135,6 +135,12 @@ impl<S: Real> LieGroup<S, 3> for Se2<S> {
         upper(self.rotation.matrix(), [y, -x])
     }
 
+    fn lower(&self, stored: &[S]) -> [S; 3] {
+        let [angle] = self.rotation.lower(stored);
+        let [x, y] = self.rotation.inverse().act(&[stored[2], stored[3]]);
+        [x, y, angle]
+    }
+
     fn raise(&self, gradient: &[S; 3], stored: &mut [S]) {
         let [x, y, angle] = *gradient;
         self.rotation.raise(&[angle], stored);

@@ -34,6 +34,7 @@ impl<S: Real> Se3<S> {
     }
 }
 
+#[inline(always)]
 fn split<S: Real>(tangent: &[S; 6]) -> ([S; 3], [S; 3]) {
     let [a, b, c, d, e, f] = *tangent;
     ([a, b, c], [d, e, f])
@@ -141,6 +142,7 @@ impl<S: Real> LieGroup<S, 6> for Se3<S> {
 
     /// With `w = J_l(θ)⁻¹ s_ρ`, `(w, J_l(θ)⁻¹ (s_θ − Q w))`: transposed and of opposite argument, the blocks of
     /// `J_r⁻¹` are those of `J_l⁻¹`.
+    #[inline(always)]
     fn pull_back(tangent: &[S; 6], s: &[S; 6]) -> [S; 6] {
         let ((rho, theta), (s_rho, s_theta)) = (split(tangent), split(s));
         let t = dot(&theta, &theta);
@@ -166,6 +168,15 @@ impl<S: Real> LieGroup<S, 6> for Se3<S> {
         });
         let v: [S; 3] = turn(&rest);
         [w[0], w[1], w[2], v[0], v[1], v[2]]
+    }
+
+    fn lower(&self, stored: &[S]) -> [S; 6] {
+        let [d, e, f] = self.rotation.lower(stored);
+        let [a, b, c] = self
+            .rotation
+            .inverse()
+            .act(&[stored[4], stored[5], stored[6]]);
+        [a, b, c, d, e, f]
     }
 
     fn raise(&self, gradient: &[S; 6], stored: &mut [S]) {

@@ -93,6 +93,10 @@ impl<S: Real> LieGroup<S, 1> for So2<S> {
         [[S::constant(1.0)]]
     }
 
+    fn lower(&self, stored: &[S]) -> [S; 1] {
+        [self.cos * stored[1] - self.sin * stored[0]]
+    }
+
     fn raise(&self, gradient: &[S; 1], stored: &mut [S]) {
         stored[0] = -self.sin * gradient[0];
         stored[1] = self.cos * gradient[0];

@@ -118,8 +118,15 @@ impl<S: Real> LieGroup<S, 3> for So3<S> {
     }
 
     /// `J_r(θ)⁻ᵀ = J_l(θ)⁻¹`.
+    #[inline(always)]
     fn pull_back(tangent: &[S; 3], s: &[S; 3]) -> [S; 3] {
         apply_left_jacobian_inverse(tangent, s)
+    }
+
+    /// `½ (q* ⊗ a)`, of which the first number is along `q`.
+    fn lower(&self, stored: &[S]) -> [S; 3] {
+        let product = self.inverse().compose(&Self::read(stored));
+        scaled(&product.v, S::constant(0.5))
     }
 
     /// The columns of the derivative are `½ q ⊗ (0, e_i)`, orthogonal and of length ½.

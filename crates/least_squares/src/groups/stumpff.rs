@@ -34,16 +34,6 @@ const fn reciprocal_factorials<const N: usize>(first: usize) -> [f64; N] {
     values
 }
 
-/// `Σ_j coefficients[j] x^j`.
-fn polynomial<S: Real>(coefficients: &[f64], x: S) -> S {
-    let (last, rest) = coefficients
-        .split_last()
-        .expect("a polynomial has coefficients");
-    rest.iter()
-        .rev()
-        .fold(S::constant(*last), |sum, &c| sum * x + S::constant(c))
-}
-
 /// `c_0` to `c_5` at one squared angle.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stumpff<S> {
@@ -63,11 +53,12 @@ pub(super) struct Stumpff<S> {
 
 impl<S: Real> Stumpff<S> {
     /// At `t = θ² ≥ 0`.
+    #[inline(always)]
     pub(super) fn new(t: S) -> Self {
         let constant = S::constant;
         if t.value() < SERIES_BELOW {
-            let c4 = polynomial(&C4, -t);
-            let c5 = polynomial(&C5, -t);
+            let c4 = S::polynomial(&C4, -t);
+            let c5 = S::polynomial(&C5, -t);
             let c3 = constant(1.0 / 6.0) - t * c5;
             let c2 = constant(0.5) - t * c4;
             Stumpff {
@@ -100,6 +91,7 @@ impl<S: Real> Stumpff<S> {
 
     /// `(1 − (θ/2) cot(θ/2))/θ²`, the coefficient of `[θ]²ₓ` in the inverse Jacobian of the rotations;
     /// infinite at a full turn, where the exponential is singular.
+    #[inline(always)]
     pub(super) fn inverse_curvature(&self) -> S {
         (self.c3 - S::constant(2.0) * self.c4) / (S::constant(2.0) * self.c2)
     }
@@ -124,7 +116,7 @@ const ARCTANGENT: [f64; 19] = {
 pub(super) fn arctangent_ratio<S: Real>(y_squared: S, x: S) -> S {
     let x_squared = x * x;
     if y_squared.value() < ARCTANGENT_SERIES_BELOW * x_squared.value() {
-        polynomial(&ARCTANGENT, y_squared / x_squared) / x
+        S::polynomial(&ARCTANGENT, y_squared / x_squared) / x
     } else {
         let y = y_squared.sqrt();
         y.atan2(x) / y

@@ -10,16 +10,23 @@ use faer::{Conj, MatMut, Par, Side};
 use super::Damp;
 use super::cholesky::is_rounding;
 use super::pattern::Pattern;
+use super::supernodal;
 use crate::objective::Objective;
 use crate::term::Linearisation;
+
+/// Right-hand sides that are solved for together.
+const MOST_COLUMNS: usize = 2;
 
 pub(crate) struct Sparse<'a> {
     pattern: &'a Pattern,
     /// M, 1 on the diagonal where a coordinate is held.
     pub(crate) matrix: Vec<f64>,
     damped: Vec<f64>,
+    /// Empty before there is one.
     factor: Vec<f64>,
     local: Vec<f64>,
+    /// Right-hand sides in the order of the factor.
+    ordered: Vec<f64>,
     memory: MemBuffer,
 }
 
@@ -35,62 +42,106 @@ impl std::fmt::Debug for Sparse<'_> {
 impl<'a> Sparse<'a> {
     pub(crate) fn new(objective: &'a Objective) -> Self {
         let pattern = objective.pattern();
-        let entries = pattern.matrix.compute_nnz();
         let symbolic = &pattern.symbolic;
-        let widest = objective.terms.iter().map(|t| t.width).max().unwrap_or(0);
         Self {
             pattern,
-            matrix: vec![0.0; entries],
-            damped: vec![0.0; entries],
-            factor: vec![0.0; symbolic.len_val()],
-            local: vec![0.0; widest * (widest + 1) / 2],
+            matrix: Vec::new(),
+            damped: Vec::new(),
+            factor: Vec::new(),
+            local: Vec::new(),
+            ordered: Vec::new(),
             memory: MemBuffer::new(StackReq::any_of(&[
                 symbolic.factorize_numeric_llt_scratch::<f64>(Par::Seq, Default::default()),
-                symbolic.solve_in_place_scratch::<f64>(1, Par::Seq),
+                symbolic.solve_in_place_scratch::<f64>(MOST_COLUMNS, Par::Seq),
             ])),
         }
     }
 
     pub(crate) fn load(&mut self, objective: &Objective, at: &Linearisation, held: &[bool]) {
-        self.matrix.fill(0.0);
+        self.matrix.clear();
+        self.matrix.resize(self.pattern.matrix.compute_nnz(), 0.0);
         let mut targets = &self.pattern.targets[..];
         for term in &objective.terms {
-            let local = &mut self.local[..term.width * (term.width + 1) / 2];
-            local.fill(0.0);
-            for row in at.block(term).chunks_exact(term.width) {
-                let mut place = 0;
-                for (p, value) in row.iter().enumerate() {
-                    let end = place + p + 1;
-                    crate::dense::axpy(*value, &row[..=p], &mut local[place..end]);
-                    place = end;
-                }
-            }
+            let local = &mut self.local;
+            local.clear();
+            local.resize(term.width * (term.width + 1) / 2, 0.0);
+            crate::dense::vectorised(
+                #[inline(always)]
+                || {
+                    for row in at.block(term).chunks_exact(term.width) {
+                        let mut rest = &mut local[..];
+                        for (p, value) in row.iter().enumerate() {
+                            let (out, after) = rest.split_at_mut(p + 1);
+                            crate::dense::axpy(*value, &row[..=p], out);
+                            rest = after;
+                        }
+                    }
+                },
+            );
             let (here, rest) = targets.split_at(local.len());
             targets = rest;
-            for (value, target) in local.iter().zip(here) {
+            for (value, target) in self.local.iter().zip(here) {
                 self.matrix[*target as usize] += value;
             }
         }
         self.hold(held);
     }
 
-    /// Takes a symmetric matrix given by its part for every term, `[width, width]` each.
-    pub(crate) fn load_blocks(
-        &mut self,
+    /// Adds to `values`, entries as those of the matrix, a symmetric matrix that `part` gives term by term,
+    /// `[width, width]` each, but for the rows and columns of coordinates that are held. `part` is given
+    /// zeros.
+    pub(crate) fn add_parts(
+        &self,
         objective: &Objective,
-        blocks: &[Vec<f64>],
         held: &[bool],
+        values: &mut [f64],
+        mut part: impl FnMut(usize, &mut [f64]),
     ) {
-        self.matrix.fill(0.0);
-        let mut targets = self.pattern.targets.iter();
-        for (term, block) in objective.terms.iter().zip(blocks) {
-            for (p, row) in block.chunks_exact(term.width).enumerate() {
-                for (value, target) in row[..=p].iter().zip(targets.by_ref()) {
-                    self.matrix[*target as usize] += value;
+        let any_held = objective.bounded && held.contains(&true);
+        let mut targets = &self.pattern.targets[..];
+        let mut block = Vec::new();
+        for (index, term) in objective.terms.iter().enumerate() {
+            let width = term.width;
+            block.clear();
+            block.resize(width * width, 0.0);
+            part(index, &mut block);
+            let (here, rest) = targets.split_at(width * (width + 1) / 2);
+            targets = rest;
+            if any_held {
+                for (local, column) in term.columns.iter().enumerate() {
+                    if held[*column] {
+                        for other in 0..width {
+                            block[local * width + other] = 0.0;
+                            block[other * width + local] = 0.0;
+                        }
+                    }
+                }
+            }
+            let mut here = here.iter();
+            for (p, row) in block.chunks_exact(width).enumerate() {
+                for (value, target) in row[..=p].iter().zip(here.by_ref()) {
+                    values[*target as usize] += value;
                 }
             }
         }
-        self.hold(held);
+    }
+
+    /// `out` = the symmetric matrix of the entries `values`, times `x`.
+    pub(crate) fn multiply(&self, values: &[f64], x: &[f64], out: &mut [f64]) {
+        let pattern = &self.pattern.matrix;
+        let (pointers, rows) = (pattern.col_ptr(), pattern.row_idx());
+        out.fill(0.0);
+        for (column, pointers) in pointers.windows(2).enumerate() {
+            // A column begins at its diagonal.
+            let range = pointers[0] + 1..pointers[1];
+            let along = x[column];
+            let mut sum = values[pointers[0]] * along;
+            for (row, value) in rows[range.clone()].iter().zip(&values[range]) {
+                out[*row] += value * along;
+                sum += value * x[*row];
+            }
+            out[column] += sum;
+        }
     }
 
     fn hold(&mut self, held: &[bool]) {
@@ -110,39 +161,39 @@ impl<'a> Sparse<'a> {
         })
     }
 
-    /// The square roots of the diagonal; 1 where it is not positive.
-    pub(crate) fn diagonal_roots(&self) -> Vec<f64> {
+    /// What scales the diagonal to 1: one over its square roots; 1 where it is not positive.
+    pub(crate) fn unit_scales(&self) -> Vec<f64> {
         let pattern = &self.pattern.matrix;
         let diagonal = pattern.col_ptr()[..pattern.ncols()].iter();
         diagonal
             .map(|place| self.matrix[*place])
-            .map(|entry| if entry > 0.0 { entry.sqrt() } else { 1.0 })
+            .map(|entry| if entry > 0.0 { entry.sqrt().recip() } else { 1.0 })
             .collect()
     }
 
-    /// The 1-norm of the matrix with rows and columns divided by `roots`.
-    pub(crate) fn scaled_norm(&self, roots: &[f64]) -> f64 {
-        let mut sums = vec![0.0; roots.len()];
-        for (row, column, value) in self.entries() {
-            let value = (value / (roots[row] * roots[column])).abs();
-            sums[column] += value;
-            if row != column {
-                sums[row] += value;
+    /// The 1-norm of the matrix of the entries `values`, its rows and columns multiplied by `scales`.
+    pub(crate) fn scaled_norm(&self, values: &[f64], scales: &[f64]) -> f64 {
+        let pattern = &self.pattern.matrix;
+        let (pointers, rows) = (pattern.col_ptr(), pattern.row_idx());
+        let mut sums = vec![0.0; scales.len()];
+        for (column, pointers) in pointers.windows(2).enumerate() {
+            let range = pointers[0] + 1..pointers[1];
+            let scale = scales[column];
+            let mut sum = values[pointers[0]].abs() * scale;
+            for (row, value) in rows[range.clone()].iter().zip(&values[range]) {
+                let size = value.abs();
+                sums[*row] += size * scale;
+                sum += size * scales[*row];
             }
+            sums[column] += sum;
         }
-        sums.into_iter().fold(0.0, f64::max)
+        let sums = sums.iter().zip(scales);
+        sums.fold(0.0, |largest, (sum, scale)| f64::max(largest, sum * scale))
     }
 
     /// The 1-norm of the matrix.
     pub(crate) fn norm(&self) -> f64 {
-        let mut sums = vec![0.0; self.pattern.matrix.ncols()];
-        for (row, column, value) in self.entries() {
-            sums[column] += value.abs();
-            if row != column {
-                sums[row] += value.abs();
-            }
-        }
-        sums.into_iter().fold(0.0, f64::max)
+        self.scaled_norm(&self.matrix, &vec![1.0; self.pattern.matrix.ncols()])
     }
 
     /// The factor of the matrix by LU with pivoting, whatever its signs; `None` for a singular one.
@@ -160,7 +211,8 @@ impl<'a> Sparse<'a> {
     }
 
     pub(crate) fn factor(&mut self, damp: Damp) -> bool {
-        self.damped.copy_from_slice(&self.matrix);
+        self.factor.resize(self.pattern.symbolic.len_val(), 0.0);
+        self.damped.clone_from(&self.matrix);
         let n = self.pattern.matrix.ncols();
         for place in &self.pattern.matrix.col_ptr()[..n] {
             self.damped[*place] += damp.of(self.matrix[*place]);
@@ -175,7 +227,11 @@ impl<'a> Sparse<'a> {
             MemStack::new(&mut self.memory),
             Default::default(),
         );
-        factored.is_ok() && self.pivots_are_sound()
+        let sound = factored.is_ok() && self.pivots_are_sound();
+        if !sound {
+            self.factor.clear();
+        }
+        sound
     }
 
     /// Whether every pivot is above the rounding of its diagonal entry.
@@ -204,12 +260,51 @@ impl<'a> Sparse<'a> {
     }
 
     pub(crate) fn solve(&mut self, x: &mut [f64]) {
-        let n = x.len();
-        LltRef::new(&self.pattern.symbolic, &self.factor).solve_in_place_with_conj(
+        let factor = std::mem::take(&mut self.factor);
+        self.solve_by(&factor, x);
+        self.factor = factor;
+    }
+
+    /// Solves with a factor that was [taken](Self::take_factor) for one or two right-hand sides, one after
+    /// another in `x`: for the second much of the time is saved.
+    pub(crate) fn solve_by(&mut self, factor: &[f64], x: &mut [f64]) {
+        let n = self.pattern.matrix.ncols();
+        let columns = x.len() / n;
+        debug_assert!(columns <= MOST_COLUMNS);
+        let symbolic = &self.pattern.symbolic;
+        if let (SymbolicCholeskyRaw::Supernodal(raw), Some(order)) =
+            (symbolic.raw(), symbolic.perm())
+        {
+            let (forward, _) = order.arrays();
+            self.ordered.clear();
+            for x in x.chunks_exact(n) {
+                self.ordered.extend(forward.iter().map(|from| x[*from]));
+            }
+            supernodal::solve(raw, factor, &mut self.ordered, &mut self.local);
+            for (x, ordered) in x.chunks_exact_mut(n).zip(self.ordered.chunks_exact(n)) {
+                for (value, from) in ordered.iter().zip(forward) {
+                    x[*from] = *value;
+                }
+            }
+            return;
+        }
+        LltRef::new(symbolic, factor).solve_in_place_with_conj(
             Conj::No,
-            MatMut::from_column_major_slice_mut(x, n, 1),
+            MatMut::from_column_major_slice_mut(x, n, columns),
             Par::Seq,
             MemStack::new(&mut self.memory),
         );
+    }
+
+    /// The matrix out of here, as it was loaded, and the factor that [`factor`](Self::factor) made; `None`
+    /// where there is none.
+    pub(crate) fn take(&mut self) -> Option<(Vec<f64>, Vec<f64>)> {
+        let factor = self.take_factor();
+        (!factor.is_empty()).then(|| (std::mem::take(&mut self.matrix), factor))
+    }
+
+    /// The factor alone; empty where there is none.
+    pub(crate) fn take_factor(&mut self) -> Vec<f64> {
+        std::mem::take(&mut self.factor)
     }
 }

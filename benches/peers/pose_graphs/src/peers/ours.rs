@@ -121,7 +121,16 @@ fn time_backward<G: LieGroup<f64, D>, const D: usize>(
         },
         ..Settings::default()
     };
-    let solution = objective.solve(&inputs, &limited(8)).expect("inputs fit");
+    let converging = Settings {
+        stopping: Stopping::default(),
+        ..limited(50)
+    };
+    let solution = objective.solve(&inputs, &converging).expect("inputs fit");
+    println!(
+        "  {:?} after {} iterations",
+        solution.status[0],
+        solution.history[0].len()
+    );
     let timed = |iterations: usize| {
         fastest(&mut || {
             objective

@@ -13,16 +13,18 @@
 //! differentiate, by forward mode.
 
 use crate::cost::{Gradient, Probe};
-use crate::groups::{LieGroup, Matrix};
+use crate::groups::{LieGroup, Matrix, product};
 use crate::jet::Jet;
 use crate::manifold::Manifold;
 use crate::scalar::Real;
 
-/// `g`, `H` and `J_r(e)⁻¹` for one `s`.
+/// `g`, `H`, `H + K` and `J_r(e)⁻¹` for one `s`; `K d` is the [bracket](Curvature::bracket), and antisymmetric.
 pub(super) struct Curvature<'m, const D: usize> {
     manifold: &'m Manifold,
     gradient: [f64; D],
     hessian: Matrix<f64, D, D>,
+    /// By columns.
+    bent: Matrix<f64, D, D>,
     inverse: Matrix<f64, D, D>,
 }
 
@@ -33,10 +35,12 @@ pub(super) struct Relative<G, const D: usize> {
     adjoint: Matrix<f64, D, D>,
 }
 
+#[inline(always)]
 fn times<const D: usize>(matrix: &Matrix<f64, D, D>, x: &[f64; D]) -> [f64; D] {
     matrix.map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum())
 }
 
+#[inline(always)]
 fn transposed_times<const D: usize>(matrix: &Matrix<f64, D, D>, x: &[f64; D]) -> [f64; D] {
     let mut out = [0.0; D];
     for (row, x) in matrix.iter().zip(x) {
@@ -47,10 +51,12 @@ fn transposed_times<const D: usize>(matrix: &Matrix<f64, D, D>, x: &[f64; D]) ->
     out
 }
 
+#[inline(always)]
 fn head<const D: usize>(values: &[f64]) -> [f64; D] {
     std::array::from_fn(|i| values[i])
 }
 
+#[inline(always)]
 fn add<const D: usize>(values: &[f64; D], out: &mut [f64]) {
     for (out, value) in out.iter_mut().zip(values) {
         *out += value;
@@ -59,6 +65,7 @@ fn add<const D: usize>(values: &[f64; D], out: &mut [f64]) {
 
 impl<'m, const D: usize> Curvature<'m, D> {
     /// At the logarithm `e`; `G` and `J` are one group over two scalars.
+    #[inline(always)]
     pub(super) fn new<G, J>(manifold: &'m Manifold, e: &[f64; D], s: &[f64]) -> Self
     where
         G: LieGroup<f64, D>,
@@ -76,20 +83,38 @@ impl<'m, const D: usize> Curvature<'m, D> {
                 hessian[i][j] += 0.5 * value;
             }
         }
+        let gradient = gradient.map(|g| g.value);
+        let mut bent = hessian;
+        for (j, column) in bent.iter_mut().enumerate() {
+            let mut unit = [0.0; D];
+            unit[j] = 1.0;
+            manifold.add_bracket(&gradient, &unit, column);
+        }
         Curvature {
             manifold,
-            gradient: gradient.map(|g| g.value),
+            gradient,
             hessian,
+            bent,
             inverse,
         }
     }
 
     /// Adds `H`, `[D, D]`.
+    #[inline(always)]
     pub(super) fn add_hessian(&self, out: &mut [f64]) {
         crate::dense::axpy(1.0, self.hessian.as_flattened(), out);
     }
 
+    /// What derivatives by the measurement need: `H + K`, by columns, and `J_r(e)⁻¹`.
+    #[inline(always)]
+    pub(super) fn keep(&self, kept: &mut [f64]) {
+        let (bent, inverse) = kept.split_at_mut(D * D);
+        bent.copy_from_slice(self.bent.as_flattened());
+        inverse.copy_from_slice(self.inverse.as_flattened());
+    }
+
     /// `½ ∂/∂ξ gᵀ[ξ, d]`.
+    #[inline(always)]
     fn bracket(&self, d: &[f64; D]) -> [f64; D] {
         let mut out = [0.0; D];
         self.manifold.add_bracket(&self.gradient, d, &mut out);
@@ -104,6 +129,7 @@ pub(super) struct Absolute<G> {
 }
 
 impl<G> Absolute<G> {
+    #[inline(always)]
     pub(super) fn new<const D: usize>(x: &[f64], measured: &[f64]) -> Self
     where
         G: LieGroup<f64, D>,
@@ -115,6 +141,7 @@ impl<G> Absolute<G> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn log<const D: usize>(&self) -> [f64; D]
     where
         G: LieGroup<f64, D>,
@@ -123,6 +150,7 @@ impl<G> Absolute<G> {
     }
 
     /// Adds the derivatives of `ψ = sᵀJd + tᵀe`.
+    #[inline(always)]
     pub(super) fn probe<const D: usize>(
         &self,
         curvature: &Curvature<'_, D>,
@@ -140,12 +168,14 @@ impl<G> Absolute<G> {
         if !gradient.auxiliaries.is_empty() {
             let with = curvature.bracket(&d);
             let by_kappa = std::array::from_fn(|i| both[i] + with[i]);
-            add_measured(&self.error, &self.measured, &by_kappa, stored, gradient);
+            let out = &mut *gradient.auxiliaries;
+            add_measured(&self.error, &self.measured, &by_kappa, stored, out);
         }
     }
 }
 
 impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
+    #[inline(always)]
     pub(super) fn new(x: &[f64], y: &[f64], measured: &[f64]) -> Self {
         let position = G::read(x).inverse().compose(&G::read(y));
         let measured = G::read(measured).normalised();
@@ -156,35 +186,42 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn log(&self) -> [f64; D] {
         self.error.log()
     }
 
     /// Adds the Hessian of `sᵀe` by `(δ₁, δ₂)`, `[2D, 2D]`.
+    #[inline(always)]
     pub(super) fn add_hessian(&self, curvature: &Curvature<'_, D>, out: &mut [f64]) {
-        let width = 2 * D;
         let (a, h) = (&self.adjoint, &curvature.hessian);
-        for j in 0..D {
-            let mut unit = [0.0; D];
-            unit[j] = 1.0;
-            let column = h[j];
-            let brackets = curvature.bracket(&unit);
-            // Columns of H and of −Ad ᵀ(H + K).
-            let mixed = std::array::from_fn(|i| -(column[i] + brackets[i]));
-            let mixed = transposed_times(a, &mixed);
-            // Column j of AdᵀH Ad.
-            let along: [f64; D] = std::array::from_fn(|i| a[i][j]);
-            let first = transposed_times(a, &times(h, &along));
-            for i in 0..D {
-                out[i * width + j] += first[i];
-                out[(D + i) * width + D + j] += column[i];
-                out[i * width + D + j] += mixed[i];
-                out[(D + j) * width + i] += mixed[i];
+        // Rows of AdᵀH Ad and of −(H + K)ᵀ Ad.
+        let (turned, mixed) = (product(h, a), product(&curvature.bent, a));
+        let mut first = [[0.0; D]; D];
+        for (a, turned) in a.iter().zip(&turned) {
+            for (first, a) in first.iter_mut().zip(a) {
+                for (first, turned) in first.iter_mut().zip(turned) {
+                    *first += a * turned;
+                }
             }
+        }
+        let (top, bottom) = out.split_at_mut(2 * D * D);
+        for (i, row) in top.chunks_exact_mut(2 * D).enumerate() {
+            add(&first[i], row);
+            for (out, mixed) in row[D..].iter_mut().zip(&mixed) {
+                *out -= mixed[i];
+            }
+        }
+        for (j, row) in bottom.chunks_exact_mut(2 * D).enumerate() {
+            for (out, mixed) in row.iter_mut().zip(&mixed[j]) {
+                *out -= mixed;
+            }
+            add(&h[j], &mut row[D..]);
         }
     }
 
     /// Adds the derivatives of `ψ = sᵀJd + tᵀe`, by the measurement too where it is an auxiliary.
+    #[inline(always)]
     pub(super) fn probe(
         &self,
         curvature: &Curvature<'_, D>,
@@ -209,18 +246,43 @@ impl<G: LieGroup<f64, D>, const D: usize> Relative<G, D> {
         if !gradient.auxiliaries.is_empty() {
             let with = curvature.bracket(&v);
             let by_kappa = std::array::from_fn(|i| both[i] + with[i]);
-            add_measured(&self.error, &self.measured, &by_kappa, stored, gradient);
+            let out = &mut *gradient.auxiliaries;
+            add_measured(&self.error, &self.measured, &by_kappa, stored, out);
         }
+    }
+
+    /// Adds the derivatives of `ψ` by the measurement, from what was [kept](Curvature::keep).
+    #[inline(always)]
+    pub(super) fn probe_kept(
+        &self,
+        probe: &Probe<'_>,
+        stored: &[f64],
+        kept: &[f64],
+        auxiliaries: &mut [f64],
+    ) {
+        let (first, second): ([f64; D], [f64; D]) = (head(probe.d), head(&probe.d[D..]));
+        let turned = times(&self.adjoint, &first);
+        let (columns, inverse) = kept.split_at(D * D);
+        let mut by_kappa = [0.0; D];
+        let rows = columns.chunks_exact(D).zip(inverse.chunks_exact(D));
+        for (i, (column, row)) in rows.enumerate() {
+            let (v, t) = (second[i] - turned[i], probe.t[i]);
+            for (out, (column, row)) in by_kappa.iter_mut().zip(column.iter().zip(row)) {
+                *out += column * v + row * t;
+            }
+        }
+        add_measured(&self.error, &self.measured, &by_kappa, stored, auxiliaries);
     }
 }
 
 /// Adds the gradient by the stored measurement for that by `κ`.
+#[inline(always)]
 fn add_measured<G: LieGroup<f64, D>, const D: usize>(
     error: &G,
     measured: &G,
     by_kappa: &[f64; D],
     stored: &[f64],
-    gradient: &mut Gradient<'_>,
+    auxiliaries: &mut [f64],
 ) {
     let by_zeta = transposed_times(&error.inverse().adjoint(), by_kappa).map(|v| -v);
     let mut raised = [0.0; 7];
@@ -228,5 +290,5 @@ fn add_measured<G: LieGroup<f64, D>, const D: usize>(
     // The rotation is scaled to unit length, and so is the gradient by what is stored.
     let length = crate::dense::norm(&stored[..G::ROTATION]);
     raised[..G::ROTATION].iter_mut().for_each(|v| *v /= length);
-    crate::dense::axpy(1.0, &raised[..G::STORED], gradient.auxiliaries);
+    crate::dense::axpy(1.0, &raised[..G::STORED], auxiliaries);
 }

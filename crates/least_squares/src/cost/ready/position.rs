@@ -2,6 +2,7 @@
 
 use crate::cost::auto::{AutoCost, Residual};
 use crate::cost::{Cost, Gradient, Point, Probe, Shapes};
+use crate::dense::vectorised;
 use crate::groups::{LieGroup, Matrix, Se2, Se3, So2, So3};
 use crate::jet::Jet;
 use crate::manifold::Manifold;
@@ -103,7 +104,8 @@ fn linear_difference<G: LieGroup<T, D>, T: Real, const D: usize>(
     out: &mut [T],
     jacobian: &mut [T],
 ) {
-    let (rows, _, by_x) = G::read(target).normalised().local_jacobians(&G::read(x));
+    let rows = G::read(target).normalised().local(&G::read(x));
+    let by_x = G::right_jacobian_inverse(&rows);
     out[..D].copy_from_slice(&rows);
     for (out, row) in jacobian.chunks_exact_mut(D).zip(&by_x) {
         out.copy_from_slice(row);
@@ -121,7 +123,8 @@ fn linear_relative<G: LieGroup<T, D>, T: Real, const D: usize>(
 ) {
     let position = G::read(x).inverse().compose(&G::read(y));
     let measured = G::read(measured).normalised();
-    let (rows, _, by_y) = measured.local_jacobians(&position);
+    let rows = measured.local(&position);
+    let by_y = G::right_jacobian_inverse(&rows);
     let adjoint: Matrix<T, D, D> = position.inverse().adjoint();
     out[..D].copy_from_slice(&rows);
     for (i, out) in jacobian.chunks_exact_mut(2 * D).enumerate() {
@@ -178,6 +181,7 @@ fn hessian_difference<G, J, const D: usize>(
     Curvature::new::<G, J>(manifold, &at.log(), s).add_hessian(out);
 }
 
+#[inline(always)]
 fn probe_relative<G, J, const D: usize>(
     manifold: &Manifold,
     [x, y]: [&[f64]; 2],
@@ -193,6 +197,7 @@ fn probe_relative<G, J, const D: usize>(
     at.probe(&curvature, probe, measured, gradient);
 }
 
+#[inline(always)]
 fn hessian_relative<G, J, const D: usize>(
     manifold: &Manifold,
     [x, y]: [&[f64]; 2],
@@ -205,6 +210,38 @@ fn hessian_relative<G, J, const D: usize>(
 {
     let at = Relative::<G, D>::new(x, y, measured);
     at.add_hessian(&Curvature::new::<G, J>(manifold, &at.log(), s), out);
+}
+
+#[inline(always)]
+fn hessian_relative_keeping<G, J, const D: usize>(
+    manifold: &Manifold,
+    [x, y]: [&[f64]; 2],
+    measured: &[f64],
+    s: &[f64],
+    kept: &mut [f64],
+    out: &mut [f64],
+) where
+    G: LieGroup<f64, D>,
+    J: LieGroup<Jet<D>, D>,
+{
+    let at = Relative::<G, D>::new(x, y, measured);
+    let curvature = Curvature::new::<G, J>(manifold, &at.log(), s);
+    curvature.keep(kept);
+    at.add_hessian(&curvature, out);
+}
+
+#[inline(always)]
+fn probe_relative_kept<G, J, const D: usize>(
+    [x, y]: [&[f64]; 2],
+    measured: &[f64],
+    probe: &Probe<'_>,
+    kept: &[f64],
+    auxiliaries: &mut [f64],
+) where
+    G: LieGroup<f64, D>,
+    J: LieGroup<Jet<D>, D>,
+{
+    Relative::<G, D>::new(x, y, measured).probe_kept(probe, measured, kept, auxiliaries);
 }
 
 /// Constants as scalars, or the auxiliary.
@@ -413,6 +450,45 @@ impl Cost for Between {
         let z = resolve(measured, &mut at.auxiliaries.iter().copied());
         let xy = [at.variables[0], at.variables[1]];
         by_curved!(manifold, hessian_relative(manifold, xy, z, s, out), {});
+    }
+
+    fn kept(&self) -> usize {
+        let BetweenResidual { manifold, measured } = self.auto.get();
+        match measured {
+            // The two matrices of `Curvature::keep`.
+            Numbers::Auxiliary(_) if !manifold.is_flat() => 2 * manifold.tangent().pow(2),
+            _ => 0,
+        }
+    }
+
+    fn add_hessian_keeping(&self, at: &Point<'_>, s: &[f64], kept: &mut [f64], out: &mut [f64]) {
+        if kept.is_empty() {
+            return self.add_hessian(at, s, out);
+        }
+        let BetweenResidual { manifold, measured } = self.auto.get();
+        let z = resolve(measured, &mut at.auxiliaries.iter().copied());
+        let xy = [at.variables[0], at.variables[1]];
+        vectorised(
+            #[inline(always)]
+            || {
+                by_curved!(
+                    manifold,
+                    hessian_relative_keeping(manifold, xy, z, s, kept, out),
+                    {}
+                );
+            },
+        );
+    }
+
+    fn probe_kept(&self, at: &Point<'_>, probe: &Probe<'_>, kept: &[f64], auxiliaries: &mut [f64]) {
+        let BetweenResidual { manifold, measured } = self.auto.get();
+        let z = resolve(measured, &mut at.auxiliaries.iter().copied());
+        let xy = [at.variables[0], at.variables[1]];
+        by_curved!(
+            manifold,
+            probe_relative_kept(xy, z, probe, kept, auxiliaries),
+            {}
+        );
     }
 
     fn is_affine(&self) -> bool {

@@ -1,0 +1,63 @@
+//! The adjoint system by conjugate gradients on the terms' blocks, preconditioned by the diagonal.
+
+use super::System;
+use super::blocks::Blocks;
+use crate::backward::Adjoint;
+use crate::dense::{axpy, dot, norm};
+use crate::status::GradientQuality;
+
+pub(super) struct Cg {
+    pub(super) blocks: Blocks,
+    pub(super) tolerance: f64,
+    pub(super) iterations: usize,
+}
+
+impl Cg {
+    /// The solution as far as the iterations lead; a direction that the matrix is not positive along ends
+    /// them, and makes the result degenerate.
+    pub(super) fn solve(&self, system: &System<'_>, v: &[f64], result: &mut Adjoint) -> Vec<f64> {
+        let n = v.len();
+        let mut diagonal = vec![0.0; n];
+        for (term, block) in system.objective.terms.iter().zip(self.blocks.iter()) {
+            for (local, column) in term.columns.iter().enumerate() {
+                diagonal[*column] += block[local * term.width + local];
+            }
+        }
+        for (d, held) in diagonal.iter_mut().zip(system.held) {
+            if *held || !(*d > 0.0) {
+                *d = 1.0;
+            }
+        }
+        let precondition =
+            |r: &[f64]| -> Vec<f64> { r.iter().zip(&diagonal).map(|(r, d)| r / d).collect() };
+        let mut w = vec![0.0; n];
+        let mut r = v.to_vec();
+        let mut z = precondition(&r);
+        let mut p = z.clone();
+        let mut q = vec![0.0; n];
+        let mut rz = dot(&r, &z);
+        let target = self.tolerance * norm(v);
+        for _ in 0..self.iterations {
+            if norm(&r) <= target {
+                break;
+            }
+            self.blocks.multiply(system, &p, &mut q);
+            let curvature = dot(&p, &q);
+            if !(curvature > f64::EPSILON * f64::EPSILON * dot(&p, &p)) {
+                result.worsen(GradientQuality::Degenerate);
+                break;
+            }
+            let alpha = rz / curvature;
+            axpy(alpha, &p, &mut w);
+            axpy(-alpha, &q, &mut r);
+            z = precondition(&r);
+            let next = dot(&r, &z);
+            let beta = next / rz;
+            rz = next;
+            for (p, z) in p.iter_mut().zip(&z) {
+                *p = z + beta * *p;
+            }
+        }
+        w
+    }
+}
