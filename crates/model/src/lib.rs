@@ -84,6 +84,7 @@ mod numbers;
 mod problem;
 mod shape;
 mod solution;
+mod tangents;
 
 pub use attributes::{Curvature, Domain, Sign};
 pub use constraint::Constraint;
@@ -104,3 +105,4 @@ pub use model::{Formulation, Model, Route};
 pub use problem::{CompiledProblem, Form, Handle, SolveSettings};
 pub use shape::Shape;
 pub use solution::Solution;
+pub use tangents::{Jacobian, Tangent};

@@ -86,6 +86,18 @@ impl Slot {
             factor: 1.0,
         }
     }
+
+    /// How the part moves with its multiplier. Of a two-sided row the part of the side that does not
+    /// hold is zero and stays zero.
+    pub(crate) fn slope(&self, multiplier: f64) -> f64 {
+        self.factor
+            * match self.block {
+                Block::Upper if multiplier < 0.0 => 0.0,
+                Block::Lower if multiplier > 0.0 => 0.0,
+                Block::Lower => -1.0,
+                _ => 1.0,
+            }
+    }
 }
 
 /// The builder's result with quadratic columns gone and the others numbered anew.

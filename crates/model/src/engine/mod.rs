@@ -2,7 +2,9 @@
 
 mod cones;
 mod dense;
+mod jacobian;
 pub(crate) mod pinned;
+mod tangent;
 
 use feasible_solver::{
     AdjointSettings, ConeSolution, GradientReport, Residuals, Status, solve, solve_cones,
@@ -14,6 +16,8 @@ use crate::numbers::{Parameters, Pullback};
 use crate::problem::SolveSettings;
 use cones::ConeData;
 use dense::DenseData;
+pub(crate) use jacobian::JacobianBlock;
+pub(crate) use tangent::SolverTangent;
 
 /// The numbers of every part.
 #[derive(Debug)]

@@ -174,6 +174,14 @@ pub fn against_differences_within(
             "sample {i}: {report:?}"
         );
     }
+    forwards(
+        problem,
+        &solution,
+        inputs,
+        &on_variables,
+        &on_duals,
+        &mut rng,
+    );
     let loss = |inputs: &[Input]| -> f64 {
         let solution = solved(problem, inputs, batch);
         let of = |w: &[f64], v: &[f64]| w.iter().zip(v).map(|(w, v)| w * v).sum::<f64>();
@@ -217,4 +225,113 @@ pub fn against_differences_within(
             );
         }
     }
+}
+
+/// Forwards and backwards differ by the rounding of two solves with one matrix, whose condition the
+/// tests keep below about 1e6.
+const TRANSPOSED: f64 = 1e-9;
+
+/// Directions in the layouts of the inputs; mirrored entries move together.
+pub fn directions(inputs: &[Input], rng: &mut impl Rng) -> Vec<Input> {
+    let random = |input: &Input| {
+        let mut data = normal(rng, input.data.len());
+        if let Some(n) = input.symmetric {
+            for copy in data.chunks_exact_mut(n * n) {
+                for at in 0..n * n {
+                    copy[at] = copy[at / n + at % n * n];
+                }
+            }
+        }
+        Input {
+            data,
+            ..input.clone()
+        }
+    };
+    inputs.iter().map(random).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Tangents and Jacobians as transposes of the adjoint: `⟨w, J d⟩ = ⟨Jᵀw, d⟩` for a random direction
+/// of all parameters, and `Jᵀw` number by number. Returns the largest relative difference.
+pub fn forwards(
+    problem: &CompiledProblem,
+    solution: &Solution,
+    inputs: &[Input],
+    variables: &[(&str, &[f64])],
+    duals: &[(Handle<'_>, &[f64])],
+    rng: &mut impl Rng,
+) -> f64 {
+    let settings = AdjointSettings::default();
+    let moved = directions(inputs, rng);
+    let tangent = problem
+        .tangent(solution, &values(&moved), &settings)
+        .unwrap();
+    let gradients_of = gradients(problem, solution, inputs, variables, duals);
+    for (forward, backward) in tangent.reports.iter().zip(&gradients_of.reports) {
+        assert_eq!(forward.quality, backward.quality);
+    }
+    let of_variables: Vec<f64> = variables
+        .iter()
+        .map(|(name, w)| dot(w, tangent.variable(name).unwrap()))
+        .collect();
+    let of_duals: Vec<f64> = duals
+        .iter()
+        .map(|(handle, w)| dot(w, tangent.dual(*handle).unwrap()))
+        .collect();
+    let of_parameters: Vec<f64> = moved
+        .iter()
+        .map(|input| dot(gradients_of.parameter(input.name).unwrap(), &input.data))
+        .collect();
+    let left: f64 = of_variables.iter().chain(&of_duals).sum();
+    let right: f64 = of_parameters.iter().sum();
+    let all = of_variables.iter().chain(&of_duals).chain(&of_parameters);
+    let size = 1.0 + all.fold(0.0f64, |m, v| m.max(v.abs()));
+    let mut worst = (left - right).abs() / size;
+    assert!(
+        worst <= TRANSPOSED,
+        "forwards {left}, backwards {right}, of numbers as large as {size}"
+    );
+
+    let gradients_of = gradients(problem, solution, inputs, variables, &[]);
+    for input in inputs {
+        let mut sum = vec![0.0; gradients_of.parameter(input.name).unwrap().len()];
+        for (name, w) in variables {
+            let jacobian = problem
+                .jacobian(solution, name, input.name, &settings)
+                .unwrap();
+            let (rows, columns) = (jacobian.rows, jacobian.columns);
+            assert_eq!(jacobian.values.len(), w.len() * columns);
+            assert_eq!(rows * jacobian.reports.len(), w.len());
+            if columns == 0 {
+                continue;
+            }
+            let lines = jacobian.values.chunks_exact(columns).zip(*w);
+            for (line, (values, w)) in lines.enumerate() {
+                let start = if input.shared {
+                    0
+                } else {
+                    line / rows * columns
+                };
+                for (sum, v) in sum[start..start + columns].iter_mut().zip(values) {
+                    *sum += w * v;
+                }
+            }
+        }
+        let expected = gradients_of.parameter(input.name).unwrap();
+        let size = 1.0 + expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        for (at, (sum, expected)) in sum.iter().zip(expected).enumerate() {
+            let error = (sum - expected).abs() / size;
+            worst = worst.max(error);
+            assert!(
+                error <= TRANSPOSED,
+                "{}[{at}]: {sum} by the Jacobian, {expected} by the adjoint",
+                input.name
+            );
+        }
+    }
+    worst
 }
