@@ -72,6 +72,7 @@
 
 mod attributes;
 mod canon;
+mod conflict;
 mod constraint;
 mod engine;
 mod error;
@@ -87,6 +88,7 @@ mod solution;
 mod tangents;
 
 pub use attributes::{Curvature, Domain, Sign};
+pub use conflict::{Conflict, ConflictSource, Conflicting};
 pub use constraint::Constraint;
 pub use error::Error;
 pub use expr::{

@@ -30,8 +30,8 @@ pub(crate) struct DenseData {
     h: Numbers,
     hg: Numbers,
     hc: Numbers,
-    /// Samples with a row whose bounds contradict each other.
-    crossed: Vec<bool>,
+    /// Each sample's first row whose bounds contradict each other.
+    crossed: Vec<Option<usize>>,
 }
 
 impl DenseData {
@@ -54,13 +54,14 @@ impl DenseData {
             h: parameters.evaluate(&maps.h),
             hg: parameters.evaluate(&maps.hg),
             hc: parameters.evaluate(&maps.hc),
-            crossed: vec![false; parameters.batch],
+            crossed: vec![None; parameters.batch],
         };
         data.uncross(parameters.batch);
         data
     }
 
-    pub(super) fn is_crossed(&self, sample: usize) -> bool {
+    /// A row whose bounds contradict each other.
+    pub(super) fn crossed(&self, sample: usize) -> Option<usize> {
         self.crossed[sample]
     }
 
@@ -95,10 +96,9 @@ impl DenseData {
                 }
                 self.l.data[row] = f64::NEG_INFINITY;
                 self.u.data[row] = f64::INFINITY;
-                if shared {
-                    self.crossed.fill(true);
-                } else {
-                    self.crossed[i] = true;
+                let of = if shared { 0..batch } else { i..i + 1 };
+                for crossed in &mut self.crossed[of] {
+                    crossed.get_or_insert(row - i * m);
                 }
             }
         }
@@ -165,7 +165,7 @@ impl DenseData {
         for ((map, numbers), gradient) in parts.zip(in_order(&gradients)) {
             into.add(map, numbers.shared, gradient.as_ref());
         }
-        for i in (0..batch).filter(|i| self.crossed[*i]) {
+        for i in (0..batch).filter(|i| self.crossed[*i].is_some()) {
             gradients.reports[i] = GradientReport {
                 quality: GradientQuality::Unavailable,
                 residual: f64::INFINITY,

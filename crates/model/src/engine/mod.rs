@@ -1,6 +1,7 @@
 //! A solver's data at one batch of parameters: solved, and differentiated.
 
 mod cones;
+mod conflict;
 mod dense;
 mod jacobian;
 pub(crate) mod pinned;
@@ -54,7 +55,7 @@ impl Data {
             }
             (Data::Dense(data), _) => {
                 let mut solution = solve(&data.problem(batch), &settings.dense)?;
-                for i in (0..batch).filter(|i| data.is_crossed(*i)) {
+                for i in (0..batch).filter(|i| data.crossed(*i).is_some()) {
                     solution.status[i] = Status::PrimalInfeasible;
                 }
                 Ok(Solved::Dense(Box::new(solution)))
