@@ -128,7 +128,7 @@ impl<S> Clone for Kept<S> {
 }
 
 impl<S> Kept<S> {
-    fn write<const D: usize>(&self, values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
+    pub(crate) fn write<const D: usize>(&self, values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
         host::write(values, shape, &self.device, self.dtype)
     }
 }
