@@ -8,7 +8,7 @@ use feasible_model::{
     AdjointSettings, CompiledProblem, Error, GradientQuality, Handle, Model, Route, SolveSettings,
     Tangent, Values, abs, entropy, norm2, sum_squares,
 };
-use support::{Input, close, directions, each, forwards, normal, rng, shared, solved, values};
+use support::{Input, close, each, forwards, normal, rng, shared, solved, values};
 
 /// What the polish of exponential cones leaves of a solver's tolerance.
 const NEAR: f64 = 1e-9;
@@ -162,57 +162,7 @@ fn jacobians_go_both_ways() {
     for route in [Route::Auto, Route::Cones] {
         let problem = formulation.clone().route(route).compile().unwrap();
         support::against_differences(&problem, &inputs, 2, &["x", "y"], &["budget", "ball"], 7);
-        differences(&problem, &inputs, 2, &["x", "y"], &["budget", "ball"], 8);
     }
-}
-
-/// Tangents against central differences along the same direction, number by number, to 1e-6.
-fn differences(
-    problem: &CompiledProblem,
-    inputs: &[Input],
-    batch: usize,
-    variables: &[&str],
-    duals: &[&str],
-    seed: u64,
-) -> f64 {
-    let moved = directions(inputs, &mut rng(seed));
-    let tangent = along(problem, inputs, batch, &values(&moved));
-    assert!(
-        tangent
-            .reports
-            .iter()
-            .all(|r| r.quality == GradientQuality::Exact)
-    );
-    // Solutions are exact to about 1e-12, so that this step's quotient is to about 1e-7.
-    let step = 1e-5;
-    let at = |by: f64| {
-        let mut inputs = inputs.to_vec();
-        for (input, moved) in inputs.iter_mut().zip(&moved) {
-            for (v, d) in input.data.iter_mut().zip(&moved.data) {
-                *v += by * d;
-            }
-        }
-        solved(problem, &inputs, batch)
-    };
-    let (above, below) = (at(step), at(-step));
-    let mut worst = 0.0f64;
-    let mut check = |what: &str, got: &[f64], above: &[f64], below: &[f64]| {
-        for (at, got) in got.iter().enumerate() {
-            let expected = (above[at] - below[at]) / (2.0 * step);
-            let error = (got - expected).abs() / (1.0 + expected.abs());
-            assert!(error <= 1e-6, "{what}[{at}]: {got}, difference {expected}");
-            worst = worst.max(error);
-        }
-    };
-    for name in variables {
-        let (above, below) = (above.variable(name).unwrap(), below.variable(name).unwrap());
-        check(name, tangent.variable(name).unwrap(), above, below);
-    }
-    for name in duals {
-        let (above, below) = (above.dual(*name).unwrap(), below.dual(*name).unwrap());
-        check(name, tangent.dual(*name).unwrap(), &above, &below);
-    }
-    worst
 }
 
 /// At kinks and vertices with too many rows, the forward and the backward choice are one.
@@ -281,9 +231,10 @@ fn slack_epigraphs_do_not_matter() {
     let y = normal(&mut rng, 9);
     // Slack in the first sample, binding in the others.
     let inputs = [each("y", y), each("cap", vec![50.0, 2.0, 2.3])];
-    let worst = differences(&problem, &inputs, 3, &["x"], &["cap"], 3);
-    println!("against differences: {worst:.1e}");
     let solution = solved(&problem, &inputs, 3);
+    let worst =
+        support::along_differences(&problem, &solution, &inputs, &["x"], &["cap"], &mut rng);
+    println!("against differences: {worst:.1e}");
     close(&solution.dual("cap").unwrap()[..1], &[0.0], 1e-8);
     let jacobian = problem
         .jacobian(&solution, "x", "y", &AdjointSettings::default())

@@ -182,6 +182,7 @@ pub fn against_differences_within(
         &on_duals,
         &mut rng,
     );
+    along_differences(problem, &solution, inputs, variables, duals, &mut rng);
     let loss = |inputs: &[Input]| -> f64 {
         let solution = solved(problem, inputs, batch);
         let of = |w: &[f64], v: &[f64]| w.iter().zip(v).map(|(w, v)| w * v).sum::<f64>();
@@ -248,6 +249,66 @@ pub fn directions(inputs: &[Input], rng: &mut impl Rng) -> Vec<Input> {
         }
     };
     inputs.iter().map(random).collect()
+}
+
+/// Tangents along a random direction of all parameters against differences, number by number. All
+/// samples must be exact. Returns the largest relative error.
+///
+/// Four points, so that the truncation is of fourth order; solutions are exact to about 1e-12, and
+/// their quotients to about 1e-7.
+pub fn along_differences(
+    problem: &CompiledProblem,
+    solution: &Solution,
+    inputs: &[Input],
+    variables: &[&str],
+    duals: &[&str],
+    rng: &mut impl Rng,
+) -> f64 {
+    let batch = solution.batch();
+    let moved = directions(inputs, rng);
+    let settings = AdjointSettings::default();
+    let tangent = problem
+        .tangent(solution, &values(&moved), &settings)
+        .unwrap();
+    for report in &tangent.reports {
+        assert_eq!(report.quality, GradientQuality::Exact, "{report:?}");
+    }
+    let all = |solution: &Solution| -> Vec<f64> {
+        let x = variables
+            .iter()
+            .map(|name| solution.variable(name).unwrap().to_vec());
+        let duals = duals.iter().map(|name| solution.dual(*name).unwrap());
+        x.chain(duals).flatten().collect()
+    };
+    let at = |by: f64| {
+        let mut inputs = inputs.to_vec();
+        for (input, moved) in inputs.iter_mut().zip(&moved) {
+            for (v, d) in input.data.iter_mut().zip(&moved.data) {
+                *v += by * d;
+            }
+        }
+        all(&solved(problem, &inputs, batch))
+    };
+    let slopes = |step: f64| -> Vec<f64> {
+        let (above, below) = (at(step), at(-step));
+        let pairs = above.iter().zip(&below);
+        pairs.map(|(a, b)| (a - b) / (2.0 * step)).collect()
+    };
+    let (near, far) = (slopes(STEP), slopes(2.0 * STEP));
+    let x = variables.iter().map(|name| tangent.variable(name).unwrap());
+    let z = duals.iter().map(|name| tangent.dual(*name).unwrap());
+    let got: Vec<f64> = x.chain(z).flatten().copied().collect();
+    let mut worst = 0.0f64;
+    for (at, got) in got.iter().enumerate() {
+        let expected = (4.0 * near[at] - far[at]) / 3.0;
+        let error = (got - expected).abs() / (1.0 + expected.abs());
+        assert!(
+            error <= 1e-6,
+            "number {at} moves by {got}, difference {expected}"
+        );
+        worst = worst.max(error);
+    }
+    worst
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
