@@ -9,7 +9,7 @@ use feasible_solver::{
     Sparse, Status, Symmetric, Tangents, Values, Wanted, adjoint, cone_adjoint, cone_differentiate,
     cone_tangent, differentiate, solve, solve_cones, tangent,
 };
-use support::random;
+use support::{normal, rng};
 
 /// Another factorisation of the same system: rounding times its condition.
 const ROUNDING: f64 = 1e-9;
@@ -26,8 +26,8 @@ fn close(what: &str, got: &[f64], expected: &[f64]) {
 #[test]
 fn dense_derivatives() {
     let (batch, n) = (3, 3);
-    let mut draw = random(3);
-    let mut normal = |count: usize| -> Vec<f64> { (0..count).map(|_| draw()).collect() };
+    let mut rng = rng(3);
+    let mut normal = |count: usize| normal(&mut rng, count);
     let (q, g) = (normal(batch * n), normal(n));
     let problem = Problem {
         batch,
@@ -176,8 +176,8 @@ fn cone_derivatives() {
         [Status::Solved, Status::Solved, Status::PrimalInfeasible]
     );
     let settings = AdjointSettings::default();
-    let mut draw = random(5);
-    let mut normal = |count: usize| -> Vec<f64> { (0..count).map(|_| draw()).collect() };
+    let mut rng = rng(5);
+    let mut normal = |count: usize| normal(&mut rng, count);
     let (of_p, of_q, of_a, of_b) = (normal(2), normal(batch * n), normal(3), normal(m));
     let tangents = ConeTangents {
         p: Some(Values::Shared(&of_p)),
