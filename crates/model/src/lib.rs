@@ -99,8 +99,8 @@ pub use expr::{
     vstack, weighted_geo_mean,
 };
 pub use feasible_solver::{
-    AdjointSettings, ConeSettings, GradientQuality, GradientReport, Residuals, Settings, Status,
-    Values,
+    AdjointSettings, ConeSettings, Degenerate, GradientQuality, GradientReport, Residuals,
+    Settings, Status, Values,
 };
 pub use gradients::{Cotangent, Gradients};
 pub use model::{Formulation, Model, Route};

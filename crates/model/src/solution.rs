@@ -150,8 +150,9 @@ impl Solution {
             .collect()
     }
 
-    /// The constraints and domains that make an infeasible sample so, the weightiest first; `None`
-    /// for every other sample, and where the contradiction is too slight to be proved.
+    /// The constraints and domains that make an infeasible sample so, the weightiest first, also of
+    /// one that was relaxed; `None` for every other sample, and where the contradiction is too slight
+    /// to be proved.
     ///
     /// # Cost
     /// One pass over the rows of the solver's form, and over the model's sub-expressions where a

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use feasible_solver::{AdjointSettings, GradientQuality, GradientReport, Values};
 
 use crate::engine::pinned::Held;
@@ -133,25 +135,29 @@ pub(crate) fn jacobian(
         len: range.len(),
     };
     let size = columns.len() * block.len;
-    let mut held = pinned::all(problem, solution)?.into_iter().peekable();
+    let held = pinned::all(problem, solution)?;
+    let of = |i: usize| match held.binary_search_by_key(&i, |(at, _)| *at) {
+        Ok(place) => {
+            let Held {
+                program,
+                data,
+                solved,
+            } = &held[place].1;
+            data.jacobian(program, solved, 0, &block, settings)
+        }
+        Err(_) => data.jacobian(&canonical.program, solved, i, &block, settings),
+    };
+    let samples: Vec<Option<(Vec<f64>, GradientReport)>> = (0..solution.batch())
+        .into_par_iter()
+        .map(of)
+        .collect::<Result<_, Error>>()?;
     let mut out = Jacobian {
         values: Vec::with_capacity(solution.batch() * size),
         rows: columns.len(),
         columns: block.len,
         reports: Vec::with_capacity(solution.batch()),
     };
-    for i in 0..solution.batch() {
-        let found = match held.next_if(|(at, _)| *at == i) {
-            Some((_, held)) => {
-                let Held {
-                    program,
-                    data,
-                    solved,
-                } = &held;
-                data.jacobian(program, solved, 0, &block, settings)?
-            }
-            None => data.jacobian(&canonical.program, solved, i, &block, settings)?,
-        };
+    for found in samples {
         match found {
             Some((values, report)) => {
                 out.values.extend(values);

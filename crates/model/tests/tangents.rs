@@ -5,8 +5,8 @@
 mod support;
 
 use feasible_model::{
-    AdjointSettings, CompiledProblem, Error, GradientQuality, Handle, Model, Route, SolveSettings,
-    Tangent, Values, abs, entropy, norm2, sum_squares,
+    AdjointSettings, CompiledProblem, Cotangent, Degenerate, Error, GradientQuality, Handle, Model,
+    Route, SolveSettings, Tangent, Values, abs, entropy, norm2, sum_squares,
 };
 use support::{Input, close, each, forwards, normal, rng, shared, solved, values};
 
@@ -213,6 +213,63 @@ fn kinks_are_flagged_and_transposes() {
             ],
             &mut rng,
         );
+    }
+}
+
+/// ⟨w, J d⟩ = ⟨Jᵀw, d⟩ and the Jacobian's product for every choice at kinks, also where what is
+/// differentiated is not the solution.
+#[test]
+fn every_choice_at_kinks_has_its_transpose() {
+    let inputs = [each("y", vec![0.8, 0.4, 0.1, 0.3, 2.0, 1.0, 1.0, 1.0])];
+    let mut rng = rng(21);
+    let (weight, d) = (normal(&mut rng, 8), normal(&mut rng, 8));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    for route in [Route::Auto, Route::Cones] {
+        let mut model = Model::new();
+        let x = model.variable("x", [4]);
+        let y = model.parameter("y", [4]);
+        let problem = model
+            .minimize(0.5 * sum_squares(&x - y))
+            .subject_to(x.sum().eq(1.0))
+            .subject_to(x.ge(0.0).named("positive"))
+            .route(route)
+            .compile()
+            .unwrap();
+        let solution = solved(&problem, &inputs, 2);
+        for degenerate in [
+            Degenerate::LeastNorm,
+            Degenerate::Held,
+            Degenerate::Released,
+            Degenerate::Smoothed { mu: 1e-3 },
+        ] {
+            let settings = AdjointSettings {
+                degenerate,
+                ..AdjointSettings::default()
+            };
+            let tangent = problem
+                .tangent(&solution, &[("y", Values::PerSample(&d))], &settings)
+                .unwrap();
+            let cotangent = Cotangent {
+                variables: &[("x", &weight)],
+                duals: &[(Handle::Name("positive"), &weight)],
+            };
+            let gradients = problem
+                .adjoint(&solution, &cotangent, &["y"], &settings)
+                .unwrap();
+            let left = dot(&weight, tangent.variable("x").unwrap())
+                + dot(&weight, tangent.dual("positive").unwrap());
+            let right = dot(gradients.parameter("y").unwrap(), &d);
+            close(&[left], &[right], 1e-10);
+            let jacobian = problem.jacobian(&solution, "x", "y", &settings).unwrap();
+            let product: Vec<f64> = (0..8)
+                .map(|row| dot(&jacobian.values[row * 4..][..4], &d[row / 4 * 4..][..4]))
+                .collect();
+            close(&product, tangent.variable("x").unwrap(), 1e-10);
+            for reports in [&gradients.reports, &jacobian.reports] {
+                let qualities = reports.iter().map(|r| r.quality);
+                assert!(qualities.eq(tangent.reports.iter().map(|r| r.quality)));
+            }
+        }
     }
 }
 
