@@ -1,13 +1,13 @@
 //! Infeasible models name the user's constraints.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stdout)]
 
 mod support;
 
 use feasible_model::{
-    CompiledProblem, Conflict, ConflictSource, Domain, Expr, Form, Model, Route, Solution,
-    SolveSettings, Status, abs, constant, log, max, norm2, sum_squares,
+    CompiledProblem, Conflict, ConflictSource, Constraint, Domain, Expr, Form, Model, Route,
+    Solution, SolveSettings, Status, abs, constant, exp, log, max, norm2, sum_squares,
 };
-use support::{Input, each, shared, values};
+use support::{Input, each, normal, rng, shared, values};
 
 fn solve(problem: &CompiledProblem, inputs: &[Input], batch: usize) -> Solution {
     problem
@@ -253,4 +253,71 @@ fn many_parts_are_counted() {
     assert_eq!(conflict.parts.len(), 13);
     let text = conflict.to_string();
     assert!(text.ends_with("and 5 more conflict"), "{text}");
+}
+
+/// Of random half-spaces, balls and epigraphs of exponentials, those that are named cannot be met, and
+/// can be without any one of them.
+#[test]
+fn random_conflicts_are_irreducible() {
+    let (n, count) = (2, 9);
+    let mut seen = [0, 0];
+    for seed in 0..60 {
+        let mut rng = rng(seed);
+        let mut model = Model::new();
+        let x = model.variable("x", [n]);
+        let all: Vec<Constraint> = (0..count)
+            .map(|i| {
+                let a = normal(&mut rng, n);
+                let b = normal(&mut rng, 1)[0];
+                let side = constant([n], a.clone()).dot(&x);
+                match if seed % 2 == 0 { 0 } else { i % 3 } {
+                    0 => side.le(0.5 * b - 0.1),
+                    1 => norm2(&(&x - constant([n], a))).le(0.7 + 0.3 * b.abs()),
+                    _ => exp(&side).le(1.5 + b.abs()),
+                }
+            })
+            .collect();
+        for (at, route) in [Route::Auto, Route::Cones].into_iter().enumerate() {
+            let with = |kept: &[usize]| {
+                let problem = model
+                    .minimize(sum_squares(&x))
+                    .subject_to_all(kept.iter().map(|i| all[*i].clone()))
+                    .route(route)
+                    .compile()
+                    .unwrap();
+                solve(&problem, &[], 1)
+            };
+            let every: Vec<usize> = (0..count).collect();
+            let solution = with(&every);
+            if solution.status() != [Status::PrimalInfeasible] {
+                continue;
+            }
+            let Some(conflict) = solution.conflict(0) else {
+                continue;
+            };
+            seen[at] += 1;
+            let named: Vec<usize> = conflict
+                .parts
+                .iter()
+                .map(|part| match part.what {
+                    ConflictSource::Constraint { index, .. } => index,
+                    _ => panic!("{conflict}"),
+                })
+                .collect();
+            // Helly: in the plane at most three.
+            assert!(named.len() <= n + 1, "seed {seed}: {conflict}");
+            assert_eq!(with(&named).status(), [Status::PrimalInfeasible]);
+            for left_out in 0..named.len() {
+                let mut rest = named.clone();
+                rest.remove(left_out);
+                let status = with(&rest).status()[0];
+                assert!(
+                    status.is_solved(),
+                    "seed {seed}: {status:?} without one of {conflict}"
+                );
+            }
+        }
+    }
+    println!("{seen:?} conflicts");
+    assert!(seen.iter().all(|seen| *seen >= 30), "{seen:?}");
 }
