@@ -49,7 +49,10 @@ mod error;
 mod forward;
 mod host_problem;
 mod layer;
+mod model_forward;
 mod model_layer;
+mod model_solution;
+mod model_tensor;
 mod parameter;
 mod problem;
 mod projection;
@@ -73,7 +76,10 @@ pub use feasible_solver::{
 pub use forward::{
     ConeTensorJacobian, ConeTensorTangent, ConvexJacobian, ConvexTangent, Direction,
 };
-pub use model_layer::{ConvexLayer, ConvexLayerSettings, ModelSolution, ModelTensor};
+pub use model_forward::{ModelJacobian, ModelTangent};
+pub use model_layer::{ConvexLayer, ConvexLayerSettings};
+pub use model_solution::ModelSolution;
+pub use model_tensor::ModelTensor;
 pub use parameter::Parameter;
 pub use problem::{Hessian, QcqpTensors, QpTensors, RowHessians};
 pub use projection::{Projected, Projection};

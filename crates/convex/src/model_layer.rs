@@ -1,82 +1,15 @@
-use burn::tensor::Tensor;
-use feasible_core::host;
 use feasible_model::{
-    AdjointSettings, CompiledProblem, Cotangent, Handle, Residuals, Shape, Solution, SolveSettings,
-    Status,
+    AdjointSettings, CompiledProblem, Cotangent, Handle, Solution, SolveSettings, Status,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::adjoint::{Answer, GradientReports, Part, Solved};
+use crate::adjoint::{Answer, Part, Solved};
 use crate::layer::SolvedBatch;
-use crate::parameter::{Parameter, batch_size};
+use crate::model_solution::{ModelSolution, Names};
+use crate::model_tensor::ModelTensor;
+use crate::parameter::batch_size;
 use crate::tracked::{Numbers, Tracked};
 use crate::{Error, OnFailure};
-
-/// A parameter's values as a tensor: with the parameter's own shape, and then shared by the batch, or
-/// with one more axis in front, of length 1 or `batch`.
-#[derive(Debug, Clone)]
-pub enum ModelTensor {
-    /// A scalar a sample, or one vector.
-    One(Tensor<1>),
-    /// A vector a sample, or one matrix.
-    Two(Tensor<2>),
-    /// A matrix a sample.
-    Three(Tensor<3>),
-}
-
-macro_rules! model_tensor {
-    ($($rank:literal => $variant:ident),*) => {$(
-        impl From<Tensor<$rank>> for ModelTensor {
-            fn from(tensor: Tensor<$rank>) -> Self {
-                Self::$variant(tensor)
-            }
-        }
-    )*};
-}
-model_tensor!(1 => One, 2 => Two, 3 => Three);
-
-impl ModelTensor {
-    fn dims(&self) -> Vec<usize> {
-        match self {
-            Self::One(tensor) => tensor.dims().to_vec(),
-            Self::Two(tensor) => tensor.dims().to_vec(),
-            Self::Three(tensor) => tensor.dims().to_vec(),
-        }
-    }
-
-    /// `[copies, size]`, or an error that names the parameter.
-    fn flat(&self, name: &str, shape: Shape) -> Result<Parameter<2>, Error> {
-        let dims = self.dims();
-        let copies = if dims == shape.dims() {
-            1
-        } else if dims.len() == shape.rank() + 1 && dims[1..] == *shape.dims() {
-            dims[0]
-        } else if shape.is_scalar() && dims == [1] {
-            1
-        } else {
-            return Err(Error::ParameterShape {
-                name: name.to_owned(),
-                got: dims,
-                shape: shape.dims().to_vec(),
-            });
-        };
-        let size = shape.size();
-        Ok(match self {
-            Self::One(tensor) => flat(tensor.clone(), copies, size),
-            Self::Two(tensor) => flat(tensor.clone(), copies, size),
-            Self::Three(tensor) => flat(tensor.clone(), copies, size),
-        }
-        .into())
-    }
-}
-
-/// Burn reads a 0 in a new shape as "this axis as it was".
-fn flat<const D: usize>(tensor: Tensor<D>, copies: usize, size: usize) -> Tensor<2> {
-    if copies * size == 0 {
-        return host::write(vec![], [copies, size], &tensor.device(), tensor.dtype());
-    }
-    tensor.reshape([copies, size])
-}
 
 /// Settings of a [`ConvexLayer`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -126,10 +59,16 @@ impl ConvexLayerSettings {
 /// See [`ModelTensor`]; outputs are `[batch, size]`, row-major, on the device of the first tracked
 /// parameter and with the precision of the first parameter.
 ///
+/// # Forwards
+///
+/// [`ModelSolution::tangent`] is the derivative along a direction of the parameters,
+/// [`ModelSolution::jacobian`] the whole of it for one variable and one parameter.
+///
 /// # Errors
 ///
 /// Parameters that are missing, unknown, of the wrong shape, NaN or outside their declared domain,
-/// by name. Samples without a solution follow [`ConvexLayerSettings::on_failure`].
+/// by name. Samples without a solution follow [`ConvexLayerSettings::on_failure`]; of an infeasible
+/// one the error and [`ModelSolution::conflict`] name the constraints that contradict each other.
 ///
 /// # Cost
 ///
@@ -288,89 +227,15 @@ impl ConvexLayer {
     }
 }
 
-/// The parts of the packed output in their order.
-#[derive(Debug, Clone)]
-struct Names {
-    variables: Vec<String>,
-    constraints: Vec<String>,
-}
-
-/// The solutions of a batch, by the names of the model.
-#[derive(Debug, Clone)]
-pub struct ModelSolution {
-    /// All variables and duals as one operation, so that a loss of several solves one adjoint system.
-    packed: Tensor<2>,
-    names: Names,
-    /// What the solver found, one per sample.
-    pub status: Vec<Status>,
-    /// The solver's iterations of each sample.
-    pub iterations: Vec<usize>,
-    /// How well each sample meets the optimality conditions of the form that was solved.
-    pub residuals: Vec<Residuals>,
-    batch: SolvedBatch<SolvedModel>,
-}
-
-impl ModelSolution {
-    /// A variable, `[batch, size]`, matrices row-major.
-    ///
-    /// # Errors
-    /// If the model has no variable of this name.
-    pub fn variable(&self, name: &str) -> Result<Tensor<2>, Error> {
-        self.part(name, "variable", &self.names.variables, 0)
-    }
-
-    /// The dual values of a constraint that was given a name, `[batch, size]`, with the signs of
-    /// [`CompiledProblem`].
-    ///
-    /// # Errors
-    /// If the model has no constraint of this name.
-    pub fn dual(&self, name: &str) -> Result<Tensor<2>, Error> {
-        let first = self.names.variables.len();
-        self.part(name, "named constraint", &self.names.constraints, first)
-    }
-
-    /// A handle on what the backward pass will say about each sample's gradient.
-    pub fn gradient_reports(&self) -> GradientReports {
-        self.batch.reports.clone()
-    }
-
-    /// Part `index` of the packed tensor, `[batch, width]`.
-    fn slice(&self, index: usize) -> Tensor<2> {
-        let parts = self.batch.solved.parts();
-        let start = parts[..index].iter().map(|(_, width)| width).sum();
-        // Burn does not slice to width 0.
-        match parts[index].1 {
-            0 => self.batch.write(vec![], [self.status.len(), 0]),
-            width => self.packed.clone().narrow(1, start, width),
-        }
-    }
-
-    fn part(
-        &self,
-        name: &str,
-        what: &'static str,
-        known: &[String],
-        first: usize,
-    ) -> Result<Tensor<2>, Error> {
-        match known.iter().position(|known| known == name) {
-            Some(at) => Ok(self.slice(first + at)),
-            None => Err(Error::UnknownName {
-                name: name.to_owned(),
-                what,
-                known: known.join(", "),
-            }),
-        }
-    }
-}
-
+/// A solved batch of a model.
 #[derive(Debug)]
-struct SolvedModel {
-    problem: CompiledProblem,
-    solution: Solution,
+pub(crate) struct SolvedModel {
+    pub(crate) problem: CompiledProblem,
+    pub(crate) solution: Solution,
     /// Dual values of the named constraints.
     duals: Vec<Vec<f64>>,
     names: Names,
-    settings: AdjointSettings,
+    pub(crate) settings: AdjointSettings,
     wanted: Vec<String>,
 }
 
@@ -379,9 +244,8 @@ impl Solved for SolvedModel {
         self.solution.status()
     }
 
-    // The model's rows are not the user's constraints.
-    fn conflict(&self, _: usize) -> Option<String> {
-        None
+    fn conflict(&self, sample: usize) -> Option<String> {
+        Some(self.solution.conflict(sample)?.to_string())
     }
 
     fn parts(&self) -> Vec<Part<'_>> {

@@ -71,23 +71,9 @@ pub(crate) fn adjoint(
     }
     let (parameters, data, solved) = solution.parts();
     let mut inner = solver_cotangent(problem, solution, cotangent)?;
-    let canonical = &problem.canonical;
     let mut held = Vec::new();
-    for i in 0..solution.batch() {
-        if !solution.status()[i].is_solved() {
-            continue;
-        }
-        let mut columns = pinned::columns(canonical, solved, i);
-        let flat = pinned::flat(canonical, parameters, solved, i, solution.settings())?;
-        let more: Vec<u32> = flat.into_iter().filter(|c| !columns.contains(c)).collect();
-        columns.extend(more);
-        if columns.is_empty() {
-            continue;
-        }
-        let place = (i, &columns[..]);
-        let by = (solution.settings(), settings);
-        let one = pinned::adjoint(canonical, parameters, solved, place, &inner, by)?;
-        held.extend(one.map(|one| (i, one)));
+    for (i, one) in pinned::all(problem, solution)? {
+        held.push((i, one.adjoint(&parameters.single(i), &inner, i, settings)?));
     }
     held.iter()
         .for_each(|(i, _)| inner.clear(*i, solution.batch()));
@@ -162,24 +148,16 @@ fn solver_cotangent(
         for &i in &solved {
             for slot in &problem.canonical.duals[index] {
                 let v = values[i * size + slot.entry];
-                let multiplier = solution.multiplier(slot, i);
-                let (target, factor) = match slot.block {
-                    Block::Equality => (&mut out.equality, 1.0),
-                    // The other side's part is zero and stays zero.
-                    Block::Upper => (
-                        &mut out.inequality,
-                        if multiplier < 0.0 { 0.0 } else { 1.0 },
-                    ),
-                    Block::Lower => (
-                        &mut out.inequality,
-                        if multiplier > 0.0 { 0.0 } else { -1.0 },
-                    ),
-                    Block::Quadratic => (&mut out.quadratic, 1.0),
-                    Block::Cone => (&mut out.cone, 1.0),
+                let slope = slot.slope(solution.multiplier(slot, i));
+                let target = match slot.block {
+                    Block::Equality => &mut out.equality,
+                    Block::Upper | Block::Lower => &mut out.inequality,
+                    Block::Quadratic => &mut out.quadratic,
+                    Block::Cone => &mut out.cone,
                 };
                 let len = solution.parts().2.multipliers(slot.block).len();
                 let target = target.get_or_insert_with(|| vec![0.0; len]);
-                target[i * (len / batch) + slot.index] += factor * slot.factor * v;
+                target[i * (len / batch) + slot.index] += slope * v;
             }
         }
     }

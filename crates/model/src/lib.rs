@@ -72,6 +72,7 @@
 
 mod attributes;
 mod canon;
+mod conflict;
 mod constraint;
 mod engine;
 mod error;
@@ -84,8 +85,10 @@ mod numbers;
 mod problem;
 mod shape;
 mod solution;
+mod tangents;
 
 pub use attributes::{Curvature, Domain, Sign};
+pub use conflict::{Conflict, ConflictSource, Conflicting};
 pub use constraint::Constraint;
 pub use error::Error;
 pub use expr::{
@@ -96,11 +99,12 @@ pub use expr::{
     vstack, weighted_geo_mean,
 };
 pub use feasible_solver::{
-    AdjointSettings, ConeSettings, GradientQuality, GradientReport, Residuals, Settings, Status,
-    Values,
+    AdjointSettings, ConeSettings, Degenerate, GradientQuality, GradientReport, Residuals,
+    Settings, Status, Values,
 };
 pub use gradients::{Cotangent, Gradients};
 pub use model::{Formulation, Model, Route};
 pub use problem::{CompiledProblem, Form, Handle, SolveSettings};
 pub use shape::Shape;
 pub use solution::Solution;
+pub use tangents::{Jacobian, Tangent};

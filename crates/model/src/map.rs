@@ -86,6 +86,14 @@ impl AffineMap {
         }
     }
 
+    /// Writes how the data moves with the parameters.
+    pub(crate) fn differential(&self, theta: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+        for (entry, parameter, value) in &self.terms {
+            out[*entry as usize] += value * theta[*parameter as usize];
+        }
+    }
+
     /// Adds the transpose's product with a gradient.
     pub(crate) fn pullback(&self, gradient: &[f64], theta: &mut [f64]) {
         for (entry, parameter, value) in &self.terms {
@@ -110,9 +118,13 @@ mod tests {
         let (theta, g) = ([0.7, -1.3], [0.2, 5.0, -0.4]);
         let mut out = [0.0; 3];
         map.evaluate(&theta, &mut out);
-        let mut zero = [0.0; 3];
+        let (mut zero, mut moved) = ([0.0; 3], [7.0; 3]);
         map.evaluate(&[0.0; 2], &mut zero);
         assert_eq!(zero, [1.0, 2.0, 0.5]);
+        map.differential(&theta, &mut moved);
+        for i in 0..3 {
+            assert!((out[i] - zero[i] - moved[i]).abs() < 1e-15);
+        }
         let mut back = [0.0; 2];
         map.pullback(&g, &mut back);
         let left: f64 = (0..3).map(|i| (out[i] - zero[i]) * g[i]).sum();

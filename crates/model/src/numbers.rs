@@ -1,6 +1,7 @@
 //! Parameters' values, and the solver's data at them.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use feasible_solver::Values;
@@ -46,22 +47,7 @@ impl Parameters {
         values: &[(&str, Values<'_>)],
         batch: usize,
     ) -> Result<Parameters, Error> {
-        let mut seen = HashSet::new();
-        for (name, _) in values {
-            if !leaves.iter().any(|(leaf, _)| leaf.name == *name) {
-                return Err(unknown(
-                    name,
-                    "parameter",
-                    leaves.iter().map(|(l, _)| &l.name),
-                ));
-            }
-            if !seen.insert(*name) {
-                return Err(Error::GivenTwice {
-                    name: (*name).to_owned(),
-                    what: "parameter",
-                });
-            }
-        }
+        check_names(leaves, values, "parameter")?;
         let mut given = Vec::with_capacity(leaves.len());
         for (leaf, first) in leaves {
             let Some((_, values)) = values.iter().find(|(name, _)| leaf.name == *name) else {
@@ -87,6 +73,36 @@ impl Parameters {
         })
     }
 
+    /// A direction: zero in the parameters that are not named.
+    pub(crate) fn direction(
+        leaves: &[(Arc<Leaf>, u32)],
+        entries: usize,
+        values: &[(&str, Values<'_>)],
+        batch: usize,
+    ) -> Result<Parameters, Error> {
+        let what = "direction of parameter";
+        check_names(leaves, values, what)?;
+        let mut given = Vec::with_capacity(leaves.len());
+        for (leaf, first) in leaves {
+            let len = leaf.shape.size();
+            let named = values.iter().find(|(name, _)| leaf.name == *name);
+            if let Some((_, values)) = named {
+                check_numbers(what, &leaf.name, values, batch, len)?;
+            }
+            given.push(Given {
+                shared: named.is_none_or(|(_, values)| values.is_shared()),
+                data: named.map_or_else(|| vec![0.0; len], |(_, values)| values.data().to_vec()),
+                first: *first as usize,
+                len,
+            });
+        }
+        Ok(Parameters {
+            given,
+            batch,
+            entries,
+        })
+    }
+
     /// One sample's values as a batch of their own.
     pub(crate) fn single(&self, i: usize) -> Parameters {
         let given = self.given.iter().map(|given| Given {
@@ -101,8 +117,28 @@ impl Parameters {
         }
     }
 
+    /// Where one parameter's numbers are among all.
+    pub(crate) fn range(&self, leaf: usize) -> Range<usize> {
+        let given = &self.given[leaf];
+        given.first..given.first + given.len
+    }
+
+    /// Numbers of all parameters.
+    pub(crate) fn entries(&self) -> usize {
+        self.entries
+    }
+
     /// The data of one map: shared by the batch where all its parameters are.
     pub(crate) fn evaluate(&self, map: &AffineMap) -> Numbers {
+        self.through(map, AffineMap::evaluate)
+    }
+
+    /// What `apply` makes of the parameters that a map uses.
+    pub(crate) fn through(
+        &self,
+        map: &AffineMap,
+        apply: impl Fn(&AffineMap, &[f64], &mut [f64]),
+    ) -> Numbers {
         let len = map.len();
         let used = |leaf: &usize| map.uses(*leaf);
         let (shared, own): (Vec<usize>, Vec<usize>) = (0..self.given.len())
@@ -116,13 +152,13 @@ impl Parameters {
         shared.iter().for_each(|leaf| put(*leaf, 0, &mut theta));
         if own.is_empty() {
             let mut data = vec![0.0; len];
-            map.evaluate(&theta, &mut data);
+            apply(map, &theta, &mut data);
             return Numbers { shared: true, data };
         }
         let mut data = vec![0.0; self.batch * len];
         for i in 0..self.batch {
             own.iter().for_each(|leaf| put(*leaf, i, &mut theta));
-            map.evaluate(&theta, &mut data[i * len..(i + 1) * len]);
+            apply(map, &theta, &mut data[i * len..(i + 1) * len]);
         }
         Numbers {
             shared: false,
@@ -243,6 +279,28 @@ pub(crate) fn unknown<'n>(
             known.join(", ")
         },
     }
+}
+
+/// Refuses names that are unknown or come twice.
+fn check_names(
+    leaves: &[(Arc<Leaf>, u32)],
+    values: &[(&str, Values<'_>)],
+    what: &'static str,
+) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    for (name, _) in values {
+        if !leaves.iter().any(|(leaf, _)| leaf.name == *name) {
+            let known = leaves.iter().map(|(leaf, _)| &leaf.name);
+            return Err(unknown(name, "parameter", known));
+        }
+        if !seen.insert(*name) {
+            return Err(Error::GivenTwice {
+                name: (*name).to_owned(),
+                what,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Length and finiteness of what a user gives under a name.

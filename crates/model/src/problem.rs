@@ -14,6 +14,7 @@ use crate::model::Formulation;
 use crate::numbers::{Parameters, unknown};
 use crate::shape::Shape;
 use crate::solution::Solution;
+use crate::tangents::{self, Jacobian, Tangent};
 
 /// How to solve, by either solver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -215,10 +216,67 @@ impl CompiledProblem {
         wanted: &[&str],
         settings: &AdjointSettings,
     ) -> Result<Gradients, Error> {
-        if !Arc::ptr_eq(&self.0, solution.problem()) {
-            return Err(Error::ForeignSolution);
-        }
+        self.check_own(solution)?;
         gradients::adjoint(&self.0, solution, cotangent, wanted, settings)
+    }
+
+    /// The derivative of the solutions along a direction of the parameters: the product of their
+    /// Jacobian with it. [`CompiledProblem::adjoint`] is the product with its transpose, on every
+    /// sample, whatever its quality.
+    ///
+    /// # Linearisation
+    /// The affine maps take the direction to one of the solver's numbers, the solver's linearised
+    /// optimality conditions that to one of its solution, and its entries are the variables'.
+    ///
+    /// # Shapes
+    /// Each direction is one copy of its parameter, which moves every sample alike, or one a sample,
+    /// whichever way the parameter was given; parameters that are not named stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::ForeignSolution`], [`Error::UnknownName`], [`Error::GivenTwice`],
+    /// [`Error::Length`], [`Error::NotFinite`], [`Error::Solver`]. Kinks and failed samples are
+    /// reported sample by sample in [`Tangent::reports`].
+    ///
+    /// # Cost
+    /// That of [`CompiledProblem::adjoint`].
+    pub fn tangent(
+        &self,
+        solution: &Solution,
+        directions: &[(&str, Values<'_>)],
+        settings: &AdjointSettings,
+    ) -> Result<Tangent, Error> {
+        self.check_own(solution)?;
+        tangents::tangent(&self.0, solution, directions, settings)
+    }
+
+    /// The whole derivative of a variable with respect to a parameter, sample by sample.
+    ///
+    /// # Shapes
+    /// `[batch, variable's size, parameter's size]`, both row-major.
+    ///
+    /// # Errors
+    /// [`Error::ForeignSolution`], [`Error::UnknownName`], [`Error::Solver`].
+    ///
+    /// # Cost
+    /// One factorisation a sample; then one solve, and one pass over the terms of the maps, for every
+    /// number of the variable or of the parameter, whichever are fewer.
+    pub fn jacobian(
+        &self,
+        solution: &Solution,
+        variable: &str,
+        parameter: &str,
+        settings: &AdjointSettings,
+    ) -> Result<Jacobian, Error> {
+        self.check_own(solution)?;
+        tangents::jacobian(&self.0, solution, variable, parameter, settings)
+    }
+
+    fn check_own(&self, solution: &Solution) -> Result<(), Error> {
+        if Arc::ptr_eq(&self.0, solution.problem()) {
+            Ok(())
+        } else {
+            Err(Error::ForeignSolution)
+        }
     }
 }
 

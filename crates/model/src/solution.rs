@@ -5,6 +5,7 @@ use std::sync::Arc;
 use feasible_solver::{Residuals, Status};
 
 use crate::canon::{Block, Slot};
+use crate::conflict::{Conflict, conflict};
 use crate::engine::{Data, Solved};
 use crate::error::Error;
 use crate::numbers::Parameters;
@@ -147,6 +148,18 @@ impl Solution {
                 Ok(constraint.violation(&residual.evaluate(&|name| self.leaf(name, i))?))
             })
             .collect()
+    }
+
+    /// The constraints and domains that make an infeasible sample so, the weightiest first, also of
+    /// one that was relaxed; `None` for every other sample, and where the contradiction is too slight
+    /// to be proved.
+    ///
+    /// # Cost
+    /// One pass over the rows of the solver's form, and over the model's sub-expressions where a
+    /// function's domain takes part. Of a cone program also small solves, about one for every row
+    /// that Clarabel's certificate names, to leave out what is not needed.
+    pub fn conflict(&self, sample: usize) -> Option<Conflict> {
+        conflict(&self.problem, self, sample)
     }
 
     fn leaf(&self, name: &str, sample: usize) -> Option<&[f64]> {

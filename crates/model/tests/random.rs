@@ -310,6 +310,16 @@ fn exact_gradients_are_exact() {
             seen += 1;
             let variables = [("x", &weight[..])];
             let g = support::gradients(problem, &solution, &case.inputs, &variables, &[]);
+            // Whatever the quality, forwards is the transpose of backwards.
+            let mut random = rng(seed);
+            support::forwards(
+                problem,
+                &solution,
+                &case.inputs,
+                &variables,
+                &[],
+                &mut random,
+            );
             if g.reports[0].quality != GradientQuality::Exact {
                 println!(
                     "seed {seed}: {:?} for {} limit {:?} in {:?}",

@@ -28,6 +28,14 @@ pub enum Error {
         /// What was found.
         value: f64,
     },
+    /// A sample that the batch does not have.
+    #[error("there is no sample {got} in a batch of {batch}")]
+    Sample {
+        /// The sample asked for.
+        got: usize,
+        /// Number of samples.
+        batch: usize,
+    },
     /// A lower bound lies above its upper bound.
     #[error("bounds of row {row} of sample {sample} are crossed: l = {lower} > u = {upper}")]
     CrossedBounds {

@@ -87,13 +87,13 @@ mod validate;
 
 pub use adjoint::{
     Cotangent, GradientQuality, GradientReport, Gradients, Jacobian, Outputs, Parameter,
-    SolutionTangent, Tangents, Wanted, adjoint, jacobian, tangent,
+    SampleDerivative, SolutionTangent, Tangents, Wanted, adjoint, differentiate, jacobian, tangent,
 };
 pub use batch::{Symmetric, Values};
 pub use cone::{
-    Cone, ConeCotangent, ConeGradients, ConeJacobian, ConeParameter, ConeProblem, ConeSettings,
-    ConeSolution, ConeTangents, ConeVelocity, ConeWanted, Sparse, cone_adjoint, cone_jacobian,
-    cone_tangent, solve_cones,
+    Cone, ConeCotangent, ConeDerivative, ConeGradients, ConeJacobian, ConeParameter, ConeProblem,
+    ConeSettings, ConeSolution, ConeTangents, ConeVelocity, ConeWanted, Sparse, cone_adjoint,
+    cone_differentiate, cone_jacobian, cone_tangent, solve_cones,
 };
 pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
 pub use error::Error;

@@ -204,6 +204,21 @@ impl Backend {
             &[0.109375, -0.03125, -0.078125, 0.25, -0.1875, -0.0625],
         );
         assert_eq!(reports.count(GradientQuality::Exact), Some(2));
+        // The Jacobian is symmetric: its first column is that row.
+        let up = self.vector(&[1.0, 0.0, 0.0]);
+        let tangent = solution.tangent([("c", up.into())]).unwrap();
+        self.same(
+            "dx",
+            &tangent.variable("x").unwrap(),
+            &[0.109375, -0.03125, -0.078125, 0.25, -0.1875, -0.0625],
+        );
+        self.same("dν", &tangent.dual("total").unwrap(), &[0.125, 0.5]);
+        let jacobian = solution.jacobian("x", "c").unwrap();
+        self.same(
+            "∂x/∂c",
+            &jacobian.values.narrow(0, 1, 1).narrow(1, 1, 2),
+            &[-0.1875, 0.234375, -0.046875, -0.0625, -0.046875, 0.109375],
+        );
     }
 
     pub(crate) fn projection_on_stacked_rows(&self) {

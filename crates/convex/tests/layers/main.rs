@@ -8,6 +8,7 @@ mod cones;
 mod failures;
 mod forward;
 mod gradients;
+mod model_forward;
 mod models;
 mod precision;
 mod projection;

@@ -35,6 +35,8 @@ pub(crate) struct Rows {
     pub(crate) affine: Affine,
     /// The user's constraint.
     pub(crate) source: Option<usize>,
+    /// The sub-expression that needs them.
+    pub(crate) by: Option<u32>,
 }
 
 /// Rows that lie in cones.
@@ -42,6 +44,7 @@ pub(crate) struct ConeRows {
     pub(crate) kind: Kind,
     pub(crate) affine: Affine,
     pub(crate) source: Option<usize>,
+    pub(crate) by: Option<u32>,
     /// What needs the cone, for messages.
     pub(crate) text: String,
 }
@@ -49,6 +52,8 @@ pub(crate) struct ConeRows {
 #[derive(Default)]
 pub(crate) struct Builder {
     pub(crate) columns: usize,
+    /// The sub-expression that is being lowered, by its place among all.
+    pub(crate) by: Option<u32>,
     pub(crate) zero: Vec<Rows>,
     pub(crate) nonpositive: Vec<Rows>,
     /// What `nonpositive` is split into.
@@ -81,6 +86,7 @@ impl Builder {
         self.nonpositive.push(Rows {
             affine,
             source: None,
+            by: self.by,
         });
     }
 
@@ -95,6 +101,7 @@ impl Builder {
             kind,
             affine,
             source: None,
+            by: self.by,
             text: text.to_owned(),
         });
     }
@@ -102,7 +109,8 @@ impl Builder {
     /// A column for each quadratic.
     pub(crate) fn quadratic_columns(&mut self, each: Vec<Quadratic>) -> Affine {
         let first = self.columns as u32;
-        for quadratic in each {
+        for mut quadratic in each {
+            quadratic.by = self.by;
             self.quadratics.insert(self.columns as u32, quadratic);
             self.columns += 1;
         }

@@ -4,7 +4,7 @@ use feasible_solver::Cone;
 
 use super::affine::{CONSTANT, Term};
 use super::builder::{ConeRows, Kind, Rows};
-use super::{Block, Canonical, Program, Settled, Slot};
+use super::{Block, Brought, Canonical, Program, Settled, Slot};
 use crate::error::Error;
 use crate::map::AffineMap;
 
@@ -83,6 +83,14 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
         m - rows
     };
     let mut cones = Vec::new();
+    let mut brought: Vec<Brought> = Vec::new();
+    let mut bring = |by: Option<u32>, first: usize, rows: usize| {
+        brought.extend(by.map(|by| Brought {
+            block: Block::Cone,
+            rows: first..first + rows,
+            by,
+        }));
+    };
     let mut whole = |source: Option<usize>, first: usize, rows: usize| {
         if let Some(i) = source {
             let slot = |entry| Slot::new(entry, Block::Cone, first + entry);
@@ -90,8 +98,10 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
         }
     };
     let mut zero = 0;
-    for Rows { affine, source } in &settled.builder.zero {
-        whole(*source, put(&affine.terms, affine.rows, 1.0), affine.rows);
+    for Rows { affine, source, by } in &settled.builder.zero {
+        let first = put(&affine.terms, affine.rows, 1.0);
+        whole(*source, first, affine.rows);
+        bring(*by, first, affine.rows);
         zero += affine.rows;
     }
     cones.extend((zero > 0).then_some(Cone::Zero(zero)));
@@ -99,6 +109,7 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
     for row in &mut settled.builder.rows {
         row.terms.iter_mut().for_each(|t| t.row = 0);
         let at = put(&row.terms, 1, 1.0);
+        bring(row.by, at, 1);
         single.extend(row.sources.iter().map(|source| (*source, at)));
     }
     let inequalities = settled.builder.rows.len();
@@ -117,6 +128,7 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
         }
         let first = put(&rows.affine.terms, rows.affine.rows, -1.0);
         whole(rows.source, first, rows.affine.rows);
+        bring(rows.by, first, rows.affine.rows);
     }
     for ((constraint, entry), at) in single {
         duals[constraint].push(Slot::new(entry, Block::Cone, at));
@@ -156,7 +168,7 @@ pub(super) fn assemble(mut settled: Settled) -> Result<Canonical, Error> {
         b: AffineMap::new(vec![0.0; m], right, owners),
         cones,
     };
-    Ok(settled.finish(Program::Cones(Box::new(program)), duals, loose))
+    Ok(settled.finish(Program::Cones(Box::new(program)), duals, loose, brought))
 }
 
 /// The cone, where the solver was built with it.

@@ -6,7 +6,7 @@ use super::affine::{CONSTANT, Term};
 use super::builder::Rows;
 use super::quadratic::{Expanded, Place, SquareTerm};
 use super::rows::Key;
-use super::{Block, Canonical, Program, Settled, Slot};
+use super::{Block, Brought, Canonical, Program, Settled, Slot};
 use crate::map::AffineMap;
 
 /// The maps to the numbers of a [`feasible_solver::Problem`].
@@ -45,6 +45,7 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
     let mut sides: Vec<Sides> = Vec::new();
     let mut known: HashMap<Key, usize> = HashMap::new();
     let mut quadratics: Vec<Expanded> = Vec::new();
+    let mut brought: Vec<Brought> = Vec::new();
     for row in rows {
         let Expanded { squares, linear } = settled.builder.expanded(&row.terms, Place::Row);
         let (block, index) = if squares.is_empty() {
@@ -53,6 +54,10 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
             quadratics.push(Expanded { squares, linear });
             (Block::Quadratic, quadratics.len() - 1)
         };
+        if let Some(by) = row.by {
+            let rows = index..index + 1;
+            brought.push(Brought { block, rows, by });
+        }
         for (constraint, entry) in row.sources {
             duals[constraint].push(Slot::new(entry, block, index));
         }
@@ -71,7 +76,7 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
     program.q = AffineMap::new(vec![0.0; n], q, owners);
 
     let (mut matrix, mut right) = (Vec::new(), Vec::new());
-    for Rows { affine, source } in &settled.builder.zero {
+    for Rows { affine, source, by } in &settled.builder.zero {
         let first = program.equality_rows;
         for t in &affine.terms {
             let row = first + t.row as usize;
@@ -81,8 +86,13 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
                 matrix.push((row * n + t.column as usize, t.parameter, t.value));
             }
         }
+        let rows = first..first + affine.rows;
+        brought.extend(by.map(|by| Brought {
+            block: Block::Equality,
+            rows: rows.clone(),
+            by,
+        }));
         if let Some(i) = source {
-            let rows = first..first + affine.rows;
             duals[*i].extend(rows.map(|row| Slot::new(row - first, Block::Equality, row)));
         }
         program.equality_rows += affine.rows;
@@ -138,7 +148,7 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
         .into_iter()
         .map(|(c, block, rows)| (numbers[c as usize], block, rows));
     let loose = settled.loose(touched);
-    settled.finish(Program::Dense(Box::new(program)), duals, loose)
+    settled.finish(Program::Dense(Box::new(program)), duals, loose, brought)
 }
 
 /// A stack of symmetric matrices, diagonals where all of them are.

@@ -44,6 +44,8 @@ pub(crate) struct Canonical {
     pub(crate) program: Program,
     /// Where each constraint's dual values are.
     pub(crate) duals: Vec<Vec<Slot>>,
+    /// Rows that are not the user's constraints.
+    pub(crate) brought: Vec<Brought>,
     /// Columns of which an interval may be optimal.
     pub(crate) flat: Vec<u32>,
     /// Columns that the adjoint may have to hold.
@@ -57,7 +59,7 @@ pub(crate) enum Program {
 }
 
 /// Which of a solver's multipliers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Block {
     Equality,
     /// The positive part of a two-sided row's.
@@ -86,6 +88,27 @@ impl Slot {
             factor: 1.0,
         }
     }
+
+    /// How the part moves with its multiplier. Of a two-sided row the part of the side that does not
+    /// hold is zero and stays zero.
+    pub(crate) fn slope(&self, multiplier: f64) -> f64 {
+        self.factor
+            * match self.block {
+                Block::Upper if multiplier < 0.0 => 0.0,
+                Block::Lower if multiplier > 0.0 => 0.0,
+                Block::Lower => -1.0,
+                _ => 1.0,
+            }
+    }
+}
+
+/// Rows that a sub-expression brings with it: its epigraph, or a variable's domain.
+#[derive(Clone, Debug)]
+pub(crate) struct Brought {
+    pub(crate) block: Block,
+    pub(crate) rows: Range<usize>,
+    /// Its place among all sub-expressions.
+    pub(crate) by: u32,
 }
 
 /// The builder's result with quadratic columns gone and the others numbered anew.
@@ -101,9 +124,11 @@ struct Settled {
 
 pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error> {
     let mut builder = Builder::default();
-    for expr in postorder(formulation.roots()) {
+    for (at, expr) in postorder(formulation.roots()).into_iter().enumerate() {
+        builder.by = Some(at as u32);
         builder.lower(expr);
     }
+    builder.by = None;
     let objective = builder.lowered[&formulation.objective.key()].clone();
     let objective = match formulation.direction {
         Direction::Minimize => (*objective).clone(),
@@ -114,6 +139,7 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
         let rows = |affine| Rows {
             affine,
             source: Some(i),
+            by: None,
         };
         match constraint.0.relation {
             Relation::Equal => builder.zero.push(rows(residual)),
@@ -279,7 +305,13 @@ impl Settled {
         parts.into_iter().map(loose).collect()
     }
 
-    fn finish(self, program: Program, duals: Vec<Vec<Slot>>, loose: Vec<Loose>) -> Canonical {
+    fn finish(
+        self,
+        program: Program,
+        duals: Vec<Vec<Slot>>,
+        loose: Vec<Loose>,
+        brought: Vec<Brought>,
+    ) -> Canonical {
         Canonical {
             n: self.n,
             variables: self.builder.variables,
@@ -287,6 +319,7 @@ impl Settled {
             parameter_entries: self.builder.parameter_entries,
             program,
             duals,
+            brought,
             flat: self.builder.flat,
             loose,
         }

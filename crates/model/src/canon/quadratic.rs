@@ -14,6 +14,8 @@ pub(crate) struct Quadratic {
     /// Rows are the entries of `P`, `[k, k]`.
     p: Option<Affine>,
     text: String,
+    /// The sub-expression that it is.
+    pub(super) by: Option<u32>,
 }
 
 /// `value · parameter` times the columns `low ≤ high`; off the diagonal it stands for the two
@@ -46,6 +48,7 @@ impl Quadratic {
             e,
             p: None,
             text: text.to_owned(),
+            by: None,
         }
     }
 
@@ -54,6 +57,7 @@ impl Quadratic {
             e,
             p: Some(p),
             text: text.to_owned(),
+            by: None,
         }
     }
 
@@ -263,6 +267,7 @@ impl Builder {
             kind: Kind::SecondOrder(affine.rows),
             affine,
             source: None,
+            by: quadratic.by,
             text: quadratic.text.clone(),
         });
         Ok(())
@@ -300,6 +305,7 @@ impl Builder {
             self.zero.push(Rows {
                 affine: t.minus(&quadratic.e),
                 source: None,
+                by: quadratic.by,
             });
             quadratic.e = t;
         }

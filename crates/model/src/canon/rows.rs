@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) terms: Vec<Term>,
     /// (constraint, entry) whose dual value has this row's multiplier in it.
     pub(crate) sources: Sources,
+    /// The sub-expression that needs it.
+    pub(crate) by: Option<u32>,
 }
 
 /// Where a column occurs.
@@ -37,6 +39,7 @@ impl Builder {
                 self.rows.push(Row {
                     terms: grouped.group(entry).to_vec(),
                     sources: rows.source.map(|i| (i, entry)).into_iter().collect(),
+                    by: rows.by,
                 });
             }
         }

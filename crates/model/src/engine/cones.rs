@@ -52,6 +52,12 @@ impl ConeData {
         }
     }
 
+    /// One sample's entries of `A` and of `b`.
+    pub(super) fn rows(&self, maps: &ConeProgram, i: usize) -> (&[f64], &[f64]) {
+        let (a, b) = (self.a.values(), self.b.values());
+        (a.sample(i, maps.a.indices.len()), b.sample(i, maps.a.rows))
+    }
+
     pub(super) fn pullback(
         &self,
         maps: &ConeProgram,
@@ -62,12 +68,7 @@ impl ConeData {
         into: &mut Pullback<'_>,
     ) -> Result<Vec<GradientReport>, Error> {
         let batch = solution.status.len();
-        let wanted = ConeWanted {
-            p: maps.p.as_ref().is_some_and(|p| p.map.uses_any(wanted)),
-            q: maps.q.uses_any(wanted),
-            a: maps.a.map.uses_any(wanted),
-            b: maps.b.uses_any(wanted),
-        };
+        let wanted = maps.touched(wanted);
         let cotangent = ConeCotangent {
             x: &cotangent.x,
             z: cotangent.cone.as_deref(),
@@ -82,5 +83,17 @@ impl ConeData {
         into.add(&maps.a.map, self.a.shared, gradients.a.as_ref());
         into.add(&maps.b, self.b.shared, gradients.b.as_ref());
         Ok(gradients.reports)
+    }
+}
+
+impl ConeProgram {
+    /// The parts that some parameters reach.
+    pub(super) fn touched(&self, by: &[bool]) -> ConeWanted {
+        ConeWanted {
+            p: self.p.as_ref().is_some_and(|p| p.map.uses_any(by)),
+            q: self.q.uses_any(by),
+            a: self.a.map.uses_any(by),
+            b: self.b.uses_any(by),
+        }
     }
 }

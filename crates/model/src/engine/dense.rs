@@ -1,8 +1,8 @@
 //! QPs and QCQPs at one batch of parameters.
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Equalities, GradientQuality, GradientReport, Inequalities, Problem,
-    Quadratics, Solution, Symmetric, Wanted, adjoint,
+    AdjointSettings, Cotangent, Equalities, GradientQuality, GradientReport, Gradients,
+    Inequalities, Problem, Quadratics, Solution, Symmetric, Wanted, adjoint,
 };
 
 use super::SolverCotangent;
@@ -30,8 +30,8 @@ pub(crate) struct DenseData {
     h: Numbers,
     hg: Numbers,
     hc: Numbers,
-    /// Samples with a row whose bounds contradict each other.
-    crossed: Vec<bool>,
+    /// Each sample's first row whose bounds contradict each other.
+    crossed: Vec<Option<usize>>,
 }
 
 impl DenseData {
@@ -54,13 +54,14 @@ impl DenseData {
             h: parameters.evaluate(&maps.h),
             hg: parameters.evaluate(&maps.hg),
             hc: parameters.evaluate(&maps.hc),
-            crossed: vec![false; parameters.batch],
+            crossed: vec![None; parameters.batch],
         };
         data.uncross(parameters.batch);
         data
     }
 
-    pub(super) fn is_crossed(&self, sample: usize) -> bool {
+    /// A row whose bounds contradict each other.
+    pub(super) fn crossed(&self, sample: usize) -> Option<usize> {
         self.crossed[sample]
     }
 
@@ -95,10 +96,9 @@ impl DenseData {
                 }
                 self.l.data[row] = f64::NEG_INFINITY;
                 self.u.data[row] = f64::INFINITY;
-                if shared {
-                    self.crossed.fill(true);
-                } else {
-                    self.crossed[i] = true;
+                let of = if shared { 0..batch } else { i..i + 1 };
+                for crossed in &mut self.crossed[of] {
+                    crossed.get_or_insert(row - i * m);
                 }
             }
         }
@@ -147,20 +147,8 @@ impl DenseData {
         settings: &AdjointSettings,
         into: &mut Pullback<'_>,
     ) -> Result<Vec<GradientReport>, Error> {
-        let touched = |map: &AffineMap| map.uses_any(wanted);
         let batch = solution.status.len();
-        let wanted = Wanted {
-            p: touched(&maps.p),
-            q: touched(&maps.q),
-            a: touched(&maps.a),
-            b: touched(&maps.b),
-            g: touched(&maps.g),
-            l: touched(&maps.l),
-            u: touched(&maps.u),
-            quadratic_h: touched(&maps.h),
-            quadratic_g: touched(&maps.hg),
-            quadratic_c: touched(&maps.hc),
-        };
+        let wanted = maps.touched(wanted);
         let cotangent = Cotangent {
             x: &cotangent.x,
             equality_dual: cotangent.equality.as_deref(),
@@ -169,21 +157,15 @@ impl DenseData {
         };
         let problem = self.problem(batch);
         let mut gradients = adjoint(&problem, solution, &cotangent, &wanted, settings)?;
-        for (map, numbers, gradient) in [
-            (&maps.p, &self.p, &gradients.p),
-            (&maps.q, &self.q, &gradients.q),
-            (&maps.a, &self.a, &gradients.a),
-            (&maps.b, &self.b, &gradients.b),
-            (&maps.g, &self.g, &gradients.g),
-            (&maps.l, &self.l, &gradients.l),
-            (&maps.u, &self.u, &gradients.u),
-            (&maps.h, &self.h, &gradients.quadratic_h),
-            (&maps.hg, &self.hg, &gradients.quadratic_g),
-            (&maps.hc, &self.hc, &gradients.quadratic_c),
-        ] {
+        let numbers = [
+            &self.p, &self.q, &self.a, &self.b, &self.g, &self.l, &self.u, &self.h, &self.hg,
+            &self.hc,
+        ];
+        let parts = maps.all().into_iter().zip(numbers);
+        for ((map, numbers), gradient) in parts.zip(in_order(&gradients)) {
             into.add(map, numbers.shared, gradient.as_ref());
         }
-        for i in (0..batch).filter(|i| self.crossed[*i]) {
+        for i in (0..batch).filter(|i| self.crossed[*i].is_some()) {
             gradients.reports[i] = GradientReport {
                 quality: GradientQuality::Unavailable,
                 residual: f64::INFINITY,
@@ -193,4 +175,48 @@ impl DenseData {
         }
         Ok(gradients.reports)
     }
+}
+
+impl DenseProgram {
+    /// The maps in the order of [`feasible_solver::Parameter`].
+    pub(super) fn all(&self) -> [&AffineMap; 10] {
+        [
+            &self.p, &self.q, &self.a, &self.b, &self.g, &self.l, &self.u, &self.h, &self.hg,
+            &self.hc,
+        ]
+    }
+
+    /// The parts that some parameters reach.
+    pub(super) fn touched(&self, by: &[bool]) -> Wanted {
+        let [p, q, a, b, g, l, u, quadratic_h, quadratic_g, quadratic_c] =
+            self.all().map(|map| map.uses_any(by));
+        Wanted {
+            p,
+            q,
+            a,
+            b,
+            g,
+            l,
+            u,
+            quadratic_h,
+            quadratic_g,
+            quadratic_c,
+        }
+    }
+}
+
+/// Gradients in the order of [`DenseProgram::all`].
+pub(super) fn in_order(gradients: &Gradients) -> [&Option<Vec<f64>>; 10] {
+    [
+        &gradients.p,
+        &gradients.q,
+        &gradients.a,
+        &gradients.b,
+        &gradients.g,
+        &gradients.l,
+        &gradients.u,
+        &gradients.quadratic_h,
+        &gradients.quadratic_g,
+        &gradients.quadratic_c,
+    ]
 }

@@ -1,8 +1,11 @@
 //! A solver's data at one batch of parameters: solved, and differentiated.
 
 mod cones;
+mod conflict;
 mod dense;
+mod jacobian;
 pub(crate) mod pinned;
+mod tangent;
 
 use feasible_solver::{
     AdjointSettings, ConeSolution, GradientReport, Residuals, Status, solve, solve_cones,
@@ -14,6 +17,8 @@ use crate::numbers::{Parameters, Pullback};
 use crate::problem::SolveSettings;
 use cones::ConeData;
 use dense::DenseData;
+pub(crate) use jacobian::JacobianBlock;
+pub(crate) use tangent::SolverTangent;
 
 /// The numbers of every part.
 #[derive(Debug)]
@@ -50,7 +55,7 @@ impl Data {
             }
             (Data::Dense(data), _) => {
                 let mut solution = solve(&data.problem(batch), &settings.dense)?;
-                for i in (0..batch).filter(|i| data.is_crossed(*i)) {
+                for i in (0..batch).filter(|i| data.crossed(*i).is_some()) {
                     solution.status[i] = Status::PrimalInfeasible;
                 }
                 Ok(Solved::Dense(Box::new(solution)))

@@ -9,11 +9,12 @@ use std::ops::Range;
 
 use feasible_solver::{AdjointSettings, GradientReport};
 
-use super::{Data, Solved, SolverCotangent};
+use super::{Data, Solved, SolverCotangent, SolverTangent};
 use crate::canon::{Block, Canonical, Program};
 use crate::error::Error;
 use crate::numbers::{Parameters, Pullback};
-use crate::problem::SolveSettings;
+use crate::problem::{Inner, SolveSettings};
+use crate::solution::Solution;
 
 /// A column that may be held: it is none of the user's, nor in the objective, nor in equalities.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ const SLACK: f64 = 1e-8;
 const SAME: f64 = 1e-7;
 
 /// The columns of a sample that no row holds.
-pub(crate) fn columns(canonical: &Canonical, solved: &Solved, i: usize) -> Vec<u32> {
+fn columns(canonical: &Canonical, solved: &Solved, i: usize) -> Vec<u32> {
     let batch = solved.status().len();
     let of = |block: Block| {
         let all = solved.multipliers(block);
@@ -64,7 +65,7 @@ pub(crate) fn columns(canonical: &Canonical, solved: &Solved, i: usize) -> Vec<u
 const SHIFT: f64 = 1e-5;
 
 /// The columns of a sample that can move both ways without moving the user's variables.
-pub(crate) fn flat(
+fn flat(
     canonical: &Canonical,
     parameters: &Parameters,
     solved: &Solved,
@@ -95,10 +96,37 @@ pub(crate) fn flat(
 }
 
 /// One sample with columns held at values.
-struct Held {
-    program: Program,
-    data: Data,
-    solved: Solved,
+pub(crate) struct Held {
+    pub(crate) program: Program,
+    pub(crate) data: Data,
+    pub(crate) solved: Solved,
+}
+
+/// The solved samples of a solution with loose columns, each with those held; not where that problem
+/// has another solution.
+pub(crate) fn all(problem: &Inner, solution: &Solution) -> Result<Vec<(usize, Held)>, Error> {
+    let mut held = Vec::new();
+    for i in (0..solution.batch()).filter(|i| solution.status()[*i].is_solved()) {
+        held.extend(hold(&problem.canonical, solution, i)?.map(|one| (i, one)));
+    }
+    Ok(held)
+}
+
+fn hold(canonical: &Canonical, solution: &Solution, i: usize) -> Result<Option<Held>, Error> {
+    let (parameters, _, solved) = solution.parts();
+    let settings = solution.settings();
+    let mut columns = columns(canonical, solved, i);
+    let flat = flat(canonical, parameters, solved, i, settings)?;
+    let more: Vec<u32> = flat.into_iter().filter(|c| !columns.contains(c)).collect();
+    columns.extend(more);
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let n = canonical.n;
+    let x = &solved.x()[i * n..(i + 1) * n];
+    let values: Vec<f64> = columns.iter().map(|c| x[*c as usize]).collect();
+    let held = Held::new(canonical, parameters, i, &columns, &values, settings)?;
+    Ok(held.agrees(x, 0..n).then_some(held))
 }
 
 impl Held {
@@ -130,58 +158,55 @@ impl Held {
         let same = |c: usize| (self.solved.x()[c] - x[c]).abs() <= SAME * (1.0 + x[c].abs());
         self.solved.status()[0].is_solved() && columns.all(same)
     }
-}
 
-/// The adjoint of sample `i` with columns held; `None` where that problem has another solution.
-pub(crate) fn adjoint(
-    canonical: &Canonical,
-    parameters: &Parameters,
-    solved: &Solved,
-    (i, columns): (usize, &[u32]),
-    cotangent: &SolverCotangent,
-    (solve, settings): (&SolveSettings, &AdjointSettings),
-) -> Result<Option<Pinned>, Error> {
-    let n = canonical.n;
-    let x = &solved.x()[i * n..(i + 1) * n];
-    let values: Vec<f64> = columns.iter().map(|c| x[*c as usize]).collect();
-    let held = Held::new(canonical, parameters, i, columns, &values, solve)?;
-    if !held.agrees(x, 0..n) {
-        return Ok(None);
-    }
-    let Held {
-        program,
-        data,
-        solved: again,
-    } = held;
-    let parameters = parameters.single(i);
-    let batch = solved.status().len();
-    let single = |all: &Option<Vec<f64>>, block: Block| {
-        all.as_ref().map(|all| {
-            let rows = all.len() / batch;
-            let mut one = all[i * rows..(i + 1) * rows].to_vec();
-            one.resize(again.multipliers(block).len(), 0.0);
-            one
+    /// The adjoint of this sample, `i` of `cotangent`'s batch.
+    pub(crate) fn adjoint(
+        &self,
+        parameters: &Parameters,
+        cotangent: &SolverCotangent,
+        i: usize,
+        settings: &AdjointSettings,
+    ) -> Result<Pinned, Error> {
+        let n = self.solved.x().len();
+        let batch = cotangent.x.len() / n;
+        let single = |all: &Option<Vec<f64>>, block: Block| {
+            all.as_ref().map(|all| {
+                let rows = all.len() / batch;
+                let mut one = all[i * rows..(i + 1) * rows].to_vec();
+                one.resize(self.solved.multipliers(block).len(), 0.0);
+                one
+            })
+        };
+        let cotangent = SolverCotangent {
+            x: cotangent.x[i * n..(i + 1) * n].to_vec(),
+            equality: single(&cotangent.equality, Block::Equality),
+            inequality: single(&cotangent.inequality, Block::Upper),
+            quadratic: single(&cotangent.quadratic, Block::Quadratic),
+            cone: single(&cotangent.cone, Block::Cone),
+        };
+        let mut pullback = Pullback::new(parameters);
+        let wanted = vec![true; parameters.given.len()];
+        let reports = self.data.pullback(
+            &self.program,
+            &self.solved,
+            &cotangent,
+            &wanted,
+            settings,
+            &mut pullback,
+        )?;
+        Ok(Pinned {
+            theta: pullback.into_sample(),
+            report: reports[0],
         })
-    };
-    let cotangent = SolverCotangent {
-        x: cotangent.x[i * n..(i + 1) * n].to_vec(),
-        equality: single(&cotangent.equality, Block::Equality),
-        inequality: single(&cotangent.inequality, Block::Upper),
-        quadratic: single(&cotangent.quadratic, Block::Quadratic),
-        cone: single(&cotangent.cone, Block::Cone),
-    };
-    let mut pullback = Pullback::new(&parameters);
-    let wanted = vec![true; parameters.given.len()];
-    let reports = data.pullback(
-        &program,
-        &again,
-        &cotangent,
-        &wanted,
-        settings,
-        &mut pullback,
-    )?;
-    Ok(Some(Pinned {
-        theta: pullback.into_sample(),
-        report: reports[0],
-    }))
+    }
+
+    /// How this sample moves along a direction of its own.
+    pub(crate) fn tangent(
+        &self,
+        direction: &Parameters,
+        settings: &AdjointSettings,
+    ) -> Result<SolverTangent, Error> {
+        self.data
+            .pushforward(&self.program, &self.solved, direction, settings)
+    }
 }

@@ -174,6 +174,15 @@ pub fn against_differences_within(
             "sample {i}: {report:?}"
         );
     }
+    forwards(
+        problem,
+        &solution,
+        inputs,
+        &on_variables,
+        &on_duals,
+        &mut rng,
+    );
+    along_differences(problem, &solution, inputs, variables, duals, &mut rng);
     let loss = |inputs: &[Input]| -> f64 {
         let solution = solved(problem, inputs, batch);
         let of = |w: &[f64], v: &[f64]| w.iter().zip(v).map(|(w, v)| w * v).sum::<f64>();
@@ -217,4 +226,173 @@ pub fn against_differences_within(
             );
         }
     }
+}
+
+/// Forwards and backwards differ by the rounding of two solves with one matrix, whose condition the
+/// tests keep below about 1e6.
+const TRANSPOSED: f64 = 1e-9;
+
+/// Directions in the layouts of the inputs; mirrored entries move together.
+pub fn directions(inputs: &[Input], rng: &mut impl Rng) -> Vec<Input> {
+    let random = |input: &Input| {
+        let mut data = normal(rng, input.data.len());
+        if let Some(n) = input.symmetric {
+            for copy in data.chunks_exact_mut(n * n) {
+                for at in 0..n * n {
+                    copy[at] = copy[at / n + at % n * n];
+                }
+            }
+        }
+        Input {
+            data,
+            ..input.clone()
+        }
+    };
+    inputs.iter().map(random).collect()
+}
+
+/// Tangents along a random direction of all parameters against differences, number by number. All
+/// samples must be exact. Returns the largest relative error.
+///
+/// Four points, so that the truncation is of fourth order; solutions are exact to about 1e-12, and
+/// their quotients to about 1e-7.
+pub fn along_differences(
+    problem: &CompiledProblem,
+    solution: &Solution,
+    inputs: &[Input],
+    variables: &[&str],
+    duals: &[&str],
+    rng: &mut impl Rng,
+) -> f64 {
+    let batch = solution.batch();
+    let moved = directions(inputs, rng);
+    let settings = AdjointSettings::default();
+    let tangent = problem
+        .tangent(solution, &values(&moved), &settings)
+        .unwrap();
+    for report in &tangent.reports {
+        assert_eq!(report.quality, GradientQuality::Exact, "{report:?}");
+    }
+    let all = |solution: &Solution| -> Vec<f64> {
+        let x = variables
+            .iter()
+            .map(|name| solution.variable(name).unwrap().to_vec());
+        let duals = duals.iter().map(|name| solution.dual(*name).unwrap());
+        x.chain(duals).flatten().collect()
+    };
+    let at = |by: f64| {
+        let mut inputs = inputs.to_vec();
+        for (input, moved) in inputs.iter_mut().zip(&moved) {
+            for (v, d) in input.data.iter_mut().zip(&moved.data) {
+                *v += by * d;
+            }
+        }
+        all(&solved(problem, &inputs, batch))
+    };
+    let slopes = |step: f64| -> Vec<f64> {
+        let (above, below) = (at(step), at(-step));
+        let pairs = above.iter().zip(&below);
+        pairs.map(|(a, b)| (a - b) / (2.0 * step)).collect()
+    };
+    let (near, far) = (slopes(STEP), slopes(2.0 * STEP));
+    let x = variables.iter().map(|name| tangent.variable(name).unwrap());
+    let z = duals.iter().map(|name| tangent.dual(*name).unwrap());
+    let got: Vec<f64> = x.chain(z).flatten().copied().collect();
+    let mut worst = 0.0f64;
+    for (at, got) in got.iter().enumerate() {
+        let expected = (4.0 * near[at] - far[at]) / 3.0;
+        let error = (got - expected).abs() / (1.0 + expected.abs());
+        assert!(
+            error <= 1e-6,
+            "number {at} moves by {got}, difference {expected}"
+        );
+        worst = worst.max(error);
+    }
+    worst
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Tangents and Jacobians as transposes of the adjoint: `⟨w, J d⟩ = ⟨Jᵀw, d⟩` for a random direction
+/// of all parameters, and `Jᵀw` number by number. Returns the largest relative difference.
+pub fn forwards(
+    problem: &CompiledProblem,
+    solution: &Solution,
+    inputs: &[Input],
+    variables: &[(&str, &[f64])],
+    duals: &[(Handle<'_>, &[f64])],
+    rng: &mut impl Rng,
+) -> f64 {
+    let settings = AdjointSettings::default();
+    let moved = directions(inputs, rng);
+    let tangent = problem
+        .tangent(solution, &values(&moved), &settings)
+        .unwrap();
+    let gradients_of = gradients(problem, solution, inputs, variables, duals);
+    for (forward, backward) in tangent.reports.iter().zip(&gradients_of.reports) {
+        assert_eq!(forward.quality, backward.quality);
+    }
+    let of_variables: Vec<f64> = variables
+        .iter()
+        .map(|(name, w)| dot(w, tangent.variable(name).unwrap()))
+        .collect();
+    let of_duals: Vec<f64> = duals
+        .iter()
+        .map(|(handle, w)| dot(w, tangent.dual(*handle).unwrap()))
+        .collect();
+    let of_parameters: Vec<f64> = moved
+        .iter()
+        .map(|input| dot(gradients_of.parameter(input.name).unwrap(), &input.data))
+        .collect();
+    let left: f64 = of_variables.iter().chain(&of_duals).sum();
+    let right: f64 = of_parameters.iter().sum();
+    let all = of_variables.iter().chain(&of_duals).chain(&of_parameters);
+    let size = 1.0 + all.fold(0.0f64, |m, v| m.max(v.abs()));
+    let mut worst = (left - right).abs() / size;
+    assert!(
+        worst <= TRANSPOSED,
+        "forwards {left}, backwards {right}, of numbers as large as {size}"
+    );
+
+    let gradients_of = gradients(problem, solution, inputs, variables, &[]);
+    for input in inputs {
+        let mut sum = vec![0.0; gradients_of.parameter(input.name).unwrap().len()];
+        for (name, w) in variables {
+            let jacobian = problem
+                .jacobian(solution, name, input.name, &settings)
+                .unwrap();
+            let (rows, columns) = (jacobian.rows, jacobian.columns);
+            assert_eq!(jacobian.values.len(), w.len() * columns);
+            assert_eq!(rows * jacobian.reports.len(), w.len());
+            if columns == 0 {
+                continue;
+            }
+            let lines = jacobian.values.chunks_exact(columns).zip(*w);
+            for (line, (values, w)) in lines.enumerate() {
+                let start = if input.shared {
+                    0
+                } else {
+                    line / rows * columns
+                };
+                for (sum, v) in sum[start..start + columns].iter_mut().zip(values) {
+                    *sum += w * v;
+                }
+            }
+        }
+        let expected = gradients_of.parameter(input.name).unwrap();
+        let size = 1.0 + expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        for (at, (sum, expected)) in sum.iter().zip(expected).enumerate() {
+            let error = (sum - expected).abs() / size;
+            worst = worst.max(error);
+            assert!(
+                error <= TRANSPOSED,
+                "{}[{at}]: {sum} by the Jacobian, {expected} by the adjoint",
+                input.name
+            );
+        }
+    }
+    worst
 }

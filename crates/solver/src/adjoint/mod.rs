@@ -6,6 +6,7 @@ pub(crate) mod direction;
 pub(crate) mod force;
 mod held;
 mod jacobian;
+mod sample;
 mod system;
 mod tangent;
 mod types;
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 
 pub use accumulate::Parameter;
 pub use jacobian::{Jacobian, Outputs, jacobian};
+pub use sample::{SampleDerivative, differentiate};
 pub use tangent::{SolutionTangent, Tangents, tangent};
 pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
 
@@ -71,8 +73,8 @@ pub fn adjoint(
 ) -> Result<Gradients, Error> {
     settings.validate()?;
     check_solution(problem, solution)?;
-    check(problem, cotangent)?;
     let batch = problem.batch;
+    check(problem, batch, cotangent)?;
     let layouts = PARAMETERS.map(|parameter| layout(parameter, problem, wanted));
     let mut gradients: [Option<Vec<f64>>; COUNT] = layouts.map(|layout| {
         layout.map(|layout| {
@@ -199,7 +201,8 @@ pub(crate) fn check_solution(problem: &Problem<'_>, solution: &Solution) -> Resu
     Ok(())
 }
 
-fn check(problem: &Problem<'_>, cotangent: &Cotangent<'_>) -> Result<(), Error> {
+/// Lengths and finiteness of the cotangent of some samples.
+fn check(problem: &Problem<'_>, samples: usize, cotangent: &Cotangent<'_>) -> Result<(), Error> {
     let parts = [
         ("cotangent.x", Some(cotangent.x), problem.n, "[batch, n]"),
         (
@@ -221,7 +224,7 @@ fn check(problem: &Problem<'_>, cotangent: &Cotangent<'_>) -> Result<(), Error> 
             "[batch, k]",
         ),
     ];
-    check_cotangent(problem.batch, &parts)
+    check_cotangent(samples, &parts)
 }
 
 /// Lengths and finiteness of a cotangent's parts: name, numbers, length of one sample, layout.

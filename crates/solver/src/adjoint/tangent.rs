@@ -71,7 +71,7 @@ impl<'a> Tangents<'a> {
         }
     }
 
-    fn check(&self, problem: &Problem<'_>) -> Result<(), Error> {
+    pub(super) fn check(&self, problem: &Problem<'_>) -> Result<(), Error> {
         let mut tangents = *self;
         for parameter in PARAMETERS {
             let Some(values) = *tangents.part_mut(parameter) else {

@@ -90,23 +90,17 @@ pub fn cone_adjoint(
     settings: &AdjointSettings,
 ) -> Result<ConeGradients, Error> {
     settings.validate()?;
-    check(problem, solution, cotangent)?;
+    check_solution(problem, solution)?;
+    check(problem, problem.batch, cotangent)?;
     let (batch, n, m) = (problem.batch, problem.n, problem.rows());
     let directions: Vec<Direction> = (0..batch)
         .into_par_iter()
         .map(|i| direction(problem, solution, cotangent, settings, i))
         .collect();
-    let x = |i: usize| &directions[i].x;
-    let z = |i: usize| &directions[i].z;
     let mut gradients = ConeGradients::default();
     if let Some(p) = problem.p.filter(|_| wanted.p) {
         gradients.p = Some(on_pattern(&p, batch, |i, row, column| {
-            let (w, x) = (&directions[i].w, x(i));
-            if row == column {
-                -w[row] * x[row]
-            } else {
-                -(w[row] * x[column] + w[column] * x[row])
-            }
+            directions[i].of_p(row, column)
         }));
     }
     if wanted.q {
@@ -114,8 +108,7 @@ pub fn cone_adjoint(
     }
     if wanted.a {
         gradients.a = Some(on_pattern(&problem.a, batch, |i, row, column| {
-            let direction = &directions[i];
-            -(z(i)[row] * direction.w[column] + direction.v[row] * x(i)[column])
+            directions[i].of_a(row, column)
         }));
     }
     if wanted.b {
@@ -154,15 +147,33 @@ fn on_pattern(
     })
 }
 
-struct Direction {
+/// The answer of one sample's system to a cotangent.
+pub(super) struct Direction {
     /// `[n]`
-    w: Vec<f64>,
+    pub(super) w: Vec<f64>,
     /// `[m]`
-    v: Vec<f64>,
+    pub(super) v: Vec<f64>,
     /// The point that was differentiated.
     x: Vec<f64>,
     z: Vec<f64>,
-    report: GradientReport,
+    pub(super) report: GradientReport,
+}
+
+impl Direction {
+    /// The gradient of an entry of `P`'s upper triangle.
+    pub(super) fn of_p(&self, row: usize, column: usize) -> f64 {
+        let (w, x) = (&self.w, &self.x);
+        if row == column {
+            -w[row] * x[row]
+        } else {
+            -(w[row] * x[column] + w[column] * x[row])
+        }
+    }
+
+    /// The gradient of an entry of `A`.
+    pub(super) fn of_a(&self, row: usize, column: usize) -> f64 {
+        -(self.z[row] * self.w[column] + self.v[row] * self.x[column])
+    }
 }
 
 fn direction(
@@ -173,16 +184,26 @@ fn direction(
     i: usize,
 ) -> Direction {
     let (n, m) = (problem.n, problem.rows());
-    let (mut w, mut v) = (vec![0.0; n], vec![0.0; m]);
-    let Some(mut linearised) = Linearised::at(problem, solution, settings, i) else {
-        return Direction {
-            w,
-            v,
+    match Linearised::at(problem, solution, settings, i) {
+        Some(mut linearised) => answer(&mut linearised, cotangent, i),
+        None => Direction {
+            w: vec![0.0; n],
+            v: vec![0.0; m],
             x: vec![0.0; n],
             z: vec![0.0; m],
             report: UNAVAILABLE,
-        };
-    };
+        },
+    }
+}
+
+/// Solves for the cotangent's sample `i`.
+pub(super) fn answer(
+    linearised: &mut Linearised<'_>,
+    cotangent: &ConeCotangent<'_>,
+    i: usize,
+) -> Direction {
+    let (n, m) = (linearised.sample.n, linearised.sample.m);
+    let (mut w, mut v) = (vec![0.0; n], vec![0.0; m]);
     // s = b − Ax: its cotangent acts on x, and once more on A and b themselves.
     let of_s = cotangent.s.map(|s| &s[i * m..(i + 1) * m]);
     let mut of_x = cotangent.x[i * n..(i + 1) * n].to_vec();
@@ -208,20 +229,20 @@ fn direction(
         w,
         v,
         report: linearised.report(),
-        x: linearised.x.into_owned(),
-        z: linearised.z.into_owned(),
+        x: linearised.x.to_vec(),
+        z: linearised.z.to_vec(),
     }
 }
 
-fn check(
+/// Lengths and finiteness of the cotangent of some samples.
+pub(super) fn check(
     problem: &ConeProblem<'_>,
-    solution: &ConeSolution,
+    samples: usize,
     cotangent: &ConeCotangent<'_>,
 ) -> Result<(), Error> {
-    check_solution(problem, solution)?;
-    let (batch, n, m) = (problem.batch, problem.n, problem.rows());
+    let (n, m) = (problem.n, problem.rows());
     check_cotangent(
-        batch,
+        samples,
         &[
             ("cotangent.x", Some(cotangent.x), n, "[batch, n]"),
             ("cotangent.z", cotangent.z, m, "[batch, m]"),

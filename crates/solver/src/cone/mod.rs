@@ -15,6 +15,7 @@ mod linear;
 mod linearised;
 mod newton;
 mod problem;
+mod sample;
 mod semidefinite;
 mod solve;
 mod system;
@@ -23,6 +24,7 @@ mod three;
 
 pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
 pub use problem::{Cone, ConeProblem, Sparse};
+pub use sample::{ConeDerivative, cone_differentiate};
 pub use solve::{ConeSettings, ConeSolution, solve_cones};
 pub(crate) use solve::{Second, solve_asking};
 pub use tangent::{

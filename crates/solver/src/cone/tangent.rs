@@ -104,11 +104,12 @@ pub fn cone_tangent(
     Ok(out)
 }
 
-struct Move {
-    x: Vec<f64>,
-    s: Vec<f64>,
-    z: Vec<f64>,
-    report: GradientReport,
+/// One sample's derivative.
+pub(super) struct Move {
+    pub(super) x: Vec<f64>,
+    pub(super) s: Vec<f64>,
+    pub(super) z: Vec<f64>,
+    pub(super) report: GradientReport,
 }
 
 fn motion(
@@ -118,15 +119,29 @@ fn motion(
     settings: &AdjointSettings,
     i: usize,
 ) -> Move {
-    let (n, m) = (problem.n, problem.rows());
+    match Linearised::at(problem, solution, settings, i) {
+        Some(mut linearised) => along(&mut linearised, tangents, i),
+        None => Move {
+            x: vec![0.0; problem.n],
+            s: vec![0.0; problem.rows()],
+            z: vec![0.0; problem.rows()],
+            report: UNAVAILABLE,
+        },
+    }
+}
+
+/// The derivative of sample `i` along its part of the directions.
+pub(super) fn along(
+    linearised: &mut Linearised<'_>,
+    tangents: &ConeTangents<'_>,
+    i: usize,
+) -> Move {
+    let (n, m) = (linearised.sample.n, linearised.sample.m);
     let mut out = Move {
         x: vec![0.0; n],
         s: vec![0.0; m],
         z: vec![0.0; m],
         report: UNAVAILABLE,
-    };
-    let Some(mut linearised) = Linearised::at(problem, solution, settings, i) else {
-        return out;
     };
     let (x, z) = (linearised.x.to_vec(), linearised.z.to_vec());
     let (mut of_x, mut of_s) = (vec![0.0; n], vec![0.0; m]);
@@ -236,7 +251,10 @@ fn jacobian(
     (out, linearised.report())
 }
 
-fn check_tangents(problem: &ConeProblem<'_>, tangents: &ConeTangents<'_>) -> Result<(), Error> {
+pub(super) fn check_tangents(
+    problem: &ConeProblem<'_>,
+    tangents: &ConeTangents<'_>,
+) -> Result<(), Error> {
     let p = problem.p.map_or(0, |p| p.entries());
     let parts = [
         ("tangents.p", tangents.p, p, "entries of the pattern"),

@@ -1,0 +1,173 @@
+//! Derivatives of solutions by the names of the model, forwards: along a direction of the
+//! parameters, and whole.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use feasible_solver::{AdjointSettings, GradientQuality, GradientReport, Values};
+
+use crate::engine::pinned::Held;
+use crate::engine::{JacobianBlock, pinned};
+use crate::error::Error;
+use crate::numbers::Parameters;
+use crate::problem::{Handle, Inner};
+use crate::solution::Solution;
+
+/// A sample without a solution.
+const UNAVAILABLE: GradientReport = GradientReport {
+    quality: GradientQuality::Unavailable,
+    residual: f64::INFINITY,
+    margin: 0.0,
+    condition: f64::INFINITY,
+};
+
+/// How the solutions of a batch move along a direction of the parameters; zero for samples without a
+/// solution.
+#[derive(Clone, Debug)]
+pub struct Tangent {
+    problem: Arc<Inner>,
+    variables: Vec<Vec<f64>>,
+    duals: Vec<Vec<f64>>,
+    /// How far each sample's derivative can be trusted.
+    pub reports: Vec<GradientReport>,
+}
+
+impl Tangent {
+    /// Of a variable, `[batch, size]`, each sample row-major.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn variable(&self, name: &str) -> Result<&[f64], Error> {
+        Ok(&self.variables[self.problem.variable_index(name)?])
+    }
+
+    /// Of a constraint's dual values, `[batch, size]`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn dual<'a>(&self, constraint: impl Into<Handle<'a>>) -> Result<&[f64], Error> {
+        Ok(&self.duals[self.problem.constraint_index(constraint.into())?])
+    }
+}
+
+/// The derivatives of a variable with respect to a parameter, of which every sample counts as having
+/// a copy of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jacobian {
+    /// `[batch, rows, columns]`; zero for samples without a solution.
+    pub values: Vec<f64>,
+    /// The variable's size.
+    pub rows: usize,
+    /// The parameter's size.
+    pub columns: usize,
+    /// How far each sample's derivatives can be trusted.
+    pub reports: Vec<GradientReport>,
+}
+
+pub(crate) fn tangent(
+    problem: &Arc<Inner>,
+    solution: &Solution,
+    directions: &[(&str, Values<'_>)],
+    settings: &AdjointSettings,
+) -> Result<Tangent, Error> {
+    let canonical = &problem.canonical;
+    let batch = solution.batch();
+    let direction = Parameters::direction(
+        &canonical.parameters,
+        canonical.parameter_entries,
+        directions,
+        batch,
+    )?;
+    let (_, data, solved) = solution.parts();
+    let mut found = data.pushforward(&canonical.program, solved, &direction, settings)?;
+    for (i, held) in pinned::all(problem, solution)? {
+        found.replace(i, &held.tangent(&direction.single(i), settings)?);
+    }
+    let samples = || found.x.chunks_exact(canonical.n);
+    let variables = canonical.variables.iter().map(|(_, columns)| {
+        let of = |x: &[f64]| columns.iter().map(|c| x[*c as usize]).collect::<Vec<_>>();
+        samples().flat_map(of).collect()
+    });
+    let constraints = problem.formulation.constraints.iter();
+    let duals = constraints
+        .zip(&canonical.duals)
+        .map(|(constraint, slots)| {
+            let size = constraint.shape().size();
+            let mut out = vec![0.0; batch * size];
+            for slot in slots {
+                let all = found.multipliers(slot.block);
+                let rows = all.len() / batch.max(1);
+                for i in 0..batch {
+                    let slope = slot.slope(solution.multiplier(slot, i));
+                    out[i * size + slot.entry] += slope * all[i * rows + slot.index];
+                }
+            }
+            out
+        });
+    Ok(Tangent {
+        problem: problem.clone(),
+        variables: variables.collect(),
+        duals: duals.collect(),
+        reports: found.reports,
+    })
+}
+
+pub(crate) fn jacobian(
+    problem: &Inner,
+    solution: &Solution,
+    variable: &str,
+    parameter: &str,
+    settings: &AdjointSettings,
+) -> Result<Jacobian, Error> {
+    let canonical = &problem.canonical;
+    let columns = &canonical.variables[problem.variable_index(variable)?].1;
+    let leaf = problem.parameter_index(parameter)?;
+    let (parameters, data, solved) = solution.parts();
+    let range = parameters.range(leaf);
+    let block = JacobianBlock {
+        n: canonical.n,
+        columns,
+        leaf,
+        leaves: parameters.given.len(),
+        entries: parameters.entries(),
+        first: range.start,
+        len: range.len(),
+    };
+    let size = columns.len() * block.len;
+    let held = pinned::all(problem, solution)?;
+    let of = |i: usize| match held.binary_search_by_key(&i, |(at, _)| *at) {
+        Ok(place) => {
+            let Held {
+                program,
+                data,
+                solved,
+            } = &held[place].1;
+            data.jacobian(program, solved, 0, &block, settings)
+        }
+        Err(_) => data.jacobian(&canonical.program, solved, i, &block, settings),
+    };
+    let samples: Vec<Option<(Vec<f64>, GradientReport)>> = (0..solution.batch())
+        .into_par_iter()
+        .map(of)
+        .collect::<Result<_, Error>>()?;
+    let mut out = Jacobian {
+        values: Vec::with_capacity(solution.batch() * size),
+        rows: columns.len(),
+        columns: block.len,
+        reports: Vec::with_capacity(solution.batch()),
+    };
+    for found in samples {
+        match found {
+            Some((values, report)) => {
+                out.values.extend(values);
+                out.reports.push(report);
+            }
+            None => {
+                out.values.resize(out.values.len() + size, 0.0);
+                out.reports.push(UNAVAILABLE);
+            }
+        }
+    }
+    Ok(out)
+}
