@@ -231,6 +231,10 @@ fn hessian_relative_keeping<G, J, const D: usize>(
 }
 
 #[inline(always)]
+#[expect(
+    clippy::extra_unused_type_parameters,
+    reason = "`by_curved!` names the group over both kinds of scalars"
+)]
 fn probe_relative_kept<G, J, const D: usize>(
     [x, y]: [&[f64]; 2],
     measured: &[f64],
