@@ -59,7 +59,7 @@ impl Iteration<'_> {
 pub enum Control {
     /// It does, unless it has converged.
     Continue,
-    /// It ends with [`Status::Callback`].
+    /// It ends with [`crate::Status::Callback`].
     Stop,
 }
 

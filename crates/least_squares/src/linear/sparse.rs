@@ -167,7 +167,13 @@ impl<'a> Sparse<'a> {
         let diagonal = pattern.col_ptr()[..pattern.ncols()].iter();
         diagonal
             .map(|place| self.matrix[*place])
-            .map(|entry| if entry > 0.0 { entry.sqrt().recip() } else { 1.0 })
+            .map(|entry| {
+                if entry > 0.0 {
+                    entry.sqrt().recip()
+                } else {
+                    1.0
+                }
+            })
             .collect()
     }
 

@@ -75,7 +75,13 @@ impl Blocks {
         let mut gathered = Vec::new();
         for (index, term) in system.objective.terms.iter().enumerate() {
             let mut block = vec![0.0; term.width * term.width];
-            curvature.add(system.objective, index, &system.sample, system.at, &mut block);
+            curvature.add(
+                system.objective,
+                index,
+                &system.sample,
+                system.at,
+                &mut block,
+            );
             let mut local = vec![0.0; term.width];
             add_transposed(&block, term.gather(x, &mut gathered), &mut local);
             for (value, column) in local.iter().zip(&term.columns) {
