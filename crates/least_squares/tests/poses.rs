@@ -5,7 +5,7 @@ mod common;
 use common::{difference, tight};
 use feasible_least_squares::{
     AuxiliaryId, Backward, Between, Builder, Difference, GradientQuality, Inputs, Linear, Manifold,
-    Numbers, Objective, Robust, Settings, Step, Stopping, Values, VariableId, Weight,
+    Numbers, Objective, Robust, Settings, Solution, Step, Stopping, Values, VariableId, Weight,
 };
 
 fn numbers(count: usize, seed: f64) -> Vec<f64> {
@@ -260,6 +260,65 @@ fn graphs_that_nothing_ties_down_get_the_least_norm_gradient() {
         for (a, b) in dense.auxiliaries.iter().zip(&sparse.auxiliaries) {
             // Of the sparse solve, regularised with 1e-9 of the matrix, a rounding of 1e-16 is left 1e-7.
             assert!((a - b).abs() < 1e-7, "{manifold:?}: {a} {b}");
+        }
+    }
+}
+
+#[test]
+fn what_a_sparse_solve_leaves_changes_no_gradient() {
+    for manifold in groups() {
+        let mut graph = graph(manifold.clone(), Robust::Cauchy { scale: 1.0 }, true);
+        let v = numbers(graph.objective.storage(), 0.5);
+        let kept = tight(Linear::SparseCholesky);
+        // A solve for unrolling leaves no factor.
+        let bare = Settings {
+            backward: Backward::Truncated { iterations: 1 },
+            ..kept
+        };
+        let solve = |settings| graph.objective.solve(&graph.inputs(), &settings).unwrap();
+        let [mut with, mut without] = [kept, bare].map(solve);
+        assert_eq!(with.x, without.x, "{manifold:?}");
+        let gradients = |graph: &Graph, solution: &Solution, backward: &Backward| {
+            let inputs = graph.inputs();
+            graph
+                .objective
+                .vjp_by(&inputs, solution, &v, backward)
+                .unwrap()
+        };
+        let gauss_newton = Backward::Implicit {
+            hessian: feasible_least_squares::Hessian::GaussNewton,
+        };
+        for backward in [Backward::default(), gauss_newton] {
+            let a = gradients(&graph, &with, &backward);
+            let b = gradients(&graph, &without, &backward);
+            assert_eq!(a.quality, b.quality, "{manifold:?} {backward:?}");
+            for (a, b) in a.auxiliaries.iter().zip(&b.auxiliaries) {
+                // Of numbers of order one; iterations end at 1e-9 of the energy, and correct once more.
+                assert!(
+                    (a - b).abs() < 1e-10,
+                    "{manifold:?} {backward:?}: {a:e} {b:e}"
+                );
+            }
+            let (a, b) = (a.condition[0], b.condition[0]);
+            assert!(
+                a < 3.0 * b && b < 3.0 * a,
+                "{manifold:?} {backward:?}: {a:e} {b:e}"
+            );
+        }
+        // A point and inputs that were changed since are those that count.
+        graph.numbers = pose(&graph.manifold, 0.6, 5.1);
+        for solution in [&mut with, &mut without] {
+            let start = &graph.poses[2].1;
+            let place = graph.objective.stored(graph.poses[2].0);
+            solution.x[place].copy_from_slice(start);
+        }
+        let [a, b] =
+            [&with, &without].map(|s| gradients(&graph, s, &Backward::default()).auxiliaries);
+        for (a, b) in a.iter().zip(&b) {
+            assert!(
+                (a - b).abs() < 1e-8 * (1.0 + b.abs()),
+                "{manifold:?}: {a:e} {b:e}"
+            );
         }
     }
 }

@@ -2,8 +2,9 @@
 #![allow(dead_code)]
 
 use feasible_least_squares::{
-    AutoCost, AuxiliaryId, Builder, Cost, Inputs, Linear, Manifold, Objective, Real, Residual,
-    Robust, Settings, Stopping, Values, VariableId, Weight,
+    AutoCost, AuxiliaryId, Builder, Cost, Damping, Dogleg, Inputs, LevenbergMarquardt, Linear,
+    Manifold, Objective, Real, Residual, Robust, Settings, Shape, Step, Stopping, Values,
+    VariableId, Weight,
 };
 
 /// Rows sin(x₀ tᵢ + y₁) x₁ + exp(−0.3 y₀ tᵢ) y₂ + 0.1 x₀² − θᵢ, tᵢ = (i + 1)/rows: not affine in anything
@@ -236,4 +237,33 @@ pub(crate) fn alone(residual: impl Residual + 'static, n: usize) -> (Objective, 
     let x = builder.variable("x", Manifold::Vector(n)).unwrap();
     plain(&mut builder, "f", AutoCost::new(residual), &[x], &[]);
     (builder.build().unwrap(), x)
+}
+
+pub(crate) struct Rosenbrock;
+
+impl Residual for Rosenbrock {
+    fn rows(&self) -> usize {
+        2
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], _: &[&[T]], out: &mut [T]) {
+        let (x, y) = (variables[0][0], variables[0][1]);
+        out[0] = (y - x * x) * 10.0;
+        out[1] = T::constant(1.0) - x;
+    }
+}
+
+pub(crate) fn steps() -> Vec<Step> {
+    let lm = LevenbergMarquardt::default();
+    vec![
+        Step::LevenbergMarquardt(lm),
+        Step::LevenbergMarquardt(LevenbergMarquardt {
+            damping: Damping::Nielsen,
+            ..lm
+        }),
+        Step::LevenbergMarquardt(LevenbergMarquardt {
+            shape: Shape::ELLIPSOIDAL,
+            ..lm
+        }),
+        Step::Dogleg(Dogleg::default()),
+    ]
 }
