@@ -192,6 +192,8 @@ pub fn eigenpairs_near(
             }
             return Ok(found);
         }
+        // A residual of the inverse is, times its operator, one of the operator: how much larger is
+        // known only now. Two digits a round: four rounds go from the default of 1e-8 to rounding.
         inner.tolerance *= 1e-2;
         start = found.vectors;
     }
