@@ -1,6 +1,10 @@
 //! What training steps measure, and an epoch's summary of it.
 
-use crate::evaluate::{max, mean};
+use burn::tensor::Tensor;
+use feasible_core::{Constraints, Violations};
+
+use crate::Error;
+use crate::evaluate::{FEASIBILITY_TOLERANCE, iterations as iterations_of, max, mean};
 
 /// What one step measured; losses are means over the batch's samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +38,31 @@ pub struct StepDetails {
     pub iterations_max: usize,
     /// Samples whose layer did not converge.
     pub failed: usize,
+}
+
+impl StepDetails {
+    /// From the raw prediction, the rows' values at the repaired one, and what the layer said.
+    pub(crate) fn of(
+        raw: Tensor<2>,
+        values: Tensor<2>,
+        constraints: &dyn Constraints,
+        iterations: &[usize],
+        failed: usize,
+    ) -> Result<Self, Error> {
+        let raw = Violations::of(constraints, raw.detach()).summary(FEASIBILITY_TOLERANCE)?;
+        let repaired = Violations::of_values(values.detach(), constraints.bounds())
+            .summary(FEASIBILITY_TOLERANCE)?;
+        let (iterations_mean, iterations_max) = iterations_of(iterations);
+        Ok(Self {
+            raw_violation_max: raw.max,
+            raw_violation_mean: raw.mean,
+            violation_max: repaired.max,
+            violation_mean: repaired.mean,
+            iterations_mean,
+            iterations_max,
+            failed,
+        })
+    }
 }
 
 impl StepFigures {

@@ -17,6 +17,7 @@
 //! # Ok::<(), feasible_lab::Error>(())
 //! ```
 
+mod batches;
 mod checkpoint;
 mod config;
 mod curves;
@@ -25,6 +26,7 @@ mod error;
 mod evaluate;
 mod figures;
 mod flow;
+mod hessian;
 mod landscape;
 mod loss;
 mod measure;
@@ -37,6 +39,7 @@ mod random;
 mod runner;
 mod saved;
 mod settings;
+mod start;
 mod study;
 mod table;
 mod task;

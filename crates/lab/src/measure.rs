@@ -12,8 +12,8 @@ use feasible_dynamics::{
 use feasible_nn::Mlp;
 
 use crate::config::{Measure, OptimizerKind, RunConfig};
+use crate::hessian::{for_a_figure, loss_hessian};
 use crate::loss::{Loss, PARTS};
-use crate::moments::loss_hessian;
 use crate::{Error, Optimizer, Task, flow};
 
 /// Micro-batches that the samples are divided into for the noise scale.
@@ -188,15 +188,7 @@ impl Instruments {
 fn tracker(slot: &mut Option<SharpnessTracker>) -> Result<&mut SharpnessTracker, Error> {
     match slot {
         Some(tracker) => Ok(tracker),
-        none => {
-            let mut settings = SharpnessTracker::difference_settings();
-            // A figure for a curve: four digits, with the steps that a kink may spoil tolerated.
-            settings.tolerance = 1e-4;
-            settings.rounding = 1e-6;
-            settings.asymmetry = 1e-3;
-            settings.products = 200;
-            Ok(none.insert(SharpnessTracker::new(1, settings)?))
-        }
+        none => Ok(none.insert(SharpnessTracker::new(1, for_a_figure(1e-4, 200))?)),
     }
 }
 

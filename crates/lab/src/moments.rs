@@ -3,12 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::Tensor;
 use feasible_data::Part;
-use feasible_dynamics::{
-    DifferenceSettings, EvaluationError, Hessian, Layout, SharpnessTracker, evaluating,
-    random_plane, whole,
-};
+use feasible_dynamics::{Layout, SharpnessTracker, evaluating, random_plane};
 use feasible_landscape::{
     About, Axes, Axis, Filtration, Landscape, Neighbours, ScanOptions, WithoutFilters, merge_tree,
 };
@@ -18,6 +14,7 @@ use feasible_spectrum::{DensitySettings, SpectralDensity, spectral_density};
 use serde_json::{Value, json};
 
 use crate::config::{Measure, RunConfig, TrainingConfig};
+use crate::hessian::{for_a_figure, loss_hessian};
 use crate::landscape::{Samples, Scanned};
 use crate::loss::Loss;
 use crate::measure::Values;
@@ -134,13 +131,8 @@ impl View<'_> {
         });
         let measure = &self.config.training.measure;
         if measure.contains(&Measure::Spectrum) {
-            let mut settings = SharpnessTracker::difference_settings();
-            // Three digits, with the steps that a kink may spoil tolerated.
-            settings.tolerance = 1e-3;
-            settings.rounding = 1e-6;
-            settings.asymmetry = 1e-3;
-            settings.products = 200;
-            let mut tracker = SharpnessTracker::new(LARGEST, settings)?.with_smallest();
+            let mut tracker =
+                SharpnessTracker::new(LARGEST, for_a_figure(1e-3, 200))?.with_smallest();
             let (found, pairs) = tracker.eigenpairs(&mut hessian)?;
             let values = &mut recorded.values;
             values.extend(EIGENVALUES.into_iter().zip(found.top.iter().copied()));
@@ -243,27 +235,6 @@ impl View<'_> {
         recorded.files.push((EventKind::Landscape, payload));
         Ok(())
     }
-}
-
-/// The Hessian of a run's mean loss at the samples `x`, by differences; `network` is in evaluation
-/// mode with gradients.
-#[allow(clippy::type_complexity, reason = "a closure has no name of its own")]
-pub(crate) fn loss_hessian<'a>(
-    network: &Mlp,
-    layout: &Layout,
-    loss: &'a Loss<'_>,
-    x: &'a Tensor<2>,
-) -> Result<
-    Hessian<Mlp, impl FnMut(&Mlp, usize) -> Result<Tensor<1>, EvaluationError> + use<'a>>,
-    Error,
-> {
-    let objective = whole(move |network: &Mlp| Ok(loss.total(x, network.forward(x.clone()))?));
-    let settings = DifferenceSettings {
-        // Kinks of ReLU between the two ends of a larger difference would show.
-        step: Some(3e-8),
-        ..DifferenceSettings::default()
-    };
-    Ok(Hessian::new(network, layout, objective, settings)?)
 }
 
 fn density(found: &SpectralDensity) -> Result<Value, Error> {

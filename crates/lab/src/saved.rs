@@ -7,7 +7,7 @@ use feasible_record::RunReader;
 
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::{RunConfig, RunProblem};
-use crate::trainer::initial_network;
+use crate::start::initial_network;
 use crate::{Error, Task};
 
 /// A run that has been trained, or is being trained.

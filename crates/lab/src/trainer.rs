@@ -1,21 +1,23 @@
 use std::path::Path;
 use std::time::Instant;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Tensor};
-use feasible_core::{Bounds, Constraints, SoftPenalty, Violations, host};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use feasible_core::{SoftPenalty, Violations, host};
 use feasible_data::{Part, Problem};
 use feasible_nn::Mlp;
-use feasible_repair::{AdaptiveRelaxation, RelaxationSettings};
+use feasible_repair::AdaptiveRelaxation;
 
+use crate::batches::batches;
 use crate::checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 use crate::config::{OptimizerKind, RunConfig};
-use crate::evaluate::{self, Evaluation, FEASIBILITY_TOLERANCE, evaluate, mean};
+use crate::evaluate::{Evaluation, evaluate, mean};
 use crate::figures::{StepDetails, StepFigures};
 use crate::loss::{self, Loss};
 use crate::measure::{Instruments, Subject, Values};
 use crate::moments::{Moment, Recorded, View};
 use crate::random::{Purpose, derive, permutation};
+use crate::start::{initial_network, relaxation};
 use crate::task::References;
 use crate::{Error, Method, Optimizer, Task, flow};
 
@@ -278,12 +280,10 @@ impl<'a> Trainer<'a> {
             .steps
             .is_multiple_of(self.config.training.record_steps_every as u64);
         let details = if recorded {
-            let bounds = constraints.bounds();
-            Some(details(
+            Some(StepDetails::of(
                 raw,
                 values,
                 constraints.as_ref(),
-                bounds,
                 &repaired.iterations,
                 repaired.failed,
             )?)
@@ -464,111 +464,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The network before its first step, from the run's seed.
-pub(crate) fn initial_network(config: &RunConfig, task: &Task) -> Result<Mlp, Error> {
-    let device = task.device().clone().autodiff();
-    device.seed(derive(config.seed, Purpose::Parameters));
-    let problem = task.training();
-    let network = config
-        .backbone
-        .to_mlp()?
-        .init(problem.inputs(), problem.variables(), &device)?;
-    // Drawn in the device's default precision and cast: setting the default instead would be
-    // for the whole process and must come before its first tensor. Casting also draws lazy
-    // parameters here, in the module's order.
-    Ok(network.map(&mut Cast(task.dtype())))
-}
-
-fn relaxation(config: &RunConfig, task: &Task) -> Result<Option<AdaptiveRelaxation>, Error> {
-    let Some(relaxation) = config.method.relaxation else {
-        return Ok(None);
-    };
-    let settings = RelaxationSettings {
-        schedule: relaxation.schedule,
-        decay_epochs: config
-            .method
-            .decay_epochs(config.training.epochs)
-            .unwrap_or(1),
-        start_epoch: config.method.soft_epochs,
-    };
-    let rows = task
-        .training()
-        .constraints(task.training_inputs(&[0]))?
-        .rows();
-    Ok(Some(AdaptiveRelaxation::new(settings, rows)?))
-}
-
-fn details(
-    raw: Tensor<2>,
-    values: Tensor<2>,
-    constraints: &dyn Constraints,
-    bounds: &Bounds,
-    iterations: &[usize],
-    failed: usize,
-) -> Result<StepDetails, Error> {
-    let raw = Violations::of(constraints, raw.detach()).summary(FEASIBILITY_TOLERANCE)?;
-    let repaired = Violations::of_values(values.detach(), bounds).summary(FEASIBILITY_TOLERANCE)?;
-    let (iterations_mean, iterations_max) = evaluate::iterations(iterations);
-    Ok(StepDetails {
-        raw_violation_max: raw.max,
-        raw_violation_mean: raw.mean,
-        violation_max: repaired.max,
-        violation_mean: repaired.mean,
-        iterations_mean,
-        iterations_max,
-        failed,
-    })
-}
-
 pub(crate) fn all_finite(tensor: &Tensor<2>) -> Result<bool, Error> {
-    Ok(host::read("prediction", tensor)?
-        .iter()
-        .all(|v| v.is_finite()))
-}
-
-/// Consecutive batches; a last one of a single sample joins the one before it.
-fn batches(order: &[usize], size: usize) -> Vec<Vec<usize>> {
-    let mut batches: Vec<Vec<usize>> = order.chunks(size).map(<[usize]>::to_vec).collect();
-    if batches.len() > 1 && batches.last().is_some_and(|last| last.len() == 1) {
-        let last = batches.pop().unwrap_or_default();
-        if let Some(previous) = batches.last_mut() {
-            previous.extend(last);
-        }
-    }
-    batches
-}
-
-/// Casts every parameter and statistic.
-struct Cast(DType);
-
-impl ModuleMapper for Cast {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, tensor, mapper) = param.consume();
-        let tracked = tensor.is_require_grad();
-        // Detaching keeps a leaf's wish for gradients, and the cast of such a leaf is none.
-        let leaf = tensor.detach().set_require_grad(false).cast(self.0);
-        let tensor = leaf.set_require_grad(tracked);
-        Param::from_mapped_value(id, tensor, mapper)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_cover_every_sample_once_and_never_end_in_a_single_one() {
-        for samples in 2..40 {
-            let order: Vec<usize> = (0..samples).rev().collect();
-            for size in 2..12 {
-                let batches = batches(&order, size);
-                assert_eq!(batches.concat(), order);
-                assert!(
-                    batches
-                        .iter()
-                        .all(|batch| batch.len() >= 2 && batch.len() <= size + 1)
-                );
-            }
-        }
-    }
+    Ok(host::all_finite(&host::read("prediction", tensor)?))
 }

@@ -8,12 +8,13 @@ use feasible_dynamics::{
 };
 use feasible_landscape::{Axes, Axis, Centre, InPlane, Plane, WithoutFilters};
 use feasible_nn::Mlp;
-use feasible_spectrum::{Eigenpairs, Settings};
+use feasible_spectrum::Eigenpairs;
 
 use super::axes::{covering, unit};
 use super::{Found, LandscapeSettings, PlaneChoice};
+use crate::hessian::{for_a_figure, loss_hessian};
 use crate::loss::Loss;
-use crate::moments::loss_hessian;
+
 use crate::saved::SavedState;
 use crate::{Error, SavedRun};
 
@@ -92,15 +93,7 @@ fn hessian_directions(
         ));
     }
     let mut hessian = loss_hessian(&evaluating(network), layout, loss, x)?;
-    let settings = Settings {
-        // Directions for a picture.
-        tolerance: 1e-3,
-        rounding: 1e-6,
-        asymmetry: 1e-3,
-        products: 400,
-        ..SharpnessTracker::difference_settings()
-    };
-    let (_, found) = SharpnessTracker::new(2, settings)?.eigenpairs(&mut hessian)?;
+    let (_, found) = SharpnessTracker::new(2, for_a_figure(1e-3, 400))?.eigenpairs(&mut hessian)?;
     Ok(found)
 }
 

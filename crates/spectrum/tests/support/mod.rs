@@ -87,3 +87,9 @@ pub(crate) fn assert_honest(operator: &mut dyn Operator, found: &Eigenpairs) {
         .all(|p| p.status == PairStatus::Converged);
     assert!(converged || !found.all_converged());
 }
+
+/// Equally spaced numbers.
+pub(crate) fn spread(n: usize, low: f64, high: f64) -> Vec<f64> {
+    let step = (high - low) / (n - 1) as f64;
+    (0..n).map(|i| low + step * i as f64).collect()
+}
