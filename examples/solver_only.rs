@@ -46,12 +46,7 @@ fn main() -> anyhow::Result<()> {
     let cotangent: Vec<f64> = (0..12)
         .map(|at| if at % 4 == 0 { 1.0 } else { 0.0 })
         .collect();
-    let cotangent = Cotangent {
-        x: &cotangent,
-        equality_dual: None,
-        inequality_dual: None,
-        quadratic_dual: None,
-    };
+    let cotangent = Cotangent::of_x(&cotangent);
     let gradients = adjoint(
         &problem,
         &solution,

@@ -262,11 +262,7 @@ fn time(c: &mut Criterion, program: &Program) {
     let solution = solve_cones(&problem, &settings).expect("valid data");
     assert!(solution.all_solved());
     let ones = vec![1.0; batch * n];
-    let cotangent = ConeCotangent {
-        x: &ones,
-        z: None,
-        s: None,
-    };
+    let cotangent = ConeCotangent::of_x(&ones);
     let backward = || {
         let (wanted, settings) = (ConeWanted::ALL, AdjointSettings::default());
         cone_adjoint(&problem, &solution, &cotangent, &wanted, &settings).expect("valid data")

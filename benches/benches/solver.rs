@@ -171,12 +171,7 @@ impl Qp {
 /// Every gradient of the sum of all minimisers.
 fn backward(problem: &Problem<'_>, solution: &Solution) {
     let ones = vec![1.0; solution.x.len()];
-    let cotangent = Cotangent {
-        x: &ones,
-        equality_dual: None,
-        inequality_dual: None,
-        quadratic_dual: None,
-    };
+    let cotangent = Cotangent::of_x(&ones);
     let settings = AdjointSettings::default();
     black_box(adjoint(problem, solution, &cotangent, &Wanted::ALL, &settings).expect("valid"));
 }

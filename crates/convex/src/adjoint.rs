@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use feasible_core::host::{self, HostAdjoint};
 use feasible_solver::{GradientQuality, GradientReport, Status};
 
-/// How far the gradients of a layer's last backward pass can be trusted, sample by sample.
+/// How far the gradients of the last backward pass through each of a layer's outputs can be trusted,
+/// sample by sample.
 ///
 /// A handle: keep it, run the backward pass, then ask.
 #[derive(Debug, Clone, Default)]
@@ -67,14 +68,6 @@ fn badness(report: &GradientReport) -> (u8, f64) {
     (quality, report.residual)
 }
 
-/// A sample that adds nothing to any gradient.
-const UNAVAILABLE: GradientReport = GradientReport {
-    quality: GradientQuality::Unavailable,
-    residual: f64::INFINITY,
-    margin: 0.0,
-    condition: f64::INFINITY,
-};
-
 /// One part of the output: the numbers of all samples, and how many one sample has.
 pub(crate) type Part<'a> = (&'a [f64], usize);
 
@@ -122,9 +115,9 @@ impl<S: Solved> HostAdjoint for LayerAdjoint<S> {
         }
         // A bug of ours shows as a batch without gradients.
         let (mut gradients, mut reports) = self.solved.gradients(&cotangents).unwrap_or_default();
-        reports.resize(status.len(), UNAVAILABLE);
+        reports.resize(status.len(), GradientReport::UNAVAILABLE);
         for sample in dropped {
-            reports[sample] = UNAVAILABLE;
+            reports[sample] = GradientReport::UNAVAILABLE;
         }
         self.reports.fill(self.first, reports);
         gradients.resize(self.lengths.len(), vec![]);

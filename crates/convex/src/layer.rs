@@ -2,7 +2,7 @@
 //! tensors are made when they are asked for.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host::{self, Input};
@@ -12,10 +12,14 @@ use crate::adjoint::{GradientReports, LayerAdjoint, Part, Solved};
 use crate::tracked::Tracked;
 use crate::{Error, OnFailure};
 
+/// An output's parts, and its tensor.
+type MadeOutput = (Range<usize>, Tensor<2>);
+
 /// A solved batch and its tracked parameters.
 ///
-/// Every tensor taken from it is an operation of its own in the autodiff graph, so what a caller
-/// leaves alone costs nothing; of two in one loss, each solves the adjoint system.
+/// Every tensor taken from it is an operation of its own in the autodiff graph, made when it is first
+/// asked for, so what a caller leaves alone costs nothing; of two in one loss, each solves the adjoint
+/// system.
 #[derive(Debug)]
 pub(crate) struct SolvedBatch<S> {
     pub(crate) solved: Arc<S>,
@@ -25,6 +29,9 @@ pub(crate) struct SolvedBatch<S> {
     device: Device,
     dtype: DType,
     on_failure: OnFailure,
+    /// The tensors made so far, by their parts: asked for twice, an output is one operation still, with
+    /// one cotangent and one report.
+    made: Arc<Mutex<Vec<MadeOutput>>>,
 }
 
 impl<S> Clone for SolvedBatch<S> {
@@ -37,6 +44,7 @@ impl<S> Clone for SolvedBatch<S> {
             device: self.device.clone(),
             dtype: self.dtype,
             on_failure: self.on_failure,
+            made: self.made.clone(),
         }
     }
 }
@@ -67,6 +75,7 @@ impl<S: Solved + 'static> SolvedBatch<S> {
             device: tracked.device,
             dtype: tracked.dtype,
             on_failure,
+            made: Arc::default(),
         })
     }
 
@@ -78,6 +87,16 @@ impl<S: Solved + 'static> SolvedBatch<S> {
     /// Parts of the solution next to each other, `[batch, Σ widths]`, as one differentiable
     /// operation.
     pub(crate) fn parts(&self, range: Range<usize>) -> Tensor<2> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tensor)) = made.iter().find(|(parts, _)| *parts == range) {
+            return tensor.clone();
+        }
+        let tensor = self.record(range.clone());
+        made.push((range, tensor.clone()));
+        tensor
+    }
+
+    fn record(&self, range: Range<usize>) -> Tensor<2> {
         let parts = &self.solved.parts()[range.clone()];
         let widths: Vec<usize> = parts.iter().map(|(_, width)| *width).collect();
         let shape = [self.solved.status().len(), widths.iter().sum()];

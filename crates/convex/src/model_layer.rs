@@ -214,10 +214,8 @@ impl ConvexLayer {
             settings: self.settings.adjoint,
             wanted: tracked.roles.clone(),
         };
-        let parts = names.variables.len() + names.constraints.len();
         let batch = SolvedBatch::new(solved, tracked, self.settings.on_failure)?;
         Ok(ModelSolution {
-            packed: batch.parts(0..parts),
             names,
             status,
             iterations,

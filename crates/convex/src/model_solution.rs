@@ -18,8 +18,6 @@ pub(crate) struct Names {
 /// The solutions of a batch, by the names of the model.
 #[derive(Debug, Clone)]
 pub struct ModelSolution {
-    /// All variables and duals as one operation, so that a loss of several solves one adjoint system.
-    pub(crate) packed: Tensor<2>,
     pub(crate) names: Names,
     /// What the solver found, one per sample.
     pub status: Vec<Status>,
@@ -66,14 +64,15 @@ impl ModelSolution {
 }
 
 impl ModelSolution {
-    /// Part `index` of the packed tensor, `[batch, width]`.
+    /// Part `index`, `[batch, width]`, of all variables and duals as one operation, so that a loss of
+    /// several solves one adjoint system.
     fn part(&self, index: usize) -> Tensor<2> {
         let parts = self.batch.solved.parts();
         let start = parts[..index].iter().map(|(_, width)| width).sum();
         // Burn does not slice to width 0.
         match parts[index].1 {
             0 => self.batch.write(vec![], [self.status.len(), 0]),
-            width => self.packed.clone().narrow(1, start, width),
+            width => self.batch.parts(0..parts.len()).narrow(1, start, width),
         }
     }
 }

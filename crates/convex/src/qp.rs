@@ -22,8 +22,8 @@ use crate::{ConvexSettings, ConvexSolution, Error, QpTensors};
 /// unique: the least-norm answer is returned and reported as
 /// [`Degenerate`](crate::GradientQuality::Degenerate) by
 /// [`ConvexSolution::gradient_reports`]. Only parameters on the autodiff graph cost anything.
-/// A sample whose incoming cotangent is not finite adds nothing to any gradient and is reported as
-/// [`Unavailable`](crate::GradientQuality::Unavailable).
+/// Through an output whose incoming cotangent is not finite a sample adds nothing to any gradient, and is
+/// reported as [`Unavailable`](crate::GradientQuality::Unavailable).
 /// The layer is differentiable once: gradients of its gradients are zero.
 ///
 /// # Shapes

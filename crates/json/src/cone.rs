@@ -181,11 +181,7 @@ pub(crate) fn answers(problems: &[&ConeProgram], options: &Options) -> Result<Ve
             cone_adjoint(
                 &program,
                 &solution,
-                &ConeCotangent {
-                    x: &x,
-                    z: None,
-                    s: None,
-                },
+                &ConeCotangent::of_x(&x),
                 &ConeWanted::ALL,
                 &options.adjoint,
             )

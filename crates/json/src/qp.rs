@@ -261,12 +261,7 @@ pub(crate) fn answers(problems: &[&Qp], options: &Options) -> Result<Vec<Value>,
                         .unwrap_or_else(|| vec![0.0; problem.n])
                 })
                 .collect();
-            let cotangent = Cotangent {
-                x: &x,
-                equality_dual: None,
-                inequality_dual: None,
-                quadratic_dual: None,
-            };
+            let cotangent = Cotangent::of_x(&x);
             adjoint(
                 &batch.problem(false),
                 &solution,

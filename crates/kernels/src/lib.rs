@@ -15,9 +15,10 @@ pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     Arch::default().dispatch(work)
 }
 
-/// Inner product, in four partial sums so that it vectorises.
+/// Inner product of vectors of one length, in eight partial sums so that it vectorises.
 #[inline(always)]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    debug_assert_eq!(a.len(), b.len());
     let (a_head, a_tail) = a.as_chunks::<8>();
     let (b_head, b_tail) = b.as_chunks::<8>();
     let mut sums = [0.0; 8];

@@ -71,10 +71,9 @@ pub(crate) fn adjoint(
     }
     let (parameters, data, solved) = solution.parts();
     let mut inner = solver_cotangent(problem, solution, cotangent)?;
-    let mut held = Vec::new();
-    for (i, one) in pinned::all(problem, solution)? {
-        held.push((i, one.adjoint(&parameters.single(i), &inner, i, settings)?));
-    }
+    let held = pinned::each(problem, solution, |i, one| {
+        one.adjoint(&parameters.single(i), &inner, i, settings)
+    })?;
     held.iter()
         .for_each(|(i, _)| inner.clear(*i, solution.batch()));
     let flags: Vec<bool> = (0..parameters.given.len())

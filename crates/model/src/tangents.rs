@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use feasible_solver::{AdjointSettings, GradientQuality, GradientReport, Values};
+use feasible_solver::{AdjointSettings, GradientReport, Values};
 
 use crate::engine::pinned::Held;
 use crate::engine::{JacobianBlock, pinned};
@@ -13,14 +13,6 @@ use crate::error::Error;
 use crate::numbers::Parameters;
 use crate::problem::{Handle, Inner};
 use crate::solution::Solution;
-
-/// A sample without a solution.
-const UNAVAILABLE: GradientReport = GradientReport {
-    quality: GradientQuality::Unavailable,
-    residual: f64::INFINITY,
-    margin: 0.0,
-    condition: f64::INFINITY,
-};
 
 /// How the solutions of a batch move along a direction of the parameters; zero for samples without a
 /// solution.
@@ -81,8 +73,11 @@ pub(crate) fn tangent(
     )?;
     let (_, data, solved) = solution.parts();
     let mut found = data.pushforward(&canonical.program, solved, &direction, settings)?;
-    for (i, held) in pinned::all(problem, solution)? {
-        found.replace(i, &held.tangent(&direction.single(i), settings)?);
+    let held = pinned::each(problem, solution, |i, held| {
+        held.tangent(&direction.single(i), settings)
+    })?;
+    for (i, tangent) in &held {
+        found.replace(*i, tangent);
     }
     let samples = || found.x.chunks_exact(canonical.n);
     let variables = canonical.variables.iter().map(|(_, columns)| {
@@ -135,17 +130,13 @@ pub(crate) fn jacobian(
         len: range.len(),
     };
     let size = columns.len() * block.len;
-    let held = pinned::all(problem, solution)?;
-    let of = |i: usize| match held.binary_search_by_key(&i, |(at, _)| *at) {
-        Ok(place) => {
-            let Held {
-                program,
-                data,
-                solved,
-            } = &held[place].1;
-            data.jacobian(program, solved, 0, &block, settings)
-        }
-        Err(_) => data.jacobian(&canonical.program, solved, i, &block, settings),
+    let of = |i: usize| match pinned::hold(canonical, solution, i)? {
+        Some(Held {
+            program,
+            data,
+            solved,
+        }) => data.jacobian(&program, &solved, 0, &block, settings),
+        None => data.jacobian(&canonical.program, solved, i, &block, settings),
     };
     let samples: Vec<Option<(Vec<f64>, GradientReport)>> = (0..solution.batch())
         .into_par_iter()
@@ -165,7 +156,7 @@ pub(crate) fn jacobian(
             }
             None => {
                 out.values.resize(out.values.len() + size, 0.0);
-                out.reports.push(UNAVAILABLE);
+                out.reports.push(GradientReport::UNAVAILABLE);
             }
         }
     }

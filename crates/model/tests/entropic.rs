@@ -6,19 +6,15 @@ mod support;
 use feasible_model::{
     CompiledProblem, Domain, Form, Model, constant, entropy, exp, kl_div, log_sum_exp, rel_entr,
 };
-use support::{against_differences, close, each, gradients, normal, rng, shared, solved, uniform};
+use support::{
+    against_differences, close, each, gradients, normal, rng, shared, softmax, solved, uniform,
+};
 
 /// What the polish of exponential cones leaves of a solver's tolerance.
 const NEAR: f64 = 1e-9;
 
 fn sigmoid(v: f64) -> f64 {
     1.0 / (1.0 + (-v).exp())
-}
-
-fn softmax(y: &[f64]) -> Vec<f64> {
-    let e: Vec<f64> = y.iter().map(|v| v.exp()).collect();
-    let total: f64 = e.iter().sum();
-    e.iter().map(|v| v / total).collect()
 }
 
 /// `σ(y) = argmax yᵀx + H(x) + H(1 − x)` (Amos 2019, section 2.4.4).

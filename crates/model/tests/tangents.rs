@@ -8,7 +8,7 @@ use feasible_model::{
     AdjointSettings, CompiledProblem, Cotangent, Degenerate, Error, GradientQuality, Handle, Model,
     Route, SolveSettings, Tangent, Values, abs, entropy, norm2, sum_squares,
 };
-use support::{Input, close, each, forwards, normal, rng, shared, solved, values};
+use support::{Input, close, each, forwards, normal, rng, shared, softmax, solved, values};
 
 /// What the polish of exponential cones leaves of a solver's tolerance.
 const NEAR: f64 = 1e-9;
@@ -23,12 +23,6 @@ fn along(
     problem
         .tangent(&solution, direction, &AdjointSettings::default())
         .unwrap()
-}
-
-fn softmax(y: &[f64]) -> Vec<f64> {
-    let e: Vec<f64> = y.iter().map(|v| v.exp()).collect();
-    let total: f64 = e.iter().sum();
-    e.iter().map(|v| v / total).collect()
 }
 
 /// `∂softmax = diag(s) − s sᵀ`; the multiplier `log Σ exp y − 1` moves by `sᵀd`.

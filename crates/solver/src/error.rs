@@ -134,6 +134,17 @@ fn owner(sample: Option<usize>) -> String {
     }
 }
 
+impl Error {
+    /// # Errors
+    /// [`Error::Sample`] if the batch does not have the sample.
+    pub(crate) fn check_sample(got: usize, batch: usize) -> Result<(), Self> {
+        match got < batch {
+            true => Ok(()),
+            false => Err(Self::Sample { got, batch }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,12 +28,7 @@ fn solved(problem: &Problem<'_>, method: Method) -> Solution {
 }
 
 fn q_gradient(problem: &Problem<'_>, solution: &Solution, x: &[f64]) -> Vec<f64> {
-    let cotangent = Cotangent {
-        x,
-        equality_dual: None,
-        inequality_dual: None,
-        quadratic_dual: None,
-    };
+    let cotangent = Cotangent::of_x(x);
     let wanted = Wanted {
         q: true,
         ..Wanted::NONE

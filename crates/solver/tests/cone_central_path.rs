@@ -45,11 +45,7 @@ fn one_variable(
     };
     let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
     assert!(solution.all_solved(), "{:?}", solution.status);
-    let cotangent = ConeCotangent {
-        x: &[1.0],
-        z: None,
-        s: None,
-    };
+    let cotangent = ConeCotangent::of_x(&[1.0]);
     let settings = with(Degenerate::Smoothed { mu });
     let found = cone_adjoint(&problem, &solution, &cotangent, &ConeWanted::ALL, &settings).unwrap();
     let quality = found.reports[0].quality;

@@ -229,11 +229,7 @@ fn smoothed_derivatives_of_whole_programs() {
     let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
     assert!(solution.all_solved());
     let of_x: Vec<f64> = (0..n).map(|at| wave(3 * at)).collect();
-    let cotangent = ConeCotangent {
-        x: &of_x,
-        z: None,
-        s: None,
-    };
+    let cotangent = ConeCotangent::of_x(&of_x);
     let with = |degenerate| {
         let settings = AdjointSettings {
             degenerate,

@@ -143,11 +143,7 @@ fn infeasible_and_unbounded_samples_have_certificates_and_spare_the_others() {
     let gradients = cone_adjoint(
         &problem,
         &solution,
-        &ConeCotangent {
-            x: &x,
-            z: None,
-            s: None,
-        },
+        &ConeCotangent::of_x(&x),
         &ConeWanted::ALL,
         &AdjointSettings::default(),
     )

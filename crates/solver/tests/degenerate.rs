@@ -17,12 +17,7 @@ fn gradients_with(problem: &Problem<'_>, settings: &Settings) -> Gradients {
     let solution = solve(problem, settings).unwrap();
     assert!(solution.all_solved(), "{:?}", solution.status);
     let x = vec![1.0; problem.batch * problem.n];
-    let cotangent = Cotangent {
-        x: &x,
-        equality_dual: None,
-        inequality_dual: None,
-        quadratic_dual: None,
-    };
+    let cotangent = Cotangent::of_x(&x);
     let gradients = adjoint(
         problem,
         &solution,
@@ -156,12 +151,7 @@ fn no_interior_is_never_exact() {
         let gradients = adjoint(
             &problem,
             &solution,
-            &Cotangent {
-                x: &[1.0],
-                equality_dual: None,
-                inequality_dual: None,
-                quadratic_dual: None,
-            },
+            &Cotangent::of_x(&[1.0]),
             &Wanted::ALL,
             &AdjointSettings::default(),
         )
@@ -224,12 +214,7 @@ fn two_spheres_that_touch() {
     let solution = solve(&problem, &Settings::default()).unwrap();
     // Without an interior multipliers grow without bound; only the verdict is promised.
     let x = [1.0, 1.0];
-    let cotangent = Cotangent {
-        x: &x,
-        equality_dual: None,
-        inequality_dual: None,
-        quadratic_dual: None,
-    };
+    let cotangent = Cotangent::of_x(&x);
     let gradients = adjoint(
         &problem,
         &solution,
@@ -292,12 +277,7 @@ fn quotients_that_overflow_are_no_derivative() {
     };
     let solution = solve(&problem, &Settings::default()).unwrap();
     for x in [[0.0, 0.0], [1.0, -1.0]] {
-        let cotangent = Cotangent {
-            x: &x,
-            equality_dual: None,
-            inequality_dual: None,
-            quadratic_dual: None,
-        };
+        let cotangent = Cotangent::of_x(&x);
         let settings = AdjointSettings::default();
         let gradients = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap();
         let of_q = gradients.q.unwrap();

@@ -55,12 +55,7 @@ fn a_bad_sample_leaves_the_others_bit_identical() {
         );
         assert_eq!(b.status[s], Status::PrimalInfeasible);
         let cotangent = vec![1.0; 5 * n];
-        let cotangent = Cotangent {
-            x: &cotangent,
-            equality_dual: None,
-            inequality_dual: None,
-            quadratic_dual: None,
-        };
+        let cotangent = Cotangent::of_x(&cotangent);
         let gradient = |owned: &Owned, solution| {
             adjoint(
                 &owned.problem(),
@@ -100,12 +95,7 @@ fn empty_batches_and_empty_parts() {
     };
     let solution = solve(&empty, &Settings::default()).unwrap();
     assert_eq!(solution.batch(), 0);
-    let cotangent = Cotangent {
-        x: &[],
-        equality_dual: None,
-        inequality_dual: None,
-        quadratic_dual: None,
-    };
+    let cotangent = Cotangent::of_x(&[]);
     let gradients = adjoint(
         &empty,
         &solution,
@@ -208,12 +198,7 @@ fn contracts_are_errors_with_names() {
     let problem = owned.problem();
     let solution = solve(&problem, &Settings::default()).unwrap();
     let x = vec![0.0; 2 * owned.n + 1];
-    let cotangent = Cotangent {
-        x: &x,
-        equality_dual: None,
-        inequality_dual: None,
-        quadratic_dual: None,
-    };
+    let cotangent = Cotangent::of_x(&x);
     let error = adjoint(
         &problem,
         &solution,

@@ -51,12 +51,7 @@ fn two_bounds_that_exclude_each_other() {
         // It still says why.
         let text = solution.conflict(0).unwrap().to_string();
         assert_eq!(text, "row 0 (lower) and row 1 (upper) conflict");
-        let loss = feasible_solver::Cotangent {
-            x: &[1.0],
-            equality_dual: None,
-            inequality_dual: None,
-            quadratic_dual: None,
-        };
+        let loss = feasible_solver::Cotangent::of_x(&[1.0]);
         let settings = AdjointSettings::default();
         let found = adjoint(&problem, &solution, &loss, &Wanted::ALL, &settings).unwrap();
         assert_eq!(found.reports[0].quality, GradientQuality::Exact);

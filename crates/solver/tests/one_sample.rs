@@ -76,12 +76,7 @@ fn dense_derivatives() {
                 quadratic_dual: Some(&duals[sample..=sample]),
             };
             let gradients = derivative.adjoint(&cotangent, &Wanted::ALL).unwrap();
-            let wrong = Cotangent {
-                x: &cotangents,
-                equality_dual: None,
-                inequality_dual: None,
-                quadratic_dual: None,
-            };
+            let wrong = Cotangent::of_x(&cotangents);
             assert!(matches!(
                 derivative.adjoint(&wrong, &Wanted::ALL),
                 Err(Error::Shape { .. })
@@ -200,11 +195,7 @@ fn cone_derivatives() {
                 s: Some(own(&s, sample)),
             };
             let gradients = derivative.adjoint(&cotangent, &ConeWanted::ALL).unwrap();
-            let wrong = ConeCotangent {
-                x: &x,
-                z: None,
-                s: None,
-            };
+            let wrong = ConeCotangent::of_x(&x);
             assert!(matches!(
                 derivative.adjoint(&wrong, &ConeWanted::ALL),
                 Err(Error::Shape { .. })

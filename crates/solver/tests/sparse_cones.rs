@@ -299,11 +299,7 @@ fn derivatives_of_large_sparse_programs() {
         for (part, parameter) in parameters.into_iter().enumerate() {
             let jacobian = cone_jacobian(&problem, &solution, parameter, &settings).unwrap();
             assert_eq!(jacobian.reports[0].quality, GradientQuality::Exact);
-            let cotangent = ConeCotangent {
-                x: &of_x,
-                z: None,
-                s: None,
-            };
+            let cotangent = ConeCotangent::of_x(&of_x);
             let gradients =
                 cone_adjoint(&problem, &solution, &cotangent, &ConeWanted::ALL, &settings).unwrap();
             let gradients = [gradients.p, gradients.q, gradients.a, gradients.b];
@@ -347,11 +343,7 @@ fn redundant_rows_are_flagged() {
     let solution = program.solve();
     let problem = program.problem();
     let ones = vec![1.0; wide];
-    let cotangent = ConeCotangent {
-        x: &ones,
-        z: None,
-        s: None,
-    };
+    let cotangent = ConeCotangent::of_x(&ones);
     let settings = AdjointSettings::default();
     let gradients =
         cone_adjoint(&problem, &solution, &cotangent, &ConeWanted::ALL, &settings).unwrap();
@@ -386,11 +378,7 @@ fn solutions_of_other_problems_are_refused() {
     column.sort_unstable();
     other.a.indices[..column.len()].copy_from_slice(&column);
     let ones = vec![1.0; 30];
-    let cotangent = ConeCotangent {
-        x: &ones,
-        z: None,
-        s: None,
-    };
+    let cotangent = ConeCotangent::of_x(&ones);
     let settings = AdjointSettings::default();
     let problem = other.problem();
     assert_eq!(

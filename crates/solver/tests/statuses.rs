@@ -265,12 +265,7 @@ fn single_precision_data_is_judged_by_its_rounding() {
     let reports = adjoint(
         &problem,
         &solution,
-        &Cotangent {
-            x: &[1.0; 5],
-            equality_dual: None,
-            inequality_dual: None,
-            quadratic_dual: None,
-        },
+        &Cotangent::of_x(&[1.0; 5]),
         &Wanted::ALL,
         &AdjointSettings::default(),
     )

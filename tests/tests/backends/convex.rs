@@ -145,8 +145,6 @@ impl Backend {
         self.same("c gradient", &c.grad(&gradients).unwrap(), &[0.25]);
     }
 
-    /// The disc x₁² + x₂² ≤ 1 and x₁ = 0.6: from (0.6, 3) to (0.6, 0.8), which moves with the
-    /// equality's side by (1, −0.75).
     /// x = −q/‖q‖ minimises qᵀx on the unit disc, with multiplier z = (‖q‖, q).
     pub(crate) fn cone_program_with_every_gradient(&self) {
         let q = self.matrix([[3.0, 4.0], [0.0, 2.0]]).require_grad();
@@ -221,6 +219,8 @@ impl Backend {
         );
     }
 
+    /// The disc x₁² + x₂² ≤ 1 and x₁ = 0.6: from (0.6, 3) to (0.6, 0.8), which moves with the
+    /// equality's side by (1, −0.75).
     pub(crate) fn projection_on_stacked_rows(&self) {
         let disc = Quadratic::diagonal(
             self.matrix([[1.0, 1.0]]),

@@ -186,6 +186,24 @@ fn a_report_is_of_all_outputs_that_a_loss_uses() {
     }
 }
 
+/// Asked for twice, an output is one operation: a cotangent that is not finite in one use is none.
+#[test]
+fn an_output_used_twice_has_one_report() {
+    let clean = batch(&[0, 1], &[]);
+    let solution = QpLayer::default().forward(&clean.problem).unwrap();
+    let [samples, width] = solution.inequality_dual().dims();
+    let mut weights = vec![1.0; samples * width];
+    weights[width] = f64::NAN;
+    let weights = tensor(&weights, [samples, width]);
+    let loss = (solution.inequality_dual() * weights).sum() + solution.inequality_dual().sum();
+    let of_q = numbers(&clean.q.grad(&loss.backward()).unwrap());
+    assert!(of_q.iter().all(|g| g.is_finite()), "{of_q:?}");
+    assert_eq!(of_q[N..], [0.0; N]);
+    let reports = solution.gradient_reports().get().unwrap();
+    assert_eq!(reports[0].quality, GradientQuality::Exact);
+    assert_eq!(reports[1].quality, GradientQuality::Unavailable);
+}
+
 #[test]
 fn an_unbounded_sample_has_a_status() {
     // min q x with x ≥ 0: bounded only where q > 0.

@@ -1,8 +1,8 @@
 //! QPs and QCQPs at one batch of parameters.
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Equalities, GradientQuality, GradientReport, Gradients,
-    Inequalities, Problem, Quadratics, Solution, Symmetric, Wanted, adjoint,
+    AdjointSettings, Cotangent, Equalities, GradientReport, Gradients, Inequalities, Problem,
+    Quadratics, Solution, Symmetric, Wanted, adjoint,
 };
 
 use super::SolverCotangent;
@@ -166,12 +166,7 @@ impl DenseData {
             into.add(map, numbers.shared, gradient.as_ref());
         }
         for i in (0..batch).filter(|i| self.crossed[*i].is_some()) {
-            gradients.reports[i] = GradientReport {
-                quality: GradientQuality::Unavailable,
-                residual: f64::INFINITY,
-                margin: 0.0,
-                condition: f64::INFINITY,
-            };
+            gradients.reports[i] = GradientReport::UNAVAILABLE;
         }
         Ok(gradients.reports)
     }

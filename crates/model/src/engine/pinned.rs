@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use feasible_solver::{AdjointSettings, GradientReport};
+use rayon::prelude::*;
 
 use super::{Data, Solved, SolverCotangent, SolverTangent};
 use crate::canon::{Block, Canonical, Program};
@@ -102,17 +103,34 @@ pub(crate) struct Held {
     pub(crate) solved: Solved,
 }
 
-/// The solved samples of a solution with loose columns, each with those held; not where that problem
-/// has another solution.
-pub(crate) fn all(problem: &Inner, solution: &Solution) -> Result<Vec<(usize, Held)>, Error> {
-    let mut held = Vec::new();
-    for i in (0..solution.batch()).filter(|i| solution.status()[*i].is_solved()) {
-        held.extend(hold(&problem.canonical, solution, i)?.map(|one| (i, one)));
-    }
-    Ok(held)
+/// What `work` makes of every sample with loose columns, those held; a held sample is a problem of its
+/// own and lives no longer than its work.
+pub(crate) fn each<R: Send>(
+    problem: &Inner,
+    solution: &Solution,
+    work: impl Fn(usize, &Held) -> Result<R, Error> + Sync,
+) -> Result<Vec<(usize, R)>, Error> {
+    let of = |i| match hold(&problem.canonical, solution, i)? {
+        Some(held) => Ok(Some((i, work(i, &held)?))),
+        None => Ok(None),
+    };
+    let found: Vec<Option<(usize, R)>> = (0..solution.batch())
+        .into_par_iter()
+        .map(of)
+        .collect::<Result<_, Error>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
-fn hold(canonical: &Canonical, solution: &Solution, i: usize) -> Result<Option<Held>, Error> {
+/// A sample with its loose columns held: `None` where there are none, where it has no solution, and
+/// where that problem has another solution.
+pub(crate) fn hold(
+    canonical: &Canonical,
+    solution: &Solution,
+    i: usize,
+) -> Result<Option<Held>, Error> {
+    if !solution.status()[i].is_solved() {
+        return Ok(None);
+    }
     let (parameters, _, solved) = solution.parts();
     let settings = solution.settings();
     let mut columns = columns(canonical, solved, i);

@@ -396,3 +396,10 @@ pub fn forwards(
     }
     worst
 }
+
+/// exp y over its sum.
+pub fn softmax(y: &[f64]) -> Vec<f64> {
+    let e: Vec<f64> = y.iter().map(|v| v.exp()).collect();
+    let total: f64 = e.iter().sum();
+    e.iter().map(|v| v / total).collect()
+}

@@ -58,7 +58,7 @@ pub(crate) struct Pivots {
     /// Infinite for rows that must not enter, which are in the working set or equal-bounds rows that
     /// depend on it; 0 for the others.
     closed: Vec<f64>,
-    /// Rows with equal bounds that have not entered yet.
+    /// Rows with equal bounds, which enter before any other.
     fixed: Vec<usize>,
     /// After [`Outcome::Contradiction`], multipliers of the scaled rows whose combination no point
     /// can satisfy, `[m]`: positive for upper bounds, negative for lower.

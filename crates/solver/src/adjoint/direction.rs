@@ -47,13 +47,6 @@ pub(crate) struct Smoothed {
     pub(crate) upper: Vec<f64>,
 }
 
-pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
-    quality: GradientQuality::Unavailable,
-    residual: f64::INFINITY,
-    margin: 0.0,
-    condition: f64::INFINITY,
-};
-
 impl Directions {
     /// No direction for any of `count` samples.
     pub(crate) fn none(
@@ -87,7 +80,7 @@ impl Directions {
             nu,
             lambda,
             mu,
-            reports: vec![UNAVAILABLE; count],
+            reports: vec![GradientReport::UNAVAILABLE; count],
             smoothed,
         }
     }

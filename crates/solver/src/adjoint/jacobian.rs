@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adjoint::accumulate::{Parameter, Run, Sink, numbers};
 use crate::adjoint::check_solution;
-use crate::adjoint::direction::{Directions, UNAVAILABLE};
+use crate::adjoint::direction::Directions;
 use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Factored, Step, System};
 use crate::adjoint::tangent::Tangents;
@@ -86,9 +86,12 @@ pub fn jacobian(
             let found = solution.status[index]
                 .is_solved()
                 .then(|| task.run(settings));
-            found
-                .flatten()
-                .unwrap_or_else(|| (task.sizes.map(|rows| vec![0.0; rows * len]), UNAVAILABLE))
+            found.flatten().unwrap_or_else(|| {
+                (
+                    task.sizes.map(|rows| vec![0.0; rows * len]),
+                    GradientReport::UNAVAILABLE,
+                )
+            })
         })
         .collect();
     let mut out = Jacobian {

@@ -1,7 +1,7 @@
 //! One sample's optimality conditions, factored once for any number of derivatives.
 
 use crate::adjoint::accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
-use crate::adjoint::direction::{Directions, UNAVAILABLE};
+use crate::adjoint::direction::Directions;
 use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Factored, Step, System};
 use crate::adjoint::tangent::{SolutionTangent, Tangents};
@@ -45,12 +45,7 @@ pub fn differentiate<R>(
 ) -> Result<Option<R>, Error> {
     settings.validate()?;
     check_solution(problem, solution)?;
-    if sample >= problem.batch {
-        return Err(Error::Sample {
-            got: sample,
-            batch: problem.batch,
-        });
-    }
+    Error::check_sample(sample, problem.batch)?;
     if !solution.status[sample].is_solved() {
         return Ok(None);
     }
@@ -91,7 +86,7 @@ impl SampleDerivative<'_> {
                 equality_dual: vec![0.0; self.problem.equality_rows()],
                 inequality_dual: vec![0.0; self.problem.inequality_rows()],
                 quadratic_dual: vec![0.0; self.problem.quadratic_rows()],
-                reports: vec![UNAVAILABLE],
+                reports: vec![GradientReport::UNAVAILABLE],
             },
         })
     }
@@ -142,7 +137,7 @@ impl SampleDerivative<'_> {
         if self.worst.is_finite() {
             self.factored.report(self.worst, self.settings)
         } else {
-            UNAVAILABLE
+            GradientReport::UNAVAILABLE
         }
     }
 

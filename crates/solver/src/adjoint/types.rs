@@ -15,6 +15,18 @@ pub struct Cotangent<'a> {
     pub quadratic_dual: Option<&'a [f64]>,
 }
 
+impl<'a> Cotangent<'a> {
+    /// Of a function of the minimisers alone.
+    pub fn of_x(x: &'a [f64]) -> Self {
+        Self {
+            x,
+            equality_dual: None,
+            inequality_dual: None,
+            quadratic_dual: None,
+        }
+    }
+}
+
 /// Which parameter gradients to compute. Parameters the problem lacks are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
@@ -117,6 +129,16 @@ pub struct GradientReport {
     /// Condition estimate of the adjoint system: squared ratio of the largest to the smallest
     /// diagonal entry of the triangular factors used. A lower bound of the true 2-norm condition.
     pub condition: f64,
+}
+
+impl GradientReport {
+    /// Of a sample that has no derivative and adds nothing to any gradient.
+    pub const UNAVAILABLE: Self = Self {
+        quality: GradientQuality::Unavailable,
+        residual: f64::INFINITY,
+        margin: 0.0,
+        condition: f64::INFINITY,
+    };
 }
 
 /// The verdict on one sample's gradient.

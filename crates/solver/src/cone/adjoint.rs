@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::adjoint::{GradientReport, check_cotangent};
 use crate::batch::Values;
-use crate::cone::linearised::{Linearised, UNAVAILABLE, check_solution};
+use crate::cone::linearised::{Linearised, check_solution};
 use crate::cone::problem::{ConeProblem, Sparse};
 use crate::cone::solve::ConeSolution;
 use crate::error::Error;
@@ -19,6 +19,17 @@ pub struct ConeCotangent<'a> {
     pub z: Option<&'a [f64]>,
     /// With respect to `s`, `[batch, m]`; `None` is zero.
     pub s: Option<&'a [f64]>,
+}
+
+impl<'a> ConeCotangent<'a> {
+    /// Of a function of the minimisers alone.
+    pub fn of_x(x: &'a [f64]) -> Self {
+        Self {
+            x,
+            z: None,
+            s: None,
+        }
+    }
 }
 
 /// Which gradients to compute.
@@ -191,7 +202,7 @@ fn direction(
             v: vec![0.0; m],
             x: vec![0.0; n],
             z: vec![0.0; m],
-            report: UNAVAILABLE,
+            report: GradientReport::UNAVAILABLE,
         },
     }
 }

@@ -13,14 +13,6 @@ use crate::dense::max_abs;
 use crate::error::Error;
 use crate::settings::{AdjointSettings, Degenerate};
 
-/// The report of a sample that has no derivatives.
-pub(crate) const UNAVAILABLE: GradientReport = GradientReport {
-    quality: GradientQuality::Unavailable,
-    residual: f64::INFINITY,
-    margin: 0.0,
-    condition: f64::INFINITY,
-};
-
 /// A factored linearisation. Its matrix is symmetric, so that it serves derivatives forwards and
 /// backwards.
 pub(crate) struct Linearised<'a> {
@@ -118,17 +110,18 @@ impl<'a> Linearised<'a> {
             self.worst = f64::INFINITY;
             return false;
         }
-        // A NaN must not pass for a good residual.
-        if !(residual <= self.worst) {
-            self.worst = residual;
-        }
+        // A NaN must not pass for a good residual, of this derivative or a later one.
+        self.worst = match residual.is_finite() {
+            true => self.worst.max(residual),
+            false => f64::INFINITY,
+        };
         true
     }
 
     /// How far what was solved for can be trusted.
     pub(crate) fn report(&self) -> GradientReport {
         if self.worst == f64::INFINITY {
-            return UNAVAILABLE;
+            return GradientReport::UNAVAILABLE;
         }
         let exact = self.confirmed
             && self.local.smooth

@@ -36,12 +36,7 @@ pub fn cone_differentiate<R>(
 ) -> Result<Option<R>, Error> {
     settings.validate()?;
     check_solution(problem, solution)?;
-    if sample >= problem.batch {
-        return Err(Error::Sample {
-            got: sample,
-            batch: problem.batch,
-        });
-    }
+    Error::check_sample(sample, problem.batch)?;
     let linearised = Linearised::at(problem, solution, settings, sample);
     Ok(linearised.map(|linearised| {
         work(&mut ConeDerivative {

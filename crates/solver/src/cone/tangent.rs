@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::adjoint::GradientReport;
 use crate::batch::Values;
-use crate::cone::linearised::{Linearised, UNAVAILABLE, check_solution};
+use crate::cone::linearised::{Linearised, check_solution};
 use crate::cone::problem::{ConeProblem, Matrix};
 use crate::cone::solve::ConeSolution;
 use crate::dense::axpy;
@@ -125,7 +125,7 @@ fn motion(
             x: vec![0.0; problem.n],
             s: vec![0.0; problem.rows()],
             z: vec![0.0; problem.rows()],
-            report: UNAVAILABLE,
+            report: GradientReport::UNAVAILABLE,
         },
     }
 }
@@ -141,7 +141,7 @@ pub(super) fn along(
         x: vec![0.0; n],
         s: vec![0.0; m],
         z: vec![0.0; m],
-        report: UNAVAILABLE,
+        report: GradientReport::UNAVAILABLE,
     };
     let (x, z) = (linearised.x.to_vec(), linearised.z.to_vec());
     let (mut of_x, mut of_s) = (vec![0.0; n], vec![0.0; m]);
@@ -224,7 +224,7 @@ fn jacobian(
     let mut out = Vec::with_capacity(n * length);
     let Some(mut linearised) = Linearised::at(problem, solution, settings, i) else {
         out.resize(n * length, 0.0);
-        return (out, UNAVAILABLE);
+        return (out, GradientReport::UNAVAILABLE);
     };
     let (x, z) = (linearised.x.to_vec(), linearised.z.to_vec());
     let (mut unit, nothing) = (vec![0.0; n], vec![0.0; m]);

@@ -386,11 +386,7 @@ pub fn quality(problem: &ConeProblem<'_>) -> (Status, GradientQuality, ConeGradi
     let gradients = cone_adjoint(
         problem,
         &solution,
-        &ConeCotangent {
-            x: &x,
-            z: None,
-            s: None,
-        },
+        &ConeCotangent::of_x(&x),
         &ConeWanted::ALL,
         &AdjointSettings::default(),
     )
