@@ -72,6 +72,7 @@ fn barrier(owned: &Owned, start: &[f64], mu: f64) -> Vec<f64> {
     let size = n + count;
     let mut x = start.to_vec();
     let mut nu = vec![0.0; count];
+    let mut last = f64::INFINITY;
     for _ in 0..200 {
         let mut matrix = faer::Mat::<f64>::zeros(size, size);
         let mut force = faer::Mat::<f64>::zeros(size, 1);
@@ -117,10 +118,13 @@ fn barrier(owned: &Owned, start: &[f64], mu: f64) -> Vec<f64> {
         x = moved(length);
         nu = (0..count).map(|r| step[(n + r, 0)]).collect();
         let change = (0..n).map(|i| step[(i, 0)].abs()).fold(0.0, f64::max);
+        last = change / length;
         if length == 1.0 && change < 1e-14 {
             break;
         }
     }
+    // Rounding may keep the last steps above 1e-14; the square of this is far below it.
+    assert!(last < 1e-10, "no central point at {mu}: {last:e}");
     let mut out = x.clone();
     out.extend(&nu[..owned.p_rows]);
     let mut lambda = vec![0.0; owned.m];
