@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use burn::tensor::Tensor;
 use feasible_solver::{
     AdjointSettings, Cone, ConeCotangent, ConeParameter, ConeProblem, ConeSettings, ConeSolution,
-    ConeWanted, Residuals, Status, cone_adjoint, solve_cones,
+    ConeWanted, Residuals, Status, cone_adjoint, cone_conflict, solve_cones,
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,16 @@ impl ConeTensorSolution {
     pub fn gradient_reports(&self) -> GradientReports {
         self.batch.reports.clone()
     }
+
+    /// The rows that make an infeasible sample so, the weightiest first, with their multipliers in the
+    /// proof relative to the largest; none of their cones can be left out. `None` for every other
+    /// sample.
+    ///
+    /// # Cost
+    /// That of [`feasible_solver::cone_conflict`]: some small solves.
+    pub fn conflict(&self, sample: usize) -> Option<Vec<(usize, f64)>> {
+        self.batch.solved.conflicting_rows(sample)
+    }
 }
 
 /// A differentiable layer that solves a batch of cone programs.
@@ -212,6 +222,7 @@ impl ConeLayer {
             program,
             solution,
             settings: self.settings.adjoint,
+            solver,
             roles: tracked.roles.clone(),
         };
         let batch = SolvedBatch::new(solved, tracked, self.settings.on_failure)?;
@@ -316,7 +327,15 @@ pub(crate) struct SolvedCones {
     pub(crate) program: Program,
     pub(crate) solution: ConeSolution,
     pub(crate) settings: AdjointSettings,
+    solver: ConeSettings,
     roles: Vec<Role>,
+}
+
+impl SolvedCones {
+    fn conflicting_rows(&self, sample: usize) -> Option<Vec<(usize, f64)>> {
+        let problem = self.program.as_problem();
+        cone_conflict(&problem, &self.solution, sample, &self.solver)
+    }
 }
 
 impl Solved for SolvedCones {
@@ -325,14 +344,17 @@ impl Solved for SolvedCones {
     }
 
     fn conflict(&self, sample: usize) -> Option<String> {
-        let rows = self.solution.conflict(sample)?;
+        let rows = self.conflicting_rows(sample)?;
         let named: Vec<String> = rows
             .iter()
             .take(8)
             .map(|(row, _)| row.to_string())
             .collect();
         let more = if rows.len() > 8 { ", …" } else { "" };
-        Some(format!("rows {}{more} conflict", named.join(", ")))
+        Some(match &named[..] {
+            [row] => format!("row {row} cannot hold"),
+            _ => format!("rows {}{more} conflict", named.join(", ")),
+        })
     }
 
     fn parts(&self) -> Vec<Part<'_>> {

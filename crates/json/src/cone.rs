@@ -1,7 +1,8 @@
 //! Problems of kind `cone`: cone programs in Clarabel's form.
 
 use feasible_solver::{
-    Cone, ConeCotangent, ConeProblem, ConeWanted, Error, Sparse, Values, cone_adjoint, solve_cones,
+    Cone, ConeCotangent, ConeProblem, ConeWanted, Error, Sparse, Values, cone_adjoint,
+    cone_conflict, solve_cones,
 };
 use serde_json::{Map, Value, json};
 
@@ -205,7 +206,7 @@ pub(crate) fn answers(problems: &[&ConeProgram], options: &Options) -> Result<Ve
         ] {
             map.insert(name.to_owned(), value);
         }
-        if let Some(rows) = solution.conflict(i) {
+        if let Some(rows) = cone_conflict(&program, &solution, i, &options.cones) {
             let rows: Value = rows
                 .iter()
                 .map(|(row, weight)| json!({ "row": row, "weight": answer::number(*weight) }))

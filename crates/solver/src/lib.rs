@@ -93,7 +93,7 @@ pub use batch::{Symmetric, Values};
 pub use cone::{
     Cone, ConeCotangent, ConeDerivative, ConeGradients, ConeJacobian, ConeParameter, ConeProblem,
     ConeSettings, ConeSolution, ConeTangents, ConeVelocity, ConeWanted, Sparse, cone_adjoint,
-    cone_differentiate, cone_jacobian, cone_tangent, solve_cones,
+    cone_conflict, cone_differentiate, cone_jacobian, cone_tangent, solve_cones,
 };
 pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
 pub use error::Error;

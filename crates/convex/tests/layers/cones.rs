@@ -144,7 +144,8 @@ fn crossed(on_failure: OnFailure) -> Result<ConeTensorSolution, Error> {
 fn samples_without_a_solution_follow_the_policy() {
     let message = crossed(OnFailure::Error).unwrap_err().to_string();
     assert!(
-        message.contains("sample 1 ended as PrimalInfeasible"),
+        message.contains("sample 1 ended as PrimalInfeasible")
+            && message.contains("rows 0, 1 conflict"),
         "{message}"
     );
     let solution = crossed(OnFailure::Nan).unwrap();
@@ -152,8 +153,11 @@ fn samples_without_a_solution_follow_the_policy() {
     let x = numbers(&solution.x);
     assert!(x[0].abs() < 1e-9 && x[1].is_nan(), "{x:?}");
     let reports = solution.gradient_reports();
-    solution.x.narrow(0, 0, 1).sum().backward();
+    solution.x.clone().narrow(0, 0, 1).sum().backward();
     assert_eq!(reports.count(GradientQuality::Unavailable), Some(1));
+    assert!(solution.conflict(0).is_none());
+    let conflict = solution.conflict(1).unwrap();
+    assert_eq!(conflict.len(), 2, "{conflict:?}");
     // The certificate is in z: z ≥ 0, Aᵀz = 0, bᵀz < 0.
     let kept = crossed(OnFailure::Keep).unwrap();
     let z = numbers(&kept.z());

@@ -52,12 +52,6 @@ impl ConeData {
         }
     }
 
-    /// One sample's entries of `A` and of `b`.
-    pub(super) fn rows(&self, maps: &ConeProgram, i: usize) -> (&[f64], &[f64]) {
-        let (a, b) = (self.a.values(), self.b.values());
-        (a.sample(i, maps.a.indices.len()), b.sample(i, maps.a.rows))
-    }
-
     pub(super) fn pullback(
         &self,
         maps: &ConeProgram,

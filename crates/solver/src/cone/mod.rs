@@ -9,6 +9,7 @@ mod adjoint;
 mod barrier;
 mod central;
 mod clarabel;
+mod conflict;
 mod geometry;
 mod layout;
 mod linear;
@@ -23,6 +24,7 @@ mod tangent;
 mod three;
 
 pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
+pub use conflict::cone_conflict;
 pub use problem::{Cone, ConeProblem, Sparse};
 pub use sample::{ConeDerivative, cone_differentiate};
 pub use solve::{ConeSettings, ConeSolution, solve_cones};

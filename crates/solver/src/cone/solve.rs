@@ -101,8 +101,9 @@ pub struct ConeSolution {
 impl ConeSolution {
     /// The rows whose multipliers prove a sample [`Status::PrimalInfeasible`] and those multipliers
     /// relative to the largest, the weightiest first; `None` for every other sample. Multipliers
-    /// below `1e-6` are left out: they are what Clarabel's tolerance leaves.
-    pub fn conflict(&self, sample: usize) -> Option<Vec<(usize, f64)>> {
+    /// below `1e-6` are left out: they are what Clarabel's tolerance leaves. Rows that the proof can do
+    /// without are among them, see [`crate::cone_conflict`].
+    pub fn certificate(&self, sample: usize) -> Option<Vec<(usize, f64)>> {
         if *self.status.get(sample)? != Status::PrimalInfeasible {
             return None;
         }
