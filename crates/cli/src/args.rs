@@ -127,9 +127,9 @@ Exit codes: 0 drawn, 1 failed, 2 bad arguments.")]
 pub(crate) struct LandscapeArguments {
     /// A run's folder, or a landscape's .json or .npz.
     pub(crate) source: PathBuf,
-    /// The plane.
-    #[arg(long, value_enum, default_value_t = PlaneName::Random)]
-    pub(crate) plane: PlaneName,
+    /// The plane [default: random].
+    #[arg(long, value_enum)]
+    pub(crate) plane: Option<PlaneName>,
     /// Another run, for --plane between; twice for a plane through three.
     #[arg(long = "with", value_name = "RUN")]
     pub(crate) with: Vec<PathBuf>,
@@ -137,9 +137,9 @@ pub(crate) struct LandscapeArguments {
     /// file all that it has].
     #[arg(long, value_delimiter = ',')]
     pub(crate) quantity: Vec<String>,
-    /// Points along an axis.
-    #[arg(long, default_value_t = 51)]
-    pub(crate) points: usize,
+    /// Points along an axis [default: 51].
+    #[arg(long)]
+    pub(crate) points: Option<usize>,
     /// How far the axes reach from the checkpoint; with pca and between how far beyond the ends, as a
     /// share of the length [default: random 1, hessian a fifth of the parameters' norm, pca 0.2,
     /// between 0.5].
@@ -148,18 +148,18 @@ pub(crate) struct LandscapeArguments {
     /// The checkpoint of this step [default: the last].
     #[arg(long)]
     pub(crate) step: Option<u64>,
-    /// The data.
-    #[arg(long, value_enum, default_value_t = PartName::Train)]
-    pub(crate) part: PartName,
-    /// Its first so many samples, at most.
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) samples: usize,
+    /// The data [default: train].
+    #[arg(long, value_enum)]
+    pub(crate) part: Option<PartName>,
+    /// Its first so many samples, at most [default: 1000].
+    #[arg(long)]
+    pub(crate) samples: Option<usize>,
     /// The box as the checkpoint's epoch had it, not the true one.
     #[arg(long)]
     pub(crate) as_trained: bool,
-    /// Seed of random directions.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// Seed of random directions [default: 0].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
     /// Evaluate more points where the landscape is rough, at most as many as the grid has, until
     /// interpolation is off by this share of the range.
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "0.01", conflicts_with = "resume")]
@@ -198,11 +198,17 @@ pub(crate) struct LandscapeArguments {
   feasible figures runs/study --metric sharpness --backbones    a curve for each network
   feasible figures runs/study --only qcqp --only 200-200        one problem and network
 
-A metric is named as in metrics.jsonl; `dynamics.` may be left out.")]
+A metric is named as in metrics.jsonl; `dynamics.` may be left out. Without --metric all dynamics are
+drawn that the study's `measure` recorded, but for what tells their cost and quality: names that end in
+limit, seconds, share, products, defect, residual or threshold. A threshold that is one number is a line
+in the picture of what it limits. A run that diverged is part of its curve and has no last value.
+
+Exit codes: 0 drawn, 1 failed, 2 bad arguments, or nothing to draw.")]
 pub(crate) struct FiguresArguments {
     /// A runs folder, or one study's folder in it.
     pub(crate) runs: PathBuf,
-    /// What to draw; several times or separated by commas [default: all of dynamics but its cost].
+    /// What to draw; several times or separated by commas [default: all of dynamics but its cost and
+    /// quality].
     #[arg(long, value_delimiter = ',')]
     pub(crate) metric: Vec<String>,
     /// Only problems, methods and backbones whose name has this in it; several times for all of them.

@@ -42,6 +42,17 @@ pub(crate) fn run(arguments: &FiguresArguments) -> anyhow::Result<()> {
         };
         arguments.metric.iter().map(full).collect()
     };
+    if metrics.is_empty() {
+        return Err(feasible_lab::Error::Value {
+            key: "--metric".to_owned(),
+            got: "absent, and the runs recorded no dynamics".to_owned(),
+            expected: format!(
+                "given, or the study trained with `measure`; there are {}",
+                known.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        }
+        .into());
+    }
     if let Some(unknown) = metrics.iter().find(|name| !known.contains(*name)) {
         return Err(feasible_lab::Error::Value {
             key: "--metric".to_owned(),
@@ -81,7 +92,7 @@ pub(crate) fn run(arguments: &FiguresArguments) -> anyhow::Result<()> {
             files.push(path);
         }
         let values = curves.values(metric);
-        text.push_str(&table(metric, &values));
+        text.push_str(&table(metric, &values, curves.several_studies()));
         for file in &files {
             text.push_str(&format!("  {}\n", file.display()));
         }
@@ -100,11 +111,16 @@ pub(crate) fn run(arguments: &FiguresArguments) -> anyhow::Result<()> {
     Ok(print(&text)?)
 }
 
-fn table(metric: &str, values: &[LastValue]) -> String {
+fn table(metric: &str, values: &[LastValue], of_study: bool) -> String {
     let mut text = format!("{metric}, first and last\n");
     for value in values {
+        let study = if of_study {
+            format!("{}, ", value.study)
+        } else {
+            String::new()
+        };
         text.push_str(&format!(
-            "  {}, {}, {}: {}  {}\n",
+            "  {study}{}, {}, {}: {}  {}\n",
             value.problem,
             value.backbone,
             value.method,
@@ -131,7 +147,7 @@ fn value_json(value: &LastValue) -> Value {
         })
     };
     json!({
-        "problem": value.problem, "backbone": value.backbone, "method": value.method,
+        "study": value.study, "problem": value.problem, "backbone": value.backbone, "method": value.method,
         "first": spread(&value.first), "last": spread(&value.last),
     })
 }

@@ -26,7 +26,26 @@ struct Group {
     method: String,
     backbone: String,
     config: RunConfig,
-    runs: Vec<Vec<Metric>>,
+    runs: Vec<Run>,
+}
+
+#[derive(Debug, Clone)]
+struct Run {
+    metrics: Vec<Metric>,
+    diverged: bool,
+}
+
+impl Run {
+    fn first(&self, metric: &str) -> Option<f64> {
+        self.metrics.iter().find_map(|m| m.value(metric))
+    }
+
+    /// What training came to: nothing, if it diverged.
+    fn last(&self, metric: &str) -> Option<f64> {
+        let mut backwards = self.metrics.iter().rev();
+        let last = backwards.find_map(|m| m.value(metric));
+        last.filter(|_| !self.diverged)
+    }
 }
 
 /// What a figure's curves differ in.
@@ -42,7 +61,7 @@ pub enum Across {
 /// A metric's curves of some runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CurveFigure {
-    /// A plain name for its file.
+    /// A plain name for its file, which no other figure of the metric has.
     pub name: String,
     /// The picture.
     pub plot: LinePlot,
@@ -51,6 +70,8 @@ pub struct CurveFigure {
 /// The last value of a metric in runs that differ in their seeds alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastValue {
+    /// The study.
+    pub study: String,
     /// The problem.
     pub problem: String,
     /// The backbone.
@@ -59,7 +80,7 @@ pub struct LastValue {
     pub method: String,
     /// The first recorded value, over seeds.
     pub first: Spread,
-    /// The last recorded value, over seeds; undefined where a seed has none.
+    /// The last recorded value, over seeds; undefined where a seed has none or diverged.
     pub last: Spread,
 }
 
@@ -107,7 +128,10 @@ impl Curves {
             self.left_out.push(format!("{}: {reason}", run.run()));
             return Ok(());
         };
-        let metrics = run.metrics()?.collect::<Result<Vec<Metric>, _>>()?;
+        let read = Run {
+            metrics: run.metrics()?.collect::<Result<_, _>>()?,
+            diverged: document.status != RunStatus::Finished,
+        };
         let same = |group: &&mut Group| {
             group.study == run.study()
                 && RunConfig {
@@ -116,14 +140,14 @@ impl Curves {
                 } == config
         };
         match self.groups.iter_mut().find(same) {
-            Some(group) => group.runs.push(metrics),
+            Some(group) => group.runs.push(read),
             None => self.groups.push(Group {
                 study: run.study().to_owned(),
                 problem: config.problem.label(),
                 method: config.method.label().to_owned(),
                 backbone: config.backbone.label(),
                 config,
-                runs: vec![metrics],
+                runs: vec![read],
             }),
         }
         Ok(())
@@ -150,10 +174,17 @@ impl Curves {
     /// The names of all metrics that were recorded.
     pub fn metrics(&self) -> BTreeSet<String> {
         let runs = self.groups.iter().flat_map(|group| &group.runs);
-        let records = runs.flatten();
+        let records = runs.flat_map(|run| &run.metrics);
         records
             .flat_map(|metric| metric.values.keys().cloned())
             .collect()
+    }
+
+    /// Whether the runs are of more than one study, so that their studies must be told apart.
+    pub fn several_studies(&self) -> bool {
+        let mut studies = self.groups.iter().map(|group| &group.study);
+        let first = studies.next();
+        studies.any(|study| Some(study) != first)
     }
 
     /// A metric's figures, in the order of the runs. A group of curves that never recorded it has
@@ -170,6 +201,8 @@ impl Curves {
             let key = (group.study.clone(), group.problem.clone(), other.clone());
             figures.entry(key).or_default().push(group);
         }
+        let several = self.several_studies();
+        let mut names = BTreeSet::new();
         figures
             .into_iter()
             .map(|((study, problem, other), groups)| {
@@ -177,8 +210,14 @@ impl Curves {
                 let seeds = seeds.unwrap_or(0);
                 let plural = if seeds == 1 { "" } else { "s" };
                 let series = groups.iter().map(|group| group.series(metric, across));
+                let of_study = if several {
+                    format!("{study} ")
+                } else {
+                    String::new()
+                };
+                let name = plain(&format!("{of_study}{problem} {other} {metric}"));
                 CurveFigure {
-                    name: plain(&format!("{problem} {other} {metric}")),
+                    name: unique(name, &mut names),
                     plot: LinePlot {
                         title: format!("{metric}: {problem}, {other}"),
                         source: format!(
@@ -201,9 +240,10 @@ impl Curves {
         let groups = self.groups.iter().filter(|group| group.has(metric));
         groups
             .map(|group| {
-                let first = |run: &Vec<Metric>| run.iter().find_map(|m| m.value(metric));
-                let last = |run: &Vec<Metric>| run.iter().rev().find_map(|m| m.value(metric));
+                let first = |run: &Run| run.first(metric);
+                let last = |run: &Run| run.last(metric);
                 LastValue {
+                    study: group.study.clone(),
                     problem: group.problem.clone(),
                     backbone: group.backbone.clone(),
                     method: group.method.clone(),
@@ -217,7 +257,7 @@ impl Curves {
 
 impl Group {
     fn has(&self, metric: &str) -> bool {
-        let mut records = self.runs.iter().flatten();
+        let mut records = self.runs.iter().flat_map(|run| &run.metrics);
         records.any(|record| record.value(metric).is_some())
     }
 
@@ -234,7 +274,10 @@ impl Group {
             .runs
             .iter()
             .map(|run| {
-                let found = run.iter().filter_map(|m| Some((m.step, m.value(metric)?)));
+                let found = run
+                    .metrics
+                    .iter()
+                    .filter_map(|m| Some((m.step, m.value(metric)?)));
                 found.collect()
             })
             .collect();
@@ -263,7 +306,7 @@ fn thresholds(groups: &[&Group], metric: &str, across: Across) -> Vec<Threshold>
     };
     let mut found: Vec<(Vec<&str>, f64)> = Vec::new();
     for group in groups {
-        let records = group.runs.iter().flatten();
+        let records = group.runs.iter().flat_map(|run| &run.metrics);
         let mut values = records.filter_map(|record| record.value(&name));
         let Some(value) = values.next() else { continue };
         if values.any(|other| other != value) {
@@ -283,6 +326,18 @@ fn thresholds(groups: &[&Group], metric: &str, across: Across) -> Vec<Threshold>
         value,
     });
     thresholds.collect()
+}
+
+/// The name, with a number after it if it is taken: labels that differ may be the same in plain
+/// letters.
+fn unique(name: String, taken: &mut BTreeSet<String>) -> String {
+    let mut found = name.clone();
+    let mut count = 1;
+    while !taken.insert(found.clone()) {
+        count += 1;
+        found = format!("{name}-{count}");
+    }
+    found
 }
 
 /// Letters, digits and dashes.

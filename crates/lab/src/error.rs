@@ -129,7 +129,8 @@ impl Error {
         )
     }
 
-    /// Whether the study or the command line is to blame, not the run.
+    /// Whether the study or the command line is to blame, not the run. Errors of other crates that this
+    /// one passes on are not among its causes, and so are looked at here.
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
@@ -139,6 +140,11 @@ impl Error {
                 | Self::StudyFile { .. }
                 | Self::Changed { .. }
                 | Self::Network(_)
+                | Self::Landscape(feasible_landscape::Error::Argument { .. })
+                | Self::Dynamics(feasible_dynamics::Error::Landscape(
+                    feasible_landscape::Error::Argument { .. }
+                ))
+                | Self::Data(feasible_data::Error::Size { .. })
                 | Self::Record(feasible_record::Error::Name { .. })
         )
     }

@@ -87,7 +87,8 @@ pub fn train_run(
     Ok(report)
 }
 
-fn check_task(config: &RunConfig, task: &Task) -> Result<(), Error> {
+/// Whether the task has the number type and the training samples of the settings.
+pub(crate) fn check_task(config: &RunConfig, task: &Task) -> Result<(), Error> {
     let dtype = match config.training.dtype {
         Precision::F64 => DType::F64,
         Precision::F32 => DType::F32,

@@ -7,6 +7,7 @@ use feasible_record::RunReader;
 
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::{RunConfig, RunProblem};
+use crate::runner::check_task;
 use crate::start::initial_network;
 use crate::{Error, Task};
 
@@ -50,9 +51,11 @@ impl SavedRun {
     /// Opens the run in a folder, of the problem that `task` is.
     ///
     /// # Errors
-    /// As [`SavedRun::open`].
+    /// As [`SavedRun::open`]; [`Error::Value`] if the task has another number type or another number of
+    /// training samples than the run.
     pub fn with_task(path: impl AsRef<Path>, task: Task) -> Result<Self, Error> {
         let (reader, config) = read(path.as_ref())?;
+        check_task(&config, &task)?;
         Ok(Self {
             reader,
             config,
@@ -89,36 +92,47 @@ impl SavedRun {
     /// # Errors
     /// [`Error::Value`] if there is no such checkpoint, [`Error::Checkpoint`] if it cannot be used.
     pub fn state(&self, step: Option<u64>) -> Result<SavedState, Error> {
-        let checkpoints = self.reader.checkpoints()?;
-        let found = match step {
-            None => checkpoints.last(),
-            Some(step) => checkpoints.iter().find(|found| found.step == step),
-        };
-        let Some(found) = found else {
-            let steps: Vec<String> = checkpoints.iter().map(|c| c.step.to_string()).collect();
-            let expected = match &steps[..] {
-                [] => "of a run with checkpoints; this one has none yet".to_owned(),
-                steps => format!("one of the run's checkpoints: {}", steps.join(", ")),
-            };
-            let got = step.map_or("absent".to_owned(), |step| step.to_string());
-            return Err(Error::value("step", got, expected));
-        };
-        let checkpoint = Checkpoint::read(&found.path)?;
-        let network = initial_network(&self.config, &self.task)?;
-        let network = checkpoint
-            .load_module(network)
-            .map_err(|fault| Error::Checkpoint {
-                path: found.path.clone(),
-                fault,
-            })?;
-        Ok(SavedState {
-            network,
-            progress: checkpoint.progress,
-        })
+        state(&self.reader, &self.config, &self.task, step)
     }
 }
 
-fn read(path: &Path) -> Result<(RunReader, RunConfig), Error> {
+/// A run's state at a checkpoint, as [`SavedRun::state`]. `task` may be another's of as many inputs and
+/// variables.
+pub(crate) fn state(
+    reader: &RunReader,
+    config: &RunConfig,
+    task: &Task,
+    step: Option<u64>,
+) -> Result<SavedState, Error> {
+    let checkpoints = reader.checkpoints()?;
+    let found = match step {
+        None => checkpoints.last(),
+        Some(step) => checkpoints.iter().find(|found| found.step == step),
+    };
+    let Some(found) = found else {
+        let steps: Vec<String> = checkpoints.iter().map(|c| c.step.to_string()).collect();
+        let expected = match &steps[..] {
+            [] => "of a run with checkpoints; this one has none yet".to_owned(),
+            steps => format!("one of the run's checkpoints: {}", steps.join(", ")),
+        };
+        let got = step.map_or("absent".to_owned(), |step| step.to_string());
+        return Err(Error::value("step", got, expected));
+    };
+    let checkpoint = Checkpoint::read(&found.path)?;
+    let network = initial_network(config, task)?;
+    let network = checkpoint
+        .load_module(network)
+        .map_err(|fault| Error::Checkpoint {
+            path: found.path.clone(),
+            fault,
+        })?;
+    Ok(SavedState {
+        network,
+        progress: checkpoint.progress,
+    })
+}
+
+pub(crate) fn read(path: &Path) -> Result<(RunReader, RunConfig), Error> {
     let reader = RunReader::open(path)?;
     let config = serde_json::from_value(reader.document().info.config.clone());
     let config: RunConfig = config.map_err(|error| {

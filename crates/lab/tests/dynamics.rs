@@ -1,11 +1,13 @@
 //! What a run records of its dynamics: spectra and landscapes at three moments, signal to noise, kept
 //! checkpoints; gradient descent and gradient flow.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use feasible_data::Part;
 use feasible_lab::{
-    Checkpoint, Error, References, RunReport, SavedRun, Silent, StudyConfig, Task, train_run,
+    Checkpoint, Error, Event as Told, Observer, References, RunReport, SavedRun, Silent,
+    StudyConfig, Task, train_run,
 };
 use feasible_landscape::Landscape;
 use feasible_record::{Event, EventKind, Metric, RunReader, RunStatus};
@@ -44,6 +46,14 @@ fn study(training: &str, backbone: &str, method: &str) -> Result<StudyConfig, Er
 }
 
 fn train(runs: &Path, study: &StudyConfig) -> Result<RunReport, Error> {
+    train_watched(runs, study, &mut Silent)
+}
+
+fn train_watched(
+    runs: &Path,
+    study: &StudyConfig,
+    observer: &mut dyn Observer,
+) -> Result<RunReport, Error> {
     let config = &study.combinations()[0];
     let task = Task::published(&config.problem, &config.training)?;
     let unknown = |part| vec![f64::NAN; task.evaluation().samples(part)];
@@ -51,7 +61,7 @@ fn train(runs: &Path, study: &StudyConfig) -> Result<RunReport, Error> {
         validation: unknown(Part::Validation),
         test: unknown(Part::Test),
     };
-    train_run(runs, config, &task, &references, &mut Silent)
+    train_run(runs, config, &task, &references, observer)
 }
 
 fn metrics(report: &RunReport) -> Vec<Metric> {
@@ -132,6 +142,63 @@ fn spectra_and_landscapes_are_of_start_middle_and_end() {
     assert_eq!(of("dynamics.snr_median"), 2);
     let share = all.iter().filter_map(|m| m.value("dynamics.share"));
     assert!(share.clone().count() == 2 && share.clone().all(|s| s > 0.0));
+}
+
+/// What is recorded before the first step is no part of the epoch's time.
+#[test]
+fn a_moment_is_no_training_time() {
+    let runs = tempfile::tempdir().unwrap();
+    let measure = "measure = ['sharpness', 'landscape']\nlandscape_points = 41";
+    let mut told = Vec::new();
+    let mut watch = |event: &Told<'_>| {
+        if let Told::Epoch { summary, .. } = event {
+            told.push(summary.seconds);
+        }
+        ControlFlow::Continue(())
+    };
+    let method = "kind = 'snarenet'\nrows = 'violated'";
+    let study = study(measure, "", method).unwrap();
+    let report = train_watched(runs.path(), &study, &mut watch).unwrap();
+    let all = metrics(&report);
+    let first = |name: &str| all.iter().find_map(|m| m.value(name)).unwrap();
+    let epoch = first("epoch.seconds");
+    assert_eq!(told[0], epoch);
+    // 1,681 batches of 50 evaluated, and five of 10 stepped on: hundreds of times the work. With the
+    // moment in it the epoch could not be shorter.
+    let moment = first("dynamics.moment_seconds");
+    assert!(epoch < moment, "{epoch} {moment}");
+}
+
+/// A run that was stopped in its first epoch goes on from the checkpoint before its first step, and
+/// what it records there it records once.
+#[test]
+fn records_before_the_first_step_are_not_doubled() {
+    let runs = tempfile::tempdir().unwrap();
+    let training = "keep_every = 2\nmeasure = ['spectrum']";
+    let study = study(training, "", "kind = 'soft'").unwrap();
+    let mut stop = |event: &Told<'_>| match event {
+        Told::Step { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    for _ in 0..2 {
+        let report = train_watched(runs.path(), &study, &mut stop).unwrap();
+        assert_eq!(report.status, RunStatus::Running);
+        assert_eq!(SavedRun::open(&report.path).unwrap().steps().unwrap(), [0]);
+    }
+    let report = train(runs.path(), &study).unwrap();
+    assert_eq!(report.status, RunStatus::Finished);
+    let steps = |kind: EventKind| -> Vec<u64> {
+        let found = events(&report, kind);
+        found.iter().map(|event| event.step).collect()
+    };
+    assert_eq!(steps(EventKind::Spectrum), [0, 10, 20]);
+    assert_eq!(steps(EventKind::Checkpoint), [0, 5, 10, 15, 20]);
+    let all = metrics(&report);
+    let recorded = all
+        .iter()
+        .filter(|m| m.value("dynamics.eigenvalue_1").is_some());
+    let recorded: Vec<u64> = recorded.map(|metric| metric.step).collect();
+    assert_eq!(recorded, [0, 10, 20]);
 }
 
 /// What is measured changes nothing of the training, and each ratio is that of the samples' own

@@ -265,7 +265,12 @@ fn values<R: Read + std::io::Seek>(
         .map_err(|e| format!("array {name}: {e}"))
 }
 
-fn check_file_name(name: &str) -> Result<(), Error> {
+/// Checks that a landscape's files can have this name: before a long scan, rather than after it.
+///
+/// # Errors
+/// [`Error::Argument`] if it is not 1 to 120 letters, digits and `_ . -` characters, or begins with a
+/// dot.
+pub fn check_file_name(name: &str) -> Result<(), Error> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if name.is_empty() || name.len() > 120 || name.starts_with('.') || !name.chars().all(good) {
         let problem =

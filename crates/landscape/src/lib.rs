@@ -74,7 +74,7 @@ pub use axis::{Axes, Axis};
 pub use compare::{Barrier, Positions, barrier, classical_mds, linear_cka};
 pub use directions::{WithoutFilters, orthonormalise, random_direction};
 pub use error::{Error, EvaluationError};
-pub use file::{About, Landscape};
+pub use file::{About, Landscape, check_file_name};
 pub use groups::{Filters, Group};
 pub use pca::{Centre, Pca, pca};
 pub use picture::{

@@ -91,8 +91,9 @@ impl RunWriter {
         Self::reopen(path.as_ref(), Some(from_step), info)
     }
 
-    /// Goes on with the run in `path` from the very beginning, for a run without a checkpoint: all
-    /// its metrics and events are dropped. `info` is as for [`RunWriter::resume`].
+    /// Goes on with the run in `path` from the very beginning, for a run without a checkpoint, or with
+    /// no other than that before its first step, which must be written again: all its metrics and
+    /// events are dropped. `info` is as for [`RunWriter::resume`].
     ///
     /// # Errors
     /// As [`RunWriter::resume`].

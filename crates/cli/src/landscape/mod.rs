@@ -13,7 +13,7 @@ use feasible_lab::{
     BoxChoice, EarlierRows, LANDSCAPE_QUANTITIES, LandscapeOutput, LandscapeReport,
     LandscapeSettings, PlaneChoice, SavedRun,
 };
-use feasible_landscape::Landscape;
+use feasible_landscape::{Landscape, check_file_name};
 use feasible_record::Number;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -34,7 +34,9 @@ pub(crate) fn run(arguments: &LandscapeArguments) -> anyhow::Result<ExitCode> {
 
 /// Scans a run and draws what was found.
 fn of_run(arguments: &LandscapeArguments) -> anyhow::Result<()> {
-    let plane = match (arguments.plane, &arguments.with[..]) {
+    let defaults = LandscapeSettings::default();
+    let wanted = arguments.plane.unwrap_or(PlaneName::Random);
+    let plane = match (wanted, &arguments.with[..]) {
         (PlaneName::Between, others) => PlaneChoice::Between(others.to_vec()),
         (PlaneName::Random, []) => PlaneChoice::Random,
         (PlaneName::Hessian, []) => PlaneChoice::Hessian,
@@ -59,7 +61,7 @@ fn of_run(arguments: &LandscapeArguments) -> anyhow::Result<()> {
         Some(step) => step,
         None => run.steps()?.last().copied().unwrap_or(0),
     };
-    let plane_name = match arguments.plane {
+    let plane_name = match wanted {
         PlaneName::Random => "random",
         PlaneName::Hessian => "hessian",
         PlaneName::Pca => "pca",
@@ -71,20 +73,21 @@ fn of_run(arguments: &LandscapeArguments) -> anyhow::Result<()> {
         .unwrap_or_else(|| format!("{plane_name}-step-{step}"));
     let settings = LandscapeSettings {
         plane,
-        points: arguments.points,
+        points: arguments.points.unwrap_or(defaults.points),
         extent: arguments.extent,
         part: match arguments.part {
-            PartName::Train => Part::Train,
-            PartName::Validation => Part::Validation,
-            PartName::Test => Part::Test,
+            None => defaults.part,
+            Some(PartName::Train) => Part::Train,
+            Some(PartName::Validation) => Part::Validation,
+            Some(PartName::Test) => Part::Test,
         },
-        samples: arguments.samples,
+        samples: arguments.samples.unwrap_or(defaults.samples),
         bounds: if arguments.as_trained {
             BoxChoice::AsTrained
         } else {
             BoxChoice::True
         },
-        seed: arguments.seed,
+        seed: arguments.seed.unwrap_or(defaults.seed),
         refine: arguments.refine,
     };
     let progress = Rows::new(arguments.quiet);
@@ -111,11 +114,11 @@ fn of_run(arguments: &LandscapeArguments) -> anyhow::Result<()> {
 /// Draws a file.
 fn of_file(arguments: &LandscapeArguments) -> anyhow::Result<()> {
     let source = &arguments.source;
-    if !arguments.with.is_empty() || arguments.resume || arguments.refine.is_some() {
+    if let Some(option) = of_a_scan(arguments) {
         return Err(usage(
             "source",
-            &source.display().to_string(),
-            "a run's folder for --with, --resume and --refine",
+            &format!("{}, which is no folder", source.display()),
+            &format!("a run's folder for {option}"),
         ));
     }
     let folder = source.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -143,8 +146,28 @@ fn of_file(arguments: &LandscapeArguments) -> anyhow::Result<()> {
     check(&quantities, &names)?;
     let out = arguments.out.clone().unwrap_or(folder);
     let name = arguments.name.clone().unwrap_or(stem);
+    check_file_name(&name)?;
     let drawn = draw(arguments, &landscape, &quantities, &out, &name)?;
     tell(arguments, source, &landscape, &drawn, None)
+}
+
+/// The first option given that only a scan has a use for.
+fn of_a_scan(arguments: &LandscapeArguments) -> Option<&'static str> {
+    let given = [
+        ("--plane", arguments.plane.is_some()),
+        ("--with", !arguments.with.is_empty()),
+        ("--points", arguments.points.is_some()),
+        ("--extent", arguments.extent.is_some()),
+        ("--step", arguments.step.is_some()),
+        ("--part", arguments.part.is_some()),
+        ("--samples", arguments.samples.is_some()),
+        ("--as-trained", arguments.as_trained),
+        ("--seed", arguments.seed.is_some()),
+        ("--refine", arguments.refine.is_some()),
+        ("--resume", arguments.resume),
+    ];
+    let mut given = given.into_iter().filter(|(_, given)| *given);
+    given.next().map(|(option, _)| option)
 }
 
 /// A mistake on the command line.

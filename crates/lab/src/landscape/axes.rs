@@ -23,8 +23,16 @@ pub(super) fn covering(low: f64, high: f64, points: usize) -> Result<Axis, Error
         .filter(|(_, step)| step.is_finite())
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .unwrap_or((last / 2, 1.0));
+    let step = short(step);
     let above = (last - below) as f64;
     Ok(Axis::span(-(below as f64) * step, above * step, points)?)
+}
+
+/// The next number of 40 significant bits: its products with all indices are exact, so that an axis
+/// made again from the ends of this one has the same points, to the last bit.
+fn short(step: f64) -> f64 {
+    let rest = (1u64 << 13) - 1;
+    f64::from_bits((step.to_bits() + rest) & !rest)
 }
 
 /// About `points` points from `−beyond` to `1 + beyond`, with 0 and 1 among them.
@@ -53,11 +61,15 @@ mod tests {
             (-3.0, 0.0, 5),
             (0.0, 2.5, 9),
             (-1e-9, 1e3, 51),
+            (-0.123, 0.789, 65),
+            (-1.0 / 3.0, 1.0 / 7.0, 65),
         ] {
             let axis = covering(low, high, points).unwrap();
             let found = axis.coordinates();
             assert_eq!(found.len(), points);
             assert!(axis.centre().is_some(), "{found:?}");
+            let again = Axis::span(found[0], found[points - 1], points).unwrap();
+            assert_eq!(again.coordinates(), found);
             // Rounding of a product.
             assert!(found[0] <= low + 1e-12 && found[points - 1] >= high * (1.0 - 1e-12));
             // No denser than a point wasted on either side.

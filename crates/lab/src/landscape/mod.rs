@@ -13,6 +13,7 @@ use feasible_data::Part;
 use feasible_dynamics::{Layout, ScanPlan, Threads, refine_module, scan_module};
 use feasible_landscape::{
     About, Axes, InPlane, Landscape, Plane, PlaneKind, RefineSettings, ScanOptions, Surface,
+    check_file_name,
 };
 use feasible_nn::Mlp;
 
@@ -24,6 +25,12 @@ pub(crate) use samples::Samples;
 /// What a landscape of a run has at every point: the loss and its parts, violations of the true box
 /// after the layer and, `raw_`, before it, and the samples whose layer did not converge.
 pub const LANDSCAPE_QUANTITIES: [&str; 9] = QUANTITIES;
+
+/// A refinement's cells along an axis at the start, and how often one may be halved: where the axes
+/// have the points of its finest lattice, nothing is between two of them.
+const CELLS: usize = 4;
+const DEPTH: u32 = 4;
+const LATTICE: usize = (CELLS << DEPTH) + 1;
 
 /// Which plane, and how it is scanned.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +53,8 @@ pub struct LandscapeSettings {
     /// Seed of random directions. Default 0.
     pub seed: u64,
     /// Evaluates more points where the landscape is rough, `points²` at most, until interpolation is
-    /// off by this share of the range at most, in place of a full grid.
+    /// off by this share of the range at most, in place of a full grid. A principal plane then has the
+    /// 65 points an axis of the finest cells.
     pub refine: Option<f64>,
 }
 
@@ -173,7 +181,7 @@ impl SavedRun {
     ///
     /// # Errors
     /// [`Error::Value`] for settings and for checkpoints that are not there; [`Error::Landscape`] for
-    /// files, an interruption among them.
+    /// a name that is no file's, before anything is done, and for files, an interruption among them.
     pub fn landscape(
         &self,
         step: Option<u64>,
@@ -181,6 +189,7 @@ impl SavedRun {
         output: &LandscapeOutput<'_>,
     ) -> Result<LandscapeReport, Error> {
         settings.validate()?;
+        check_file_name(output.name)?;
         let state = self.state(step)?;
         let method = Method::new(&self.config().method)?;
         let soft = state.progress.epochs < self.config().method.soft_epochs;
@@ -330,11 +339,10 @@ impl Scanned<'_> {
         tolerance: f64,
         found: &Found,
     ) -> Result<(Surface, usize), Error> {
-        let cells = 4;
         let settings = RefineSettings {
-            cells,
-            depth: 4,
-            points: (points * points).max((cells + 1) * (cells + 1)),
+            cells: CELLS,
+            depth: DEPTH,
+            points: (points * points).max((CELLS + 1) * (CELLS + 1)),
             tolerance,
         };
         let refined = refine_module(

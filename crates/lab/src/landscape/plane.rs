@@ -11,11 +11,11 @@ use feasible_nn::Mlp;
 use feasible_spectrum::Eigenpairs;
 
 use super::axes::{covering, unit};
-use super::{Found, LandscapeSettings, PlaneChoice};
+use super::{Found, LATTICE, LandscapeSettings, PlaneChoice};
+use crate::checkpoint::CheckpointFault;
 use crate::hessian::{for_a_figure, loss_hessian};
 use crate::loss::Loss;
-
-use crate::saved::SavedState;
+use crate::saved::{self, SavedState};
 use crate::{Error, SavedRun};
 
 /// The plane that the settings want. `loss` has automatic differentiation.
@@ -69,7 +69,7 @@ fn centred(
 ) -> Result<Found, Error> {
     let axis = || Axis::centred(extent, settings.points / 2);
     Ok(Found {
-        checksum: checksum(&[plane.origin()]),
+        checksum: plane_checksum(&plane),
         axes: Axes::grid(axis()?, axis()?),
         ranges: [(-extent, extent); 2],
         layout,
@@ -131,20 +131,28 @@ fn pca(run: &SavedRun, state: &SavedState, settings: &LandscapeSettings) -> Resu
     }
     let found = trajectory_plane(&points, Centre::Mean, settings.seed)?;
     let beyond = settings.extent.unwrap_or(0.2);
+    // 0 must be a point of the finest cells, wherever it lies between the ends.
+    let count = match settings.refine {
+        Some(_) => LATTICE,
+        None => settings.points,
+    };
     let axis = |of: fn(&InPlane) -> f64| {
         let ends = found.points.iter().map(of);
         let low = ends.clone().fold(0.0, f64::min);
         let high = ends.fold(0.0, f64::max);
         let margin = beyond * (high - low);
-        covering(low - margin, high + margin, settings.points)
+        covering(low - margin, high + margin, count)
     };
     // A straight trajectory has no width: its second axis is as wide as the first.
     let (a, b) = (axis(|p| p.a)?, axis(|p| p.b)?);
-    let width = |axis: &Axis| axis.coordinates()[settings.points - 1] - axis.coordinates()[0];
+    let width = |axis: &Axis| {
+        let (low, high) = ends(axis);
+        high - low
+    };
     let b = if width(&b) > 1e-6 * width(&a) {
         b
     } else {
-        covering(-0.5 * width(&a), 0.5 * width(&a), settings.points)?
+        covering(-0.5 * width(&a), 0.5 * width(&a), count)?
     };
     Ok(Found {
         layout,
@@ -174,25 +182,30 @@ fn between(
     let origin = layout.flatten(&state.network)?;
     let mut ends_of = Vec::new();
     for path in others {
-        let other = SavedRun::open(path)?;
-        if other.config().backbone.to_mlp()? != run.config().backbone.to_mlp()? {
-            return Err(Error::value(
-                "plane",
-                format!("between this run and {}", path.display()),
-                "between runs of one network shape",
-            ));
+        let unlike = |expected| {
+            let got = format!("between this run and {}", path.display());
+            Error::value("plane", got, expected)
+        };
+        let (reader, config) = saved::read(path)?;
+        if config.backbone.to_mlp()? != run.config().backbone.to_mlp()? {
+            return Err(unlike("between runs of one network shape"));
         }
-        let network = other.state(None)?.network;
+        let of_sizes = "between runs whose problems have as many inputs and variables";
+        // Only the sizes of the problem matter here. One's own cannot be made again from a folder.
+        let network = match saved::state(&reader, &config, run.task(), None) {
+            Ok(state) => state.network,
+            Err(Error::Checkpoint {
+                fault: CheckpointFault::Mismatch(_),
+                ..
+            }) => return Err(unlike(of_sizes)),
+            Err(error) => return Err(error),
+        };
         let theirs = everything(&network)?;
         let parameters = theirs.flatten(&network)?;
         if theirs.groups() != layout.groups() {
-            return Err(Error::value(
-                "plane",
-                format!("between this run and {}", path.display()),
-                "between runs whose problems have as many inputs and variables",
-            ));
+            return Err(unlike(of_sizes));
         }
-        ends_of.push((other.reader().run().to_owned(), parameters));
+        ends_of.push((reader.run().to_owned(), parameters));
     }
     let beyond = settings.extent.unwrap_or(0.5);
     let a = unit(beyond, settings.points)?;
@@ -242,6 +255,12 @@ fn ends(axis: &Axis) -> (f64, f64) {
     (coordinates[0], coordinates[coordinates.len() - 1])
 }
 
+/// Of origin and directions: eigenvectors may be others at the same parameters.
+fn plane_checksum(plane: &Plane) -> u64 {
+    let [u, v] = plane.directions();
+    checksum(&[plane.origin(), u, v])
+}
+
 /// 64-bit FNV-1a of the bits: tells checkpoints apart.
 fn checksum(all: &[&[f64]]) -> u64 {
     all.iter()
@@ -250,4 +269,27 @@ fn checksum(all: &[&[f64]]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use feasible_landscape::PlaneKind;
+
+    #[test]
+    fn planes_of_one_origin_are_told_apart() {
+        let plane = |u: [f64; 2], v: [f64; 2]| {
+            let origin = vec![1.0, 2.0];
+            Plane::new(origin, u.to_vec(), v.to_vec(), PlaneKind::Hessian).unwrap()
+        };
+        let one = plane([1.0, 0.0], [0.0, 1.0]);
+        assert_eq!(plane_checksum(&one), plane_checksum(&one.clone()));
+        for other in [
+            plane([-1.0, 0.0], [0.0, 1.0]),
+            plane([1.0, 0.0], [0.0, -1.0]),
+            plane([0.0, 1.0], [1.0, 0.0]),
+        ] {
+            assert_ne!(plane_checksum(&one), plane_checksum(&other));
+        }
+    }
 }

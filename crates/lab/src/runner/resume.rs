@@ -59,7 +59,11 @@ pub(super) fn open<'a>(
             path: found.path,
             fault,
         })?;
-        let mut writer = RunWriter::resume(&folder, trainer.steps(), info)?;
+        let mut writer = match trainer.steps() {
+            // All that is recorded of step 0, its checkpoint included, is recorded again.
+            0 => RunWriter::restart(&folder, info)?,
+            steps => RunWriter::resume(&folder, steps, info)?,
+        };
         for fault in &faults {
             let payload = json!({ "unusable_checkpoint": fault });
             writer.event(EventKind::Warning, trainer.steps(), payload)?;

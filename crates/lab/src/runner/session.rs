@@ -94,8 +94,13 @@ impl Session<'_, '_> {
     fn epoch(&mut self) -> Result<ControlFlow<Ended>, Error> {
         let training = &self.config.training;
         let epoch = self.trainer.epochs();
+        let batches = self.trainer.begin_epoch()?;
+        if epoch == 0 {
+            let recorded = self.moment(Moment::Start)?;
+            self.keep(epoch, recorded)?;
+        }
         let start = Instant::now();
-        let taken = match self.steps(epoch)? {
+        let taken = match self.steps(epoch, &batches)? {
             ControlFlow::Continue(taken) => taken,
             ControlFlow::Break(ended) => return Ok(ControlFlow::Break(ended)),
         };
@@ -156,13 +161,12 @@ impl Session<'_, '_> {
         Ok(stop_on_break(self.observer.observe(&event)))
     }
 
-    fn steps(&mut self, epoch: usize) -> Result<ControlFlow<Ended, Vec<StepFigures>>, Error> {
+    fn steps(
+        &mut self,
+        epoch: usize,
+        batches: &[Vec<usize>],
+    ) -> Result<ControlFlow<Ended, Vec<StepFigures>>, Error> {
         let mut taken = Vec::new();
-        let batches = self.trainer.begin_epoch()?;
-        if epoch == 0 {
-            let recorded = self.moment(Moment::Start)?;
-            self.keep(epoch, recorded)?;
-        }
         for (index, samples) in batches.iter().enumerate() {
             let Ok(figures) = self.trainer.step(samples)? else {
                 return Ok(ControlFlow::Break(Ended::Diverged));

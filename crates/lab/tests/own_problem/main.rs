@@ -1,6 +1,7 @@
 //! Training on a problem of one's own, with a known answer.
 
 mod runs;
+mod saved;
 mod training;
 
 use std::path::Path;
