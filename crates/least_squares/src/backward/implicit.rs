@@ -192,7 +192,7 @@ impl Solver<'_> {
         }
     }
 
-    /// `out` = the exact Hessian times `x`, whichever the matrix is. All of the curvature is known after it.
+    /// `out` = the exact Hessian times `x`, whichever the matrix is.
     fn multiply_exact(
         &self,
         system: &System<'_>,

@@ -15,7 +15,7 @@ use crate::objective::Objective;
 use crate::term::Linearisation;
 
 /// Right-hand sides that are solved for together.
-const MOST_COLUMNS: usize = 2;
+pub(crate) const MOST_COLUMNS: usize = 3;
 
 pub(crate) struct Sparse<'a> {
     pattern: &'a Pattern,
@@ -271,8 +271,8 @@ impl<'a> Sparse<'a> {
         self.factor = factor;
     }
 
-    /// Solves with a factor that was [taken](Self::take_factor) for one or two right-hand sides, one after
-    /// another in `x`: for the second much of the time is saved.
+    /// Solves with a factor that was [taken](Self::take_factor) for up to [`MOST_COLUMNS`] right-hand sides,
+    /// one after another in `x`: for all but the first much of the time is saved.
     pub(crate) fn solve_by(&mut self, factor: &[f64], x: &mut [f64]) {
         let n = self.pattern.matrix.ncols();
         let columns = x.len() / n;
@@ -300,6 +300,31 @@ impl<'a> Sparse<'a> {
             Par::Seq,
             MemStack::new(&mut self.memory),
         );
+    }
+
+    /// PᵀLx for a factor L that was [taken](Self::take_factor) of a matrix with its rows and columns
+    /// permuted by P: PᵀL times its own transpose is that matrix.
+    pub(crate) fn multiply_by_factor(&mut self, factor: &[f64], x: &[f64]) -> Vec<f64> {
+        let symbolic = &self.pattern.symbolic;
+        let ordered = &mut self.ordered;
+        ordered.clear();
+        ordered.resize(x.len(), 0.0);
+        match symbolic.raw() {
+            SymbolicCholeskyRaw::Simplicial(raw) => {
+                for (pointers, along) in raw.col_ptr().windows(2).zip(x) {
+                    let range = pointers[0]..pointers[1];
+                    for (row, value) in raw.row_idx()[range.clone()].iter().zip(&factor[range]) {
+                        ordered[*row] += value * along;
+                    }
+                }
+            }
+            SymbolicCholeskyRaw::Supernodal(raw) => {
+                supernodal::add_product(raw, factor, x, ordered);
+            }
+        }
+        let permutation = symbolic.perm().expect("it is given one");
+        let (_, place) = permutation.arrays();
+        place.iter().map(|place| ordered[*place]).collect()
     }
 
     /// The matrix out of here, as it was loaded, and the factor that [`factor`](Self::factor) made; `None`

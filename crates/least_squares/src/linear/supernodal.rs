@@ -1,5 +1,5 @@
-//! Triangular solves with a supernodal factor: for one or two right-hand sides plain loops over its columns
-//! are faster than matrix products of that shape.
+//! Triangular solves and products with a supernodal factor: for a few right-hand sides plain loops over its
+//! columns are faster than matrix products of that shape.
 
 use faer::sparse::linalg::cholesky::supernodal::SymbolicSupernodalCholesky;
 
@@ -31,6 +31,26 @@ pub(super) fn solve(
             }
         },
     );
+}
+
+/// `out` += L `x`, in the order of the factor.
+pub(super) fn add_product(
+    symbolic: &SymbolicSupernodalCholesky<usize>,
+    factor: &[f64],
+    x: &[f64],
+    out: &mut [f64],
+) {
+    for s in 0..symbolic.n_supernodes() {
+        let (block, start, size, pattern) = supernode(symbolic, factor, s);
+        for (j, column) in block.chunks_exact(size + pattern.len()).enumerate() {
+            let along = x[start + j];
+            let (diagonal, bottom) = column.split_at(size);
+            axpy(along, &diagonal[j..], &mut out[start + j..start + size]);
+            for (row, value) in pattern.iter().zip(bottom) {
+                out[*row] += value * along;
+            }
+        }
+    }
 }
 
 /// A supernode's columns, of equal height, its first column, how many there are, and the rows below.

@@ -41,11 +41,6 @@ impl InverseNorm {
         (self.next != Next::Done).then_some(&mut self.x[..])
     }
 
-    /// The column of the inverse that is asked for, where it is one.
-    pub(super) fn column(&self) -> Option<usize> {
-        (self.next == Next::Column && self.last != usize::MAX).then_some(self.last)
-    }
-
     pub(super) fn answered(&mut self) {
         let x = &mut self.x;
         match self.next {

@@ -1,9 +1,9 @@
 //! The adjoint system with a sparse matrix: by the last factor of the solve where there is one, else by a
 //! factor of its own.
-//!
-//! The factor that the last step was made with is of the Gauss-Newton matrix a step before the end. Conjugate
-//! gradients with it as preconditioner see a matrix near the identity, as what it lacks of the exact Hessian is
-//! small where residuals are: a few iterations, each a pair of triangular solves, against a factorisation.
+
+mod kept;
+#[cfg(test)]
+mod tests;
 
 use faer::MatMut;
 
@@ -11,9 +11,9 @@ use super::condition::{InverseNorm, inverse_norm};
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
 use crate::backward::hessian::Curvature;
-use crate::dense::{axpy, dot};
+use crate::dense::axpy;
 use crate::linear::Damp;
-use crate::linear::sparse::Sparse;
+use crate::linear::sparse::{MOST_COLUMNS, Sparse};
 use crate::settings::Shape;
 use crate::status::GradientQuality;
 
@@ -22,17 +22,6 @@ pub(super) struct SparseAdjoint<'a> {
     /// The entries of the exact Hessian, where that is not the matrix itself.
     exact: Vec<f64>,
 }
-
-/// What iterations by a factor of another matrix reach: the error relative to the solution in the norm of the
-/// matrix, ‖r‖ by M⁻¹. One more correction by the factor, of a rate of at most a digit, follows.
-const ENERGY: f64 = 1e-9;
-
-/// Iterations up to which they are cheaper than a factorisation, for graphs of a few thousand poses.
-const FEW: usize = 10;
-
-/// How many times smaller the matrix may be than the one whose factor is used, along what is known of it,
-/// before a factor of its own decides whether it is singular.
-const SMALLER: f64 = 1e-3;
 
 impl<'a> SparseAdjoint<'a> {
     pub(super) fn new(sparse: Sparse<'a>) -> Self {
@@ -118,101 +107,32 @@ impl<'a> SparseAdjoint<'a> {
         least_norm(&mut self.sparse, v, largest)
     }
 
-    /// Conjugate gradients preconditioned by a factor of another matrix, and the condition, estimated beside
-    /// them. `None` where they are slow, or meet a direction that the matrix is small or not positive along.
-    fn solve_by(&mut self, factor: &[f64], v: &[f64]) -> Option<(Vec<f64>, f64)> {
-        let n = v.len();
-        let mut estimate = self.estimate(n);
-        let mut w = vec![0.0; n];
-        let mut r = v.to_vec();
-        let mut z = r.clone();
-        self.solve_with(factor, &mut z, &mut estimate);
-        let mut p = z.clone();
-        let mut q = vec![0.0; n];
-        let mut rz = dot(&r, &z);
-        let target = ENERGY * ENERGY * rz;
-        let mut smallest = f64::INFINITY;
-        let mut digits = rz;
-        for _ in 0..FEW {
-            if rz <= target {
-                break;
-            }
-            // At least a digit in two iterations, of the square one in one.
-            if !(rz <= digits) {
-                return None;
-            }
-            digits *= 0.1;
-            self.sparse.multiply(&self.sparse.matrix, &p, &mut q);
-            let curvature = dot(&p, &q);
-            let alpha = rz / curvature;
-            if !(curvature > 0.0) {
-                return None;
-            }
-            axpy(alpha, &p, &mut w);
-            axpy(-alpha, &q, &mut r);
-            z.copy_from_slice(&r);
-            self.solve_with(factor, &mut z, &mut estimate);
-            // The pivots of the Lanczos matrix of M⁻¹H, and so not below the least of its spectrum.
-            smallest = smallest.min(alpha.recip());
-            let next = dot(&r, &z);
-            let beta = next / rz;
-            rz = next;
-            for (p, z) in p.iter_mut().zip(&z) {
-                *p = z + beta * *p;
-            }
-        }
-        if !(rz <= target) {
-            return None;
-        }
-        axpy(1.0, &z, &mut w);
-        while estimate.norm.asked().is_some() {
-            self.solve_with(factor, &mut [], &mut estimate);
-        }
-        // Along the column of the inverse that was the largest the matrix is the nearest to singular.
-        if let Some((column, entry)) = &estimate.column {
-            self.sparse.multiply(&self.sparse.matrix, column, &mut q);
-            smallest = smallest.min(dot(column, &q) / entry);
-        }
-        if !(smallest > SMALLER) {
-            return None;
-        }
-        let condition = self.condition(&estimate) / smallest.min(1.0);
-        (condition < SINGULAR).then_some((w, condition))
-    }
-
     fn estimate(&self, n: usize) -> Estimate {
         Estimate {
             norm: InverseNorm::new(n),
             scales: self.sparse.unit_scales(),
-            both: Vec::with_capacity(2 * n),
-            column: None,
+            together: Vec::with_capacity(MOST_COLUMNS * n),
         }
     }
 
-    /// `x` ← by the factor, unless it is empty, and what the estimate asks for in the same pass.
+    /// `x` ← by the factor, the right-hand sides that it holds, and what the estimate asks for in the same pass.
     fn solve_with(&mut self, factor: &[f64], x: &mut [f64], estimate: &mut Estimate) {
         let Estimate {
             norm,
             scales,
-            both,
-            column,
+            together,
         } = estimate;
-        let unit = norm.column();
         let Some(asked) = norm.asked() else {
             return self.sparse.solve_by(factor, x);
         };
-        both.clear();
-        both.extend_from_slice(x);
-        both.extend(asked.iter().zip(scales.iter()).map(|(a, s)| a / s));
-        self.sparse.solve_by(factor, both);
-        let (solved, answer) = both.split_at(x.len());
+        together.clear();
+        together.extend_from_slice(x);
+        together.extend(asked.iter().zip(scales.iter()).map(|(a, s)| a / s));
+        self.sparse.solve_by(factor, together);
+        let (solved, answer) = together.split_at(x.len());
         x.copy_from_slice(solved);
         for ((asked, answer), scale) in asked.iter_mut().zip(answer).zip(scales.iter()) {
             *asked = answer / scale;
-        }
-        if let Some(unit) = unit {
-            // xᵀMx for Mx = e/s.
-            *column = Some((answer.to_vec(), answer[unit] / scales[unit]));
         }
         norm.answered();
     }
@@ -231,10 +151,8 @@ struct Estimate {
     norm: InverseNorm,
     /// What scales it.
     scales: Vec<f64>,
-    /// Two right-hand sides.
-    both: Vec<f64>,
-    /// The last single column x that was solved for, and its energy xᵀMx.
-    column: Option<(Vec<f64>, f64)>,
+    /// Right-hand sides of one pass.
+    together: Vec<f64>,
 }
 
 /// The least-norm solution for a singular positive semidefinite matrix, by its regular neighbour

@@ -1,0 +1,204 @@
+//! Whether the factor of another matrix is used, and only where it may be.
+
+use super::SparseAdjoint;
+use crate::backward::hessian::Curvature;
+use crate::backward::implicit::System;
+use crate::dense::{axpy, norm};
+use crate::linear::Damp;
+use crate::linear::sparse::Sparse;
+use crate::settings::Shape;
+use crate::term::{Linearisation, Sample};
+use crate::{AutoCost, Builder, Manifold, Objective, Real, Residual, Robust, VariableId, Weight};
+
+/// (x² − 1, x/2): at 0 a Gauss-Newton Hessian of ¼, and a Hessian of −7/4.
+struct Saddle;
+
+impl Residual for Saddle {
+    fn rows(&self) -> usize {
+        2
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], _: &[&[T]], out: &mut [T]) {
+        let x = variables[0][0];
+        out[0] = x * x - 1.0;
+        out[1] = x * 0.5;
+    }
+}
+
+/// y − x, or x of one variable.
+struct Link;
+
+impl Residual for Link {
+    fn rows(&self) -> usize {
+        1
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], _: &[&[T]], out: &mut [T]) {
+        out[0] = variables[0][0];
+        if let Some(from) = variables.get(1) {
+            out[0] = out[0] - from[0];
+        }
+    }
+}
+
+/// Numbers linked in pairs, and the first held by a prior of this weight, where there is one.
+fn links(size: usize, pairs: &[(usize, usize)], prior: Option<f64>) -> (Builder, Vec<VariableId>) {
+    let mut builder = Builder::new();
+    let x: Vec<_> = (0..size)
+        .map(|i| {
+            let name = format!("x{i}");
+            builder.variable(&name, Manifold::Vector(1)).unwrap()
+        })
+        .collect();
+    let mut add = |name: &str, ends: &[VariableId], weight| {
+        let cost = AutoCost::new(Link);
+        let weight = Weight::scale(weight);
+        builder
+            .cost(name, cost, ends, &[], weight, Robust::None)
+            .unwrap();
+    };
+    for (from, to) in pairs {
+        let ends = [x[*to], x[*from]];
+        add(&format!("{from} to {to}"), &ends, 1.0);
+    }
+    if let Some(weight) = prior {
+        add("prior", &x[..1], weight);
+    }
+    (builder, x)
+}
+
+fn chain(size: usize) -> Vec<(usize, usize)> {
+    (1..size).map(|i| (i - 1, i)).collect()
+}
+
+/// What comes of the factor of JᵀJ + λI for the system with the exact Hessian, both at zero.
+fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<(Vec<f64>, f64)> {
+    let x = vec![0.0; objective.storage];
+    let sample = Sample {
+        x: &x,
+        auxiliaries: &[],
+    };
+    let mut at = Linearisation::new(objective);
+    at.update(objective, &sample);
+    let held = vec![false; objective.tangent];
+    let mut step = Sparse::new(objective);
+    step.load(objective, &at, &held);
+    let damp = Damp {
+        lambda,
+        shape: Shape::Spherical,
+    };
+    assert!(step.factor(damp));
+    let mut adjoint = SparseAdjoint::new(Sparse::new(objective));
+    let system = System {
+        objective,
+        sample,
+        at: &at,
+        matrix: None,
+        held: &held,
+        exact: true,
+    };
+    adjoint.assemble(&system, &mut Curvature::new(objective));
+    let found = adjoint.solve_by(&step.take_factor(), v);
+    if let Some((w, _)) = &found {
+        let mut product = vec![0.0; v.len()];
+        adjoint.multiply_exact(&system, w, &mut product);
+        axpy(-1.0, v, &mut product);
+        assert!(norm(&product) <= 1e-8 * norm(v));
+    }
+    found
+}
+
+fn cosines(size: usize) -> Vec<f64> {
+    (0..size).map(|i| (2.3 * i as f64).cos()).collect()
+}
+
+const SIZE: usize = 70;
+
+#[test]
+fn a_regular_graph_is_solved_by_the_factor_of_its_last_step() {
+    let objective = links(SIZE, &chain(SIZE), Some(0.1)).0.build().unwrap();
+    let v = cosines(SIZE);
+    for lambda in [0.0, 1e-9, 1e-7] {
+        let (_, condition) = solve_by(&objective, lambda, &v).expect("a factor that is near");
+        // The chain's least eigenvalue is about 0.01/70, its largest 4.
+        assert!((1e3..1e7).contains(&condition), "{condition:e}");
+    }
+    assert!(solve_by(&objective, 1e-7, &vec![0.0; SIZE]).is_some());
+}
+
+#[test]
+fn a_factor_that_is_far_off_is_not_used() {
+    let objective = links(SIZE, &chain(SIZE), Some(0.1)).0.build().unwrap();
+    for lambda in [0.1, 10.0] {
+        assert!(solve_by(&objective, lambda, &cosines(SIZE)).is_none());
+    }
+}
+
+#[test]
+fn a_saddle_that_the_cotangent_does_not_touch_is_seen() {
+    let (mut builder, x) = links(SIZE, &chain(SIZE - 1), Some(0.1));
+    let saddle = AutoCost::new(Saddle);
+    builder
+        .cost(
+            "saddle",
+            saddle,
+            &x[SIZE - 1..],
+            &[],
+            Weight::Identity,
+            Robust::None,
+        )
+        .unwrap();
+    let objective = builder.build().unwrap();
+    let mut v = cosines(SIZE);
+    v[SIZE - 1] = 0.0;
+    for lambda in [0.0, 1e-7] {
+        assert!(solve_by(&objective, lambda, &v).is_none());
+    }
+}
+
+#[test]
+fn a_null_space_that_the_cotangent_does_not_touch_is_seen() {
+    let spokes: Vec<_> = (1..SIZE).map(|i| (0, i)).collect();
+    let objective = links(SIZE, &spokes, None).0.build().unwrap();
+    let mut v = vec![0.0; SIZE];
+    (v[1], v[2]) = (1.0, -1.0);
+    for lambda in [1e-9, 1e-6, 1e-2, 1.0] {
+        assert!(solve_by(&objective, lambda, &v).is_none(), "{lambda}");
+    }
+}
+
+#[test]
+fn a_factor_times_its_transpose_is_its_matrix() {
+    // A chain has a simplicial factor, all pairs a supernodal one.
+    let all: Vec<_> = (0..SIZE)
+        .flat_map(|i| (0..i).map(move |j| (i, j)))
+        .collect();
+    for pairs in [chain(SIZE), all] {
+        let objective = links(SIZE, &pairs, Some(1.0)).0.build().unwrap();
+        let x = vec![0.0; SIZE];
+        let mut at = Linearisation::new(&objective);
+        let sample = Sample {
+            x: &x,
+            auxiliaries: &[],
+        };
+        at.update(&objective, &sample);
+        let mut sparse = Sparse::new(&objective);
+        sparse.load(&objective, &at, &[false; SIZE]);
+        assert!(sparse.factor(Damp::NONE));
+        let factor = sparse.take_factor();
+        // Products with all unit vectors are the columns of K = PᵀL; KKᵀ is the matrix.
+        let columns: Vec<Vec<f64>> = (0..SIZE)
+            .map(|j| {
+                let mut unit = vec![0.0; SIZE];
+                unit[j] = 1.0;
+                sparse.multiply_by_factor(&factor, &unit)
+            })
+            .collect();
+        let v = cosines(SIZE);
+        let mut product = vec![0.0; SIZE];
+        sparse.multiply(&sparse.matrix, &v, &mut product);
+        for column in &columns {
+            axpy(-crate::dense::dot(column, &v), column, &mut product);
+        }
+        // Rounding of sums of 70 numbers of up to 70.
+        assert!(norm(&product) < 1e-11, "{:e}", norm(&product));
+    }
+}
