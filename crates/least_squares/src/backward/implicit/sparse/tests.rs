@@ -34,7 +34,7 @@ impl Residual for Link {
     fn evaluate<T: Real>(&self, variables: &[&[T]], _: &[&[T]], out: &mut [T]) {
         out[0] = variables[0][0];
         if let Some(from) = variables.get(1) {
-            out[0] = out[0] - from[0];
+            out[0] -= from[0];
         }
     }
 }
