@@ -414,7 +414,11 @@ fn mistakes_are_explained() {
         ),
         (&[SOFT, "--with", OTHER], 2, "only with --plane between"),
         (&[SOFT, "--plane", "between"], 2, "one or two others"),
-        (&[SOFT, "--plane", "between", "--with", SOFT], 2, "vectors"),
+        (
+            &[SOFT, "--plane", "between", "--with", SOFT],
+            2,
+            "zero vector",
+        ),
         (&[SOFT, "--extent", "1e308", "--refine"], 2, "finite"),
         (&[SOFT, "--name", "a/b"], 2, "`name` is \"a/b\""),
         (&[SOFT, "--extent", "0"], 2, "above 0"),
