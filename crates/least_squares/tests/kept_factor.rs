@@ -20,7 +20,7 @@ impl Residual for Link {
     fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
         out[0] = variables[0][0] - auxiliaries[0][0];
         if let Some(from) = variables.get(1) {
-            out[0] = out[0] - from[0];
+            out[0] -= from[0];
         }
     }
 }

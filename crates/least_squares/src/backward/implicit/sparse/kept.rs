@@ -164,11 +164,12 @@ impl SparseAdjoint<'_> {
     }
 }
 
-/// Numbers of sizes ½ to 1½ and irregular signs, the same for every call. Times PᵀL, M = PᵀLLᵀP, their part
-/// in an eigenvector s of M⁻¹H with sᵀMs = 1 is a combination of unit length, (LᵀPs)ᵀg. As each is of a
-/// density of at most ½, that part is of a density of at most 1/√2 (Rudelson & Vershynin, *Small ball
-/// probabilities for linear images of high-dimensional distributions*, theorem 1.2 and its sharp constant
-/// in one dimension), and so below ε with a probability of at most √2 ε, whatever the size and condition.
+/// Numbers g of sizes ½ to 1½ and irregular signs, the same for every call. Times PᵀL, M = PᵀLLᵀP, their
+/// part in an eigenvector s of M⁻¹H with sᵀMs = 1 is (LᵀPs)ᵀg, a combination of them of unit length. Were
+/// they drawn anew, independent and of densities of at most ½, its density would be at most √2 times that
+/// (Rogozin and Ball; Rudelson & Vershynin, *Small ball probabilities for linear images of high-dimensional
+/// distributions*, 2015), and it below ε with a probability of at most √2 ε, whatever the size and condition.
+/// Fixed, they are generic to every matrix that was not made with them in view.
 fn probe(n: usize) -> Vec<f64> {
     (0..n as u64)
         .map(|i| {
