@@ -43,7 +43,7 @@ pub(crate) struct Sample<'a> {
 }
 
 /// Rows, Jacobian and gradient at one point.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Linearisation {
     /// √ρ' W c, all terms, `[m]`.
     pub(crate) rows: Vec<f64>,

@@ -8,10 +8,10 @@ use feasible_least_squares::{
     Step, Values, Weight,
 };
 
-/// 1/x − θ: not finite at 0, and only for positive x below a bound of any size.
-struct Inverse;
+/// ln x − θ: not finite below 0.
+struct Logarithm;
 
-impl Residual for Inverse {
+impl Residual for Logarithm {
     fn rows(&self) -> usize {
         1
     }
@@ -25,7 +25,7 @@ fn one_bad_sample_leaves_the_others_alone() {
     let mut builder = Builder::new();
     let x = builder.variable("x", Manifold::Vector(1)).unwrap();
     let theta = builder.auxiliary("theta", 1).unwrap();
-    plain(&mut builder, "c", AutoCost::new(Inverse), &[x], &[theta]);
+    plain(&mut builder, "c", AutoCost::new(Logarithm), &[x], &[theta]);
     let objective = builder.build().unwrap();
     let thetas = [0.3, -0.7, 1.0, 2.0];
     for step in steps().into_iter().chain([Step::GaussNewton]) {

@@ -35,6 +35,10 @@ fn in_a_box(target: &[f64], start: &[f64], linear: Linear) -> feasible_least_squ
     if solution.x[0] == 1.0 {
         assert!(gradients.auxiliaries[0].abs() < 1e-14);
         assert!((gradients.auxiliaries[1] - 5.0).abs() < 1e-12);
+    } else {
+        // dx/dθ = (I + 11ᵀ)⁻¹ = I − 11ᵀ/3, towards (1, 10).
+        assert!((gradients.auxiliaries[0] + 8.0 / 3.0).abs() < 1e-12);
+        assert!((gradients.auxiliaries[1] - 19.0 / 3.0).abs() < 1e-12);
     }
     solution
 }

@@ -94,7 +94,7 @@ fn mistakes_are_named() {
     assert!(sized(Difference::new(Manifold::So2, [1.0, 0.0]), &mut builder).contains("not on So2"));
     assert_eq!(Builder::new().build().unwrap_err(), Error::NoVariables);
     assert_eq!(other.build().unwrap_err(), Error::NoCosts);
-    let lonely = builder.variable("lonely", Manifold::So3).unwrap();
+    builder.variable("lonely", Manifold::So3).unwrap();
     plain(&mut builder, "c", pull(), &[x], &[theta]);
     assert!(
         builder
@@ -103,7 +103,6 @@ fn mistakes_are_named() {
             .to_string()
             .contains("`lonely` is in no cost")
     );
-    let _ = lonely;
 }
 
 #[test]
@@ -275,4 +274,31 @@ fn settings_out_of_range_are_named() {
     ] {
         assert_eq!(named(settings), setting);
     }
+}
+
+#[test]
+fn a_solution_that_was_made_longer_is_refused() {
+    let mut builder = Builder::new();
+    let x = builder.variable("x", Manifold::Vector(1)).unwrap();
+    let theta = builder.auxiliary("theta", 1).unwrap();
+    plain(&mut builder, "c", AutoCost::new(Pull(1)), &[x], &[theta]);
+    let objective = builder.build().unwrap();
+    let inputs = |batch| {
+        Inputs::new(&objective, batch)
+            .start(x, Values::Shared(&[0.0]))
+            .auxiliary(theta, Values::Shared(&[2.0]))
+    };
+    let settings = Settings::default();
+    let mut solution = objective.solve(&inputs(1), &settings).unwrap();
+    solution.x.push(2.0);
+    solution.status.push(solution.status[0]);
+    let refused = objective.vjp(&inputs(2), &solution, &[1.0; 2]);
+    assert_eq!(
+        refused.unwrap_err(),
+        Error::ForeignSolution {
+            what: "samples solved",
+            got: 1,
+            expected: 2
+        }
+    );
 }
