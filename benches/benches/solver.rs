@@ -140,40 +140,43 @@ impl Qp {
         }
     }
 
-    /// As tensors; all of them want a gradient, or none.
-    fn tensors(&self, tracked: bool) -> QpTensors {
+    /// As tensors, of which those that are wanted are tracked.
+    fn tensors(&self, wanted: &Wanted) -> QpTensors {
         let device = Device::flex().autodiff();
         let (n, equalities, rows) = self.size;
-        let leaf = |values: &[f64], width: usize| -> Tensor<2> {
+        let vector = |values: &[f64], width: usize, wanted: bool| -> Tensor<2> {
             let shape = [values.len() / width, width];
             let tensor = host::write(values.to_vec(), shape, &device, DType::F64);
-            tensor.set_require_grad(tracked)
+            tensor.set_require_grad(wanted)
         };
-        let matrix = |values: &[f64], rows: usize| -> Tensor<3> {
+        let matrix = |values: &[f64], rows: usize, wanted: bool| -> Tensor<3> {
             let shape = [values.len() / (rows * n), rows, n];
             let tensor = host::write(values.to_vec(), shape, &device, DType::F64);
-            tensor.set_require_grad(tracked)
+            tensor.set_require_grad(wanted)
         };
         let p = match self.matrices {
-            Matrices::SharedDense => Hessian::dense(matrix(&self.p, n)),
-            _ => Hessian::diagonal(leaf(&self.p, n)),
+            Matrices::SharedDense => Hessian::dense(matrix(&self.p, n, wanted.p)),
+            _ => Hessian::diagonal(vector(&self.p, n, wanted.p)),
         };
-        QpTensors::new(p, leaf(&self.q, n))
-            .equalities(matrix(&self.a, equalities), leaf(&self.b, equalities))
+        QpTensors::new(p, vector(&self.q, n, wanted.q))
+            .equalities(
+                matrix(&self.a, equalities, wanted.a),
+                vector(&self.b, equalities, wanted.b),
+            )
             .inequalities(
-                matrix(&self.g, rows),
-                leaf(&self.l, rows),
-                leaf(&self.u, rows),
+                matrix(&self.g, rows, wanted.g),
+                vector(&self.l, rows, wanted.l),
+                vector(&self.u, rows, wanted.u),
             )
     }
 }
 
-/// Every gradient of the sum of all minimisers.
-fn backward(problem: &Problem<'_>, solution: &Solution) {
+/// Gradients of the sum of all minimisers.
+fn backward(problem: &Problem<'_>, solution: &Solution, wanted: &Wanted) {
     let ones = vec![1.0; solution.x.len()];
     let cotangent = Cotangent::of_x(&ones);
     let settings = AdjointSettings::default();
-    black_box(adjoint(problem, solution, &cotangent, &Wanted::ALL, &settings).expect("valid"));
+    black_box(adjoint(problem, solution, &cotangent, wanted, &settings).expect("valid"));
 }
 
 /// The solver by itself and through a layer, in one group.
@@ -209,22 +212,29 @@ fn qp(c: &mut Criterion, name: &str, qp: &Qp) {
     group.bench_function(BenchmarkId::new("forward", &size), |b| {
         b.iter(|| solve(&problem, &Settings::default()))
     });
-    group.bench_function(BenchmarkId::new("forward and backward", &size), |b| {
-        b.iter(|| {
-            let solution = solve(&problem, &Settings::default()).expect("valid");
-            backward(&problem, &solution);
-        })
-    });
     let layer = QpLayer::default();
-    let constant = qp.tensors(false);
+    let constant = qp.tensors(&Wanted::NONE);
     group.bench_function(BenchmarkId::new("layer, forward", &size), |b| {
         b.iter(|| layer.forward(&constant).expect("valid").x)
     });
-    let tracked = qp.tensors(true);
-    group.bench_function(
-        BenchmarkId::new("layer, forward and backward", &size),
-        |b| b.iter(|| layer.forward(&tracked).expect("valid").x.sum().backward()),
-    );
+    let of_q = Wanted {
+        q: true,
+        ..Wanted::NONE
+    };
+    // What a network predicts is often q alone.
+    for (wanted, of) in [(Wanted::ALL, ""), (of_q, " of q")] {
+        let id = |prefix| BenchmarkId::new(format!("{prefix}forward and backward{of}"), &size);
+        group.bench_function(id(""), |b| {
+            b.iter(|| {
+                let solution = solve(&problem, &Settings::default()).expect("valid");
+                backward(&problem, &solution, &wanted);
+            })
+        });
+        let tracked = qp.tensors(&wanted);
+        group.bench_function(id("layer, "), |b| {
+            b.iter(|| layer.forward(&tracked).expect("valid").x.sum().backward())
+        });
+    }
     group.finish();
 }
 
@@ -277,7 +287,7 @@ fn ellipsoids(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new("forward and backward", &size), |b| {
                 b.iter(|| {
                     let solution = solve(&problem, &Settings::default()).expect("valid");
-                    backward(&problem, &solution);
+                    backward(&problem, &solution, &Wanted::ALL);
                 })
             });
             group.finish();

@@ -1,18 +1,17 @@
 //! The one place that names concrete backends.
 //!
 //! [`HostOps`] extends every enabled Burn backend with a single operation, [`HostOps::attach`]:
-//! it returns its first argument unchanged and, under autodiff, records its second argument as a
-//! parent whose gradient a host computation supplies. Attaching each input of a host computation
-//! to its output, one after the other, makes a differentiable operation with any number of inputs
-//! of any rank, without packing them into one tensor first.
+//! it returns its first argument unchanged and, under autodiff, records the others as parents whose
+//! gradients a host computation supplies. Attaching the inputs of a host computation to its output,
+//! four at a time, makes a differentiable operation with any number of inputs of any rank, without
+//! packing them into one tensor first.
 
 #![allow(deprecated)] // burn-ndarray is deprecated upstream and still supported here.
 #![allow(missing_docs)] // the macro writes items of its own
 
 #[cfg(feature = "flex")]
 use std::any::Any;
-use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::backend::autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -28,9 +27,13 @@ use burn_std::reader::try_read_sync;
 
 use crate::host::HostAdjoint;
 
+/// Inputs that one operation attaches. Burn's operations have a fixed number of parents, and each
+/// costs several microseconds in a backward pass: as much as solving a few samples.
+pub(crate) const SLOTS: usize = 4;
+
 /// The backward pass shared by all inputs attached to one output.
 ///
-/// The input attached last is the first whose backward step runs; it computes the gradients of
+/// The operation attached last is the first whose backward step runs; it computes the gradients of
 /// all inputs at once and leaves the others' here.
 #[derive(Debug)]
 pub struct SharedAdjoint {
@@ -47,23 +50,23 @@ impl SharedAdjoint {
         })
     }
 
-    fn gradient<'c>(&self, link: &Link, cotangent: impl FnOnce() -> Cow<'c, [f64]>) -> Vec<f64> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if link.outermost {
-            *pending = self
-                .adjoint
-                .vjp(&cotangent())
-                .into_iter()
-                .map(Some)
-                .collect();
-        }
-        let gradient = pending
-            .get_mut(link.input)
+    fn pending(&self) -> MutexGuard<'_, Vec<Option<Vec<f64>>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn differentiate(&self, cotangent: &[f64]) {
+        *self.pending() = self.adjoint.vjp(cotangent).into_iter().map(Some).collect();
+    }
+
+    fn take(&self, slot: &Slot) -> Vec<f64> {
+        let gradient = self
+            .pending()
+            .get_mut(slot.input)
             .and_then(Option::take)
-            .expect("the outermost link runs first and fills one gradient per input");
+            .expect("the outermost operation runs first and fills one gradient per input");
         assert_eq!(
             gradient.len(),
-            link.shape.num_elements(),
+            slot.shape.num_elements(),
             "a host adjoint must return one number per entry of its input"
         );
         gradient
@@ -72,12 +75,18 @@ impl SharedAdjoint {
 
 /// One input's place in a host operation.
 #[derive(Debug, Clone)]
-pub struct Link {
-    pub(crate) shared: Arc<SharedAdjoint>,
+pub struct Slot {
     pub(crate) input: usize,
-    pub(crate) outermost: bool,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
+}
+
+/// How the inputs of one attaching operation get their gradients; a slot that is not used is `None`.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub(crate) shared: Arc<SharedAdjoint>,
+    pub(crate) outermost: bool,
+    pub(crate) slots: [Option<Slot>; SLOTS],
 }
 
 #[backend_extension(
@@ -88,11 +97,15 @@ pub struct Link {
     Autodiff,
 )]
 pub trait HostOps: Backend {
-    /// `output` unchanged; under autodiff `input` becomes its parent through `link`.
+    /// `output` unchanged; under autodiff the inputs become its parents through `link`. A slot that
+    /// is not used takes any constant.
     #[fusion(default)]
     fn attach(
         output: FloatTensor<Self>,
-        _input: FloatTensor<Self>,
+        _first: FloatTensor<Self>,
+        _second: FloatTensor<Self>,
+        _third: FloatTensor<Self>,
+        _fourth: FloatTensor<Self>,
         _link: Link,
     ) -> FloatTensor<Self> {
         output
@@ -178,21 +191,31 @@ fn read<B: Backend>(tensor: &FloatTensor<B>) -> Vec<f64> {
 #[derive(Debug)]
 struct AttachBackward;
 
-impl<B: HostOps> Backward<B, 2> for AttachBackward {
+impl<B: HostOps> Backward<B, { SLOTS + 1 }> for AttachBackward {
     type State = Link;
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, { SLOTS + 1 }>,
+        grads: &mut Gradients,
+        _: &mut Checkpointer,
+    ) {
         let cotangent = grads.consume::<B>(&ops.node);
-        let [output, input] = ops.parents;
+        let [output, inputs @ ..] = ops.parents;
         let link = ops.state;
-        if let Some(input) = input {
-            let device = cotangent.device();
-            let gradient = match InPlace::of_primitive::<B>(&cotangent) {
-                Some(numbers) => link.shared.gradient(&link, || numbers.as_slice().into()),
-                None => link.shared.gradient(&link, || read::<B>(&cotangent).into()),
-            };
-            let data = TensorData::new(gradient, link.shape.clone()).convert_dtype(link.dtype);
-            grads.register::<B>(input.id, B::float_from_data(data, &device));
+        if link.outermost {
+            match InPlace::of_primitive::<B>(&cotangent) {
+                Some(numbers) => link.shared.differentiate(numbers.as_slice()),
+                None => link.shared.differentiate(&read::<B>(&cotangent)),
+            }
+        }
+        for (input, slot) in inputs.into_iter().zip(link.slots) {
+            if let (Some(input), Some(slot)) = (input, slot) {
+                let gradient = link.shared.take(&slot);
+                let data = TensorData::new(gradient, slot.shape).convert_dtype(slot.dtype);
+                let gradient = B::float_from_data(data, &cotangent.device());
+                grads.register::<B>(input.id, gradient);
+            }
         }
         if let Some(output) = output {
             grads.register::<B>(output.id, cotangent);
@@ -203,13 +226,17 @@ impl<B: HostOps> Backward<B, 2> for AttachBackward {
 impl<B: HostOps, C: CheckpointStrategy> HostOps for Autodiff<B, C> {
     fn attach(
         output: FloatTensor<Self>,
-        input: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+        fourth: FloatTensor<Self>,
         link: Link,
     ) -> FloatTensor<Self> {
         let (output, output_node) = output.into_parts();
-        let (_, input_node) = input.into_parts();
+        let [first, second, third, fourth] =
+            [first, second, third, fourth].map(|input| input.into_parts().1);
         match AttachBackward
-            .prepare::<C>([output_node, input_node])
+            .prepare::<C>([output_node, first, second, third, fourth])
             .compute_bound()
             .stateful()
         {

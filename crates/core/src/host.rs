@@ -13,7 +13,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, DispatchTensor, Shape, Tensor, TensorData};
 
 use crate::Error;
-use crate::backend::{HostOps, InPlace, Link, SharedAdjoint};
+use crate::backend::{HostOps, InPlace, Link, SLOTS, SharedAdjoint, Slot};
 
 /// The vector-Jacobian product of a computation on the host.
 pub trait HostAdjoint: Send + Sync + Debug {
@@ -215,22 +215,33 @@ pub fn record<const D: usize>(
     adjoint: Arc<dyn HostAdjoint>,
 ) -> Tensor<D> {
     let tensor = write(output, shape, device, dtype);
-    let Some(last) = inputs.iter().rposition(Input::is_tracked) else {
+    let mut inputs = inputs.into_iter().enumerate();
+    let mut next = || inputs.find(|(_, input)| input.tracked);
+    let Some(mut ahead) = next().map(Some) else {
         return tensor;
     };
     let shared = SharedAdjoint::new(adjoint);
+    let constant = tensor.clone().into_dispatch();
     let mut output = tensor.into_dispatch();
-    for (index, input) in inputs.into_iter().enumerate() {
-        if input.tracked {
-            let link = Link {
-                shared: shared.clone(),
+    while ahead.is_some() {
+        let mut slots = [const { None }; SLOTS];
+        let [first, second, third, fourth] = slots.each_mut().map(|slot| {
+            let Some((index, input)) = std::mem::replace(&mut ahead, next()) else {
+                return constant.clone();
+            };
+            *slot = Some(Slot {
                 input: index,
-                outermost: index == last,
                 shape: input.shape,
                 dtype: input.dtype,
-            };
-            output = <Dispatch as HostOps>::attach(output, input.tensor, link);
-        }
+            });
+            input.tensor
+        });
+        let link = Link {
+            shared: shared.clone(),
+            outermost: ahead.is_none(),
+            slots,
+        };
+        output = <Dispatch as HostOps>::attach(output, first, second, third, fourth, link);
     }
     Tensor::from_dispatch(output)
 }

@@ -257,7 +257,6 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     }
-    let temporary = path.with_extension("json.tmp");
-    std::fs::write(&temporary, text).map_err(Error::io("write", &temporary))?;
-    std::fs::rename(&temporary, path).map_err(Error::io("replace", path))
+    feasible_record::replace_file(path, text.as_bytes())?;
+    Ok(())
 }

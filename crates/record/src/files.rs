@@ -9,9 +9,12 @@ use crate::Error;
 /// Replaces `path` by `content` so that a reader, or a crash at any moment, sees the old content or
 /// the new and never a mixture.
 ///
-/// The temporary file lies beside it under a fixed name: the run's lock keeps other writers away,
-/// and what a killed writer left is overwritten.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+/// The temporary file lies beside it under a fixed name, so that what a killed writer left is
+/// overwritten: other writers of the same path must be kept away, as a run's lock does.
+///
+/// # Errors
+/// [`Error::Io`]; the old content stays.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);

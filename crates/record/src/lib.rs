@@ -51,6 +51,7 @@ mod writer;
 
 pub use document::{FORMAT, RunDocument, RunInfo, RunStatus, Timestamp};
 pub use error::Error;
+pub use files::replace as replace_file;
 pub use lines::Records;
 pub use listing::{RunList, is_study, list_runs, list_study};
 pub use name::validate_name;

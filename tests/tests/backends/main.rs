@@ -2,6 +2,7 @@
 //! closed form, so that no backend is only compared with another.
 
 mod convex;
+mod dynamics;
 mod least_squares;
 mod repair;
 
@@ -86,6 +87,10 @@ impl Backend {
         self.repair_along_rays();
         self.repair_with_clamped_and_inexact_steps();
         self.repairs_of_bad_numbers();
+        self.gradients_of_components_and_samples();
+        self.gradients_before_and_after_a_layer();
+        self.hessian_of_a_regression();
+        self.landscape_of_a_quadratic();
     }
 
     fn penalty_and_violations(&self) {
