@@ -42,6 +42,12 @@ pub enum Error {
     /// A model without parameters has no tensor to take device and precision from.
     #[error("the model was called without parameters; a layer needs at least one")]
     NoParameters,
+    /// Two directions for one parameter.
+    #[error("direction of parameter `{parameter}` is given twice")]
+    DirectionTwice {
+        /// The parameter.
+        parameter: String,
+    },
     /// A name that the model does not have.
     #[error("the model has no {what} `{name}`; it has: {known}")]
     UnknownName {

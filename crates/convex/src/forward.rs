@@ -1,6 +1,6 @@
 //! Forward-mode derivatives of solutions: along a direction of the parameters, and whole.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 
 use burn::tensor::Tensor;
 use feasible_core::host;
@@ -29,16 +29,21 @@ impl<P> Default for Direction<P> {
     }
 }
 
-impl<P> Direction<P> {
-    /// With a direction of one more parameter; of several for one, the last counts.
+impl<P: PartialEq + Display> Direction<P> {
+    /// With a direction of one more parameter.
     ///
     /// # Errors
-    /// If the tensor cannot be read.
+    /// [`Error::DirectionTwice`] if the parameter has one already; if the tensor cannot be read.
     pub fn along<const D: usize>(
         mut self,
         parameter: P,
         direction: &Tensor<D>,
     ) -> Result<Self, Error> {
+        if self.parts.iter().any(|(given, _)| *given == parameter) {
+            return Err(Error::DirectionTwice {
+                parameter: parameter.to_string(),
+            });
+        }
         let numbers = host::borrow("direction", direction)?;
         self.parts.push((parameter, numbers));
         Ok(self)

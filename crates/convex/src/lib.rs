@@ -69,8 +69,8 @@ pub use cone::{ConeLayer, ConeLayerSettings, ConeTensorSolution, ConeTensors};
 pub use error::Error;
 pub use feasible_model as model;
 pub use feasible_solver::{
-    AdjointSettings, Cone, ConeParameter, ConeSettings, Conflict, Degenerate, GradientQuality,
-    GradientReport, Infeasible, Method, Parameter as QpParameter, Residuals,
+    AdjointSettings, Cone, ConeParameter, ConeSettings, Conflict, CrossedBounds, Degenerate,
+    GradientQuality, GradientReport, Infeasible, Method, Parameter as QpParameter, Residuals,
     Settings as SolverSettings, Shift, Status,
 };
 pub use forward::{

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use feasible_core::host;
-use feasible_model::Values;
+use feasible_model::{Jacobian, Values};
 use feasible_solver::GradientReport;
 
 use crate::Error;
@@ -39,12 +39,12 @@ impl ModelTangent {
     }
 }
 
-/// Derivatives of a variable with respect to a parameter, of which every sample counts as having a
-/// copy of its own.
+/// Derivatives of a variable, or of a named constraint's dual values, with respect to a parameter, of
+/// which every sample counts as having a copy of its own.
 #[derive(Debug, Clone)]
 pub struct ModelJacobian {
-    /// `[batch, variable's size, parameter's size]`, both row-major; zero for samples without a
-    /// solution. A constant of automatic differentiation.
+    /// `[batch, variable's or constraint's size, parameter's size]`, both row-major; zero for samples
+    /// without a solution. A constant of automatic differentiation.
     pub values: Tensor<3>,
     /// How far each sample's derivatives can be trusted.
     pub reports: Vec<GradientReport>,
@@ -158,10 +158,36 @@ impl ModelSolution {
             ..
         } = &*self.batch.solved;
         let found = problem.jacobian(solution, variable, parameter, settings)?;
-        let shape = [solution.batch(), found.rows, found.columns];
-        Ok(ModelJacobian {
+        Ok(self.whole(found))
+    }
+
+    /// The whole derivative of the dual values of a constraint that was given a name with respect to a
+    /// parameter, sample by sample, with the signs of [`ModelSolution::dual`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] for a constraint, [`Error::Model`] for a parameter that the model does not
+    /// have.
+    ///
+    /// # Cost
+    /// As [`ModelSolution::jacobian`], with the constraint's entries that bind in place of the
+    /// variable's.
+    pub fn dual_jacobian(&self, constraint: &str, parameter: &str) -> Result<ModelJacobian, Error> {
+        let SolvedModel {
+            problem,
+            solution,
+            settings,
+            ..
+        } = &*self.batch.solved;
+        self.names.constraint(constraint)?;
+        let found = problem.dual_jacobian(solution, constraint, parameter, settings)?;
+        Ok(self.whole(found))
+    }
+
+    fn whole(&self, found: Jacobian) -> ModelJacobian {
+        let shape = [found.reports.len(), found.rows, found.columns];
+        ModelJacobian {
             values: self.batch.write(found.values, shape),
             reports: found.reports,
-        })
+        }
     }
 }

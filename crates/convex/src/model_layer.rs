@@ -62,7 +62,8 @@ impl ConvexLayerSettings {
 /// # Forwards
 ///
 /// [`ModelSolution::tangent`] is the derivative along a direction of the parameters,
-/// [`ModelSolution::jacobian`] the whole of it for one variable and one parameter.
+/// [`ModelSolution::jacobian`] the whole of it for one variable and one parameter,
+/// [`ModelSolution::dual_jacobian`] for one named constraint's dual values.
 ///
 /// # Errors
 ///

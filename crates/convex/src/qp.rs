@@ -35,7 +35,10 @@ use crate::{ConvexSettings, ConvexSolution, Error, QpTensors};
 /// # Errors
 ///
 /// Shapes that disagree, NaN, infinities outside bounds, l > u, P not symmetric or not positive
-/// semidefinite, each with the argument's name and place. Infeasible and unbounded samples are no
+/// semidefinite, each with the argument's name and place. One sample with l > u fails the call, unless
+/// [`CrossedBounds::Infeasible`](crate::CrossedBounds::Infeasible) or
+/// [`Infeasible::Elastic`](crate::Infeasible::Elastic) is set: then it is an infeasible sample like
+/// others, the second of which relaxes it. Infeasible and unbounded samples are no
 /// errors of the call but a [`Status`](crate::Status); [`ConvexSettings::on_failure`] says what
 /// happens then.
 ///

@@ -120,7 +120,7 @@ pub enum Error {
         layout: String,
     },
     /// A number that is NaN or infinite.
-    #[error("{what} `{name}` is {value} at entry {entry} of {}", owner(*sample))]
+    #[error("{what} `{name}` is {value} at entry {entry} of {} but must be finite", owner(*sample))]
     NotFinite {
         /// `parameter`, `cotangent of`.
         what: &'static str,
@@ -146,6 +146,20 @@ pub enum Error {
         value: f64,
         /// The declared domain.
         declared: &'static str,
+    },
+    /// A parameter declared positive semidefinite that is not.
+    #[error(
+        "parameter `{name}` has the eigenvalue {eigenvalue:.3e} in {} but is declared positive \
+         semidefinite",
+        owner(*sample)
+    )]
+    NotSemidefinite {
+        /// The parameter.
+        name: String,
+        /// The sample, or `None` when shared by the batch.
+        sample: Option<usize>,
+        /// The most negative eigenvalue.
+        eigenvalue: f64,
     },
     /// A solution of another problem.
     #[error("the solution belongs to another compiled problem")]

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use feasible_solver::{AdjointSettings, GradientReport, Values};
 
-use crate::canon::Block;
 use crate::engine::{SolverCotangent, pinned};
 use crate::error::Error;
 use crate::numbers::{Pullback, check_numbers, unknown};
@@ -147,16 +146,12 @@ fn solver_cotangent(
         for &i in &solved {
             for slot in &problem.canonical.duals[index] {
                 let v = values[i * size + slot.entry];
-                let slope = slot.slope(solution.multiplier(slot, i));
-                let target = match slot.block {
-                    Block::Equality => &mut out.equality,
-                    Block::Upper | Block::Lower => &mut out.inequality,
-                    Block::Quadratic => &mut out.quadratic,
-                    Block::Cone => &mut out.cone,
-                };
-                let len = solution.parts().2.multipliers(slot.block).len();
-                let target = target.get_or_insert_with(|| vec![0.0; len]);
-                target[i * (len / batch) + slot.index] += slope * v;
+                for piece in solution.pieces(slot, i) {
+                    // Gaps are those of the rows that the multipliers belong to.
+                    let len = solution.parts().2.multipliers(slot.block).len();
+                    let target = out.numbers(piece.part, len);
+                    target[i * (len / batch) + piece.index] += piece.factor * v;
+                }
             }
         }
     }

@@ -99,8 +99,8 @@ pub use expr::{
     vstack, weighted_geo_mean,
 };
 pub use feasible_solver::{
-    AdjointSettings, ConeSettings, Degenerate, GradientQuality, GradientReport, Residuals,
-    Settings, Status, Values,
+    AdjointSettings, ConeSettings, CrossedBounds, Degenerate, GradientQuality, GradientReport,
+    Infeasible, Residuals, Settings, Status, Values,
 };
 pub use gradients::{Cotangent, Gradients};
 pub use model::{Formulation, Model, Route};

@@ -98,6 +98,7 @@ impl Model {
     fn formulation(&self, objective: Expr, direction: Direction) -> Formulation {
         Formulation {
             model: self.id,
+            leaves: self.leaves.clone(),
             duplicate: self.duplicate.clone(),
             objective,
             direction,
@@ -128,6 +129,8 @@ pub enum Route {
 #[derive(Clone, Debug)]
 pub struct Formulation {
     pub(crate) model: u64,
+    /// What the model has declared so far.
+    pub(crate) leaves: Vec<Arc<Leaf>>,
     duplicate: Option<String>,
     pub(crate) objective: Expr,
     pub(crate) direction: Direction,
@@ -136,21 +139,21 @@ pub struct Formulation {
 }
 
 impl Formulation {
-    /// Adds a constraint.
+    /// Adds a constraint. One that is there already, itself or as a clone, is not added again.
     #[must_use]
     pub fn subject_to(mut self, constraint: impl Into<Constraint>) -> Formulation {
-        self.constraints.push(constraint.into());
+        let constraint = constraint.into();
+        let same = |other: &Constraint| Arc::ptr_eq(&other.0, &constraint.0);
+        if !self.constraints.iter().any(same) {
+            self.constraints.push(constraint);
+        }
         self
     }
 
-    /// Adds constraints.
+    /// Adds constraints, each as [`Formulation::subject_to`] does.
     #[must_use]
-    pub fn subject_to_all(
-        mut self,
-        constraints: impl IntoIterator<Item = Constraint>,
-    ) -> Formulation {
-        self.constraints.extend(constraints);
-        self
+    pub fn subject_to_all(self, constraints: impl IntoIterator<Item = Constraint>) -> Formulation {
+        constraints.into_iter().fold(self, Formulation::subject_to)
     }
 
     /// Chooses the solver.

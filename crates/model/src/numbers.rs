@@ -9,6 +9,7 @@ use feasible_solver::Values;
 use crate::attributes::Domain;
 use crate::error::Error;
 use crate::expr::Leaf;
+use crate::linalg::eigenvalues;
 use crate::map::AffineMap;
 
 /// One parameter's values, owned: the adjoint and the objective need them again.
@@ -101,6 +102,33 @@ impl Parameters {
             batch,
             entries,
         })
+    }
+
+    /// An error of the solver about convexity as one about the parameter that is to blame, if one is.
+    pub(crate) fn blamed(&self, leaves: &[(Arc<Leaf>, u32)], error: Error) -> Error {
+        let Error::Solver(feasible_solver::Error::NotConvex { sample, .. }) = &error else {
+            return error;
+        };
+        for ((leaf, _), given) in leaves.iter().zip(&self.given) {
+            if leaf.domain != Domain::Semidefinite {
+                continue;
+            }
+            let data = given.sample(sample.unwrap_or(0));
+            let lowest = eigenvalues(data, leaf.shape.dims()[0])
+                .first()
+                .copied()
+                .unwrap_or(0.0);
+            let largest = data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            // The solver's measure of convexity.
+            if lowest < -1e-10 * largest {
+                return Error::NotSemidefinite {
+                    name: leaf.name.clone(),
+                    sample: sample.filter(|_| !given.shared),
+                    eigenvalue: lowest,
+                };
+            }
+        }
+        error
     }
 
     /// One sample's values as a batch of their own.

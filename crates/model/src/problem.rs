@@ -14,7 +14,7 @@ use crate::model::Formulation;
 use crate::numbers::{Parameters, unknown};
 use crate::shape::Shape;
 use crate::solution::Solution;
-use crate::tangents::{self, Jacobian, Tangent};
+use crate::tangents::{self, Jacobian, Output, Tangent};
 
 /// How to solve, by either solver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -166,9 +166,11 @@ impl CompiledProblem {
     ///
     /// # Errors
     /// [`Error::UnknownName`], [`Error::GivenTwice`], [`Error::MissingParameter`],
-    /// [`Error::Length`], [`Error::NotFinite`], [`Error::Domain`], [`Error::Solver`]. Infeasible
-    /// and unbounded samples are not errors: they have a status, and never change the others'
-    /// answers.
+    /// [`Error::Length`], [`Error::NotFinite`], [`Error::Domain`], [`Error::NotSemidefinite`],
+    /// [`Error::Solver`]. Infeasible and unbounded samples are not errors: they have a status, and never
+    /// change the others' answers. Bounds that cross at a sample's parameters are its infeasibility too.
+    /// Under [`feasible_solver::Infeasible::Elastic`] infeasible samples of a QP or QCQP are
+    /// [`feasible_solver::Status::Relaxed`], with dual values and derivatives of that problem.
     ///
     /// # Cost
     /// The solver's, plus one pass over the terms of the affine maps, per sample for the parts that
@@ -185,9 +187,11 @@ impl CompiledProblem {
             canonical.parameter_entries,
             parameters,
             batch,
-        )?;
+        );
+        let parameters = parameters.map_err(|error| self.0.explained(error))?;
         let data = Data::new(&canonical.program, &parameters, canonical.n);
-        let solved = data.solve(&canonical.program, batch, settings)?;
+        let solved = data.solve(&canonical.program, batch, settings);
+        let solved = solved.map_err(|error| parameters.blamed(&canonical.parameters, error))?;
         Ok(Solution::new(
             self.0.clone(),
             parameters,
@@ -268,7 +272,34 @@ impl CompiledProblem {
         settings: &AdjointSettings,
     ) -> Result<Jacobian, Error> {
         self.check_own(solution)?;
-        tangents::jacobian(&self.0, solution, variable, parameter, settings)
+        let output = Output::Variable(variable);
+        tangents::jacobian(&self.0, solution, output, parameter, settings)
+    }
+
+    /// The whole derivative of a constraint's dual values with respect to a parameter, sample by
+    /// sample. Variables and constraints may bear the same name, so each has a function of its own, as
+    /// in [`Solution::variable`] and [`Solution::dual`].
+    ///
+    /// # Shapes
+    /// `[batch, constraint's size, parameter's size]`, both row-major, with the signs of the dual
+    /// values themselves. Dual values of entries that do not bind are constant.
+    ///
+    /// # Errors
+    /// [`Error::ForeignSolution`], [`Error::UnknownName`], [`Error::Solver`].
+    ///
+    /// # Cost
+    /// As [`CompiledProblem::jacobian`], with the constraint's entries that bind in place of the
+    /// variable's.
+    pub fn dual_jacobian<'a>(
+        &self,
+        solution: &Solution,
+        constraint: impl Into<Handle<'a>>,
+        parameter: &str,
+        settings: &AdjointSettings,
+    ) -> Result<Jacobian, Error> {
+        self.check_own(solution)?;
+        let output = Output::Dual(constraint.into());
+        tangents::jacobian(&self.0, solution, output, parameter, settings)
     }
 
     fn check_own(&self, solution: &Solution) -> Result<(), Error> {
@@ -281,12 +312,31 @@ impl CompiledProblem {
 }
 
 impl Inner {
+    /// The error, and of a name that is the model's but in no expression of the problem that it is.
+    pub(crate) fn explained(&self, error: Error) -> Error {
+        match error {
+            Error::UnknownName { name, what, known } => {
+                let canonical = &self.canonical;
+                let used = canonical.variables.iter().any(|(l, _)| l.name == name)
+                    || canonical.parameters.iter().any(|(l, _)| l.name == name);
+                let declared = self.formulation.leaves.iter().any(|l| l.name == name);
+                let known = match declared && !used {
+                    true => format!("{known}, and the model's `{name}` is not used in it"),
+                    false => known,
+                };
+                Error::UnknownName { name, what, known }
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn variable_index(&self, name: &str) -> Result<usize, Error> {
         let variables = &self.canonical.variables;
         variables
             .iter()
             .position(|(leaf, _)| leaf.name == name)
             .ok_or_else(|| unknown(name, "variable", variables.iter().map(|(l, _)| &l.name)))
+            .map_err(|error| self.explained(error))
     }
 
     pub(crate) fn parameter_index(&self, name: &str) -> Result<usize, Error> {
@@ -295,6 +345,7 @@ impl Inner {
             .iter()
             .position(|(leaf, _)| leaf.name == name)
             .ok_or_else(|| unknown(name, "parameter", parameters.iter().map(|(l, _)| &l.name)))
+            .map_err(|error| self.explained(error))
     }
 
     pub(crate) fn constraint_index(&self, handle: Handle<'_>) -> Result<usize, Error> {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use feasible_solver::{Residuals, Status};
+use feasible_solver::{Infeasible, Residuals, Status};
 
 use crate::canon::{Block, Slot};
 use crate::conflict::{Conflict, conflict};
-use crate::engine::{Data, Solved};
+use crate::engine::{Data, Part, Piece, Solved};
 use crate::error::Error;
 use crate::numbers::Parameters;
 use crate::problem::{Handle, Inner, SolveSettings};
@@ -97,24 +97,59 @@ impl Solution {
         let index = self.problem.constraint_index(constraint.into())?;
         let size = self.problem.formulation.constraints[index].shape().size();
         let mut out = vec![0.0; self.batch() * size];
-        for slot in &self.problem.canonical.duals[index] {
-            for i in 0..self.batch() {
-                let multiplier = self.multiplier(slot, i);
-                let part = match slot.block {
-                    Block::Upper => multiplier.max(0.0),
-                    Block::Lower => (-multiplier).max(0.0),
-                    _ => multiplier,
-                };
-                out[i * size + slot.entry] += slot.factor * part;
+        for i in 0..self.batch() {
+            for slot in &self.problem.canonical.duals[index] {
+                for piece in self.pieces(slot, i) {
+                    out[i * size + slot.entry] += piece.factor * self.number(piece, i);
+                }
             }
         }
         Ok(out)
     }
 
-    pub(crate) fn multiplier(&self, slot: &Slot, sample: usize) -> f64 {
-        let all = self.solved.multipliers(slot.block);
-        let rows = all.len() / self.batch().max(1);
-        all[sample * rows + slot.index]
+    /// What a part of a dual value is made of in one sample, as far as it can move.
+    ///
+    /// With bounds that cross and both give way, `λ_u = w(gᵀx − u)` and `λ_l = w(l − gᵀx)` for the
+    /// weight `w` of the elastic problem: the solver's `λ = λ_u − λ_l` leaves their sum `w(l − u)` to be
+    /// added.
+    pub(crate) fn pieces(&self, slot: &Slot, sample: usize) -> impl Iterator<Item = Piece> {
+        let index = slot.index;
+        let multiplier = |factor| Piece {
+            part: Part::Multipliers(slot.block),
+            index,
+            factor,
+        };
+        let value = self.number(multiplier(1.0), sample);
+        let both = match (slot.block, self.settings.dense.infeasible) {
+            (Block::Upper | Block::Lower, Infeasible::Elastic { weight })
+                if self.status()[sample] == Status::Relaxed =>
+            {
+                let gap = Piece {
+                    part: Part::Gap,
+                    index,
+                    factor: 0.5 * weight * slot.factor,
+                };
+                (value.abs() < weight * self.number(gap, sample)).then_some(gap)
+            }
+            _ => None,
+        };
+        let first = multiplier(match (both, slot.block) {
+            (None, _) => slot.slope(value),
+            (Some(_), Block::Lower) => -0.5 * slot.factor,
+            (Some(_), _) => 0.5 * slot.factor,
+        });
+        std::iter::once(first)
+            .filter(|p| p.factor != 0.0)
+            .chain(both)
+    }
+
+    fn number(&self, piece: Piece, sample: usize) -> f64 {
+        if let (Part::Gap, Data::Dense(data)) = (piece.part, &self.data) {
+            return data.gap(sample, piece.index);
+        }
+        let all = self.solved.numbers(piece.part);
+        let len = all.len() / self.batch().max(1);
+        all[sample * len + piece.index]
     }
 
     /// The objective of each sample, by evaluating the user's expression at its point.

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use feasible_solver::{AdjointSettings, GradientReport, Values};
 
+use crate::canon::Slot;
 use crate::engine::pinned::Held;
-use crate::engine::{JacobianBlock, pinned};
+use crate::engine::{JacobianBlock, Piece, pinned};
 use crate::error::Error;
 use crate::numbers::Parameters;
 use crate::problem::{Handle, Inner};
@@ -43,18 +44,25 @@ impl Tangent {
     }
 }
 
-/// The derivatives of a variable with respect to a parameter, of which every sample counts as having
-/// a copy of its own.
+/// The derivatives of a variable, or of a constraint's dual values, with respect to a parameter, of
+/// which every sample counts as having a copy of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Jacobian {
     /// `[batch, rows, columns]`; zero for samples without a solution.
     pub values: Vec<f64>,
-    /// The variable's size.
+    /// The variable's or the constraint's size.
     pub rows: usize,
     /// The parameter's size.
     pub columns: usize,
     /// How far each sample's derivatives can be trusted.
     pub reports: Vec<GradientReport>,
+}
+
+/// What a [`Jacobian`] is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Output<'a> {
+    Variable(&'a str),
+    Dual(Handle<'a>),
 }
 
 pub(crate) fn tangent(
@@ -70,7 +78,8 @@ pub(crate) fn tangent(
         canonical.parameter_entries,
         directions,
         batch,
-    )?;
+    )
+    .map_err(|error| problem.explained(error))?;
     let (_, data, solved) = solution.parts();
     let mut found = data.pushforward(&canonical.program, solved, &direction, settings)?;
     let held = pinned::each(problem, solution, |i, held| {
@@ -90,12 +99,13 @@ pub(crate) fn tangent(
         .map(|(constraint, slots)| {
             let size = constraint.shape().size();
             let mut out = vec![0.0; batch * size];
-            for slot in slots {
-                let all = found.multipliers(slot.block);
-                let rows = all.len() / batch.max(1);
-                for i in 0..batch {
-                    let slope = slot.slope(solution.multiplier(slot, i));
-                    out[i * size + slot.entry] += slope * all[i * rows + slot.index];
+            for i in 0..batch {
+                for slot in slots {
+                    for piece in solution.pieces(slot, i) {
+                        let all = found.numbers(piece.part);
+                        let moves = all[i * (all.len() / batch) + piece.index];
+                        out[i * size + slot.entry] += piece.factor * moves;
+                    }
                 }
             }
             out
@@ -111,41 +121,56 @@ pub(crate) fn tangent(
 pub(crate) fn jacobian(
     problem: &Inner,
     solution: &Solution,
-    variable: &str,
+    output: Output<'_>,
     parameter: &str,
     settings: &AdjointSettings,
 ) -> Result<Jacobian, Error> {
     let canonical = &problem.canonical;
-    let columns = &canonical.variables[problem.variable_index(variable)?].1;
+    let of = match output {
+        Output::Variable(name) => {
+            Of::Columns(&canonical.variables[problem.variable_index(name)?].1)
+        }
+        Output::Dual(handle) => {
+            let index = problem.constraint_index(handle)?;
+            let size = problem.formulation.constraints[index].shape().size();
+            Of::Slots(&canonical.duals[index], size)
+        }
+    };
     let leaf = problem.parameter_index(parameter)?;
+    // Also where there is no sample to see them.
+    settings.validate()?;
     let (parameters, data, solved) = solution.parts();
     let range = parameters.range(leaf);
-    let block = JacobianBlock {
-        n: canonical.n,
-        columns,
-        leaf,
-        leaves: parameters.given.len(),
-        entries: parameters.entries(),
-        first: range.start,
-        len: range.len(),
-    };
-    let size = columns.len() * block.len;
-    let of = |i: usize| match pinned::hold(canonical, solution, i)? {
-        Some(Held {
-            program,
-            data,
-            solved,
-        }) => data.jacobian(&program, &solved, 0, &block, settings),
-        None => data.jacobian(&canonical.program, solved, i, &block, settings),
+    let rows = of.rows();
+    let size = rows * range.len();
+    let one = |i: usize| {
+        let lines = of.lines(solution, i);
+        let block = JacobianBlock {
+            n: canonical.n,
+            lines: &lines,
+            leaf,
+            leaves: parameters.given.len(),
+            entries: parameters.entries(),
+            first: range.start,
+            len: range.len(),
+        };
+        match pinned::hold(canonical, solution, i)? {
+            Some(Held {
+                program,
+                data,
+                solved,
+            }) => data.jacobian(&program, &solved, 0, &block, settings),
+            None => data.jacobian(&canonical.program, solved, i, &block, settings),
+        }
     };
     let samples: Vec<Option<(Vec<f64>, GradientReport)>> = (0..solution.batch())
         .into_par_iter()
-        .map(of)
+        .map(one)
         .collect::<Result<_, Error>>()?;
     let mut out = Jacobian {
         values: Vec::with_capacity(solution.batch() * size),
-        rows: columns.len(),
-        columns: block.len,
+        rows,
+        columns: range.len(),
         reports: Vec::with_capacity(solution.batch()),
     };
     for found in samples {
@@ -161,4 +186,35 @@ pub(crate) fn jacobian(
         }
     }
     Ok(out)
+}
+
+/// Where an [`Output`] is in the solver's answer.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Columns(&'a [u32]),
+    /// With the number of entries that the slots belong to.
+    Slots(&'a [Slot], usize),
+}
+
+impl Of<'_> {
+    fn rows(&self) -> usize {
+        match self {
+            Of::Columns(columns) => columns.len(),
+            Of::Slots(_, size) => *size,
+        }
+    }
+
+    /// What each entry is made of in one sample.
+    fn lines(&self, solution: &Solution, i: usize) -> Vec<Vec<Piece>> {
+        match self {
+            Of::Columns(columns) => columns.iter().map(|c| vec![Piece::column(*c)]).collect(),
+            Of::Slots(slots, size) => {
+                let mut lines = vec![Vec::new(); *size];
+                for slot in *slots {
+                    lines[slot.entry].extend(solution.pieces(slot, i));
+                }
+                lines
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! With `σ = √κ·τ`, `κ = 1/ρ`, it is an ordinary problem in `(x, τ)` whose multipliers are those of
 //! the sample's rows and whose shifts are `κ` times them.
 
+use crate::crossed::Split;
 use crate::dense::vectorised;
 use crate::interior_point::{Answer, Owned, Prepared, confirm, solve_sample};
 use crate::polish::Guess;
@@ -12,17 +13,18 @@ use crate::residual::{Terms, measure};
 use crate::settings::Settings;
 use crate::status::{Residuals, Status};
 
-/// Solves the elastic problem with price `weight`; `None` when that fails.
+/// Solves the elastic problem with price `weight`; `None` when that fails. Of bounds that cross each
+/// has a shift of its own.
 pub(crate) fn relax(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Option<Answer> {
-    let elastic = widened(sample, 1.0, 1.0 / weight.sqrt());
-    let inner = elastic.sample();
-    let mut answer = solve_sample(&inner, &Prepared::new(&inner), settings);
-    if !answer.status.is_solved() {
-        let found = from_shifts(sample, &inner, weight, settings)?;
-        answer = Answer {
-            iterations: answer.iterations + found.iterations,
-            ..found
-        };
+    let split = Split::of(sample);
+    let mut answer = match &split {
+        None => solved(sample, weight, settings)?,
+        Some(split) => solved(&split.sample(), weight, settings)?,
+    };
+    if let Some(split) = &split {
+        split.fold(&mut answer.lambda);
+        split.own(&mut answer.active.linear);
+        split.own(&mut answer.active.dependent);
     }
     answer.x.truncate(sample.n);
     answer.status = Status::Relaxed;
@@ -39,6 +41,21 @@ pub(crate) fn relax(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Op
         ..measured.absolute
     };
     answer.objective = measured.objective;
+    Some(answer)
+}
+
+/// The answer to the elastic problem of a sample whose bounds do not cross, its shifts behind `x`.
+fn solved(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Option<Answer> {
+    let elastic = widened(sample, 1.0, 1.0 / weight.sqrt());
+    let inner = elastic.sample();
+    let mut answer = solve_sample(&inner, &Prepared::new(&inner), settings);
+    if !answer.status.is_solved() {
+        let found = from_shifts(sample, &inner, weight, settings)?;
+        answer = Answer {
+            iterations: answer.iterations + found.iterations,
+            ..found
+        };
+    }
     Some(answer)
 }
 

@@ -67,6 +67,7 @@ mod adjoint;
 mod batch;
 mod cone;
 mod conflict;
+mod crossed;
 pub mod damped;
 mod dense;
 mod elastic;
@@ -98,7 +99,7 @@ pub use cone::{
 pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
-pub use settings::{AdjointSettings, Degenerate, Infeasible, Method, Settings};
+pub use settings::{AdjointSettings, CrossedBounds, Degenerate, Infeasible, Method, Settings};
 pub use solution::{Shift, Solution};
 pub use solve::{solve, solve_from};
 pub use status::{Residuals, Status};

@@ -25,6 +25,23 @@ pub struct Settings {
     /// What becomes of samples whose constraints contradict each other. Default
     /// [`Infeasible::Report`].
     pub infeasible: Infeasible,
+    /// What becomes of samples with a lower bound above its upper one. Default
+    /// [`CrossedBounds::Refuse`].
+    pub crossed_bounds: CrossedBounds,
+}
+
+/// What becomes of a sample with a lower bound above its upper one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum CrossedBounds {
+    /// The whole call is an [`Error::CrossedBounds`] that names the sample and the row: most often
+    /// bounds were mixed up. Under [`Infeasible::Elastic`] as [`CrossedBounds::Infeasible`].
+    #[default]
+    Refuse,
+    /// The sample is one whose constraints contradict each other, with the two bounds as its
+    /// [`crate::Solution::conflict`], and is dealt with as [`Settings::infeasible`] says: for bounds
+    /// that are computed, by a network or from data.
+    Infeasible,
 }
 
 /// What becomes of a sample whose constraints contradict each other.
@@ -36,7 +53,8 @@ pub enum Infeasible {
     Report,
     /// Its rows give way at a quadratic price and it becomes [`crate::Status::Relaxed`]: `x`
     /// minimises the objective plus `½ weight ‖shift‖²` over `Ax = b + shift`, `l`, `u` and `c`
-    /// shifted alike ([`crate::Solution::shift`]).
+    /// shifted alike ([`crate::Solution::shift`]). Bounds that cross contradict each other too: each of
+    /// the two has a shift of its own, and where both give way the row is drawn to their middle.
     ///
     /// Derivatives are those of this problem, exact for the weight that is set. As the weight
     /// grows, its solution tends to the point that comes as close to the constraints as any, and
@@ -77,6 +95,7 @@ impl Default for Settings {
             max_iterations: 100,
             method: Method::Auto,
             infeasible: Infeasible::Report,
+            crossed_bounds: CrossedBounds::Refuse,
         }
     }
 }
@@ -107,6 +126,11 @@ impl Settings {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether samples with crossed bounds are solved as far as they can be.
+    pub(crate) fn takes_crossed_bounds(&self) -> bool {
+        self.crossed_bounds == CrossedBounds::Infeasible || self.infeasible != Infeasible::Report
     }
 
     /// What a sample must reach: no residual is known better than the data.

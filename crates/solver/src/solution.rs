@@ -47,7 +47,8 @@ pub struct Solution {
 
 /// How far the bounds of a [`Status::Relaxed`] sample had to give way: its `x` satisfies
 /// `Ax = b + equality`, `l + min(inequality, 0) ≤ Gx ≤ u + max(inequality, 0)` and
-/// `xᵀH_ix + g_iᵀx ≤ c + quadratic`.
+/// `xᵀH_ix + g_iᵀx ≤ c + quadratic`. Where both of two bounds that cross give way, `inequality` is how
+/// much farther the upper one does: they meet at `Gx = ½(l + u + inequality)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shift {
     /// `[p]`

@@ -9,6 +9,7 @@ use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Found, Memory, Slots, solve_run};
 use crate::adjoint::check_solution;
 use crate::conflict::{certify, least_norm};
+use crate::crossed::Uncrossed;
 use crate::elastic::relax;
 use crate::error::Error;
 use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
@@ -37,8 +38,8 @@ const CHUNK: usize = 8;
 /// As [`Problem`] and [`Solution`] say. A batch of 0 gives an empty solution.
 ///
 /// # Errors
-/// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`], [`Error::Asymmetric`],
-/// [`Error::NotConvex`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
+/// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`] unless
+/// [`Settings::crossed_bounds`] takes them, [`Error::Asymmetric`], [`Error::NotConvex`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
 /// samples are not errors: they have a [`Status`] and say why ([`Solution::conflict`],
 /// [`Solution::ray`]), and never change the other samples' answers.
 ///
@@ -51,7 +52,7 @@ const CHUNK: usize = 8;
 /// every row it names.
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
-    validate(problem, settings.rounding)?;
+    validate(problem, settings)?;
     Ok(solve_checked(problem, None, settings))
 }
 
@@ -77,7 +78,7 @@ pub fn solve_from(
 ) -> Result<Solution, Error> {
     settings.validate()?;
     check_solution(problem, previous)?;
-    validate(problem, settings.rounding)?;
+    validate(problem, settings)?;
     Ok(solve_checked(problem, Some(previous), settings))
 }
 
@@ -90,19 +91,37 @@ fn solve_checked(
     if problem.batch == 0 {
         return solution;
     }
-    let mut left: Vec<usize> = (0..problem.batch).collect();
-    if problem.quadratic_rows() == 0 && settings.method == Method::Auto {
-        left = active_set(problem, previous, settings, &mut solution);
+    let uncrossed = Uncrossed::of(problem);
+    let open = match &uncrossed {
+        Some(uncrossed) => uncrossed.problem(problem),
+        None => *problem,
+    };
+    solve_open(&open, previous, settings, &mut solution);
+    for i in uncrossed.iter().flat_map(|uncrossed| &uncrossed.samples) {
+        solution.status[*i] = Status::PrimalInfeasible;
     }
-    if let Some(previous) = previous {
-        left = confirm_guesses(problem, previous, settings, &left, &mut solution);
-    }
-    interior_point(problem, settings, &left, &mut solution);
     certificates(problem, settings, &mut solution);
     if let Infeasible::Elastic { weight } = settings.infeasible {
         relax_infeasible(problem, settings, weight, &mut solution);
     }
     solution
+}
+
+/// Solves a batch whose bounds do not cross.
+fn solve_open(
+    problem: &Problem<'_>,
+    previous: Option<&Solution>,
+    settings: &Settings,
+    solution: &mut Solution,
+) {
+    let mut left: Vec<usize> = (0..problem.batch).collect();
+    if problem.quadratic_rows() == 0 && settings.method == Method::Auto {
+        left = active_set(problem, previous, settings, solution);
+    }
+    if let Some(previous) = previous {
+        left = confirm_guesses(problem, previous, settings, &left, solution);
+    }
+    interior_point(problem, settings, &left, solution);
 }
 
 /// Newton's method from the active rows of another solution; returns the samples it leaves to the

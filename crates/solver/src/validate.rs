@@ -7,6 +7,7 @@ use crate::batch::{Symmetric, Values};
 use crate::dense::view;
 use crate::error::Error;
 use crate::problem::Problem;
+use crate::settings::Settings;
 
 /// A matrix counts as convex when its smallest eigenvalue is above minus this times its largest
 /// absolute entry, and as symmetric when mirrored entries agree to the same measure: both are far
@@ -26,9 +27,9 @@ pub(crate) enum Infinities {
 ///
 /// # Errors
 /// See [`crate::solve`].
-pub(crate) fn validate(problem: &Problem<'_>, rounding: f64) -> Result<(), Error> {
+pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(), Error> {
     let (batch, n) = (problem.batch, problem.n);
-    let tolerance = eigenvalue_tolerance(n, rounding);
+    let tolerance = eigenvalue_tolerance(n, settings.rounding);
     if n == 0 {
         return Err(Error::NoVariables);
     }
@@ -100,7 +101,9 @@ pub(crate) fn validate(problem: &Problem<'_>, rounding: f64) -> Result<(), Error
             "[m], per sample or shared",
             Infinities::Upper,
         )?;
-        let samples = if part.l.is_shared() && part.u.is_shared() {
+        let samples = if settings.takes_crossed_bounds() {
+            0
+        } else if part.l.is_shared() && part.u.is_shared() {
             batch.min(1)
         } else {
             batch
@@ -314,7 +317,7 @@ mod tests {
     }
 
     fn checked(problem: &Problem<'_>) -> Result<(), Error> {
-        validate(problem, f64::EPSILON)
+        validate(problem, &Settings::default())
     }
 
     const EYE: Symmetric<'static> = Symmetric::Diagonal(Values::Shared(&[1.0, 1.0]));
@@ -440,7 +443,11 @@ mod tests {
         ));
         let asymmetric = Symmetric::Dense(Values::Shared(&[1.0, 0.5, 0.5 + 1e-7, 1.0]));
         assert!(checked(&problem(asymmetric, ZERO)).is_err());
-        assert!(validate(&problem(asymmetric, ZERO), f64::from(f32::EPSILON)).is_ok());
+        let single = Settings {
+            rounding: f64::from(f32::EPSILON),
+            ..Settings::default()
+        };
+        assert!(validate(&problem(asymmetric, ZERO), &single).is_ok());
         // Rounding-sized negativity is not a modelling mistake.
         let diagonal = Symmetric::Diagonal(Values::Shared(&[1.0, -1e-12]));
         assert!(checked(&problem(diagonal, ZERO)).is_ok());

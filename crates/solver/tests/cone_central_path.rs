@@ -75,7 +75,9 @@ fn a_bound_by_a_logarithm() {
                     (of_b[1], of_c * (f64::ln(t / h) - 1.0)),
                     (of_b[2], of_c * h / t),
                 ] {
-                    assert!((got - expected).abs() < 1e-9, "{q} {mu}: {got} {expected}");
+                    // The point is √μ or more from the boundary, whose rounding the derivative divides by
+                    // that: 4e-12 at the smallest μ, 2e-13 at the largest.
+                    assert!((got - expected).abs() < 2e-11, "{q} {mu}: {got} {expected}");
                 }
             }
         }
@@ -101,7 +103,9 @@ fn a_bound_by_a_power() {
                     (of_b[0], of_g * alpha * g / t),
                     (of_b[1], of_g * (1.0 - alpha) * g / h),
                 ] {
-                    assert!((got - expected).abs() < 1e-9, "{x} {mu}: {got} {expected}");
+                    // What is expected divides by g − x, down to 1e-6 of g, and has ten digits left there;
+                    // the worst is 2e-11.
+                    assert!((got - expected).abs() < 2e-10, "{x} {mu}: {got} {expected}");
                 }
             }
         }
@@ -207,8 +211,10 @@ fn the_derivative_is_that_of_the_barrier_problem() {
                 .map(|i| (8.0 * (at[2][i] - at[1][i]) - (at[3][i] - at[0][i])) / (12.0 * STEP))
                 .collect();
             let error = apart(&found, &measured);
+            // What the fourth order leaves of derivatives that grow as μ falls: 4e-11, 2e-10 and 3e-9 for
+            // the three.
             assert!(
-                error < 1e-6,
+                error < 1e-8,
                 "seed {seed} μ {mu} {:?}: {error:e}",
                 owned.cones
             );
@@ -221,8 +227,9 @@ fn the_derivative_is_that_of_the_barrier_problem() {
                 .collect();
             let size = terms.iter().fold(1.0f64, |a, v| a.max(v.abs()));
             let difference = inner(&cotangent, &found) - terms.iter().sum::<f64>();
+            // Two solves with one matrix; the worst is 1e-14.
             assert!(
-                difference.abs() < 1e-10 * size,
+                difference.abs() < 1e-12 * size,
                 "seed {seed} {difference:e}"
             );
             checked += 1;
@@ -249,10 +256,10 @@ fn the_limit_is_the_derivative_of_the_solution() {
             assert_eq!(quality, GradientQuality::Smoothed, "seed {seed} {mu}");
             apart(&found, &exact)
         });
-        // A hundredth of μ's, and the rounding that 1e-8 leaves of the distance to the boundary.
-        for pair in errors.windows(2) {
-            assert!(pair[1] < 0.04 * pair[0] + 1e-8, "seed {seed} {errors:?}");
-        }
+        // A hundredth, as of μ; 0.024 is the worst of the first step, where μ² still counts, 0.011 of the
+        // second. Rounding is below both.
+        assert!(errors[1] < 0.03 * errors[0], "seed {seed} {errors:?}");
+        assert!(errors[2] < 0.012 * errors[1], "seed {seed} {errors:?}");
         worst = worst.max(errors[2]);
         checked += 1;
     }

@@ -210,6 +210,27 @@ fn cone_programs_have_them_too() {
 }
 
 #[test]
+fn directions_given_twice_are_named() {
+    let unit = tensor::<1>(&[1.0; N], [N]);
+    let direction = Direction::default()
+        .along(QpParameter::Q, &unit)
+        .unwrap()
+        .along(QpParameter::L, &unit)
+        .unwrap();
+    let error = direction.along(QpParameter::Q, &unit).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "direction of parameter `q` is given twice"
+    );
+    let direction = Direction::default().along(ConeParameter::B, &unit).unwrap();
+    let error = direction.along(ConeParameter::B, &unit).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "direction of parameter `b` is given twice"
+    );
+}
+
+#[test]
 fn directions_of_the_wrong_length_are_named() {
     let solution = QpLayer::default().forward(&Qp::draw(0).tensors()).unwrap();
     for (direction, word) in [

@@ -5,6 +5,7 @@
 
 mod closed_forms;
 mod cones;
+mod crossed;
 mod failures;
 mod forward;
 mod gradients;

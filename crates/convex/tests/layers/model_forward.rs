@@ -155,6 +155,12 @@ fn jacobians_are_their_columns() {
         assert_eq!(jacobian.values.dims(), [BATCH, 4, len]);
         assert!(exact(&jacobian.reports));
         let whole = numbers(&jacobian.values);
+        let of_duals = ["total", "ball"].map(|constraint| {
+            let jacobian = solution.dual_jacobian(constraint, name).unwrap();
+            assert_eq!(jacobian.values.dims(), [BATCH, 1, len]);
+            assert!(exact(&jacobian.reports));
+            (constraint, numbers(&jacobian.values))
+        });
         for (column, entry) in entries(len).iter().enumerate() {
             let mut unit = vec![0.0; len];
             unit[entry[0].0] = 1.0;
@@ -168,6 +174,11 @@ fn jacobians_are_their_columns() {
                 .collect();
             let moves = numbers(&tangent.variable("x").unwrap());
             assert_close(name, &of_column, &moves, 1e-9);
+            for (constraint, whole) in &of_duals {
+                let of_column: Vec<f64> = (0..BATCH).map(|row| whole[row * len + column]).collect();
+                let moves = numbers(&tangent.dual(constraint).unwrap());
+                assert_close(constraint, &of_column, &moves, 1e-9);
+            }
         }
     }
 }
@@ -191,6 +202,14 @@ fn projection_on_the_simplex_in_closed_form() {
     let solution = ConvexLayer::new(problem)
         .forward([("target", target.into())])
         .unwrap();
+    // τ of the simplex's sum moves by 2 and the share of each entry on the support.
+    let of_total = solution.dual_jacobian("total", "target").unwrap();
+    assert_eq!(of_total.values.dims(), [2, 1, 3]);
+    assert_eq!(of_total.values.dtype(), DType::F32);
+    assert!(!of_total.values.is_tracked());
+    let two_thirds = 2.0 / 3.0;
+    let shares = [two_thirds, two_thirds, two_thirds, 1.0, 1.0, 0.0];
+    assert_close("∂ν/∂target", &numbers(&of_total.values), &shares, 1e-6);
     let jacobian = solution.jacobian("x", "target").unwrap();
     assert_eq!(jacobian.values.dtype(), DType::F32);
     assert!(!jacobian.values.is_tracked());
@@ -256,6 +275,13 @@ fn mistakes_are_named() {
     let message = solution.jacobian("y", "a").unwrap_err().to_string();
     assert!(message.contains("`y` is no variable"), "{message}");
     let message = solution.jacobian("x", "c").unwrap_err().to_string();
+    assert!(message.contains("`c` is no parameter"), "{message}");
+    let message = solution.dual_jacobian("x", "a").unwrap_err().to_string();
+    assert!(
+        message.contains("no named constraint `x`; it has: total, ball"),
+        "{message}"
+    );
+    let message = solution.dual_jacobian("ball", "c").unwrap_err().to_string();
     assert!(message.contains("`c` is no parameter"), "{message}");
     let tangent = solution.tangent([]).unwrap();
     assert!(

@@ -1,8 +1,8 @@
 //! Cone programs at one batch of parameters.
 
 use feasible_solver::{
-    AdjointSettings, ConeCotangent, ConeProblem, ConeSolution, ConeWanted, GradientReport, Sparse,
-    Values, cone_adjoint,
+    AdjointSettings, ConeProblem, ConeSolution, ConeWanted, GradientReport, Sparse, Values,
+    cone_adjoint,
 };
 
 use super::SolverCotangent;
@@ -63,13 +63,8 @@ impl ConeData {
     ) -> Result<Vec<GradientReport>, Error> {
         let batch = solution.status.len();
         let wanted = maps.touched(wanted);
-        let cotangent = ConeCotangent {
-            x: &cotangent.x,
-            z: cotangent.cone.as_deref(),
-            s: None,
-        };
         let problem = self.problem(maps, batch);
-        let gradients = cone_adjoint(&problem, solution, &cotangent, &wanted, settings)?;
+        let gradients = cone_adjoint(&problem, solution, &cotangent.cones(), &wanted, settings)?;
         if let Some((map, numbers)) = maps.p.as_ref().zip(self.p.as_ref()) {
             into.add(&map.map, numbers.shared, gradients.p.as_ref());
         }

@@ -22,10 +22,7 @@ impl Data {
                 let rows = cone_conflict(&problem, solution, i, &settings.cones)?.into_iter();
                 Some(rows.map(|(row, v)| (Block::Cone, row, v.abs())).collect())
             }
-            (Data::Dense(data), _, Solved::Dense(solution)) => {
-                if let Some(row) = data.crossed(i) {
-                    return Some(vec![(Block::Lower, row, 0.5), (Block::Upper, row, 0.5)]);
-                }
+            (Data::Dense(_), _, Solved::Dense(solution)) => {
                 let rows = solution.conflict(i)?.rows.into_iter();
                 let place = |row: NamedRow| match row {
                     NamedRow::Equality(row) => (Block::Equality, row),

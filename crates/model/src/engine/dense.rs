@@ -1,8 +1,8 @@
 //! QPs and QCQPs at one batch of parameters.
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Equalities, GradientReport, Gradients, Inequalities, Problem,
-    Quadratics, Solution, Symmetric, Wanted, adjoint,
+    AdjointSettings, Equalities, GradientReport, Gradients, Inequalities, Problem, Quadratics,
+    Solution, Symmetric, Wanted, adjoint,
 };
 
 use super::SolverCotangent;
@@ -30,8 +30,6 @@ pub(crate) struct DenseData {
     h: Numbers,
     hg: Numbers,
     hc: Numbers,
-    /// Each sample's first row whose bounds contradict each other.
-    crossed: Vec<Option<usize>>,
 }
 
 impl DenseData {
@@ -54,54 +52,40 @@ impl DenseData {
             h: parameters.evaluate(&maps.h),
             hg: parameters.evaluate(&maps.hg),
             hc: parameters.evaluate(&maps.hc),
-            crossed: vec![None; parameters.batch],
         };
-        data.uncross(parameters.batch);
+        data.touch(parameters.batch);
         data
     }
 
-    /// A row whose bounds contradict each other.
-    pub(super) fn crossed(&self, sample: usize) -> Option<usize> {
-        self.crossed[sample]
-    }
-
-    /// The solver refuses a batch with crossed bounds; here they are one sample's infeasibility, so
-    /// that sample gets bounds that do not bind.
-    fn uncross(&mut self, batch: usize) {
+    /// Makes bounds that cross by rounding alone equal; others are left to the solver.
+    fn touch(&mut self, batch: usize) {
         let m = self.rows[1];
         let shared = self.l.shared && self.u.shared;
+        let touching = |l: f64, u: f64| l > u && l - u <= TOUCHING * (l.abs() + u.abs());
         let any = (0..if shared { batch.min(1) } else { batch }).any(|i| {
             let l = self.l.values().sample(i, m);
             let u = self.u.values().sample(i, m);
-            l.iter().zip(u).any(|(l, u)| l > u)
+            l.iter().zip(u).any(|(l, u)| touching(*l, *u))
         });
         if !any {
             return;
         }
-        for numbers in [&mut self.l, &mut self.u] {
-            if numbers.shared && !shared {
-                numbers.data = numbers.data.repeat(batch);
-                numbers.shared = false;
+        if self.l.shared && !shared {
+            self.l.data = self.l.data.repeat(batch);
+            self.l.shared = false;
+        }
+        for (at, l) in self.l.data.iter_mut().enumerate() {
+            let u = self.u.data[if self.u.shared { at % m } else { at }];
+            if touching(*l, u) {
+                *l = u;
             }
         }
-        for i in 0..if shared { 1 } else { batch } {
-            for row in i * m..(i + 1) * m {
-                let (l, u) = (self.l.data[row], self.u.data[row]);
-                if l <= u {
-                    continue;
-                }
-                if l - u <= TOUCHING * (l.abs() + u.abs()) {
-                    self.l.data[row] = u;
-                    continue;
-                }
-                self.l.data[row] = f64::NEG_INFINITY;
-                self.u.data[row] = f64::INFINITY;
-                let of = if shared { 0..batch } else { i..i + 1 };
-                for crossed in &mut self.crossed[of] {
-                    crossed.get_or_insert(row - i * m);
-                }
-            }
-        }
+    }
+
+    /// Lower minus upper bound of a two-sided row.
+    pub(crate) fn gap(&self, sample: usize, row: usize) -> f64 {
+        let m = self.rows[1];
+        self.l.values().sample(sample, m)[row] - self.u.values().sample(sample, m)[row]
     }
 
     pub(super) fn problem(&self, batch: usize) -> Problem<'_> {
@@ -149,14 +133,8 @@ impl DenseData {
     ) -> Result<Vec<GradientReport>, Error> {
         let batch = solution.status.len();
         let wanted = maps.touched(wanted);
-        let cotangent = Cotangent {
-            x: &cotangent.x,
-            equality_dual: cotangent.equality.as_deref(),
-            inequality_dual: cotangent.inequality.as_deref(),
-            quadratic_dual: cotangent.quadratic.as_deref(),
-        };
         let problem = self.problem(batch);
-        let mut gradients = adjoint(&problem, solution, &cotangent, &wanted, settings)?;
+        let gradients = adjoint(&problem, solution, &cotangent.dense(), &wanted, settings)?;
         let numbers = [
             &self.p, &self.q, &self.a, &self.b, &self.g, &self.l, &self.u, &self.h, &self.hg,
             &self.hc,
@@ -165,8 +143,19 @@ impl DenseData {
         for ((map, numbers), gradient) in parts.zip(in_order(&gradients)) {
             into.add(map, numbers.shared, gradient.as_ref());
         }
-        for i in (0..batch).filter(|i| self.crossed[*i].is_some()) {
-            gradients.reports[i] = GradientReport::UNAVAILABLE;
+        if let Some(gap) = &cotangent.gap {
+            for (map, numbers, sign) in [(&maps.l, &self.l, 1.0), (&maps.u, &self.u, -1.0)] {
+                let mut gradient = vec![0.0; numbers.data.len()];
+                for (at, v) in gap.iter().enumerate() {
+                    let at = if numbers.shared {
+                        at % self.rows[1]
+                    } else {
+                        at
+                    };
+                    gradient[at] += sign * v;
+                }
+                into.add(map, numbers.shared, Some(&gradient));
+            }
         }
         Ok(gradients.reports)
     }

@@ -1,16 +1,17 @@
-//! One sample's whole derivative of some columns with respect to one parameter.
+//! One sample's whole derivative of some of its numbers with respect to one parameter.
 
 use std::ops::Range;
 
 use feasible_solver::{
-    AdjointSettings, ConeCotangent, ConeDerivative, ConeTangents, Cotangent, GradientReport,
-    SampleDerivative, Tangents, Values, cone_differentiate, differentiate,
+    AdjointSettings, ConeDerivative, ConeTangents, GradientReport, SampleDerivative, Tangents,
+    Values, cone_differentiate, differentiate,
 };
 
 use super::dense::in_order;
-use super::tangent::PARAMETERS;
-use super::{Data, Solved};
-use crate::canon::{ConeProgram, DenseProgram, Program};
+use super::parts::{Part, Piece};
+use super::tangent::{PARAMETERS, gap};
+use super::{Data, Solved, SolverCotangent, SolverTangent};
+use crate::canon::{Block, ConeProgram, DenseProgram, Program};
 use crate::error::Error;
 use crate::map::AffineMap;
 
@@ -19,8 +20,8 @@ use crate::map::AffineMap;
 pub(crate) struct JacobianBlock<'a> {
     /// Number of all columns.
     pub(crate) n: usize,
-    /// The columns that are differentiated.
-    pub(crate) columns: &'a [u32],
+    /// What each of the differentiated numbers is made of; those of no pieces are constant.
+    pub(crate) lines: &'a [Vec<Piece>],
     /// Which of the parameters.
     pub(crate) leaf: usize,
     /// Number of parameters, and of their numbers.
@@ -41,25 +42,35 @@ impl JacobianBlock<'_> {
         (0..self.leaves).map(|leaf| leaf == self.leaf).collect()
     }
 
-    /// Whether to go forwards, one solve a number of the parameter, or backwards, one a column.
+    /// Whether to go forwards, one solve a number of the parameter, or backwards, one a line.
     fn is_forward(&self) -> bool {
-        self.len < self.columns.len()
+        self.len < self.lines.iter().filter(|line| !line.is_empty()).count()
     }
 
-    /// Line by line from the derivatives of single columns: `pull` adds what a column's cotangent
-    /// means for all parameters.
+    /// Line by line: `pull` adds what a cotangent of the solver's answer, of which parts have the
+    /// given sizes, means for all parameters.
     fn backward(
         &self,
-        mut pull: impl FnMut(&[f64], &mut [f64]) -> Result<(), Error>,
+        size: impl Fn(Part) -> usize,
+        mut pull: impl FnMut(&SolverCotangent, &mut [f64]) -> Result<(), Error>,
     ) -> Result<Vec<f64>, Error> {
-        let mut unit = vec![0.0; self.n];
+        let mut unit = SolverCotangent {
+            x: vec![0.0; self.n],
+            ..SolverCotangent::default()
+        };
         let mut theta = vec![0.0; self.entries];
-        let mut out = Vec::with_capacity(self.columns.len() * self.len);
-        for column in self.columns {
-            unit[*column as usize] = 1.0;
+        let mut out = Vec::with_capacity(self.lines.len() * self.len);
+        for line in self.lines {
             theta.fill(0.0);
-            pull(&unit, &mut theta)?;
-            unit[*column as usize] = 0.0;
+            if !line.is_empty() {
+                for piece in line {
+                    unit.numbers(piece.part, size(piece.part))[piece.index] += piece.factor;
+                }
+                pull(&unit, &mut theta)?;
+                for piece in line {
+                    unit.numbers(piece.part, size(piece.part))[piece.index] = 0.0;
+                }
+            }
             out.extend_from_slice(&theta[self.range()]);
         }
         Ok(out)
@@ -68,16 +79,16 @@ impl JacobianBlock<'_> {
     /// Column by column from the derivatives along single numbers.
     fn forward(
         &self,
-        mut push: impl FnMut(&[f64]) -> Result<Vec<f64>, Error>,
+        mut push: impl FnMut(&[f64]) -> Result<SolverTangent, Error>,
     ) -> Result<Vec<f64>, Error> {
         let mut theta = vec![0.0; self.entries];
-        let mut out = vec![0.0; self.columns.len() * self.len];
+        let mut out = vec![0.0; self.lines.len() * self.len];
         for at in 0..self.len {
             theta[self.first + at] = 1.0;
-            let x = push(&theta)?;
+            let moves = push(&theta)?;
             theta[self.first + at] = 0.0;
-            for (line, column) in out.chunks_exact_mut(self.len).zip(self.columns) {
-                line[at] = x[*column as usize];
+            for (out, line) in out.chunks_exact_mut(self.len).zip(self.lines) {
+                out[at] = line.iter().map(|piece| piece.of(&moves)).sum();
             }
         }
         Ok(out)
@@ -102,22 +113,30 @@ impl JacobianBlock<'_> {
                         tangents = tangents.and(parameter, Values::Shared(moves));
                     }
                 }
-                Ok(derivative.tangent(&tangents)?.x)
+                let mut found = SolverTangent::dense(derivative.tangent(&tangents)?);
+                found.gap = gap(&tangents, 1, maps.inequality_rows);
+                Ok(found)
             });
         }
         let wanted = maps.touched(&flags);
-        self.backward(|unit, theta| {
-            let cotangent = Cotangent {
-                x: unit,
-                equality_dual: None,
-                inequality_dual: None,
-                quadratic_dual: None,
-            };
+        let size = |part| match part {
+            Part::Columns => self.n,
+            Part::Multipliers(Block::Equality) => maps.equality_rows,
+            Part::Multipliers(Block::Quadratic) => maps.quadratic_rows,
+            Part::Multipliers(_) | Part::Gap => maps.inequality_rows,
+        };
+        self.backward(size, |unit, theta| {
+            let cotangent = unit.dense();
             let gradients = derivative.adjoint(&cotangent, &wanted)?;
             for (map, gradient) in all.iter().zip(in_order(&gradients)) {
                 if let Some(gradient) = gradient {
                     map.pullback(gradient, theta);
                 }
+            }
+            if let Some(gap) = &unit.gap {
+                maps.l.pullback(gap, theta);
+                let opposite: Vec<f64> = gap.iter().map(|v| -v).collect();
+                maps.u.pullback(&opposite, theta);
             }
             Ok(())
         })
@@ -146,17 +165,17 @@ impl JacobianBlock<'_> {
                     a: a.as_deref().map(Values::Shared),
                     b: b.as_deref().map(Values::Shared),
                 };
-                Ok(derivative.tangent(&tangents)?.x)
+                Ok(SolverTangent::cones(derivative.tangent(&tangents)?))
             });
         }
         let wanted = maps.touched(&self.flags());
-        self.backward(|unit, theta| {
-            let cotangent = ConeCotangent {
-                x: unit,
-                z: None,
-                s: None,
-            };
-            let found = derivative.adjoint(&cotangent, &wanted)?;
+        let size = |part| match part {
+            Part::Columns => self.n,
+            Part::Multipliers(_) => maps.a.rows,
+            Part::Gap => 0,
+        };
+        self.backward(size, |unit, theta| {
+            let found = derivative.adjoint(&unit.cones(), &wanted)?;
             let parts = [
                 (p, &found.p),
                 (Some(&maps.q), &found.q),
@@ -174,7 +193,7 @@ impl JacobianBlock<'_> {
 }
 
 impl Data {
-    /// `[columns, numbers of the parameter]` of sample `i`; `None` where it has no derivative.
+    /// `[lines, numbers of the parameter]` of sample `i`; `None` where it has no derivative.
     pub(crate) fn jacobian(
         &self,
         program: &Program,

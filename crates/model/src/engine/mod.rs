@@ -4,11 +4,13 @@ mod cones;
 mod conflict;
 mod dense;
 mod jacobian;
+mod parts;
 pub(crate) mod pinned;
 mod tangent;
 
 use feasible_solver::{
-    AdjointSettings, ConeSolution, GradientReport, Residuals, Status, solve, solve_cones,
+    AdjointSettings, ConeSolution, CrossedBounds, GradientReport, Residuals, Settings, Status,
+    solve, solve_cones,
 };
 
 use crate::canon::{Block, Program};
@@ -18,7 +20,7 @@ use crate::problem::SolveSettings;
 use cones::ConeData;
 use dense::DenseData;
 pub(crate) use jacobian::JacobianBlock;
-pub(crate) use tangent::SolverTangent;
+pub(crate) use parts::{Part, Piece, SolverCotangent, SolverTangent};
 
 /// The numbers of every part.
 #[derive(Debug)]
@@ -54,10 +56,12 @@ impl Data {
                 Ok(Solved::Cones(Box::new(solution)))
             }
             (Data::Dense(data), _) => {
-                let mut solution = solve(&data.problem(batch), &settings.dense)?;
-                for i in (0..batch).filter(|i| data.crossed(*i).is_some()) {
-                    solution.status[i] = Status::PrimalInfeasible;
-                }
+                // A row's two sides may be two constraints, which contradict each other like any.
+                let settings = Settings {
+                    crossed_bounds: CrossedBounds::Infeasible,
+                    ..settings.dense
+                };
+                let solution = solve(&data.problem(batch), &settings)?;
                 Ok(Solved::Dense(Box::new(solution)))
             }
             _ => Err(Error::ForeignSolution),
@@ -82,33 +86,6 @@ impl Data {
                 data.pullback(maps, solution, cotangent, wanted, settings, into)
             }
             _ => Err(Error::ForeignSolution),
-        }
-    }
-}
-
-/// Cotangents of a solver's answer.
-#[derive(Debug, Default)]
-pub(crate) struct SolverCotangent {
-    pub(crate) x: Vec<f64>,
-    pub(crate) equality: Option<Vec<f64>>,
-    pub(crate) inequality: Option<Vec<f64>>,
-    pub(crate) quadratic: Option<Vec<f64>>,
-    pub(crate) cone: Option<Vec<f64>>,
-}
-
-impl SolverCotangent {
-    /// Forgets one sample's.
-    pub(crate) fn clear(&mut self, i: usize, batch: usize) {
-        let others = [
-            &mut self.equality,
-            &mut self.inequality,
-            &mut self.quadratic,
-            &mut self.cone,
-        ];
-        let all = others.into_iter().flatten().chain([&mut self.x]);
-        for values in all {
-            let len = values.len() / batch;
-            values[i * len..(i + 1) * len].fill(0.0);
         }
     }
 }
@@ -139,6 +116,16 @@ impl Solved {
         match self {
             Solved::Dense(solution) => &solution.residuals,
             Solved::Cones(solution) => &solution.residuals,
+        }
+    }
+
+    /// All samples' numbers of one part.
+    pub(crate) fn numbers(&self, part: Part) -> &[f64] {
+        match part {
+            Part::Columns => self.x(),
+            Part::Multipliers(block) => self.multipliers(block),
+            // Of the problem, not of its answer.
+            Part::Gap => &[],
         }
     }
 

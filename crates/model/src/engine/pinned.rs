@@ -201,6 +201,7 @@ impl Held {
             inequality: single(&cotangent.inequality, Block::Upper),
             quadratic: single(&cotangent.quadratic, Block::Quadratic),
             cone: single(&cotangent.cone, Block::Cone),
+            gap: single(&cotangent.gap, Block::Upper),
         };
         let mut pullback = Pullback::new(parameters);
         let wanted = vec![true; parameters.given.len()];

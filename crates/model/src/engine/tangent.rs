@@ -1,11 +1,9 @@
 //! How a solver's answer moves with the parameters.
 
-use feasible_solver::{
-    AdjointSettings, ConeTangents, GradientReport, Parameter, Tangents, cone_tangent, tangent,
-};
+use feasible_solver::{AdjointSettings, ConeTangents, Parameter, Tangents, cone_tangent, tangent};
 
-use super::{Data, Solved};
-use crate::canon::{Block, Program};
+use super::{Data, Solved, SolverTangent};
+use crate::canon::Program;
 use crate::error::Error;
 use crate::map::AffineMap;
 use crate::numbers::{Numbers, Parameters};
@@ -24,44 +22,19 @@ pub(super) const PARAMETERS: [Parameter; 10] = [
     Parameter::QuadraticC,
 ];
 
-/// Derivatives of all parts of the answer, in the layouts of [`Solved`].
-#[derive(Debug)]
-pub(crate) struct SolverTangent {
-    pub(crate) x: Vec<f64>,
-    equality: Vec<f64>,
-    inequality: Vec<f64>,
-    quadratic: Vec<f64>,
-    cone: Vec<f64>,
-    pub(crate) reports: Vec<GradientReport>,
-}
-
-impl SolverTangent {
-    /// All samples' multipliers of one kind.
-    pub(crate) fn multipliers(&self, block: Block) -> &[f64] {
-        match block {
-            Block::Equality => &self.equality,
-            Block::Upper | Block::Lower => &self.inequality,
-            Block::Quadratic => &self.quadratic,
-            Block::Cone => &self.cone,
+/// How lower minus upper bounds move, `[batch, rows]`.
+pub(super) fn gap(tangents: &Tangents<'_>, batch: usize, rows: usize) -> Vec<f64> {
+    let mut gap = vec![0.0; batch * rows];
+    for (i, gap) in gap.chunks_exact_mut(rows.max(1)).enumerate() {
+        for (moves, sign) in [(tangents.l, 1.0), (tangents.u, -1.0)] {
+            if let Some(moves) = moves {
+                for (gap, v) in gap.iter_mut().zip(moves.sample(i, rows)) {
+                    *gap += sign * v;
+                }
+            }
         }
     }
-
-    /// Puts a batch of one in the place of sample `i`; rows that were added to it are left out.
-    pub(crate) fn replace(&mut self, i: usize, one: &SolverTangent) {
-        let batch = self.reports.len();
-        let parts = [
-            (&mut self.x, &one.x),
-            (&mut self.equality, &one.equality),
-            (&mut self.inequality, &one.inequality),
-            (&mut self.quadratic, &one.quadratic),
-            (&mut self.cone, &one.cone),
-        ];
-        for (all, one) in parts {
-            let len = all.len() / batch;
-            all[i * len..(i + 1) * len].copy_from_slice(&one[..len]);
-        }
-        self.reports[i] = one.reports[0];
-    }
+    gap
 }
 
 impl Data {
@@ -89,14 +62,9 @@ impl Data {
                     }
                 }
                 let found = tangent(&data.problem(batch), solution, &tangents, settings)?;
-                Ok(SolverTangent {
-                    x: found.x,
-                    equality: found.equality_dual,
-                    inequality: found.inequality_dual,
-                    quadratic: found.quadratic_dual,
-                    cone: vec![],
-                    reports: found.reports,
-                })
+                let mut found = SolverTangent::dense(found);
+                found.gap = gap(&tangents, batch, maps.inequality_rows);
+                Ok(found)
             }
             (Data::Cones(data), Program::Cones(maps), Solved::Cones(solution)) => {
                 let p = maps.p.as_ref().and_then(|p| along(&p.map));
@@ -109,14 +77,7 @@ impl Data {
                 };
                 let problem = data.problem(maps, batch);
                 let found = cone_tangent(&problem, solution, &tangents, settings)?;
-                Ok(SolverTangent {
-                    x: found.x,
-                    equality: vec![],
-                    inequality: vec![],
-                    quadratic: vec![],
-                    cone: found.z,
-                    reports: found.reports,
-                })
+                Ok(SolverTangent::cones(found))
             }
             _ => Err(Error::ForeignSolution),
         }

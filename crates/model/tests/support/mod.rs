@@ -357,20 +357,24 @@ pub fn forwards(
         "forwards {left}, backwards {right}, of numbers as large as {size}"
     );
 
-    let gradients_of = gradients(problem, solution, inputs, variables, &[]);
     for input in inputs {
         let mut sum = vec![0.0; gradients_of.parameter(input.name).unwrap().len()];
-        for (name, w) in variables {
-            let jacobian = problem
-                .jacobian(solution, name, input.name, &settings)
-                .unwrap();
+        let of_variables = variables.iter().map(|(name, w)| {
+            let jacobian = problem.jacobian(solution, name, input.name, &settings);
+            (jacobian.unwrap(), *w)
+        });
+        let of_duals = duals.iter().map(|(handle, w)| {
+            let jacobian = problem.dual_jacobian(solution, *handle, input.name, &settings);
+            (jacobian.unwrap(), *w)
+        });
+        for (jacobian, w) in of_variables.chain(of_duals) {
             let (rows, columns) = (jacobian.rows, jacobian.columns);
             assert_eq!(jacobian.values.len(), w.len() * columns);
             assert_eq!(rows * jacobian.reports.len(), w.len());
             if columns == 0 {
                 continue;
             }
-            let lines = jacobian.values.chunks_exact(columns).zip(*w);
+            let lines = jacobian.values.chunks_exact(columns).zip(w);
             for (line, (values, w)) in lines.enumerate() {
                 let start = if input.shared {
                     0

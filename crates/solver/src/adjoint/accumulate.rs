@@ -1,6 +1,8 @@
 //! Turns directions `w` into parameter gradients: sums over the batch as matrix products where a
 //! parameter is shared, one write per sample where it is not.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::adjoint::direction::Directions;
@@ -34,6 +36,24 @@ pub enum Parameter {
     QuadraticG,
     /// `c`.
     QuadraticC,
+}
+
+impl fmt::Display for Parameter {
+    /// The argument that it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Parameter::P => "p",
+            Parameter::Q => "q",
+            Parameter::A => "a",
+            Parameter::B => "b",
+            Parameter::G => "g",
+            Parameter::L => "l",
+            Parameter::U => "u",
+            Parameter::QuadraticH => "quadratics.h",
+            Parameter::QuadraticG => "quadratics.g",
+            Parameter::QuadraticC => "quadratics.c",
+        })
+    }
 }
 
 /// Number of parameters.

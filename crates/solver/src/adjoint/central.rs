@@ -6,6 +6,7 @@
 //! & Wright, *Numerical Optimization*, §14.1, §19.6).
 
 use crate::adjoint::direction::lagrangian_hessian;
+use crate::adjoint::force::is_between;
 use crate::dense::{dot, max_abs};
 use crate::nullspace::RANK_TOLERANCE;
 use crate::problem::Sample;
@@ -137,12 +138,18 @@ impl Central {
             if sample.g[i * n..(i + 1) * n].iter().all(|v| *v == 0.0) {
                 continue;
             }
-            let give = compliance * lambda;
+            let (mut above, mut below) = (lambda.max(0.0), (-lambda).max(0.0));
+            if is_between(sample, i, start.x) {
+                above = (terms.gx[i] - u) / compliance;
+                below = (l - terms.gx[i]) / compliance;
+            }
             if u.is_finite() {
-                include(Place::Upper(i), u - terms.gx[i] + give, lambda.max(0.0));
+                let slack = u - terms.gx[i] + compliance * above;
+                include(Place::Upper(i), slack, above);
             }
             if l.is_finite() {
-                include(Place::Lower(i), terms.gx[i] - give - l, (-lambda).max(0.0));
+                let slack = terms.gx[i] + compliance * below - l;
+                include(Place::Lower(i), slack, below);
             }
         }
         for i in 0..sample.c.len() {

@@ -58,16 +58,28 @@ impl Force {
 
 /// Which of an active row's bounds holds it, 1 for the upper one: the side the multiplier points
 /// to, without a multiplier the nearer one. An equal-bounds row with a zero multiplier is split
-/// evenly, which is right for every change that keeps the bounds equal.
+/// evenly, which is right for every change that keeps the bounds equal. Crossed bounds that both give
+/// way hold the row at their middle.
 pub(crate) fn upper_share(sample: &Sample<'_>, row: usize, lambda: f64, x: &[f64]) -> f64 {
     let (l, u) = (sample.l[row], sample.u[row]);
-    if lambda != 0.0 {
+    if is_between(sample, row, x) {
+        0.5
+    } else if lambda != 0.0 {
         f64::from(u8::from(lambda > 0.0))
     } else if l == u {
         0.5
     } else {
         let value = dot(&sample.g[row * sample.n..(row + 1) * sample.n], x);
         f64::from(u8::from((u - value) < (value - l)))
+    }
+}
+
+/// Whether a row is between crossed bounds, both of which give way.
+pub(crate) fn is_between(sample: &Sample<'_>, row: usize, x: &[f64]) -> bool {
+    let (l, u) = (sample.l[row], sample.u[row]);
+    l > u && {
+        let value = dot(&sample.g[row * sample.n..(row + 1) * sample.n], x);
+        u < value && value < l
     }
 }
 

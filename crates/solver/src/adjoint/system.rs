@@ -3,7 +3,7 @@
 
 use crate::adjoint::central::{Central, Place};
 use crate::adjoint::direction::lagrangian_hessian;
-use crate::adjoint::force::{Force, upper_share};
+use crate::adjoint::force::{Force, is_between, upper_share};
 use crate::adjoint::held::{Held, Known, held};
 use crate::adjoint::types::{GradientQuality, GradientReport};
 use crate::dense::max_abs;
@@ -135,7 +135,14 @@ impl<'a> System<'a> {
         for &row in &quadratic {
             gradients.extend_from_slice(&terms.jacobian[row * n..(row + 1) * n]);
         }
-        let softness = vec![solution.compliance(index); gradients.len() / n];
+        let mut softness = vec![solution.compliance(index); gradients.len() / n];
+        let held = &mut softness[sample.b.len()..];
+        for (softness, &row) in held.iter_mut().zip(&linear) {
+            // Two springs side by side.
+            if is_between(&sample, row, at.x) {
+                *softness *= 0.5;
+            }
+        }
         let hessian = lagrangian_hessian(&sample, at.mu);
         let quadratic = quadratic.into_iter().map(Place::Quadratic);
         System {

@@ -2,7 +2,7 @@
 //! them touch than there are variables, the dense solver of quadratic programs often does better.
 
 use crate::cone::geometry::localise;
-use crate::cone::newton::{ConePoint, Polished, measure};
+use crate::cone::newton::{ConePoint, Polished, measure, price};
 use crate::cone::problem::{Cone, ConeSample};
 use crate::cone::solve::ConeSettings;
 use crate::interior_point::{Prepared, solve_sample};
@@ -114,6 +114,7 @@ pub(crate) fn as_quadratic(
     let local = localise(sample.cones, &w, &mut s, &mut z);
     let measured = measure(sample, &point).2;
     (measured.relative() < error).then_some(Polished {
+        price: price(sample, &point),
         point,
         local,
         measured,

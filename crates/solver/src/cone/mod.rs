@@ -17,6 +17,7 @@ mod linearised;
 mod newton;
 mod problem;
 mod sample;
+mod scaled;
 mod semidefinite;
 mod solve;
 mod system;

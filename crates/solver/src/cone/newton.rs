@@ -57,6 +57,12 @@ pub(crate) fn measure(sample: &ConeSample<'_>, at: &ConePoint) -> (Vec<f64>, Vec
     (dual, primal, measured)
 }
 
+pub(crate) fn price(sample: &ConeSample<'_>, at: &ConePoint) -> f64 {
+    let (_, primal, measured) = measure(sample, at);
+    let terms = primal.iter().zip(&at.z).map(|(r, z)| (r * z).abs());
+    terms.sum::<f64>() / measured.scale.gap
+}
+
 /// What [`polish`] found.
 pub(crate) struct Polished {
     pub(crate) point: ConePoint,
@@ -65,6 +71,8 @@ pub(crate) struct Polished {
     pub(crate) steps: usize,
     /// Whether the point reached rounding.
     pub(crate) confirmed: bool,
+    /// `|zᵀ(Ax + s − b)|`, entry by entry, relative to the terms of the objective.
+    pub(crate) price: f64,
 }
 
 /// Improves a point; never returns a worse one.
@@ -119,6 +127,7 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
         {
             let confirmed = measured.relative() <= ACCEPT;
             Polished {
+                price: price(sample, &point),
                 point,
                 local,
                 measured,
@@ -130,6 +139,7 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
             let mut point = start.clone();
             let local = localise(sample.cones, &w_of(start), &mut point.s, &mut point.z);
             Polished {
+                price: price(sample, start),
                 point: start.clone(),
                 local,
                 measured: given,

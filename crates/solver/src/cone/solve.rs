@@ -14,6 +14,7 @@ use crate::cone::layout::Layout;
 use crate::cone::linear::as_quadratic;
 use crate::cone::newton::{ConePoint, Polished, polish};
 use crate::cone::problem::{ConeProblem, ConeSample, Sparse};
+use crate::cone::scaled::Scaled;
 use crate::error::Error;
 use crate::settings::in_open_unit;
 use crate::status::{Residuals, Status};
@@ -127,6 +128,10 @@ impl ConeSolution {
 /// Runs of samples per thread: enough to even out their lengths.
 const RUNS: usize = 4;
 
+/// Residuals of 1e-8 at multipliers of the size of the objective are worth 1e-8 of it; a point is no
+/// solution when they are worth this much.
+const PRICE: f64 = 1e-4;
+
 /// Where Clarabel stops first.
 const EARLY: f64 = 1e-6;
 
@@ -216,16 +221,18 @@ pub(crate) fn solve_asking(
     Ok(solution)
 }
 
-struct Answer {
-    point: ConePoint,
+pub(super) struct Answer {
+    pub(super) point: ConePoint,
     objective: f64,
-    status: Status,
+    pub(super) status: Status,
     iterations: usize,
-    residuals: Residuals,
+    pub(super) residuals: Residuals,
     /// The worst residual, relative.
     error: f64,
-    local: Local,
-    confirmed: bool,
+    /// What the rows' misses are worth at the point's multipliers, relative to the objective.
+    price: f64,
+    pub(super) local: Local,
+    pub(super) confirmed: bool,
 }
 
 /// Whether one preparation of Clarabel serves the batch: then only `q` and `b` change.
@@ -244,7 +251,8 @@ fn answers(
     // The polish converges faster than the last iterations, so it starts early.
     let early = EARLY.max(settings.tolerance);
     let alone = samples == (0..1);
-    let mut shared = if prepare_once(problem) && !alone {
+    let even = || Scaled::of(&problem.sample(0)).is_none();
+    let mut shared = if prepare_once(problem) && !alone && even() {
         Prepared::new(&problem.sample(0), settings, early)
     } else {
         None
@@ -273,9 +281,20 @@ fn answers(
     samples.map(one).collect()
 }
 
-/// Clarabel set up for this sample alone: early, and to the end where the polish does not reach
-/// rounding from there.
-fn fresh(
+/// Clarabel set up for this sample alone, its rows scaled where they are far from 1.
+fn fresh(sample: &ConeSample<'_>, how: (&ConeSettings, Second), layout: &Layout) -> Answer {
+    match Scaled::of(sample) {
+        None => as_given(sample, how, layout),
+        Some(scaled) => {
+            let mut answer = as_given(&scaled.sample(), how, layout);
+            scaled.restore(&mut answer);
+            answer
+        }
+    }
+}
+
+/// Clarabel early, and to the end where the polish does not reach rounding from there.
+fn as_given(
     sample: &ConeSample<'_>,
     (settings, second): (&ConeSettings, Second),
     layout: &Layout,
@@ -334,6 +353,7 @@ fn finish(sample: &ConeSample<'_>, raw: Raw, settings: &ConeSettings, layout: &L
         residuals: Residuals::default(),
         local: Local::default(),
         error: f64::INFINITY,
+        price: f64::INFINITY,
         confirmed: false,
         point: raw.point,
     };
@@ -351,14 +371,16 @@ impl Answer {
         self.residuals = polished.measured.absolute;
         self.objective = polished.measured.objective;
         self.error = polished.measured.relative();
+        self.price = polished.price;
         self.confirmed = polished.confirmed;
         self.local = polished.local;
         self.point = polished.point;
     }
 
-    /// Clarabel's verdict is about its scaled problem; the residuals are about the one given.
+    /// Clarabel's verdict is about its scaled problem; the residuals are about the one given. Rows that
+    /// are small as a whole miss by little however wrong the point is, but at a price.
     fn judge(&mut self, settings: &ConeSettings) {
-        let reached = self.error <= settings.tolerance.max(1e-8);
+        let reached = self.error <= settings.tolerance.max(1e-8) && self.price <= PRICE;
         self.status = match (reached, self.status) {
             (true, _) => Status::Solved,
             (false, Status::Solved) => Status::NumericalError,

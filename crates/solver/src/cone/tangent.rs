@@ -1,5 +1,7 @@
 //! Derivatives of cone programs' solutions along directions of the parameters, and whole Jacobians.
 
+use std::fmt;
+
 use rayon::prelude::*;
 
 use crate::adjoint::GradientReport;
@@ -50,6 +52,18 @@ pub enum ConeParameter {
     A,
     /// `b`.
     B,
+}
+
+impl fmt::Display for ConeParameter {
+    /// The argument that it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ConeParameter::P => "p",
+            ConeParameter::Q => "q",
+            ConeParameter::A => "a",
+            ConeParameter::B => "b",
+        })
+    }
 }
 
 /// Derivatives of every sample's `x` with respect to that sample's numbers of one parameter.

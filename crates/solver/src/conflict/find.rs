@@ -9,6 +9,7 @@
 use crate::active_set::pivot::{Outcome, Pivots, Rows};
 use crate::active_set::reduced::Reduced;
 use crate::conflict::{Certificate, Conflict, ConflictingRow, Farkas, NamedRow};
+use crate::crossed;
 use crate::dense::{axpy, dot, max_abs};
 use crate::interior_point::{falling_direction, relaxation};
 use crate::problem::{Matrix, Sample};
@@ -74,8 +75,8 @@ fn infeasible(
         Some(shared) => linear(sample, shared, settings),
         None => linear(sample, &least_norm(sample)?, settings),
     };
-    constant_row(sample)
-        .and_then(|found| checked(sample, found, settings))
+    crossed::proof(sample)
+        .or_else(|| checked(sample, constant_row(sample)?, settings))
         .or_else(|| linear().and_then(|found| checked(sample, found, settings)))
         .or_else(|| Some(thinned(sample, relaxed(sample, settings)?, settings)))
 }
@@ -238,16 +239,17 @@ fn weights(sample: &Sample<'_>, found: &Candidate) -> Vec<ConflictingRow> {
     let norm = |row: &[f64]| dot(row, row).sqrt();
     let mut rows: Vec<ConflictingRow> = Vec::new();
     let mut name = |row, weight: f64| rows.push(ConflictingRow { row, weight });
+    // A row of zeros is contradicted by its own side alone.
+    let length = |row: &[f64]| match norm(row) {
+        0.0 => 1.0,
+        length => length,
+    };
     for (i, nu) in found.nu.iter().enumerate() {
-        name(
-            NamedRow::Equality(i),
-            nu.abs() * norm(&sample.a[i * n..(i + 1) * n]),
-        );
+        let weight = nu.abs() * length(&sample.a[i * n..(i + 1) * n]);
+        name(NamedRow::Equality(i), weight);
     }
     for (i, lambda) in found.lambda.iter().enumerate() {
-        let length = norm(&sample.g[i * n..(i + 1) * n]);
-        // A row of zeros is contradicted by its own bound alone.
-        let weight = lambda.abs() * if length > 0.0 { length } else { 1.0 };
+        let weight = lambda.abs() * length(&sample.g[i * n..(i + 1) * n]);
         let side = if *lambda > 0.0 {
             NamedRow::Upper(i)
         } else {

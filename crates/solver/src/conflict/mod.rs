@@ -20,7 +20,8 @@ pub struct Farkas {
     /// `ν`, `[p]`.
     pub equality: Vec<f64>,
     /// `λ_u − λ_l`, `[m]`: positive where the upper bound is part of the conflict, negative where
-    /// the lower one is.
+    /// the lower one is. Zero in a row whose bounds cross: it is a conflict by itself, both its
+    /// multipliers one.
     pub inequality: Vec<f64>,
     /// `μ ≥ 0`, `[k]`.
     pub quadratic: Vec<f64>,

@@ -19,11 +19,13 @@ pub fn constant(shape: impl Into<Shape>, data: Vec<f64>) -> Expr {
     if data.len() == shape.size() && !data.is_empty() {
         return Expr::numbers(shape, data);
     }
-    let reason = format!(
-        "a constant of shape {shape} must hold {} numbers, at least one, but was given {}",
-        shape.size(),
-        data.len()
-    );
+    let reason = match shape.size() {
+        0 => format!("its shape {shape} has no entries"),
+        size => format!(
+            "a constant of shape {shape} must hold {size} numbers but was given {}",
+            data.len()
+        ),
+    };
     Expr::misshapen(Op::Constant(data.into()), Vec::new(), reason)
 }
 
