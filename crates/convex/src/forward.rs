@@ -104,11 +104,16 @@ pub struct ConeTensorTangent {
     pub reports: Vec<GradientReport>,
 }
 
-/// Derivatives of the minimisers of a batch of cone programs with respect to one parameter.
+/// Derivatives of the solutions of a batch of cone programs with respect to one parameter, of whose
+/// pattern every sample counts as having a copy of its own; `len` numbers.
 #[derive(Debug, Clone)]
 pub struct ConeTensorJacobian {
-    /// `[batch, n, len]`, `len` numbers of one copy of the parameter.
+    /// Of the minimisers, `[batch, n, len]`.
     pub x: Tensor<3>,
+    /// Of the slacks, `[batch, m, len]`.
+    pub s: Tensor<3>,
+    /// Of the multipliers, `[batch, m, len]`.
+    pub z: Tensor<3>,
     /// How far each sample's derivative can be trusted.
     pub reports: Vec<GradientReport>,
 }
@@ -225,13 +230,14 @@ impl ConeTensorSolution {
         })
     }
 
-    /// The whole derivative of the minimisers with respect to one parameter, on its pattern.
+    /// The whole derivative of the solutions with respect to one parameter, on its pattern.
     ///
     /// # Errors
     /// None for a solution that a layer returned.
     ///
     /// # Cost
-    /// One factorisation and n solves a sample.
+    /// One factorisation a sample, and one solve for every number of the parameter or n + m, whichever
+    /// are fewer.
     pub fn jacobian(&self, parameter: ConeParameter) -> Result<ConeTensorJacobian, Error> {
         let SolvedCones {
             program,
@@ -240,10 +246,14 @@ impl ConeTensorSolution {
             ..
         } = &*self.batch.solved;
         let problem = program.as_problem();
-        let found = cone_jacobian(&problem, solution, parameter, settings)?;
-        let len = program.parameter_len(parameter);
+        let outputs = Outputs::PrimalAndDuals;
+        let found = cone_jacobian(&problem, solution, parameter, outputs, settings)?;
+        let (batch, n, m) = (problem.batch, problem.n, problem.rows());
+        let write = |values, rows| self.batch.write(values, [batch, rows, found.len]);
         Ok(ConeTensorJacobian {
-            x: self.batch.write(found.x, [problem.batch, problem.n, len]),
+            x: write(found.x, n),
+            s: write(found.s, m),
+            z: write(found.z, m),
             reports: found.reports,
         })
     }

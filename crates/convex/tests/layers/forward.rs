@@ -204,9 +204,24 @@ fn cone_programs_have_them_too() {
     let got = dot(&numbers(&tangent.x), &numbers(&cotangent));
     assert_close("⟨c, J d⟩", &[got], &[expected], 1e-9);
     // x = −q/‖q‖.
-    let jacobian = numbers(&solution.jacobian(ConeParameter::Q).unwrap().x);
+    let jacobian = solution.jacobian(ConeParameter::Q).unwrap();
     let expected = [-0.128, 0.096, 0.096, -0.072, -0.5, 0.0, 0.0, 0.0];
-    assert_close("∂x/∂q", &jacobian, &expected, 1e-8);
+    assert_close("∂x/∂q", &numbers(&jacobian.x), &expected, 1e-8);
+    // s = (1, x).
+    let (first, second) = expected.split_at(4);
+    let expected = [&[0.0; 2], first, &[0.0; 2], second].concat();
+    assert_close("∂s/∂q", &numbers(&jacobian.s), &expected, 1e-8);
+    // z = ‖q‖ (1, −x): the multiplier of ‖x‖ ≤ 1 grows as q does, and z + (0, q) stays (‖q‖, 0).
+    let norms = numbers(&q)
+        .chunks(2)
+        .map(|q| q[0].hypot(q[1]))
+        .collect::<Vec<_>>();
+    let expected: Vec<f64> = numbers(&q)
+        .chunks(2)
+        .zip(norms)
+        .flat_map(|(q, norm)| [q[0] / norm, q[1] / norm, 1.0, 0.0, 0.0, 1.0])
+        .collect();
+    assert_close("∂z/∂q", &numbers(&jacobian.z), &expected, 1e-8);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod central;
 mod clarabel;
 mod conflict;
 mod geometry;
+mod jacobian;
 mod layout;
 mod linear;
 mod linearised;
@@ -26,10 +27,9 @@ mod three;
 
 pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
 pub use conflict::cone_conflict;
+pub use jacobian::{ConeJacobian, cone_jacobian};
 pub use problem::{Cone, ConeProblem, Sparse};
 pub use sample::{ConeDerivative, cone_differentiate};
 pub use solve::{ConeSettings, ConeSolution, solve_cones};
 pub(crate) use solve::{Second, solve_asking};
-pub use tangent::{
-    ConeJacobian, ConeParameter, ConeTangents, ConeVelocity, cone_jacobian, cone_tangent,
-};
+pub use tangent::{ConeParameter, ConeTangents, ConeVelocity, cone_tangent};

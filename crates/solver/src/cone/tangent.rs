@@ -1,4 +1,4 @@
-//! Derivatives of cone programs' solutions along directions of the parameters, and whole Jacobians.
+//! Derivatives of cone programs' solutions along directions of the parameters.
 
 use std::fmt;
 
@@ -64,16 +64,6 @@ impl fmt::Display for ConeParameter {
             ConeParameter::B => "b",
         })
     }
-}
-
-/// Derivatives of every sample's `x` with respect to that sample's numbers of one parameter.
-#[derive(Clone, Debug, Default)]
-pub struct ConeJacobian {
-    /// `[batch, n, parameter's length]`; of length 0 if the problem has no `P` and that is what was
-    /// asked for.
-    pub x: Vec<f64>,
-    /// How far each sample's derivatives can be trusted.
-    pub reports: Vec<GradientReport>,
 }
 
 /// Directional derivatives of the solutions: the Jacobian's product with a direction of the
@@ -187,82 +177,6 @@ pub(super) fn along(
     }
     out.report = linearised.report();
     out
-}
-
-/// The whole derivative of `x` with respect to one parameter.
-///
-/// # Errors
-/// [`Error::ForeignSolution`], [`Error::ForeignPattern`], [`Error::Setting`].
-///
-/// # Cost
-/// One factorisation and `n` solves a sample, whatever the parameter's length.
-pub fn cone_jacobian(
-    problem: &ConeProblem<'_>,
-    solution: &ConeSolution,
-    parameter: ConeParameter,
-    settings: &AdjointSettings,
-) -> Result<ConeJacobian, Error> {
-    settings.validate()?;
-    check_solution(problem, solution)?;
-    let samples: Vec<(Vec<f64>, GradientReport)> = (0..problem.batch)
-        .into_par_iter()
-        .map(|i| jacobian(problem, solution, parameter, settings, i))
-        .collect();
-    let mut out = ConeJacobian::default();
-    for (x, report) in samples {
-        out.x.extend(x);
-        out.reports.push(report);
-    }
-    Ok(out)
-}
-
-fn jacobian(
-    problem: &ConeProblem<'_>,
-    solution: &ConeSolution,
-    parameter: ConeParameter,
-    settings: &AdjointSettings,
-    i: usize,
-) -> (Vec<f64>, GradientReport) {
-    let (n, m) = (problem.n, problem.rows());
-    let pattern = match parameter {
-        ConeParameter::P => problem.p,
-        ConeParameter::A => Some(problem.a),
-        ConeParameter::Q | ConeParameter::B => None,
-    };
-    let places: Vec<(usize, usize)> = pattern.iter().flat_map(|s| s.places()).collect();
-    let length = match parameter {
-        ConeParameter::Q => n,
-        ConeParameter::B => m,
-        ConeParameter::P | ConeParameter::A => places.len(),
-    };
-    let mut out = Vec::with_capacity(n * length);
-    let Some(mut linearised) = Linearised::at(problem, solution, settings, i) else {
-        out.resize(n * length, 0.0);
-        return (out, GradientReport::UNAVAILABLE);
-    };
-    let (x, z) = (linearised.x.to_vec(), linearised.z.to_vec());
-    let (mut unit, nothing) = (vec![0.0; n], vec![0.0; m]);
-    let (mut w, mut v) = (vec![0.0; n], vec![0.0; m]);
-    for row in 0..n {
-        unit[row] = 1.0;
-        linearised.solve((&unit, &nothing), &mut w, &mut v);
-        unit[row] = 0.0;
-        match parameter {
-            ConeParameter::Q => out.extend(w.iter().map(|w| -w)),
-            ConeParameter::B => out.extend_from_slice(&v),
-            ConeParameter::A => {
-                out.extend(places.iter().map(|&(r, c)| -(z[r] * w[c] + v[r] * x[c])));
-            }
-            ConeParameter::P => out.extend(places.iter().map(|&(r, c)| {
-                if r == c {
-                    -w[r] * x[r]
-                } else {
-                    -(w[r] * x[c] + w[c] * x[r])
-                }
-            })),
-        }
-    }
-    (out, linearised.report())
 }
 
 pub(super) fn check_tangents(
