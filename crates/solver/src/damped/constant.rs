@@ -1,13 +1,16 @@
 //! The repair of rows whose Jacobian J is one constant matrix for the whole batch.
 //!
-//! With D = (JJᵀ + λI)⁻¹J, a step is Δ = r D, and the rows move by g ← g − r T with T = DJᵀ: the
+//! With D = (JJᵀ + λI)⁻¹J, a step is Δ = r D, and the rows move by g ← g − r T with T = DJᵀ (with
+//! row weights W, D = W(WJJᵀW + λI)⁻¹WJ): the
 //! iteration runs in the space of the rows, two products with constant matrices a step for a
 //! whole chunk of samples. In reverse, with c = v Dᵀ the cotangent seen from the rows, a step is
 //! ḡ = −[r ≠ 0] c, c ← c + ḡ Tᵀ, and v ← v + (Σ ḡ) J at the end: one product.
 
+use faer::Mat;
 use rayon::prelude::*;
 
 use super::chunk::{Chunk, Sides};
+use super::constant_limit::{Limits, held};
 use super::{
     Damped, DampedGradients, DampedProblem, DampedSettings, DampedStatus, Record, Stopping,
     pivot_is_rounding,
@@ -26,6 +29,8 @@ pub(super) struct Constants {
     pub(super) step: Vec<f64>,
     /// T, `[m, m]`.
     pub(super) response: Vec<f64>,
+    /// w, `[m]`.
+    pub(super) weights: Vec<f64>,
 }
 
 #[derive(Debug)]
@@ -44,7 +49,7 @@ pub(super) fn repair(
     record: Record,
 ) -> Option<Damped> {
     let n = problem.n;
-    let constants = Constants::new(jacobian, n, settings.damping)?;
+    let constants = Constants::new(jacobian, n, settings)?;
     let mut chunks: Vec<Chunk<'_>> = start
         .chunks(CHUNK * n)
         .enumerate()
@@ -72,15 +77,29 @@ pub(super) fn repair(
         vec![],
         vec![],
     );
+    let mut met = vec![];
     for chunk in chunks {
         y.extend(chunk.y);
         iterations.extend(chunk.iterations);
         status.extend(chunk.status);
         residual.extend(chunk.residual);
         steps.push(chunk.steps);
+        met.extend(chunk.met);
     }
+    let mut limit = vec![];
     let tape = match record {
         Record::Nothing => super::Tape::None,
+        Record::Limit => {
+            let broke =
+                |s: &DampedStatus| matches!(s, DampedStatus::Singular | DampedStatus::NonFinite);
+            let limits = Limits {
+                held: held(problem, &constants.jacobian, &y, &met, settings.tolerance),
+                lost: status.iter().map(broke).collect(),
+                constants,
+            };
+            limit = limits.quality(start, &y, &met);
+            super::Tape::ConstantLimits(limits)
+        }
         Record::Steps => super::Tape::Constant(Tape {
             constants,
             chunks: steps,
@@ -91,6 +110,7 @@ pub(super) fn repair(
         iterations,
         status,
         residual,
+        limit,
         tape,
     })
 }
@@ -120,10 +140,13 @@ fn finish_together(chunks: &mut [Chunk<'_>], settings: &DampedSettings) {
 
 impl Constants {
     /// Solves in the smaller of the two spaces: JJᵀ + λI where m ≤ n.
-    fn new(jacobian: Vec<f64>, n: usize, damping: f64) -> Option<Self> {
+    fn new(jacobian: Vec<f64>, n: usize, settings: &DampedSettings) -> Option<Self> {
         use faer::linalg::solvers::Solve;
         let m = jacobian.len() / n;
-        let j = view(&jacobian, m, n);
+        let weight = |row: &[f64]| settings.weights.of(row);
+        let weights: Vec<f64> = jacobian.chunks_exact(n).map(weight).collect();
+        let weighted = Mat::from_fn(m, n, |i, k| weights[i] * jacobian[i * n + k]);
+        let j = weighted.as_ref();
         let rows_side = m <= n;
         let mut gram = if rows_side {
             j * j.transpose()
@@ -132,7 +155,7 @@ impl Constants {
         };
         let size = gram.nrows();
         for i in 0..size {
-            gram[(i, i)] += damping;
+            gram[(i, i)] += settings.damping;
         }
         let factor = gram.llt(faer::Side::Lower).ok()?;
         let lower = factor.L();
@@ -141,21 +164,23 @@ impl Constants {
         if (0..size).any(|i| pivot_is_rounding(lower[(i, i)].powi(2), gram[(i, i)], size)) {
             return None;
         }
-        let step = if rows_side {
+        let solved = if rows_side {
             factor.solve(j)
         } else {
             factor.solve(j.transpose()).transpose().to_owned()
         };
-        let response = &step * j.transpose();
+        let step = Mat::from_fn(m, n, |i, k| weights[i] * solved[(i, k)]);
+        let response = &step * view(&jacobian, m, n).transpose();
         Some(Self {
             step: row_major(&step),
             response: row_major(&response),
             jacobian,
+            weights,
         })
     }
 }
 
-fn row_major(matrix: &faer::Mat<f64>) -> Vec<f64> {
+fn row_major(matrix: &Mat<f64>) -> Vec<f64> {
     (0..matrix.nrows())
         .flat_map(|i| (0..matrix.ncols()).map(move |k| (i, k)))
         .map(|at| matrix[at])

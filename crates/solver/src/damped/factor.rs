@@ -8,7 +8,7 @@ use super::cholesky::{
     Scratch, cholesky, gram_of_rows, read_diagonal, solve_transposed, solve_upper, whiten,
 };
 use super::rows;
-use super::{DampedProblem, RowPolicy};
+use super::{DampedProblem, RowPolicy, RowWeights};
 use crate::dense::{add_multiply, axpy, dot, max_abs, multiply, view, view_mut};
 
 /// Rows that are in J at every step of every sample, with the same coefficients.
@@ -16,7 +16,7 @@ use crate::dense::{add_multiply, axpy, dot, max_abs, multiply, view, view_mut};
 pub(super) struct Fixed {
     /// Row numbers, ascending.
     pub(super) rows: Vec<usize>,
-    /// The coefficients F, `[f, n]`.
+    /// The coefficients times their weights, F, `[f, n]`.
     pub(super) jacobian: Vec<f64>,
     /// U of FFᵀ + λI, `[f, f]`; empty where f > n, whose steps are all solved among the variables.
     upper: Vec<f64>,
@@ -33,6 +33,7 @@ impl Fixed {
     pub(super) fn new(
         problem: &DampedProblem<'_>,
         policy: RowPolicy,
+        weights: RowWeights,
         damping: f64,
         scratch: &mut Scratch,
     ) -> Option<Self> {
@@ -45,7 +46,8 @@ impl Fixed {
                     let always = policy == RowPolicy::All || problem.equality[at + row];
                     if always && max_abs(coefficients) > 0.0 {
                         fixed_rows.push(at + row);
-                        jacobian.extend_from_slice(coefficients);
+                        let weight = weights.of(coefficients);
+                        jacobian.extend(coefficients.iter().map(|a| weight * a));
                     }
                 }
             }
@@ -236,22 +238,21 @@ fn zeros(values: &mut Vec<f64>, count: usize) {
     values.resize(count, 0.0);
 }
 
-/// Loads the coefficients of the moving rows at y.
+/// Loads the coefficients of the moving rows at y, times their `weights`, `[m]`, where there are any.
 pub(super) fn load_moving(
     problem: &DampedProblem<'_>,
     sample: usize,
     moving: &[u32],
+    weights: &[f64],
     y: &[f64],
     out: &mut [f64],
 ) {
     let n = problem.n;
     for (slot, &row) in moving.iter().enumerate() {
-        rows::jacobian_row(
-            problem,
-            sample,
-            row as usize,
-            y,
-            &mut out[slot * n..(slot + 1) * n],
-        );
+        let out = &mut out[slot * n..(slot + 1) * n];
+        rows::jacobian_row(problem, sample, row as usize, y, out);
+        if let Some(weight) = weights.get(row as usize) {
+            out.iter_mut().for_each(|out| *out *= weight);
+        }
     }
 }

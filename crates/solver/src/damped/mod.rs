@@ -11,6 +11,7 @@
 //! until max|r_k| or max|Δ_k| falls below a tolerance (Chu, Boukas & Udell, arXiv 2602.09317,
 //! the repair layer of SnareNet; the same step as HardNet++, arXiv 2604.19669). At λ = 0 the step is
 //! the shortest solution of JΔ = r, or the least-squares one where J has more rows than columns.
+//! Rows may be weighted in the step (`weights`).
 //! The gradient is that of the steps taken, in reverse, with the factors of the forward pass.
 //!
 //! A step that cannot be computed ends its sample at the iterate before it, and one that leads to
@@ -25,18 +26,25 @@ mod adjoint;
 mod cholesky;
 mod chunk;
 mod constant;
+mod constant_limit;
 mod factor;
+mod held_rows;
+mod limit;
 mod rows;
 mod sample;
 mod step;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod weights;
 
 use crate::batch::Values;
 use crate::error::Error;
 pub use cholesky::pivot_is_rounding;
+pub use held_rows::{HeldRows, Output};
+pub use limit::LimitQuality;
 pub use rows::{RowCurvature, Rows};
+pub use weights::{RowWeights, VANISHING_ROW};
 
 /// The rows and their box.
 #[derive(Clone, Debug)]
@@ -90,6 +98,8 @@ pub struct DampedSettings {
     pub max_iterations: usize,
     /// Which rows enter J.
     pub rows: RowPolicy,
+    /// What each row weighs in the step.
+    pub weights: RowWeights,
     /// When steps end.
     pub stopping: Stopping,
 }
@@ -115,6 +125,8 @@ pub enum DampedStatus {
 pub enum Record {
     /// Keep what [`Damped::vjp`] needs: per step, the iterate and the factors.
     Steps,
+    /// Keep what the implicit gradient needs: the last step's rows at the output, and their factor.
+    Limit,
     /// Keep the result only.
     Nothing,
 }
@@ -131,6 +143,8 @@ pub struct Damped {
     /// max|g(y) − clip(g(y), l, u)| of each sample at the returned point; NaN where that is not
     /// finite.
     pub residual: Vec<f64>,
+    /// With [`Record::Limit`], how far each sample's implicit gradient can be trusted; else empty.
+    pub limit: Vec<LimitQuality>,
     tape: Tape,
 }
 
@@ -139,10 +153,12 @@ enum Tape {
     None,
     Unmoved,
     Constant(constant::Tape),
-    Samples(Vec<step::Tape>, Option<factor::Fixed>),
+    ConstantLimits(constant_limit::Limits),
+    Samples(adjoint::Taped),
+    Limits(limit::Limits),
 }
 
-/// Gradients of the steps taken.
+/// Gradients of the steps taken, or of their limit.
 #[derive(Debug, Default)]
 pub struct DampedGradients {
     /// With respect to y₀, `[batch, n]`.
@@ -152,6 +168,12 @@ pub struct DampedGradients {
     /// With respect to u, `[batch, m]`.
     pub upper: Vec<f64>,
 }
+
+/// Of a sample that is returned as it was.
+const UNMOVED: LimitQuality = LimitQuality {
+    deviation: 0.0,
+    settled: true,
+};
 
 impl DampedProblem<'_> {
     /// Number of rows, m.
@@ -180,6 +202,10 @@ pub fn repair(
             iterations: vec![0; problem.batch],
             status: vec![DampedStatus::Residual; problem.batch],
             residual: vec![0.0; problem.batch],
+            limit: match record {
+                Record::Limit => vec![UNMOVED; problem.batch],
+                _ => vec![],
+            },
             tape: Tape::Unmoved,
         };
         return Ok(none);
@@ -196,7 +222,7 @@ pub fn repair(
 impl Damped {
     /// The vector-Jacobian product of the steps taken: `cotangent` is ∂L/∂y, `[batch, n]`, and
     /// `problem` the one that was repaired. For a sample whose steps broke down it is that of the
-    /// steps before.
+    /// steps before; with [`Record::Limit`] it is zero.
     ///
     /// # Panics
     /// If the steps were not recorded, or `cotangent` has another length than y.
@@ -209,7 +235,9 @@ impl Damped {
                 ..Default::default()
             },
             Tape::Constant(tape) => tape.vjp(problem, cotangent),
-            Tape::Samples(tapes, fixed) => adjoint::vjp(problem, tapes, fixed.as_ref(), cotangent),
+            Tape::ConstantLimits(limits) => limits.vjp(problem, cotangent),
+            Tape::Samples(taped) => adjoint::vjp(problem, taped, cotangent),
+            Tape::Limits(limits) => limit::vjp(problem, limits, cotangent),
         }
     }
 }

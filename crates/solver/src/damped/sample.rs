@@ -6,9 +6,10 @@ use rayon::prelude::*;
 
 use super::cholesky::Scratch;
 use super::factor::Fixed;
+use super::limit::{Kept, LOST, LimitQuality, Limits};
 use super::rows::residuals;
 use super::step::{Factored, Tape};
-use super::{Damped, DampedProblem, DampedSettings, DampedStatus, Record, Stopping};
+use super::{Damped, DampedProblem, DampedSettings, DampedStatus, Record, Stopping, adjoint};
 use crate::dense::vectorised;
 
 /// One sample on its way.
@@ -26,6 +27,10 @@ pub(super) struct Run {
     /// Whether `factored` is this sample's own.
     pub(super) is_factored: bool,
     pub(super) tape: Tape,
+    /// With [`Record::Limit`], the side of its box that every row was on last, 0 if on none, `[m]`.
+    pub(super) met: Vec<i8>,
+    pub(super) kept: Kept,
+    pub(super) quality: LimitQuality,
 }
 
 /// One thread's memory.
@@ -54,6 +59,8 @@ impl Workspace {
 
 pub(super) struct Context<'a> {
     pub(super) problem: &'a DampedProblem<'a>,
+    /// `[batch, n]`.
+    pub(super) start: &'a [f64],
     pub(super) fixed: Option<&'a Fixed>,
     /// Rows that are not fixed.
     pub(super) others: Vec<u32>,
@@ -73,6 +80,7 @@ pub(super) fn repair(
     let fixed = Fixed::new(
         problem,
         settings.rows,
+        settings.weights,
         settings.damping,
         &mut Scratch::new(m, n),
     );
@@ -87,6 +95,7 @@ pub(super) fn repair(
         .flat_map(|block| std::iter::repeat_n(!block.is_affine(), block.rows));
     let context = Context {
         problem,
+        start,
         fixed: fixed.as_ref(),
         others: (0..m)
             .filter(|row| !is_fixed(row))
@@ -109,7 +118,13 @@ pub(super) fn repair(
             status: DampedStatus::MaxIterations,
             factored: Arc::default(),
             is_factored: false,
-            tape: vec![],
+            tape: Tape::default(),
+            met: match record {
+                Record::Limit => vec![0; m],
+                _ => vec![],
+            },
+            kept: Kept::Lost,
+            quality: LOST,
         })
         .collect();
     match settings.stopping {
@@ -117,7 +132,15 @@ pub(super) fn repair(
             || Workspace::new(problem),
             |workspace, run| vectorised(|| context.finish(run, workspace)),
         ),
-        Stopping::WholeBatch => context.finish_together(&mut runs),
+        Stopping::WholeBatch => {
+            context.finish_together(&mut runs);
+            if record == Record::Limit {
+                runs.par_iter_mut().for_each_init(
+                    || Workspace::new(problem),
+                    |workspace, run| vectorised(|| context.keep_limit(run, workspace)),
+                );
+            }
+        }
     }
     let (mut y, mut iterations, mut status, mut residual, mut tapes) = (
         Vec::with_capacity(start.len()),
@@ -126,22 +149,37 @@ pub(super) fn repair(
         vec![],
         vec![],
     );
+    let (mut kept, mut limit) = (vec![], vec![]);
     for run in runs {
         y.extend(run.y);
         iterations.push(run.iterations);
         status.push(run.status);
         residual.push(run.residual);
         tapes.push(run.tape);
+        if record == Record::Limit {
+            kept.push(run.kept);
+            limit.push(run.quality);
+        }
     }
     let tape = match record {
         Record::Nothing => super::Tape::None,
-        Record::Steps => super::Tape::Samples(tapes, fixed),
+        Record::Limit => super::Tape::Limits(Limits {
+            samples: kept,
+            fixed,
+            damping: settings.damping,
+        }),
+        Record::Steps => super::Tape::Samples(adjoint::Taped {
+            samples: tapes,
+            fixed,
+            damping: settings.damping,
+        }),
     };
     Damped {
         y,
         iterations,
         status,
         residual,
+        limit,
         tape,
     }
 }
@@ -151,6 +189,9 @@ impl Context<'_> {
         // The memory of the sample before.
         std::mem::swap(&mut run.factored, &mut workspace.factored);
         self.iterate(run, workspace);
+        if self.record == Record::Limit {
+            self.keep_limit(run, workspace);
+        }
         std::mem::swap(&mut run.factored, &mut workspace.factored);
     }
 
@@ -244,7 +285,7 @@ impl Context<'_> {
             return;
         }
         run.iterations -= 1;
-        run.tape.pop();
+        run.tape.steps.pop();
         run.y.copy_from_slice(&run.before);
         self.read_residual(run, workspace);
     }

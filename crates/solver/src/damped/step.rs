@@ -15,7 +15,8 @@ pub(super) struct Step {
     /// Side of the box of every fixed, then every moving row.
     pub(super) sides: Vec<i8>,
     pub(super) factored: Arc<Factored>,
-    /// Over the rows μ = (JJᵀ + λI)⁻¹r; over the variables what the step leaves, r − JΔ.
+    /// Over the rows μ = (JJᵀ + λI)⁻¹r; over the variables what the step leaves, r − JΔ. Of weighted
+    /// rows.
     pub(super) multipliers: Vec<f64>,
 }
 
@@ -27,12 +28,23 @@ pub(super) struct Factored {
 }
 
 /// All steps of one sample.
-pub(super) type Tape = Vec<Step>;
+#[derive(Debug, Default)]
+pub(super) struct Tape {
+    /// Of its rows, `[m]`; none where they are all one.
+    pub(super) weights: Vec<f64>,
+    pub(super) steps: Vec<Step>,
+}
 
 impl Context<'_> {
     /// One step from r; returns max|Δ|. `None` ends the sample: the step could not be computed.
     pub(super) fn step(&self, run: &mut Run, workspace: &mut Workspace) -> Option<f64> {
         let n = self.problem.n;
+        if run.iterations == 0 {
+            run.tape.weights =
+                self.settings
+                    .weights
+                    .at(self.problem, run.sample, &run.y, &mut workspace.n);
+        }
         self.load_rows(run, workspace);
         let q = workspace.moving.len();
         if !max_abs(&workspace.scratch.moving[..q * n]).is_finite() {
@@ -56,6 +68,18 @@ impl Context<'_> {
         right.extend(moving.iter().map(|&row| run.r[row as usize]));
         let recorded = self.record == Record::Steps;
         let sides = recorded.then(|| right.iter().map(|r| side(*r)).collect());
+        if self.record == Record::Limit {
+            remember_sides(&run.r, &mut run.met);
+        }
+        if !run.tape.weights.is_empty() {
+            let rows = fixed_rows
+                .iter()
+                .copied()
+                .chain(moving.iter().map(|row| *row as usize));
+            for (right, row) in right.iter_mut().zip(rows) {
+                *right *= run.tape.weights[row];
+            }
+        }
         let coefficients = Coefficients {
             fixed: self.fixed,
             moving: &scratch.moving[..q * n],
@@ -80,7 +104,7 @@ impl Context<'_> {
             return None;
         }
         if let Some(sides) = sides {
-            run.tape.push(Step {
+            run.tape.steps.push(Step {
                 y: run.y.clone(),
                 delta: delta.clone(),
                 sides,
@@ -112,6 +136,7 @@ impl Context<'_> {
             self.problem,
             run.sample,
             moving,
+            &run.tape.weights,
             &run.y,
             &mut scratch.moving,
         );
@@ -163,6 +188,13 @@ pub(super) fn side(residual: f64) -> i8 {
     i8::from(residual > 0.0) - i8::from(residual < 0.0)
 }
 
+/// Replaces the sides of the rows that are outside their box.
+pub(super) fn remember_sides(r: &[f64], met: &mut [i8]) {
+    for (met, r) in met.iter_mut().zip(r).filter(|(_, r)| **r != 0.0) {
+        *met = side(*r);
+    }
+}
+
 /// J as the fixed rows, then the moving ones.
 pub(super) struct Coefficients<'a> {
     pub(super) fixed: Option<&'a Fixed>,
@@ -171,7 +203,7 @@ pub(super) struct Coefficients<'a> {
 }
 
 impl Coefficients<'_> {
-    fn rows(&self) -> impl Iterator<Item = &[f64]> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[f64]> {
         let fixed = self.fixed.map_or(&[][..], |fixed| &fixed.jacobian);
         fixed
             .chunks_exact(self.n)

@@ -1,6 +1,6 @@
 //! Every gradient against central differences, on every sample.
 
-use super::paths::{both, large};
+use super::paths::{both, every_choice, large};
 use super::*;
 
 /// Compares the gradients of Σ w·y after a fixed number of steps, because where a sample stops is
@@ -104,11 +104,12 @@ fn check(name: &str, family: &Family, settings: DampedSettings) -> usize {
 fn gradients_agree_with_central_differences_on_every_sample() {
     let mut checked = 0;
     for (at, family) in families().iter().enumerate() {
-        for rows in [RowPolicy::All, RowPolicy::Violated] {
+        for (rows, weights) in every_choice() {
             for stopping in [Stopping::PerSample, Stopping::WholeBatch] {
-                let name = format!("family {at}, {rows:?}, {stopping:?}");
+                let name = format!("family {at}, {rows:?}, {weights:?}, {stopping:?}");
                 let settings = DampedSettings {
                     rows,
+                    weights,
                     stopping,
                     ..SETTINGS
                 };
@@ -116,7 +117,7 @@ fn gradients_agree_with_central_differences_on_every_sample() {
             }
         }
     }
-    assert!(checked > 2000, "{checked}");
+    assert!(checked > 4000, "{checked}");
 }
 
 #[test]
@@ -154,9 +155,15 @@ fn gradients_of_chunks_are_those_of_their_samples() {
         .collect();
     // Together the first to converge go on: steps at rounding level, whose rows are on either side
     // of the box by chance, must not be among them.
-    for (stopping, max_iterations) in [(Stopping::PerSample, 200), (Stopping::WholeBatch, 5)] {
+    for (stopping, weights, max_iterations) in [
+        (Stopping::PerSample, RowWeights::Uniform, 200),
+        (Stopping::PerSample, RowWeights::InverseNorms, 200),
+        (Stopping::WholeBatch, RowWeights::Uniform, 5),
+        (Stopping::WholeBatch, RowWeights::InverseNorms, 5),
+    ] {
         let settings = DampedSettings {
             stopping,
+            weights,
             damping: 0.1,
             max_iterations,
             ..SETTINGS

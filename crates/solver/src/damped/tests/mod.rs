@@ -3,6 +3,7 @@
 mod failures;
 mod gradients;
 mod input;
+mod limit;
 mod paths;
 
 use faer::Mat;
@@ -90,6 +91,36 @@ impl Family {
         }
     }
 
+    /// The same rows and bounds, each times its factor.
+    fn in_units(&self, factors: &[f64]) -> Self {
+        let [a, d, h, s] = self.counts;
+        let n = self.n;
+        let scaled = |values: &[f64], first: usize, count: usize, len: usize| -> Vec<f64> {
+            let factor = |at: usize| factors[first + at / len % count];
+            let values = values.iter().enumerate();
+            values.map(|(at, v)| v * factor(at)).collect()
+        };
+        Self {
+            n,
+            batch: self.batch,
+            affine: scaled(&self.affine, 0, a, n),
+            diagonal: (
+                scaled(&self.diagonal.0, a, d, n),
+                scaled(&self.diagonal.1, a, d, n),
+            ),
+            dense: (
+                scaled(&self.dense.0, a + d, h, n * n),
+                scaled(&self.dense.1, a + d, h, n),
+            ),
+            per_sample: scaled(&self.per_sample, a + d + h, s, n),
+            counts: self.counts,
+            lower: scaled(&self.lower, 0, a + d + h + s, 1),
+            upper: scaled(&self.upper, 0, a + d + h + s, 1),
+            equality: self.equality.clone(),
+            start: self.start.clone(),
+        }
+    }
+
     fn problem(&self) -> DampedProblem<'_> {
         use Values::{PerSample, Shared};
         let [a, d, h, s] = self.counts;
@@ -131,10 +162,11 @@ const SETTINGS: DampedSettings = DampedSettings {
     tolerance: 1e-9,
     max_iterations: 12,
     rows: RowPolicy::All,
+    weights: RowWeights::Uniform,
     stopping: Stopping::PerSample,
 };
 
-/// The algorithm as it is written in the paper, with a dense LU of JᵀJ + λI.
+/// The algorithm as it is written in the paper, with a dense LU of JᵀW²J + λI.
 fn plain(
     problem: &DampedProblem<'_>,
     sample: usize,
@@ -143,6 +175,15 @@ fn plain(
 ) -> (Vec<f64>, usize) {
     let (n, m) = (problem.n, problem.rows());
     let (mut y, mut g, mut scratch) = (start.to_vec(), vec![0.0; m], vec![0.0; n]);
+    let weights: Vec<f64> = (0..m)
+        .map(|row| {
+            rows::jacobian_row(problem, sample, row, start, &mut scratch);
+            match settings.weights {
+                RowWeights::Uniform => 1.0,
+                RowWeights::InverseNorms => scratch.iter().map(|v| v * v).sum::<f64>().powf(-0.5),
+            }
+        })
+        .collect();
     for iteration in 0..settings.max_iterations {
         rows::values(problem, sample, &y, &mut g, &mut scratch);
         let (l, u) = (
@@ -157,10 +198,10 @@ fn plain(
         for row in 0..m {
             if settings.rows == RowPolicy::All || problem.equality[row] || r[row] != 0.0 {
                 rows::jacobian_row(problem, sample, row, &y, &mut scratch);
-                (0..n).for_each(|k| j[(row, k)] = scratch[k]);
+                (0..n).for_each(|k| j[(row, k)] = weights[row] * scratch[k]);
             }
         }
-        let right = j.transpose() * Mat::from_fn(m, 1, |i, _| r[i]);
+        let right = j.transpose() * Mat::from_fn(m, 1, |i, _| weights[i] * r[i]);
         let matrix =
             j.transpose() * &j + Mat::<f64>::identity(n, n) * faer::Scale(settings.damping);
         let delta = matrix.partial_piv_lu().solve(&right);

@@ -5,25 +5,34 @@ use std::sync::Arc;
 
 use super::*;
 
+/// Rows and weights in all combinations.
+pub(super) fn every_choice() -> impl Iterator<Item = (RowPolicy, RowWeights)> {
+    [RowPolicy::All, RowPolicy::Violated]
+        .into_iter()
+        .flat_map(|rows| [RowWeights::Uniform, RowWeights::InverseNorms].map(|w| (rows, w)))
+}
+
 #[test]
 fn every_path_takes_the_published_steps() {
     for (at, family) in families().iter().enumerate() {
         let problem = family.problem();
-        for rows in [RowPolicy::All, RowPolicy::Violated] {
-            let settings = DampedSettings { rows, ..SETTINGS };
+        for (rows, weights) in every_choice() {
+            let settings = DampedSettings {
+                rows,
+                weights,
+                ..SETTINGS
+            };
+            let name = format!("family {at}, {rows:?}, {weights:?}");
             let fast = repair(&problem, &family.start, &settings, Record::Nothing).unwrap();
             for i in 0..family.batch {
                 let (y, iterations) =
                     plain(&problem, i, &family.start[i * 7..(i + 1) * 7], &settings);
-                assert_eq!(
-                    fast.iterations[i], iterations,
-                    "family {at}, {rows:?}, sample {i}"
-                );
+                assert_eq!(fast.iterations[i], iterations, "{name}, sample {i}");
                 for k in 0..7 {
                     // JᵀJ + λI has a condition of about 10³ here, times 12 steps of rounding.
                     assert!(
                         (fast.y[i * 7 + k] - y[k]).abs() < 1e-11,
-                        "family {at}, {rows:?}, sample {i}: {} {}",
+                        "{name}, sample {i}: {} {}",
                         fast.y[i * 7 + k],
                         y[k]
                     );
@@ -104,6 +113,72 @@ pub(super) fn large() -> Family {
     family
 }
 
+/// Rows in units that differ by a factor of 10⁶ are, with weights, the same rows in one unit.
+#[test]
+fn weighted_steps_do_not_depend_on_the_units_of_the_rows() {
+    let family = Family::new(4, 7, 5, [3, 2, 1, 2]);
+    let scaled = family.in_units(&[1e-3, 1.0, 1e3, 10.0, 1e2, 1e-2, 1.0, 1e3]);
+    let run = |family: &Family, rows, weights| {
+        // As many steps for both: where they stop does depend on the units.
+        let settings = DampedSettings {
+            rows,
+            weights,
+            tolerance: 0.0,
+            max_iterations: 6,
+            ..SETTINGS
+        };
+        repair(&family.problem(), &family.start, &settings, Record::Nothing)
+            .unwrap()
+            .y
+    };
+    for rows in [RowPolicy::All, RowPolicy::Violated] {
+        let far = |weights| {
+            let (y, scaled) = (run(&family, rows, weights), run(&scaled, rows, weights));
+            y.iter()
+                .zip(scaled)
+                .fold(0.0, |far: f64, (a, b)| far.max((a - b).abs()))
+        };
+        // A condition of about 10³, times some steps of rounding.
+        let (weighted, plain) = (far(RowWeights::InverseNorms), far(RowWeights::Uniform));
+        assert!(
+            weighted < 1e-11 && plain > 1e-2,
+            "{rows:?}: {weighted} {plain}"
+        );
+    }
+}
+
+#[test]
+fn rows_that_vanish_at_the_start_weigh_one() {
+    // y² = 1 twice, from where one of the rows is flat and from where both are.
+    let problem = DampedProblem {
+        batch: 2,
+        n: 2,
+        blocks: vec![Rows {
+            rows: 2,
+            linear: Values::Shared(&[0.0; 4]),
+            curvature: RowCurvature::Diagonal(Values::Shared(&[1.0, 0.0, 0.0, 1.0])),
+        }],
+        lower: Values::Shared(&[1.0; 2]),
+        upper: Values::Shared(&[1.0; 2]),
+        equality: &[true; 2],
+    };
+    let settings = DampedSettings {
+        weights: RowWeights::InverseNorms,
+        max_iterations: 50,
+        ..SETTINGS
+    };
+    let start = [2.0, 0.0, 0.0, 0.0];
+    let damped = repair(&problem, &start, &settings, Record::Steps).unwrap();
+    assert!((damped.y[0] - 1.0).abs() < 1e-8, "{damped:?}");
+    // Nothing moves a flat row.
+    assert_eq!(damped.y[1..], [0.0; 3]);
+    let gradients = damped.vjp(&problem, &[1.0; 4]);
+    assert!(
+        gradients.start.iter().all(|g| g.is_finite()),
+        "{gradients:?}"
+    );
+}
+
 /// Both paths on the same constant rows.
 pub(super) fn both(family: &Family, settings: &DampedSettings) -> [Damped; 2] {
     let problem = family.problem();
@@ -118,9 +193,12 @@ pub(super) fn both(family: &Family, settings: &DampedSettings) -> [Damped; 2] {
 #[test]
 fn chunks_of_constant_rows_end_as_their_samples_do_alone() {
     let family = large();
-    for stopping in [Stopping::PerSample, Stopping::WholeBatch] {
+    let weights = [RowWeights::Uniform, RowWeights::InverseNorms];
+    let stoppings = [Stopping::PerSample, Stopping::WholeBatch];
+    for (stopping, weights) in stoppings.into_iter().flat_map(|s| weights.map(|w| (s, w))) {
         let settings = DampedSettings {
             stopping,
+            weights,
             damping: 0.1,
             ..PATIENT
         };
@@ -146,10 +224,11 @@ fn chunks_of_constant_rows_end_as_their_samples_do_alone() {
 fn rows_of_one_sample_are_factored_once() {
     let family = Family::new(2, 7, 5, [3, 0, 0, 2]);
     let damped = repair(&family.problem(), &family.start, &SETTINGS, Record::Steps).unwrap();
-    let Tape::Samples(tapes, _) = &damped.tape else {
+    let Tape::Samples(taped) = &damped.tape else {
         panic!("rows of each sample's own take the path sample by sample");
     };
-    for steps in tapes {
+    for tape in &taped.samples {
+        let steps = &tape.steps;
         assert!(steps.len() > 2);
         let first = &steps[0].factored;
         assert!(steps.iter().all(|step| Arc::ptr_eq(&step.factored, first)));
@@ -157,10 +236,11 @@ fn rows_of_one_sample_are_factored_once() {
     // Rows that bend are not.
     let family = Family::new(2, 7, 5, [3, 1, 0, 2]);
     let damped = repair(&family.problem(), &family.start, &SETTINGS, Record::Steps).unwrap();
-    let Tape::Samples(tapes, _) = &damped.tape else {
+    let Tape::Samples(taped) = &damped.tape else {
         panic!("curved rows take the path sample by sample");
     };
-    assert!(!Arc::ptr_eq(&tapes[0][0].factored, &tapes[0][1].factored));
+    let steps = &taped.samples[0].steps;
+    assert!(!Arc::ptr_eq(&steps[0].factored, &steps[1].factored));
 }
 
 #[test]

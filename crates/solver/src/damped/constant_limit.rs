@@ -1,0 +1,146 @@
+//! The implicit gradient ([`super::limit`]) of constant rows: K is T, whatever the sample.
+
+use rayon::prelude::*;
+
+use super::constant::Constants;
+use super::limit::{Held, LOST, LimitQuality, relative_distance, solve};
+use super::rows::affine_values;
+use super::{DampedGradients, DampedProblem};
+use crate::dense::{axpy, dot};
+
+/// What the implicit gradient needs.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) constants: Constants,
+    /// What each row of each sample is held by, `[batch, m]`.
+    pub(super) held: Vec<Held>,
+    /// Whether each sample broke down.
+    pub(super) lost: Vec<bool>,
+}
+
+/// By what each row of each sample is held at `y`, `[batch, m]`. A sample that took no step has no row
+/// that was met, and keeps its gradient.
+pub(super) fn held(
+    problem: &DampedProblem<'_>,
+    jacobian: &[f64],
+    y: &[f64],
+    met: &[i8],
+    tolerance: f64,
+) -> Vec<Held> {
+    let (n, m) = (problem.n, problem.rows());
+    let mut ends = vec![0.0; met.len()];
+    affine_values(jacobian, m, n, y, &mut ends);
+    let samples = ends.chunks_exact(m).zip(met.chunks_exact(m)).enumerate();
+    samples
+        .flat_map(|(sample, (ends, met))| {
+            let (l, u) = (
+                problem.lower.sample(sample, m),
+                problem.upper.sample(sample, m),
+            );
+            let moved = met.iter().any(|met| *met != 0);
+            (0..m).map(move |row| match moved {
+                true => Held::of(met[row], ends[row], [l[row], u[row]], tolerance),
+                false => Held::Not,
+            })
+        })
+        .collect()
+}
+
+impl Limits {
+    /// K_AA x = c for one sample's held rows, where c is zero but for these.
+    fn solve(&self, held: &[Held], c: &[f64]) -> (Vec<f64>, bool) {
+        let Constants {
+            response, weights, ..
+        } = &self.constants;
+        let m = held.len();
+        // T = W K W⁻¹.
+        let apply = |x: &[f64], out: &mut [f64]| {
+            let x: Vec<f64> = x.iter().zip(weights).map(|(x, w)| x * w).collect();
+            for (row, out) in out.iter_mut().enumerate() {
+                *out = match held[row] {
+                    Held::Not => 0.0,
+                    _ => dot(&response[row * m..][..m], &x) / weights[row],
+                };
+            }
+        };
+        solve(apply, c)
+    }
+
+    /// Of every sample; `met` are the sides of the box that rows were on last, `[batch, m]`.
+    pub(super) fn quality(&self, start: &[f64], y: &[f64], met: &[i8]) -> Vec<LimitQuality> {
+        let Constants {
+            jacobian,
+            step,
+            weights,
+            ..
+        } = &self.constants;
+        let (m, n) = (weights.len(), jacobian.len() / weights.len());
+        let quality = |sample: usize| {
+            if self.lost[sample] {
+                return LOST;
+            }
+            let held = &self.held[sample * m..][..m];
+            let at = sample * n..(sample + 1) * n;
+            let points = start[at.clone()].iter().zip(&y[at]);
+            let way: Vec<f64> = points.map(|(a, b)| a - b).collect();
+            let change = |row: usize| match held[row] {
+                Held::Not => 0.0,
+                _ => weights[row] * dot(&jacobian[row * n..][..n], &way),
+            };
+            let change: Vec<f64> = (0..m).map(change).collect();
+            let (x, solved) = self.solve(held, &change);
+            let mut predicted = vec![0.0; n];
+            for row in (0..m).filter(|row| x[*row] != 0.0) {
+                axpy(x[row] / weights[row], &step[row * n..][..n], &mut predicted);
+            }
+            let mut sides = held.iter().zip(&met[sample * m..][..m]);
+            LimitQuality {
+                deviation: match solved {
+                    true => relative_distance(&way, &predicted),
+                    false => f64::NAN,
+                },
+                settled: sides.all(|(held, met)| *met == 0 || *held != Held::Not),
+            }
+        };
+        (0..self.lost.len()).into_par_iter().map(quality).collect()
+    }
+
+    pub(super) fn vjp(&self, problem: &DampedProblem<'_>, cotangent: &[f64]) -> DampedGradients {
+        let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
+        let Constants {
+            jacobian,
+            step,
+            weights,
+            ..
+        } = &self.constants;
+        let mut gradients = DampedGradients {
+            start: cotangent.to_vec(),
+            lower: vec![0.0; batch * m],
+            upper: vec![0.0; batch * m],
+        };
+        gradients
+            .start
+            .par_chunks_mut(n)
+            .zip(gradients.lower.par_chunks_mut(m))
+            .zip(gradients.upper.par_chunks_mut(m))
+            .enumerate()
+            .for_each(|(sample, ((v, lower), upper))| {
+                if self.lost[sample] {
+                    return v.fill(0.0);
+                }
+                let held = &self.held[sample * m..][..m];
+                let response = |row: usize| match held[row] {
+                    Held::Not => 0.0,
+                    _ => dot(&step[row * n..][..n], v) / weights[row],
+                };
+                let response: Vec<f64> = (0..m).map(response).collect();
+                let (x, _) = self.solve(held, &response);
+                for row in (0..m).filter(|row| held[*row] != Held::Not) {
+                    let of_bound = weights[row] * x[row];
+                    axpy(-of_bound, &jacobian[row * n..][..n], v);
+                    held[row].add(of_bound, &mut lower[row], &mut upper[row]);
+                }
+            });
+        gradients
+    }
+}
