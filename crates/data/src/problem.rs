@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::{Affine, Block, Bounds, Constraints, Curvature, Quadratic, Stacked, host};
 
+use crate::numpy_random::LegacyRandom;
 use crate::{Error, Instance, Size, Split, optima_cached};
 
 /// Which part of a data set.
@@ -79,6 +80,8 @@ pub struct PublishedProblem {
     upper: Tensor<2>,
     inequalities: Block,
     equalities: Block,
+    /// What the equality rows and their right-hand sides are multiplied by, `[1, eq]`.
+    units: Option<Tensor<2>>,
 }
 
 impl PublishedProblem {
@@ -114,8 +117,50 @@ impl PublishedProblem {
             inequalities: Block::new(rows(&parts.ineq, m), curvature)?,
             equalities: Block::new(rows(&parts.equality, eq), Curvature::None)?,
             split: Split::published(samples),
+            units: None,
             instance,
         })
+    }
+
+    /// The same problem in rows of other units: every constraint, with its bound, is multiplied by ten to
+    /// the power of a number drawn from U[-decades, decades), the inequalities before the equalities.
+    /// Inputs, feasible points and optima are those of the instance; violations are in the new units.
+    ///
+    /// # Errors
+    /// [`feasible_core::Error::Setting`] unless `decades` is above 0 and at most 6.
+    pub fn with_row_decades(mut self, decades: f64) -> Result<Self, feasible_core::Error> {
+        // More would take rows to the size of other rows' rounding.
+        if !(decades > 0.0 && decades <= 6.0) {
+            return Err(feasible_core::Error::Setting {
+                setting: "row_decades",
+                got: decades.to_string(),
+                expected: "above 0 and at most 6",
+            });
+        }
+        let Size { n, eq, ineq, .. } = self.instance.size();
+        // Not the seed itself, whose first numbers are the objective's.
+        let mut random = LegacyRandom::new(self.instance.seed().wrapping_add(1));
+        let units = random.uniform_vec(-decades, decades, ineq + eq);
+        let units: Vec<f64> = units.into_iter().map(|power| 10f64.powf(power)).collect();
+        let (device, dtype) = (self.upper.device(), self.upper.dtype());
+        let tensor = |units: &[f64]| -> Tensor<2> {
+            host::write(units.to_vec(), [1, units.len()], &device, dtype)
+        };
+        let times = |rows: &[f64], units: &[f64]| -> Tensor<3> {
+            let rows = rows.iter().enumerate().map(|(at, v)| v * units[at / n]);
+            host::write(rows.collect(), [1, units.len(), n], &device, dtype)
+        };
+        let (of_ineq, of_eq) = units.split_at(ineq);
+        let parts = self.instance.parts();
+        let curvature = match &parts.ineq_diagonals {
+            Some(diagonals) => Curvature::Diagonal(times(diagonals, of_ineq)),
+            None => Curvature::None,
+        };
+        self.inequalities = Block::new(times(&parts.ineq, of_ineq), curvature)?;
+        self.equalities = Block::new(times(&parts.equality, of_eq), Curvature::None)?;
+        self.upper = self.upper * tensor(of_ineq);
+        self.units = Some(tensor(of_eq));
+        Ok(self)
     }
 
     /// The instance behind the tensors.
@@ -174,9 +219,13 @@ impl Problem for PublishedProblem {
                 format!("[batch, {}]", self.inputs()),
             ));
         }
+        let right = match &self.units {
+            None => x,
+            Some(units) => x * units.clone(),
+        };
         let equalities = Arc::new(Affine::from_block(
             self.equalities.clone(),
-            Bounds::equal(x)?,
+            Bounds::equal(right)?,
         )?);
         let inequalities = Quadratic::from_block(
             self.inequalities.clone(),
@@ -213,6 +262,63 @@ impl Problem for PublishedProblem {
 mod tests {
     use super::*;
     use crate::{Recipe, generate};
+
+    #[test]
+    fn rows_in_other_units_are_the_same_set() {
+        let size = Size {
+            n: 6,
+            eq: 2,
+            ineq: 3,
+            samples: 12,
+        };
+        let device = Device::flex();
+        for recipe in Recipe::ALL {
+            let make = || {
+                let instance = generate(recipe, &size, 4).unwrap();
+                PublishedProblem::new(instance, &device, DType::F64).unwrap()
+            };
+            let (plain, scaled) = (make(), make().with_row_decades(2.0).unwrap());
+            let x = host::write(
+                plain.input(Part::Test).to_vec(),
+                [plain.samples(Part::Test), 2],
+                &device,
+                DType::F64,
+            );
+            let y: Tensor<2> = host::write(
+                (0..plain.samples(Part::Test) * 6)
+                    .map(|k| (k as f64).sin())
+                    .collect(),
+                [plain.samples(Part::Test), 6],
+                &device,
+                DType::F64,
+            );
+            let distance = |problem: &PublishedProblem| {
+                let set = problem.constraints(x.clone()).unwrap();
+                let g = set.values(y.clone());
+                let bound = set.bounds().upper().expand(g.dims());
+                host::read("g", &(g - bound)).unwrap()
+            };
+            let ratios: Vec<f64> = distance(&scaled)
+                .iter()
+                .zip(distance(&plain))
+                .map(|(a, b)| a / b)
+                .collect();
+            let (first, rest) = ratios.split_at(5);
+            assert!(first.iter().all(|r| (1e-2..1e2).contains(r)), "{first:?}");
+            let (least, most) = first
+                .iter()
+                .fold((f64::MAX, 0.0f64), |(a, b), r| (a.min(*r), b.max(*r)));
+            assert!(most / least > 10.0, "{first:?}");
+            for sample in rest.chunks_exact(5) {
+                for (a, b) in sample.iter().zip(first) {
+                    assert!((a / b - 1.0).abs() < 1e-9, "{recipe}: {a} {b}");
+                }
+            }
+            for decades in [0.0, 7.0, f64::NAN] {
+                assert!(make().with_row_decades(decades).is_err());
+            }
+        }
+    }
 
     /// As [`optima_cached`] does: solved values are not lost to a cache that cannot keep them.
     #[test]

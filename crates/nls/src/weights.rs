@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 use feasible_core::{Error, host};
+use feasible_solver::damped::VANISHING_ROW;
 
 /// Row weights w in ½‖diag(w) r‖². They change the cost and the step; the stopping test looks at
 /// the residual without them.
@@ -18,9 +19,6 @@ pub enum Weights {
     /// start and on the residual's tensors is differentiated.
     RowScales,
 }
-
-/// Row norms up to this count as zero: 1/‖Jᵢ‖ would only amplify rounding.
-const VANISHING_ROW: f64 = 1e-12;
 
 impl Weights {
     /// The weights as a tensor `[batch or 1, m]`; `None` for ones. `start_jacobian` is called where

@@ -1,5 +1,5 @@
 //! The repair of affine and quadratic rows on the host, in f64, with the gradient of the steps
-//! taken: `feasible_solver::damped` between tensors.
+//! taken or of their limit: `feasible_solver::damped` between tensors.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use burn::tensor::Tensor;
 use feasible_core::{Bounds, Error as CoreError, HostBlock, HostCurvature, host};
 use feasible_solver::Values;
 use feasible_solver::damped::{
-    self, Damped, DampedGradients, DampedProblem, DampedSettings, Record, RowCurvature, Rows,
+    self, Damped, DampedGradients, DampedProblem, Record, RowCurvature, Rows,
 };
 
-use crate::Error;
+use crate::{Error, Gradient, SnareNetSettings};
 
 /// The numbers of one batch of problems, owned so that the backward pass can come back to them.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ pub(crate) fn repair(
     y0: Tensor<2>,
     blocks: Vec<Arc<HostBlock>>,
     bounds: &Bounds,
-    settings: &DampedSettings,
+    settings: &SnareNetSettings,
 ) -> Result<(Tensor<2>, Arc<Damped>), Error> {
     let [batch, n] = y0.dims();
     let start = host::read_finite("y0", &y0)?;
@@ -146,15 +146,15 @@ pub(crate) fn repair(
         host::Input::new(lower),
         host::Input::new(upper),
     ];
-    let record = if inputs.iter().any(host::Input::is_tracked) {
-        Record::Steps
-    } else {
-        Record::Nothing
+    let record = match settings.gradient {
+        _ if !inputs.iter().any(host::Input::is_tracked) => Record::Nothing,
+        Gradient::Unrolled => Record::Steps,
+        Gradient::Implicit => Record::Limit,
     };
     let damped = Arc::new(damped::repair(
         &numbers.problem(),
         &start,
-        settings,
+        &settings.damped(),
         record,
     )?);
     let output = damped.y.clone();

@@ -1,13 +1,15 @@
 //! The repair for any constraints: Levenberg-Marquardt on the distance to the box, its gradient by
-//! unrolling.
+//! unrolling or as [`crate::limit`] has it.
+
+use std::sync::Mutex;
 
 use burn::tensor::{Bool, Tensor, TensorData};
 use feasible_core::{Bounds, Constraints, host};
-use feasible_nls::{
-    LevenbergMarquardt, Residual, Solution, Weights, check_batch_of_rows, check_leading,
-};
+use feasible_nls::{LevenbergMarquardt, Residual, Weights, check_batch_of_rows, check_leading};
 
-use crate::{Error, RowPolicy, RowWeights, SnareNetSettings};
+use crate::limit::{self, Met};
+use crate::start::constant;
+use crate::{Error, Gradient, Repaired, RowPolicy, RowWeights, SnareNetSettings};
 
 /// Repairs `start`, `[batch, n]`, towards `bounds` (already relaxed).
 pub(crate) fn repair(
@@ -15,7 +17,7 @@ pub(crate) fn repair(
     start: Tensor<2>,
     constraints: &dyn Constraints,
     bounds: &Bounds,
-) -> Result<Solution, Error> {
+) -> Result<Repaired, Error> {
     let ([batch, n], variables) = (start.dims(), constraints.variables());
     if n != variables {
         return Err(feasible_core::Error::shape(
@@ -26,17 +28,28 @@ pub(crate) fn repair(
         .into());
     }
     host::read_finite("y0", &start)?;
+    let is_implicit = settings.gradient == Gradient::Implicit;
+    let met = Mutex::new(Met::new(batch, bounds.rows()));
     let residual = BoxResidual {
         constraints,
         bounds,
         rows: settings.rows,
+        met: is_implicit.then_some(&met),
     };
     let weights = match settings.weights {
         RowWeights::Uniform => Weights::None,
         RowWeights::InverseNorms => Weights::RowScales,
     };
     let solver = LevenbergMarquardt::new(settings.least_squares())?.with_weights(weights);
-    solver.solve(&residual, start).map_err(in_own_words)
+    if !is_implicit {
+        let solution = solver.solve(&residual, start).map_err(in_own_words)?;
+        return Ok(solution.into());
+    }
+    let solution = solver.solve(&residual, constant(&start));
+    let repaired: Repaired = solution.map_err(in_own_words)?.into();
+    let met = met.into_inner().expect("no solve has panicked");
+    let met = met.at_rest(&host::read("y", &repaired.y)?);
+    limit::differentiate(settings, start, constraints, bounds, repaired, &met)
 }
 
 /// What the least-squares layer calls a residual is the value of the constraints here.
@@ -64,6 +77,8 @@ struct BoxResidual<'a> {
     constraints: &'a dyn Constraints,
     bounds: &'a Bounds,
     rows: RowPolicy,
+    /// For implicit gradients: the sides of the box that rows were on. Nothing is recorded then.
+    met: Option<&'a Mutex<Met>>,
 }
 
 impl BoxResidual<'_> {
@@ -72,6 +87,27 @@ impl BoxResidual<'_> {
     fn distance(&self, values: Tensor<2>) -> Tensor<2> {
         let undefined = values.clone().is_nan();
         self.bounds.residual(values).mask_fill(undefined, f64::NAN)
+    }
+
+    /// Without a graph where none is wanted.
+    fn recorded<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+        match self.met {
+            None => tensor,
+            Some(_) => constant(&tensor),
+        }
+    }
+
+    fn look(&self, y: &Tensor<2>, residual: &Tensor<2>) {
+        let Some(met) = self.met else {
+            return;
+        };
+        // Numbers that cannot be read end the solve with the device's error.
+        if let (Ok(y), Ok(r)) = (host::read("y", y), host::read("residual(y)", residual)) {
+            let mut met = met
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            met.look(y, r);
+        }
     }
 }
 
@@ -93,7 +129,7 @@ impl Residual for BoxResidual<'_> {
     fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
         let [batch, n] = y.dims();
         let m = self.rows();
-        let (values, jacobian) = self.constraints.linearise(y);
+        let (values, jacobian) = self.constraints.linearise(y.clone());
         let is_one_of_batch = |leading: usize| leading == 1 || leading == batch;
         let ([a, rows], [b, jacobian_rows, columns]) = (values.dims(), jacobian.dims());
         let fits = is_one_of_batch(a) && is_one_of_batch(b);
@@ -102,7 +138,11 @@ impl Residual for BoxResidual<'_> {
             return (values, jacobian);
         }
         let (values, jacobian) = (values.expand([batch, m]), jacobian.expand([batch, m, n]));
-        let residual = self.distance(values);
+        let (residual, jacobian) = (
+            self.recorded(self.distance(values)),
+            self.recorded(jacobian),
+        );
+        self.look(&y, &residual);
         match self.rows {
             RowPolicy::All => (residual, jacobian),
             RowPolicy::Violated => {
@@ -123,7 +163,7 @@ impl Residual for BoxResidual<'_> {
     fn unmasked_jacobian(&self, y: Tensor<2>) -> Option<Tensor<3>> {
         match self.rows {
             RowPolicy::All => None,
-            RowPolicy::Violated => Some(self.constraints.jacobian(y)),
+            RowPolicy::Violated => Some(self.recorded(self.constraints.jacobian(y))),
         }
     }
 
@@ -132,7 +172,7 @@ impl Residual for BoxResidual<'_> {
         let values = self.constraints.values(y);
         let [leading, rows] = values.dims();
         if (leading == 1 || leading == batch) && rows == self.rows() {
-            self.distance(values)
+            self.recorded(self.distance(values))
         } else {
             values
         }

@@ -99,6 +99,7 @@ impl HardNetAff {
             (_, false) => Status::Singular,
         };
         Ok(Repaired {
+            gradient: None,
             status: (0..batch).map(status).collect(),
             iterations,
             residual,
@@ -168,6 +169,7 @@ impl HardNetCvx {
             _ => Status::Singular,
         });
         Ok(Repaired {
+            gradient: None,
             status: status.collect(),
             iterations,
             residual,

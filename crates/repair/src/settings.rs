@@ -1,6 +1,6 @@
 use feasible_core::Error;
 use feasible_nls::{Backward, Damping, Settings, Stopping};
-use feasible_solver::damped::{DampedSettings, RowPolicy};
+use feasible_solver::damped::{DampedSettings, RowPolicy, RowWeights};
 use serde::{Deserialize, Serialize};
 
 /// How [`crate::SnareNet`] iterates. The defaults are the published ones, but for stopping.
@@ -23,6 +23,8 @@ pub struct SnareNetSettings {
     pub stopping: Stopping,
     /// Row weights in the step. Default uniform, as published.
     pub weights: RowWeights,
+    /// How the output is differentiated. Default through the iterations, as published.
+    pub gradient: Gradient,
     /// The most that a step may change a variable; components beyond are clamped. Default none;
     /// published with `trust_region` is 1.
     pub trust_region: Option<f64>,
@@ -31,15 +33,18 @@ pub struct SnareNetSettings {
     pub conjugate_gradient: Option<usize>,
 }
 
-/// Weights of the rows in the least-squares step.
+/// How the output of [`crate::SnareNet`] is differentiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RowWeights {
-    /// All one, as published.
+pub enum Gradient {
+    /// Through all iterations as they were run, the dependence of J on y included. Exact for what was
+    /// computed; memory and time grow with the iterations.
     #[default]
-    Uniform,
-    /// The inverse norms of the Jacobian's rows at the layer's input; 1 for rows that vanish there.
-    InverseNorms,
+    Unrolled,
+    /// Of where the iterations lead, from the rows at the output alone: see [`crate::SnareNet`]. One
+    /// factor a sample, whatever the number of iterations; exact for affine rows, and else right to
+    /// first order in the distance of input and output, of which [`crate::Repaired::gradient`] tells.
+    Implicit,
 }
 
 impl Default for SnareNetSettings {
@@ -51,6 +56,7 @@ impl Default for SnareNetSettings {
             rows: RowPolicy::All,
             stopping: Stopping::PerSample,
             weights: RowWeights::Uniform,
+            gradient: Gradient::Unrolled,
             trust_region: None,
             conjugate_gradient: None,
         }
@@ -99,6 +105,7 @@ impl SnareNetSettings {
             tolerance: self.tolerance,
             max_iterations: self.max_iterations,
             rows: self.rows,
+            weights: self.weights,
             stopping: self.stopping,
         }
     }

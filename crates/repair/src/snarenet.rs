@@ -6,7 +6,7 @@ use feasible_nls::{Solution, Status};
 use feasible_solver::damped::DampedStatus;
 
 use crate::start::{relaxed, start};
-use crate::{Error, RowWeights, SnareNetSettings, fused, general, stepwise};
+use crate::{Error, GradientQuality, SnareNetSettings, fused, general, stepwise};
 
 /// SnareNet's repair layer: damped Newton steps from the output of a network to the set
 /// l − ε ≤ g(y) ≤ u + ε.
@@ -29,6 +29,30 @@ use crate::{Error, RowWeights, SnareNetSettings, fused, general, stepwise};
 /// Reverse mode through every iteration that was run, the dependence of J on y included; gradients
 /// reach the input, the bounds and, for tracked constraints, the tensors inside g. ε is a constant.
 /// A sample that broke down has the gradient of its steps up to the point returned.
+///
+/// With [`crate::Gradient::Implicit`] the derivative of where the steps lead, with the matrix of the last one
+/// held constant. Let A be the rows that were outside their box and end on it, D = (JJᵀ + λI)⁻¹J and
+/// G = D_Aᵀ(J_A D_Aᵀ)⁻¹, all at the output y*:
+///
+/// ```text
+/// dy* = (I − G J_A) dŷ + G (db_A − ∂g_A dθ)
+/// ```
+///
+/// g_A(y*) = b_A determines J_A dy*, which is exact for any g: what the bounds and the tensors inside g
+/// do to the rows that hold the output. It does not determine dy*: any point of the set is feasible, and
+/// which of them the steps reach depends on their path. The projector takes it to be straight. So it was
+/// for affine rows, and there the gradient is exact for any λ and either choice of rows; where g bends,
+/// its relative error is of the order of the bend on the way, which is measured sample by sample
+/// ([`GradientReport::deviation`]), and grows with the distance of input and output. Row weights
+/// are constants. (Numbers inside affine rows also turn the rows; with that part of their gradient,
+/// which is first order in the way, it is exact too.) A sample that broke down has no gradient. The matrix is factored once more where rows
+/// bend, and solved by conjugate gradients of a few iterations; no step is recorded.
+///
+/// The stationarity of ‖r‖² that [`feasible_nls::Backward::Implicit`] (and Theseus) differentiates says
+/// nothing of the input: with fewer rows than variables its gradient to a network would be zero. The
+/// derivative of the last step alone, from the point before it (Bolte, Pauwels and Vaiter, One-step
+/// differentiation of iterative algorithms, NeurIPS 2023), is I − D_AᵀJ_A: the same at λ = 0, and with
+/// λ > 0 short of the set by what one step leaves.
 ///
 /// # Shapes
 ///
@@ -67,6 +91,24 @@ pub struct Repaired {
     pub iterations: Vec<usize>,
     /// The largest distance of a row to the (relaxed) box at `y`; NaN where it is not finite.
     pub residual: Vec<f64>,
+    /// How far implicit gradients can be trusted; `None` for other gradients, and where none will be
+    /// asked for.
+    pub gradient: Option<Vec<GradientReport>>,
+}
+
+/// How far a sample's implicit gradient can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GradientReport {
+    /// [`GradientQuality::Exact`]: converged, every row that was outside its box on the way ends on it,
+    /// and the deviation is below 1e-6. [`GradientQuality::Degenerate`]: the rows that hold the output
+    /// are too close to dependent. [`GradientQuality::Unavailable`]: the sample broke down; its gradient
+    /// is zero. [`GradientQuality::Inexact`]: all others.
+    pub quality: GradientQuality,
+    /// How far the output is from where one solve with the matrix at the output takes the input,
+    /// relative to the distance of input and output. 0 to rounding for affine rows; the relative error
+    /// of the gradient is of its order as long as no row was met on the way and left again. NaN for
+    /// samples without a gradient.
+    pub deviation: f64,
 }
 
 impl SnareNet {
@@ -101,19 +143,16 @@ impl SnareNet {
         }
         match self.host_blocks(constraints)? {
             Some(blocks) => self.on_host(y0, constraints, &bounds, blocks),
-            None => Ok(general::repair(&self.settings, y0, constraints, &bounds)?.into()),
+            None => general::repair(&self.settings, y0, constraints, &bounds),
         }
     }
 
     /// The rows as numbers on the host, where that path serves: affine and quadratic rows without
-    /// gradients or weights of their own.
+    /// gradients of their own.
     fn host_blocks(
         &self,
         constraints: &dyn Constraints,
     ) -> Result<Option<Vec<Arc<HostBlock>>>, Error> {
-        if self.settings.weights != RowWeights::Uniform {
-            return Ok(None);
-        }
         let Some(blocks) = constraints
             .blocks()
             .filter(|blocks| !blocks.iter().any(Block::is_tracked))
@@ -145,10 +184,14 @@ impl SnareNet {
             .into());
         }
         feasible_nls::check_batch_of_rows(constraints, batch)?;
-        let (y, damped) = fused::repair(y0, blocks, bounds, &self.settings.damped())?;
+        let (y, damped) = fused::repair(y0, blocks, bounds, &self.settings)?;
+        let status: Vec<Status> = damped.status.iter().map(status).collect();
+        let reports = status.iter().zip(&damped.limit);
+        let gradient = reports.map(|(status, limit)| GradientReport::new(*status, *limit));
         Ok(Repaired {
             y,
-            status: damped.status.iter().map(status).collect(),
+            gradient: (!damped.limit.is_empty()).then(|| gradient.collect()),
+            status,
             iterations: damped.iterations.clone(),
             residual: damped.residual.clone(),
         })
@@ -175,6 +218,7 @@ impl Repaired {
             status: vec![Status::ConvergedByResidual; batch],
             iterations: vec![0; batch],
             residual: vec![0.0; batch],
+            gradient: None,
         }
     }
 }
@@ -186,6 +230,7 @@ impl From<Solution> for Repaired {
             status: solution.status,
             iterations: solution.iterations,
             residual: solution.residual_norm,
+            gradient: None,
         }
     }
 }

@@ -4,11 +4,12 @@
 use burn::tensor::Tensor;
 use feasible_core::{Bounds, Constraints, host};
 use feasible_nls::Status;
-use feasible_solver::damped::RowPolicy;
+use feasible_solver::damped::{RowPolicy, VANISHING_ROW};
 
+use crate::limit::{self, Met};
 use crate::linear::{Side, solve};
 use crate::start::{constant, largest, measure, residual};
-use crate::{Error, Repaired, RowWeights, SnareNetSettings, Stopping};
+use crate::{Error, Gradient, Repaired, RowWeights, SnareNetSettings, Stopping};
 
 /// Relative residual at which conjugate gradients stop, as published.
 const CG_TOLERANCE: f64 = 1e-3;
@@ -24,7 +25,12 @@ pub(crate) fn repair(
     if batch == 0 || m == 0 {
         return Ok(Repaired::untouched(y0));
     }
-    let mut y = y0;
+    let is_implicit = settings.gradient == Gradient::Implicit;
+    let mut met = Met::new(batch, m);
+    let mut y = match is_implicit {
+        true => constant(&y0),
+        false => y0.clone(),
+    };
     let mut status: Vec<Option<Status>> = vec![None; batch];
     let mut iterations = vec![0; batch];
     let mut weights: Option<Tensor<2>> = None;
@@ -38,6 +44,13 @@ pub(crate) fn repair(
         }
         let r = residual(bounds, host::expand(values, [batch, m]));
         let jacobian = host::expand(jacobian, [batch, m, n]);
+        let (r, jacobian) = match is_implicit {
+            true => (constant(&r), constant(&jacobian)),
+            false => (r, jacobian),
+        };
+        if is_implicit {
+            met.look(host::read("y", &y)?, host::read("residual", &r)?);
+        }
         let worst = largest(&r)?;
         let slopes = largest(&constant(&jacobian).reshape([batch, m * n]))?;
         for (sample, status) in status.iter_mut().enumerate() {
@@ -93,12 +106,18 @@ pub(crate) fn repair(
         None if residual[sample] < settings.tolerance => Status::ConvergedByResidual,
         None => Status::MaxIterations,
     };
-    Ok(Repaired {
+    let repaired = Repaired {
         status: (0..batch).map(ended).collect(),
         iterations,
         residual,
         y,
-    })
+        gradient: None,
+    };
+    if !is_implicit {
+        return Ok(repaired);
+    }
+    let met = met.at_rest(&host::read("y", &repaired.y)?);
+    limit::differentiate(settings, y0, constraints, bounds, repaired, &met)
 }
 
 /// Marks the samples whose `sizes` are below the tolerance, or all of them where all are.
@@ -163,7 +182,9 @@ fn row_weights(weights: RowWeights, jacobian: &Tensor<3>) -> Tensor<2> {
     match weights {
         RowWeights::Uniform => constant(&norms).ones_like(),
         RowWeights::InverseNorms => {
-            let vanishing = norms.clone().equal_elem(0.0);
+            let vanishing = norms
+                .clone()
+                .lower_equal_elem(VANISHING_ROW * VANISHING_ROW);
             norms.mask_fill(vanishing, 1.0).sqrt().recip()
         }
     }

@@ -6,7 +6,10 @@ mod support;
 
 use burn::tensor::Tensor;
 use feasible_core::{Block, Bounds, Curvature, Quadratic};
-use feasible_repair::{Repaired, RowPolicy, SnareNet, SnareNetSettings, Status, Stopping};
+use feasible_repair::{
+    Gradient, GradientQuality, Repaired, RowPolicy, RowWeights, SnareNet, SnareNetSettings, Status,
+    Stopping,
+};
 use support::{normal, numbers, rng, tensor};
 
 const INF: f64 = f64::INFINITY;
@@ -69,7 +72,10 @@ impl Case {
     /// The host's outcome, after comparing it with the general path's.
     fn on_both(&self, name: &str, settings: SnareNetSettings) -> Outcome {
         let [host, general] = [false, true].map(|tracked| self.repair(settings, tracked));
-        let name = format!("{name}, {:?}, {:?}", settings.rows, settings.stopping);
+        let name = format!(
+            "{name}, {:?}, {:?}, {:?}",
+            settings.rows, settings.stopping, settings.weights
+        );
         assert_eq!(host.repaired.status, general.repaired.status, "{name}");
         assert_eq!(
             host.repaired.iterations, general.repaired.iterations,
@@ -103,14 +109,83 @@ impl Case {
 
 fn every(damping: f64) -> impl Iterator<Item = SnareNetSettings> {
     let policies = [RowPolicy::All, RowPolicy::Violated];
-    policies.into_iter().flat_map(move |rows| {
-        [Stopping::PerSample, Stopping::WholeBatch].map(|stopping| SnareNetSettings {
+    let weighted = move |rows, stopping| {
+        [RowWeights::Uniform, RowWeights::InverseNorms].map(|weights| SnareNetSettings {
             damping,
             rows,
             stopping,
+            weights,
             ..SnareNetSettings::default()
         })
+    };
+    policies.into_iter().flat_map(move |rows| {
+        [Stopping::PerSample, Stopping::WholeBatch]
+            .into_iter()
+            .flat_map(move |stopping| weighted(rows, stopping))
     })
+}
+
+/// The implicit gradient's report too; and against the step-by-step path, with a trust region that no
+/// step reaches.
+#[test]
+fn implicit_gradients() {
+    let mut rng = rng(3);
+    let mut draw = |count: usize, scale: f64| -> Vec<f64> {
+        normal(&mut rng, count).iter().map(|v| scale * v).collect()
+    };
+    for curved in [false, true] {
+        let case = Case {
+            n: 5,
+            h: curved.then(|| draw(3 * 5, 0.1).iter().map(|v| v.abs()).collect()),
+            a: draw(3 * 5, 1.0),
+            lower: vec![-INF, -0.1, 0.2],
+            upper: vec![0.3, 0.4, 0.2],
+            y0: draw(6 * 5, 1.0),
+        };
+        for damping in [1e-2, 0.0] {
+            for settings in every(damping) {
+                let implicit = SnareNetSettings {
+                    gradient: Gradient::Implicit,
+                    ..settings
+                };
+                let name = format!("curved {curved}, damping {damping}");
+                let outcome = case.on_both(&name, implicit);
+                let wide = SnareNetSettings {
+                    trust_region: Some(1e6),
+                    ..implicit
+                };
+                let general = case.repair(implicit, true);
+                let stepwise = case.repair(wide, true);
+                let unrolled = case.repair(settings, false);
+                assert_eq!(outcome.y, unrolled.y, "{name}: the gradient alone differs");
+                let reports = |outcome: &Outcome| outcome.repaired.gradient.clone().unwrap();
+                assert!(unrolled.repaired.gradient.is_none());
+                // Undamped, the step-by-step path has rows that take no part as zeros: singular.
+                let others = match damping > 0.0 {
+                    true => vec![&general, &stepwise],
+                    false => vec![&general],
+                };
+                for (host, other) in others
+                    .iter()
+                    .flat_map(|other| reports(&outcome).into_iter().zip(reports(other)))
+                {
+                    assert_eq!(host.quality, other.quality, "{name}");
+                    assert!((host.deviation - other.deviation).abs() < 1e-10, "{name}");
+                }
+                let last = others[others.len() - 1];
+                for (a, b) in outcome.gradients.iter().zip(&last.gradients) {
+                    for (a, b) in a.iter().zip(b) {
+                        // LU against Cholesky, and conjugate gradients to 1e-13.
+                        assert!((a - b).abs() < 1e-10, "{name}: {a} {b}");
+                    }
+                }
+                let exact =
+                    |q: &feasible_repair::GradientReport| q.quality == GradientQuality::Exact;
+                let moved = outcome.repaired.iterations.iter().any(|k| *k > 0);
+                assert!(moved && (curved || reports(&outcome).iter().any(exact)));
+            }
+        }
+    }
 }
 
 #[test]

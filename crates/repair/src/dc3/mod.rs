@@ -166,6 +166,7 @@ impl Dc3 {
             _ => Status::MaxIterations,
         };
         Ok(Repaired {
+            gradient: None,
             status: (0..batch).map(status).collect(),
             iterations: outcome.iterations,
             residual,

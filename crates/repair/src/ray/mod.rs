@@ -169,6 +169,7 @@ impl Rayen {
         let y = d / (relu(gauge - 1.0) + 1.0) + view.z0.clone();
         let residual = measure(constraints, &bounds, &y)?;
         Ok(Repaired {
+            gradient: None,
             status: (0..batch)
                 .map(|sample| ended(&view, sample, residual[sample], false))
                 .collect(),
@@ -243,6 +244,7 @@ impl GaugeMap {
         let y = d * factor.expand([batch, n]) + view.z0.clone();
         let residual = measure(constraints, &bounds, &y)?;
         Ok(Repaired {
+            gradient: None,
             status: (0..batch)
                 .map(|sample| {
                     let unbounded = numbers[sample] == 0.0 && lengths[sample] > 0.0;
