@@ -95,6 +95,52 @@ fn points_of_the_simplex_are_known() {
     }
 }
 
+/// Rows in units over six decades: fewer iterations pass by pass, to the same points.
+#[test]
+fn equilibration_undoes_the_units_of_rows_and_changes_no_point() {
+    let [y0, x, lower] = inputs();
+    let mut rng = rng(1);
+    let mut draw = |count| normal(&mut rng, count);
+    let (a, c) = (draw(EQ * N), draw(INEQ * N));
+    let set = |units: [f64; EQ + INEQ]| -> Stacked {
+        let units =
+            |first: usize, count: usize| tensor(units[first..][..count].to_vec(), [1, count]);
+        let rows = |values: &[f64], first: usize, count: usize| {
+            tensor(values.to_vec(), [count, N]) * units(first, count).reshape([count, 1])
+        };
+        let lower = lower.clone() * units(EQ, INEQ);
+        let upper = lower.clone() + units(EQ, INEQ) * 0.5;
+        let inside = Bounds::per_sample(lower, upper).unwrap();
+        let equal = Bounds::equal(x.clone() * units(0, EQ)).unwrap();
+        let parts: Vec<Arc<dyn Constraints>> = vec![
+            Arc::new(Affine::shared(rows(&c, EQ, INEQ), inside).unwrap()),
+            Arc::new(Affine::shared(rows(&a, 0, EQ), equal).unwrap()),
+        ];
+        Stacked::new(parts).unwrap()
+    };
+    let (plain, scaled) = (set([1.0; EQ + INEQ]), set([1e-3, 1e2, 1e3, 1.0, 1e-2]));
+    let run = |set: &Stacked, equilibration, tolerance| {
+        let settings = PiNetSettings {
+            equilibration,
+            tolerance,
+            ..exact()
+        };
+        repair(settings, y0.clone(), set)
+    };
+    let total = |repaired: &Repaired| repaired.iterations.iter().sum::<usize>();
+    // The first pass hardly touches them.
+    let [first, few, many] = [1, 25, 200].map(|passes| total(&run(&scaled, passes, 1e-8)));
+    assert!(5 * few < first && 4 * many < few, "{first} {few} {many}");
+    let projected = Projection::default().forward(y0.clone(), &plain).unwrap();
+    for (got, expected) in numbers(&run(&scaled, 25, 1e-12).y)
+        .iter()
+        .zip(numbers(&projected.y))
+    {
+        // The tolerance over the rate of convergence.
+        assert!((got - expected).abs() < 1e-9, "{got} instead of {expected}");
+    }
+}
+
 #[test]
 fn it_is_the_projection_that_the_convex_layer_computes() {
     for copies in [1, BATCH] {
@@ -136,7 +182,16 @@ fn gradients_agree_with_central_differences_on_every_sample() {
         backward_iterations: 200,
         ..exact()
     };
-    for (copies, settings) in [(1, exact()), (BATCH, exact()), (1, iterative)] {
+    let equilibrated = PiNetSettings {
+        equilibration: 25,
+        ..exact()
+    };
+    for (copies, settings) in [
+        (1, exact()),
+        (BATCH, exact()),
+        (1, iterative),
+        (1, equilibrated),
+    ] {
         let worst = check_gradients(
             "Pi-net",
             &inputs(),
@@ -226,6 +281,13 @@ fn trouble_is_named() {
                 ..PiNetSettings::default()
             },
             "`sigma`",
+        ),
+        (
+            PiNetSettings {
+                equilibration_tolerance: 0.0,
+                ..PiNetSettings::default()
+            },
+            "`equilibration_tolerance`",
         ),
     ] {
         let message = PiNet::new(settings).unwrap_err().to_string();

@@ -56,11 +56,13 @@ impl FixedPoints {
         if cotangent.iter().all(|c| *c == 0.0) || !fixed.z.iter().all(|v| v.is_finite()) {
             return out;
         }
+        let d = |at: usize| lift.columns[at];
+        let pull = |at: usize| 1.0 + 2.0 * sigma * d(at) * d(at);
         let held: Vec<Held> = (0..size)
             .map(|at| {
                 let r = 2.0 * fixed.z[at] - fixed.s[at];
                 let inner = match at < n {
-                    true => (2.0 * sigma * sample.y[at] + r) / (1.0 + 2.0 * sigma),
+                    true => (2.0 * sigma * d(at) * sample.y[at] + r) / pull(at),
                     false => r,
                 };
                 if inner <= sample.low[at] {
@@ -74,7 +76,7 @@ impl FixedPoints {
             .collect();
         let slope: Vec<f64> = (0..size)
             .map(|at| match held[at] {
-                Held::Free if at < n => 1.0 / (1.0 + 2.0 * sigma),
+                Held::Free if at < n => 1.0 / pull(at),
                 Held::Free => 1.0,
                 _ => 0.0,
             })
@@ -87,7 +89,8 @@ impl FixedPoints {
             }
             product
         };
-        let mut lifted = cotangent.to_vec();
+        let scaled = cotangent.iter().zip(&lift.columns);
+        let mut lifted: Vec<f64> = scaled.map(|(c, d)| c * d).collect();
         lifted.resize(size, 0.0);
         let right = times(projection, &lifted);
         let (iterations, tolerance) = (
@@ -104,7 +107,7 @@ impl FixedPoints {
 
         for at in 0..n {
             if held[at] == Held::Free {
-                out.y[at] = omega * u[at] * 2.0 * sigma / (1.0 + 2.0 * sigma);
+                out.y[at] = omega * u[at] * 2.0 * sigma * d(at) / pull(at);
             }
         }
         // The offset moves z, and so the output and both terms of t − z.

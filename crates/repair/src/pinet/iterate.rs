@@ -31,12 +31,15 @@ pub(super) struct Fixed {
     pub(super) converged: bool,
 }
 
-/// The second step: the box, with the pull of the input on x. Takes r = 2z − s.
-pub(super) fn pulled(sample: &Sample, r: &[f64], sigma: f64, out: &mut [f64]) {
+/// The second step: the box, with the pull of the input on x = dx̃. Takes r = 2z − s.
+pub(super) fn pulled(lift: &Lift, sample: &Sample, r: &[f64], sigma: f64, out: &mut [f64]) {
     let n = sample.y.len();
     for (at, out) in out.iter_mut().enumerate() {
         let inner = match at < n {
-            true => (2.0 * sigma * sample.y[at] + r[at]) / (1.0 + 2.0 * sigma),
+            true => {
+                let d = lift.columns[at];
+                (2.0 * sigma * d * sample.y[at] + r[at]) / (1.0 + 2.0 * sigma * d * d)
+            }
             false => r[at],
         };
         *out = inner.max(sample.low[at]).min(sample.high[at]);
@@ -89,7 +92,7 @@ fn iterate_chunk(
             for at in 0..size {
                 r[at] = 2.0 * z[at] - s[at];
             }
-            pulled(sample, &r, settings.sigma, &mut t);
+            pulled(lift, sample, &r, settings.sigma, &mut t);
             let apart = (0..size).fold(0.0, |a: f64, at| a.max((t[at] - z[at]).abs() * scales[at]));
             if apart <= settings.tolerance {
                 (live[column], converged[column]) = (false, true);

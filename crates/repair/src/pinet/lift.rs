@@ -2,6 +2,8 @@
 
 use faer::{Mat, MatRef};
 
+use super::PiNetSettings;
+use super::ruiz::Scaling;
 use crate::linear::inverses;
 
 /// What a row of the constraints has become.
@@ -9,8 +11,7 @@ use crate::linear::inverses;
 pub(super) enum Role {
     /// Row of A with this index.
     Equality(usize),
-    /// Bounds of entry `at` of (x, w), after division by `scale`: the row's entry, or its length, so
-    /// that a lifted row has length one.
+    /// Bounds of entry `at` of (x, w) as it is iterated, after division by `scale`.
     Box { at: usize, scale: f64 },
 }
 
@@ -23,7 +24,9 @@ pub(super) struct Lift {
     pub(super) roles: Vec<Role>,
     /// Which rows were taken for equalities when this was made.
     pub(super) equal: Vec<bool>,
-    /// I − B⁺B with B = [A 0; C −I], symmetric, `[size, size]`; one for each matrix.
+    /// What an entry of (x, w) as it is iterated is multiplied by, `[size]`.
+    pub(super) columns: Vec<f64>,
+    /// I − B⁺B with B = [A 0; C −I] after scaling, symmetric, `[size, size]`; one for each matrix.
     projections: Vec<Mat<f64>>,
     /// The columns of B⁺ that b meets, `[size, equalities]`.
     particular: Vec<Mat<f64>>,
@@ -33,20 +36,31 @@ pub(super) struct Lift {
 
 impl Lift {
     /// For the row-major `a`, `[copies, m, n]`.
-    pub(super) fn new(a: &[f64], equal: &[bool], n: usize) -> Self {
+    pub(super) fn new(a: &[f64], equal: &[bool], n: usize, settings: &PiNetSettings) -> Self {
         let m = equal.len();
         let copies = a.len() / (m * n);
-        let (roles, equalities, lifted) = roles(a, equal, n);
+        // As published, only one matrix for the batch is equilibrated.
+        let is_equilibrated = settings.equilibration > 0 && copies == 1;
+        let (mut roles, equalities, lifted) = roles(a, equal, n, !is_equilibrated);
         let size = n + lifted;
+        let mut scaling = Scaling::none(equalities + lifted, size);
         let (mut projections, mut particular, mut full_rank) = (vec![], vec![], vec![]);
         for copy in 0..copies {
-            let b = stacked(&a[copy * m * n..][..m * n], &roles, n, equalities, lifted);
+            let mut b = stacked(&a[copy * m * n..][..m * n], &roles, n, equalities, lifted);
             let rows = equalities + lifted;
             if rows == 0 {
                 projections.push(Mat::identity(size, size));
                 particular.push(Mat::zeros(size, 0));
                 full_rank.push(true);
                 continue;
+            }
+            if is_equilibrated {
+                let (passes, tolerance) =
+                    (settings.equilibration, settings.equilibration_tolerance);
+                scaling = Scaling::ruiz(&b, rows, size, passes, tolerance).with_unit_mean(n);
+                for (at, v) in b.iter_mut().enumerate() {
+                    *v *= scaling.rows[at / size] * scaling.columns[at % size];
+                }
             }
             // More equality rows than variables have no full rank; the inverse needs m ≤ n.
             let square = rows.max(size);
@@ -63,12 +77,19 @@ impl Lift {
                 // Symmetric but for rounding.
                 identity - 0.5 * (product[(i, j)] + product[(j, i)])
             }));
-            particular.push(inverse_of.subcols(0, equalities).to_owned());
+            let of_row = |i: usize, j: usize| inverse_of[(i, j)] * scaling.rows[j];
+            particular.push(Mat::from_fn(size, equalities, of_row));
             full_rank.push(inverse.full_rank(0) && rows <= size);
+        }
+        for role in &mut roles {
+            if let Role::Box { at, scale } = role {
+                *scale *= scaling.columns[*at];
+            }
         }
         Self {
             n,
             size,
+            columns: scaling.columns,
             roles,
             equal: equal.to_vec(),
             projections,
@@ -115,10 +136,10 @@ impl Lift {
 
     /// What a difference in an entry of (x, w) is in its row, `[size]`.
     pub(super) fn scales(&self) -> Vec<f64> {
-        let mut scales = vec![1.0; self.size];
+        let mut scales = self.columns.clone();
         for role in &self.roles {
             if let Role::Box { at, scale } = *role {
-                scales[at] = scale.abs().max(1.0);
+                scales[at] = scale.abs().max(scales[at]);
             }
         }
         scales
@@ -139,8 +160,8 @@ impl Lift {
 }
 
 /// The first row with a single entry on a variable, the same in every copy, bounds that variable;
-/// other inequality rows are lifted.
-fn roles(a: &[f64], equal: &[bool], n: usize) -> (Vec<Role>, usize, usize) {
+/// other inequality rows are lifted, where asked for divided by their length.
+fn roles(a: &[f64], equal: &[bool], n: usize, to_length_one: bool) -> (Vec<Role>, usize, usize) {
     let m = equal.len();
     let mut bounded = vec![false; n];
     let (mut equalities, mut lifted) = (0, 0);
@@ -160,7 +181,10 @@ fn roles(a: &[f64], equal: &[bool], n: usize) -> (Vec<Role>, usize, usize) {
                 lifted += 1;
                 Role::Box {
                     at: n + lifted - 1,
-                    scale: length(&a[row * n..][..n]),
+                    scale: match to_length_one {
+                        true => length(&a[row * n..][..n]),
+                        false => 1.0,
+                    },
                 }
             }
         };

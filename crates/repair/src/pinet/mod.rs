@@ -3,6 +3,7 @@
 mod adjoint;
 mod iterate;
 mod lift;
+mod ruiz;
 mod settings;
 
 pub use settings::PiNetSettings;
@@ -18,7 +19,7 @@ use crate::linear::Remembered;
 use crate::start::{measure, start};
 use crate::{Error, Repaired};
 use adjoint::FixedPoints;
-use iterate::{Sample, iterate};
+use iterate::{Fixed, Sample, iterate};
 use lift::Lift;
 
 /// Π-net: the nearest point that meets affine rows, by operator splitting, differentiated at the
@@ -59,8 +60,8 @@ use lift::Lift;
 /// # Reference
 ///
 /// Grontas, Terpin et al., Pinet: Optimizing hard-constrained neural networks with orthogonal
-/// projection layers, arXiv 2508.10480. Lifted rows are scaled to length one here, in place of its
-/// equilibration by Ruiz; its tuning of σ is not here.
+/// projection layers, arXiv 2508.10480, with its equilibration by Ruiz as a setting
+/// ([`PiNetSettings::equilibration`]); its tuning of σ is not here.
 #[derive(Debug, Clone)]
 pub struct PiNet {
     settings: PiNetSettings,
@@ -127,7 +128,11 @@ impl PiNet {
             })
             .collect();
         let fixed = iterate(&lift, &samples, &self.settings);
-        let output = fixed.iter().flat_map(|f| f.z[..n].to_vec()).collect();
+        let of = |f: &Fixed| -> Vec<f64> {
+            let entries = f.z[..n].iter().zip(&lift.columns);
+            entries.map(|(z, d)| z * d).collect()
+        };
+        let output = fixed.iter().flat_map(of).collect();
         let iterations = fixed.iter().map(|f| f.iterations).collect();
         let converged: Vec<bool> = fixed.iter().map(|f| f.converged).collect();
         let full_rank: Vec<bool> = (0..batch).map(|sample| lift.full_rank(sample)).collect();
@@ -154,6 +159,7 @@ impl PiNet {
             _ => Status::MaxIterations,
         };
         Ok(Repaired {
+            gradient: None,
             status: (0..batch).map(status).collect(),
             iterations,
             residual,
@@ -168,7 +174,7 @@ impl PiNet {
             .collect::<Result<_, _>>()?;
         let make = || -> Result<Lift, Error> {
             let a = host::read_finite("a", &stack_linear(blocks))?;
-            Ok(Lift::new(&a, equal, n))
+            Ok(Lift::new(&a, equal, n, &self.settings))
         };
         let lift = self.lift.get(&on_host, make)?;
         // Relaxation makes inequalities of equalities.
