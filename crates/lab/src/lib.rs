@@ -49,15 +49,16 @@ pub use checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 pub use config::{
     AdamSettings, BackboneConfig, BackboneKind, DeviceKind, Measure, MethodConfig, MethodKind,
     OptimizerConfig, OptimizerKind, OwnProblem, PenaltyConfig, Precision, ProblemConfig,
-    ProblemFamily, RelaxationConfig, RunConfig, RunProblem, StudyConfig, TrainingConfig,
+    ProblemFamily, RelaxationConfig, RunConfig, RunProblem, SafeguardConfig, StudyConfig,
+    TrainingConfig,
 };
 pub use curves::{Across, CurveFigure, Curves, LastValue};
 pub use device::device;
 pub use error::Error;
 pub use evaluate::{Evaluation, FEASIBILITY_TOLERANCE};
 pub use feasible_repair::{
-    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RaySettings, RowPolicy,
-    RowWeights, Schedule, SnareNetSettings, Stopping,
+    Completion, Dc3Settings, FsNetSettings, Gradient, LineSearch, PiNetSettings, RaySettings,
+    RowPolicy, RowWeights, Schedule, SnareNetSettings, Stopping,
 };
 pub use figures::{StepDetails, StepFigures};
 pub use landscape::{

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 use feasible_core::{Constraints, SoftPenalty, Violations, host};
 use feasible_data::Problem;
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, SafeguardConfig};
 use crate::evaluate::{FEASIBILITY_TOLERANCE, mean};
 use crate::{Error, Method};
 
@@ -35,6 +35,7 @@ pub(crate) struct Loss<'a> {
     pub(crate) epsilon: Option<Vec<f64>>,
     pub(crate) penalty: SoftPenalty,
     pub(crate) distance_weight: f64,
+    pub(crate) safeguard: SafeguardConfig,
     pub(crate) dtype: DType,
 }
 
@@ -51,12 +52,17 @@ impl<'a> Loss<'a> {
             Method::Soft => 0.0,
             _ => config.method.distance_weight,
         };
+        let safeguard = match method {
+            Method::Soft => SafeguardConfig::default(),
+            _ => config.method.safeguard,
+        };
         Self {
             problem,
             method,
             epsilon,
             penalty: penalty(config),
             distance_weight,
+            safeguard,
             dtype,
         }
     }
@@ -98,7 +104,11 @@ impl<'a> Loss<'a> {
     /// The losses of the samples, `[batch]`.
     pub(crate) fn samples(&self, x: &Tensor<2>, raw: Tensor<2>) -> Result<Tensor<1>, Error> {
         let y = self.repaired(x, raw.clone())?;
-        let losses = self.after_layer(x, y.clone())?;
+        let mut losses = self.after_layer(x, y.clone())?;
+        let constraints = self.problem.constraints(x.clone())?;
+        if let Some(far) = far_off(self.safeguard, constraints.as_ref(), &raw)? {
+            losses = losses + far;
+        }
         Ok(match distance(self.distance_weight, &raw, &y) {
             Some(distance) => losses + distance,
             None => losses,
@@ -142,6 +152,10 @@ impl<'a> Loss<'a> {
             Some(distance) => mean(&host::read("distance", &distance)?),
             None => 0.0,
         };
+        let far = match far_off(self.safeguard, constraints, &raw)? {
+            Some(far) => mean(&host::read("violation", &far)?),
+            None => 0.0,
+        };
         let objective = mean(&host::read(
             "objective",
             &self.problem.objective(x.clone(), y),
@@ -149,7 +163,7 @@ impl<'a> Loss<'a> {
         let upper = mean(&host::read("penalty", &penalty.upper)?);
         let lower = mean(&host::read("penalty", &penalty.lower)?);
         Ok(vec![
-            objective + upper + lower + distance,
+            objective + upper + lower + distance + far,
             objective,
             upper,
             lower,
@@ -171,10 +185,62 @@ pub(crate) fn penalty(config: &RunConfig) -> SoftPenalty {
         .to_penalty()
 }
 
+/// The safeguard's part of every sample's loss, `[batch]`; none where the batch is near enough.
+pub(crate) fn far_off(
+    safeguard: SafeguardConfig,
+    constraints: &dyn Constraints,
+    raw: &Tensor<2>,
+) -> Result<Option<Tensor<1>>, Error> {
+    let [batch, m] = [raw.dims()[0], constraints.rows()];
+    if safeguard.weight == 0.0 || batch == 0 || m == 0 {
+        return Ok(None);
+    }
+    let bounds = constraints.bounds();
+    let squares = bounds.residual(constraints.values(raw.clone())).square();
+    let numbers = host::read("violation", &squares)?;
+    let of = |equality: bool| -> f64 {
+        let rows = bounds.equalities().iter().cycle();
+        let kind = numbers.iter().zip(rows).filter(|(_, is)| **is == equality);
+        kind.map(|(v, _)| v).sum::<f64>() / batch as f64
+    };
+    let is_far = of(true) >= safeguard.violation || of(false) >= safeguard.violation;
+    Ok(is_far.then(|| squares.sum_dim(1).squeeze_dim::<1>(1) * safeguard.weight))
+}
+
 /// ½ρ‖y − ŷ‖² of every sample, `[batch]`; none without a weight.
 pub(crate) fn distance(weight: f64, raw: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<1>> {
     (weight > 0.0).then(|| {
         let moved = (y.clone() - raw.clone()).square().sum_dim(1);
         moved.squeeze_dim::<1>(1) * (0.5 * weight)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use feasible_core::{Affine, Bounds};
+
+    /// y₁ = 0 and y₂ ≤ 0: squared violations of 4 and 9, and of 16 and 0, in two samples.
+    #[test]
+    fn the_safeguard_acts_on_batches_that_are_far_off() {
+        let device = Device::flex();
+        let tensor = |values: Vec<f64>, shape| host::write(values, shape, &device, DType::F64);
+        let rows = tensor(vec![1.0, 0.0, 0.0, 1.0], [2, 2]);
+        let bounds = Bounds::shared(
+            host::write(vec![0.0, f64::NEG_INFINITY], [2], &device, DType::F64),
+            host::write(vec![0.0; 2], [2], &device, DType::F64),
+        );
+        let set = Affine::shared(rows, bounds.unwrap()).unwrap();
+        let raw = tensor(vec![2.0, 3.0, -4.0, -1.0], [2, 2]);
+        let of = |violation, weight| {
+            let safeguard = SafeguardConfig { violation, weight };
+            let far = far_off(safeguard, &set, &raw).unwrap();
+            far.map(|far| host::read("far", &far).unwrap())
+        };
+        // The means are 10 over the equality and 4.5 over the other row.
+        assert_eq!(of(10.0, 2.0), Some(vec![26.0, 32.0]));
+        assert_eq!(of(10.1, 2.0), None);
+        assert_eq!(of(0.0, 0.0), None);
+    }
 }

@@ -61,11 +61,19 @@ impl Task {
         let (device, dtype) = device(training.device, training.dtype)?;
         let (seed, few) = (problem.published_seed(), training.train_samples);
         match problem.family {
-            ProblemFamily::Program { recipe, size, .. } => {
+            ProblemFamily::Program {
+                recipe,
+                size,
+                row_decades,
+                ..
+            } => {
                 let instance = generate(recipe, &size, seed)?;
                 Self::new(&device, dtype, few, |device| {
-                    let instance = instance.clone();
-                    Ok(Arc::new(PublishedProblem::new(instance, device, dtype)?))
+                    let problem = PublishedProblem::new(instance.clone(), device, dtype)?;
+                    Ok(Arc::new(match row_decades {
+                        None => problem,
+                        Some(decades) => problem.with_row_decades(decades)?,
+                    }))
                 })
             }
             ProblemFamily::FsNet { family, size, .. } => Self::new(&device, dtype, few, |device| {

@@ -167,6 +167,9 @@ impl<'a> Trainer<'a> {
     /// The batches of the next epoch, each a list of training samples.
     pub fn begin_epoch(&mut self) -> Result<Vec<Vec<usize>>, Error> {
         let (seed, epoch) = (self.config.seed, self.epochs);
+        if let Method::FsNet(layer) = &mut self.method {
+            *layer = layer.clone().at_epoch(epoch);
+        }
         let order = permutation(seed, epoch, self.task.train_samples());
         let batches = batches(&order, self.config.training.batch);
         if self
@@ -253,7 +256,15 @@ impl<'a> Trainer<'a> {
             None => 0.0,
             Some(distance) => mean(&host::read("distance", distance)?),
         };
-        let loss = objective_mean + penalty_upper + penalty_lower + distance_mean;
+        let far = match self.is_soft() {
+            true => None,
+            false => loss::far_off(self.config.method.safeguard, constraints.as_ref(), &raw)?,
+        };
+        let far_mean = match &far {
+            None => 0.0,
+            Some(far) => mean(&host::read("violation", far)?),
+        };
+        let loss = objective_mean + penalty_upper + penalty_lower + distance_mean + far_mean;
         if !loss.is_finite() {
             return Ok(Err(Diverged));
         }
@@ -261,6 +272,9 @@ impl<'a> Trainer<'a> {
         let mut total = objective + penalty.total();
         if let Some(distance) = distance {
             total = total + distance;
+        }
+        if let Some(far) = far {
+            total = total + far;
         }
         let mut gradients = total.sum().backward();
         self.network = match self.config.optimizer().kind {

@@ -47,6 +47,15 @@ kind = 'hardnet++'
 kind = 'snarenet'
 trust_region = 1.0
 [[method]]
+name = 'snarenet, implicit gradient'
+kind = 'snarenet'
+gradient = 'implicit'
+[[method]]
+name = 'snarenet, row weights'
+kind = 'snarenet'
+rows = 'violated'
+weights = 'inverse-norms'
+[[method]]
 name = 'snarenet by conjugate gradients'
 kind = 'snarenet'
 conjugate_gradient = 20
@@ -73,6 +82,10 @@ kind = 'hardnet-aff'
 relaxation = { decay_epochs = 2 }
 [[method]]
 kind = 'pinet'
+[[method]]
+name = 'equilibrated pinet'
+kind = 'pinet'
+equilibration = 25
 [[method]]
 name = 'relaxed pinet'
 kind = 'pinet'
@@ -106,6 +119,36 @@ fn every_method_trains_and_keeps_its_promise() {
             }
         }
     }
+}
+
+/// Rows in units over four decades: weights take the iteration back to where it was.
+#[test]
+fn row_weights_undo_the_units_of_the_rows() {
+    let methods = "
+[[method]]
+name = 'plain'
+kind = 'snarenet'
+max_iterations = 1000
+[[method]]
+name = 'weighted'
+kind = 'snarenet'
+max_iterations = 1000
+weights = 'inverse-norms'
+";
+    let iterations = |decades: &str| -> Vec<f64> {
+        let problem = format!(
+            "recipe = 'snare-qcqp'\nvariables = 8\nequalities = 3\ninequalities = 4\nsamples = 60{decades}"
+        );
+        let runs = run(&problem, "epochs = 1\nbatch = 16", methods);
+        let mean = |(label, status, metrics): &(String, RunStatus, Vec<Metric>)| {
+            assert_eq!(*status, RunStatus::Finished, "{label}");
+            value(metrics, "test.iterations_mean")
+        };
+        runs.iter().map(mean).collect()
+    };
+    let (same, apart) = (iterations(""), iterations("\nrow_decades = 2.0"));
+    assert!(apart[0] > 3.0 * apart[1], "{same:?} {apart:?}");
+    assert!(apart[1] < 1.5 * same[1], "{same:?} {apart:?}");
 }
 
 #[test]

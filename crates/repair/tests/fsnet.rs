@@ -262,6 +262,27 @@ fn later_iterations_are_constants() {
     assert_ne!(short, long);
 }
 
+/// Later epochs are trained to less violation; what needs no gradient has its own tolerance throughout.
+#[test]
+fn training_tightens_its_tolerance_epoch_by_epoch() {
+    let [y0, x] = inputs();
+    let layer = FsNet::new(FsNetSettings::default()).unwrap();
+    let most = |y0: Tensor<2>, epoch| {
+        let layer = layer.clone().at_epoch(epoch);
+        let repaired = layer.forward(y0, &curved(x.clone()), None).unwrap();
+        assert!(repaired.status.iter().all(|s| s.is_converged()));
+        repaired.residual.iter().fold(0.0, |a: f64, r| a.max(*r))
+    };
+    let tracked = y0.clone().require_grad();
+    let (first, last) = (most(tracked.clone(), 0), most(tracked, 250));
+    // ‖r‖² below 1e-7 and 1e-9.
+    assert!(
+        first < 1e-7f64.sqrt() && last < 1e-9f64.sqrt() && last < first,
+        "{first} {last}"
+    );
+    assert_eq!(most(y0.clone(), 0), most(y0, 250));
+}
+
 #[test]
 fn samples_do_not_depend_on_each_other() {
     let [y0, x] = inputs();

@@ -23,6 +23,8 @@ pub struct MethodConfig {
     /// ρ of the term ½ρ‖y − ŷ‖² that training adds to the loss, at least 0: the published loss of
     /// FSNet has it, with 5.
     pub distance_weight: f64,
+    /// A penalty on raw predictions far from the constraints: the published loss of FSNet has it.
+    pub safeguard: SafeguardConfig,
     /// The penalty in place of the study's, for this method alone.
     pub penalty: Option<PenaltyConfig>,
     /// The optimiser in place of the study's, for this method alone.
@@ -43,10 +45,32 @@ pub struct RelaxationConfig {
     pub decay_epochs: Option<usize>,
 }
 
+/// FSNet's safeguard: where the raw predictions of a batch are so far from the constraints that the
+/// layer cannot mend them, the loss has their own squared violations too.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SafeguardConfig {
+    /// It acts on batches whose mean ‖r‖², of the equality rows or of the others, is at least this.
+    /// Default 1000.
+    pub violation: f64,
+    /// Weight of ‖r‖², at least 0. Default 0, of `fsnet` 10.
+    pub weight: f64,
+}
+
+impl Default for SafeguardConfig {
+    fn default() -> Self {
+        Self {
+            violation: 1e3,
+            weight: 0.0,
+        }
+    }
+}
+
 impl MethodConfig {
     /// A method with no soft epochs and no relaxation.
     pub fn new(kind: MethodKind) -> Self {
         let distance_weight = kind.published_distance_weight();
+        let safeguard = kind.published_safeguard();
         Self {
             name: None,
             default_label: kind.name().to_owned(),
@@ -54,6 +78,7 @@ impl MethodConfig {
             soft_epochs: 0,
             relaxation: None,
             distance_weight,
+            safeguard,
             penalty: None,
             optimizer: None,
         }
@@ -118,6 +143,14 @@ impl MethodConfig {
                 self.distance_weight,
                 "finite and at least 0",
             ));
+        }
+        for (key, value) in [
+            ("method.safeguard.violation", self.safeguard.violation),
+            ("method.safeguard.weight", self.safeguard.weight),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::value(key, value, "finite and at least 0"));
+            }
         }
         if let Some(penalty) = self.penalty {
             penalty.validate("method.penalty")?;

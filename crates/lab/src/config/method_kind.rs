@@ -1,3 +1,4 @@
+use super::method::SafeguardConfig;
 use feasible_repair::{Dc3Settings, FsNetSettings, PiNetSettings, RaySettings, SnareNetSettings};
 
 use crate::Error;
@@ -55,6 +56,17 @@ impl MethodKind {
         match self {
             Self::FsNet(_) => 5.0,
             _ => 0.0,
+        }
+    }
+
+    /// The published loss's term for outputs far from the constraints.
+    pub(super) fn published_safeguard(&self) -> SafeguardConfig {
+        SafeguardConfig {
+            weight: match self {
+                Self::FsNet(_) => 10.0,
+                _ => 0.0,
+            },
+            ..SafeguardConfig::default()
         }
     }
 

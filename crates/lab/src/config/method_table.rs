@@ -1,25 +1,26 @@
 //! A `[[method]]` table as written.
 
 use feasible_repair::{
-    Completion, Dc3Settings, FsNetSettings, LineSearch, PiNetSettings, RaySettings, RowPolicy,
-    RowWeights, SnareNetSettings, Stopping,
+    Completion, Dc3Settings, FsNetSettings, Gradient, LineSearch, PiNetSettings, RaySettings,
+    RowPolicy, RowWeights, SnareNetSettings, Stopping,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::PenaltyConfig;
-use super::method::{MethodConfig, RelaxationConfig};
+use super::method::{MethodConfig, RelaxationConfig, SafeguardConfig};
 use super::method_kind::MethodKind;
 use super::optimizer::OptimizerConfig;
 
 /// Keys that belong to training with a method, not to the method.
-const COMMON: [&str; 7] = [
+const COMMON: [&str; 8] = [
     "name",
     "kind",
     "soft_epochs",
     "relaxation",
     "distance_weight",
+    "safeguard",
     "penalty",
     "optimizer",
 ];
@@ -43,6 +44,7 @@ table! {
     soft_epochs: usize,
     relaxation: RelaxationConfig,
     distance_weight: f64,
+    safeguard: SafeguardConfig,
     penalty: PenaltyConfig,
     optimizer: OptimizerConfig,
     tolerance: f64,
@@ -51,6 +53,7 @@ table! {
     rows: RowPolicy,
     stopping: Stopping,
     weights: RowWeights,
+    gradient: Gradient,
     completion: Completion,
     partial: Vec<usize>,
     train_steps: usize,
@@ -61,11 +64,15 @@ table! {
     newton_tolerance: f64,
     sigma: f64,
     omega: f64,
+    equilibration: usize,
+    equilibration_tolerance: f64,
     backward_iterations: usize,
     backward_tolerance: f64,
     memory: usize,
     unrolled: usize,
     train_tolerance: f64,
+    tolerance_decay_epochs: usize,
+    least_train_tolerance: f64,
     test_tolerance: f64,
     gradient_tolerance: f64,
     first_step: f64,
@@ -128,6 +135,7 @@ impl TryFrom<Table> for MethodConfig {
                 ("soft_epochs", table.soft_epochs.is_some()),
                 ("relaxation", table.relaxation.is_some()),
                 ("distance_weight", table.distance_weight.is_some()),
+                ("safeguard", table.safeguard.is_some()),
             ] {
                 if given {
                     return Err(inapplicable(key, "soft", &[]));
@@ -144,6 +152,9 @@ impl TryFrom<Table> for MethodConfig {
         method.optimizer = table.optimizer;
         if let Some(weight) = table.distance_weight {
             method.distance_weight = weight;
+        }
+        if let Some(safeguard) = table.safeguard {
+            method.safeguard = safeguard;
         }
         Ok(method)
     }
@@ -230,6 +241,8 @@ impl From<MethodConfig> for Table {
         table.soft_epochs = (!soft).then_some(method.soft_epochs);
         table.distance_weight =
             (method.distance_weight != published).then_some(method.distance_weight);
+        table.safeguard =
+            (method.safeguard != method.kind.published_safeguard()).then_some(method.safeguard);
         table.name = method.name;
         table.relaxation = method.relaxation;
         table.penalty = method.penalty;
@@ -283,7 +296,7 @@ mod tests {
         let read = |text: &str| toml::from_str::<MethodConfig>(text).unwrap_err();
         let message = read("kind = 'pinet'\ndamping = 1.0").to_string();
         assert!(
-            message.contains("`damping` does not apply to method kind \"pinet\", whose settings are backward_iterations, backward_tolerance, max_iterations, omega, sigma, tolerance"),
+            message.contains("`damping` does not apply to method kind \"pinet\", whose settings are backward_iterations, backward_tolerance, equilibration, equilibration_tolerance, max_iterations, omega, sigma, tolerance"),
             "{message}"
         );
         let message = read("kind = 'dc3'\nsteps = 1").to_string();
@@ -301,8 +314,20 @@ mod tests {
             ..SnareNetSettings::hardnet_plus_plus()
         };
         assert_eq!(method.kind, MethodKind::HardNetPlusPlus(expected));
+        let method = read("kind = 'snarenet'\ngradient = 'implicit'\nweights = 'inverse-norms'");
+        let expected = SnareNetSettings {
+            gradient: Gradient::Implicit,
+            weights: RowWeights::InverseNorms,
+            ..SnareNetSettings::default()
+        };
+        assert_eq!(method.kind, MethodKind::SnareNet(expected));
         let method = read("kind = 'fsnet'\nline_search = 'whole-batch'");
         assert_eq!(method.distance_weight, 5.0);
+        assert_eq!(method.safeguard.weight, 10.0);
+        let off = read("kind = 'fsnet'\nsafeguard = { weight = 0.0 }");
+        assert_eq!(off.safeguard.weight, 0.0);
+        let json = serde_json::to_value(&off).unwrap();
+        assert_eq!(serde_json::from_value::<MethodConfig>(json).unwrap(), off);
         let method = read("kind = 'soft'\npenalty = { upper = 0.0, lower = 0.0 }");
         assert_eq!(method.penalty.unwrap().upper, 0.0);
         let method = read("kind = 'soft'\noptimizer = { kind = 'gradient-descent' }");

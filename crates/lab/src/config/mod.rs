@@ -12,7 +12,7 @@ mod run;
 mod training;
 
 pub use backbone::{BackboneConfig, BackboneKind};
-pub use method::{MethodConfig, RelaxationConfig};
+pub use method::{MethodConfig, RelaxationConfig, SafeguardConfig};
 pub use method_kind::MethodKind;
 pub use optimizer::{AdamSettings, OptimizerConfig, OptimizerKind};
 pub use problem::{OwnProblem, ProblemConfig, ProblemFamily, RunProblem};
@@ -212,6 +212,7 @@ mod tests {
             recipe: feasible_data::Recipe::Dc3Simple,
             size: feasible_data::Size::default(),
             seed: None,
+            row_decades: None,
         };
         assert_eq!(problem.family, published);
         assert_eq!(problem.published_seed(), 17);

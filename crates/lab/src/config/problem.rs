@@ -25,6 +25,9 @@ pub enum ProblemFamily {
         size: Size,
         /// Seed of the instance; the published one where absent.
         seed: Option<u32>,
+        /// Decades by which the units of the rows differ either way; none where absent. See
+        /// [`PublishedProblem::with_row_decades`](feasible_data::PublishedProblem::with_row_decades).
+        row_decades: Option<f64>,
     },
     /// HardNet's one-dimensional fits.
     Piecewise {
@@ -64,6 +67,8 @@ struct Table {
     samples: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    row_decades: Option<f64>,
 }
 
 /// The recipes of all families.
@@ -122,10 +127,25 @@ impl TryFrom<Table> for ProblemConfig {
             ineq: table.inequalities.unwrap_or(published.ineq),
             samples: table.samples.unwrap_or(published.samples),
         };
-        let program = |recipe| Ok(ProblemFamily::Program { recipe, size, seed });
-        let fsnet = |family| Ok(ProblemFamily::FsNet { family, size, seed });
+        let program = |recipe| {
+            Ok(ProblemFamily::Program {
+                recipe,
+                size,
+                seed,
+                row_decades: table.row_decades,
+            })
+        };
+        let fsnet = |family: FsNetFamily| match table.row_decades {
+            None => Ok(ProblemFamily::FsNet { family, size, seed }),
+            Some(_) => Err(format!(
+                "`row_decades` does not apply to recipe \"{}\", whose settings are variables, \
+                 equalities, inequalities, samples, seed",
+                family.name()
+            )),
+        };
         let piecewise = |recipe: Piecewise| {
             let sizes = [
+                ("row_decades", table.row_decades.map(|_| 0)),
                 ("variables", table.variables),
                 ("equalities", table.equalities),
                 ("inequalities", table.inequalities),
@@ -172,6 +192,10 @@ impl From<ProblemConfig> for Table {
             }
             ProblemFamily::Piecewise { samples, seed, .. } => (None, samples, seed),
         };
+        let row_decades = match problem.family {
+            ProblemFamily::Program { row_decades, .. } => row_decades,
+            _ => None,
+        };
         Self {
             name: problem.name,
             recipe,
@@ -180,6 +204,7 @@ impl From<ProblemConfig> for Table {
             inequalities: size.map(|size| size.ineq),
             samples: Some(samples),
             seed,
+            row_decades,
         }
     }
 }
@@ -256,7 +281,18 @@ impl ProblemConfig {
             format!("{name} {n}/{eq}/{ineq}")
         };
         self.name.clone().unwrap_or_else(|| match self.family {
-            ProblemFamily::Program { recipe, size, .. } => sized(recipe.name(), size),
+            ProblemFamily::Program {
+                recipe,
+                size,
+                row_decades,
+                ..
+            } => {
+                let name = sized(recipe.name(), size);
+                match row_decades {
+                    None => name,
+                    Some(decades) => format!("{name} rows over {decades} decades"),
+                }
+            }
             ProblemFamily::FsNet { family, size, .. } => sized(family.name(), size),
             ProblemFamily::Piecewise { recipe, .. } => recipe.to_string(),
         })
@@ -270,7 +306,18 @@ impl ProblemConfig {
             other => other.into(),
         };
         match self.family {
-            ProblemFamily::Program { size, .. } => size.validate().map_err(in_own_words),
+            ProblemFamily::Program {
+                size, row_decades, ..
+            } => {
+                if let Some(decades) = row_decades.filter(|d| !(*d > 0.0 && *d <= 6.0)) {
+                    return Err(Error::value(
+                        "problem.row_decades",
+                        decades,
+                        "above 0 and at most 6",
+                    ));
+                }
+                size.validate().map_err(in_own_words)
+            }
             ProblemFamily::FsNet { family, size, .. } => {
                 family.validate(&size).map_err(in_own_words)
             }

@@ -31,7 +31,8 @@ use history::History;
 /// included; step lengths are constants, and so are the steps of later iterations. Gradients reach
 /// the input, the bounds, and tensors inside g where tracked.
 ///
-/// The published loss adds ½ρ‖y − ŷ‖² with ρ = 5, so that the network learns to need few steps.
+/// The published loss adds ½ρ‖y − ŷ‖² with ρ = 5, so that the network learns to need few steps, and
+/// ten times ‖r(ŷ)‖² in batches that are far from the constraints.
 ///
 /// # Shapes
 ///
@@ -55,6 +56,7 @@ use history::History;
 #[derive(Debug, Clone)]
 pub struct FsNet {
     settings: FsNetSettings,
+    epoch: usize,
 }
 
 /// φ and ∇φ at a point.
@@ -73,7 +75,14 @@ impl FsNet {
     /// If a setting is out of range.
     pub fn new(settings: FsNetSettings) -> Result<Self, Error> {
         settings.validate()?;
-        Ok(Self { settings })
+        Ok(Self { settings, epoch: 0 })
+    }
+
+    /// The layer as it is in an epoch of training, the first being 0: with the tolerance of that epoch.
+    #[must_use]
+    pub fn at_epoch(mut self, epoch: usize) -> Self {
+        self.epoch = epoch;
+        self
     }
 
     /// The settings.
@@ -102,6 +111,7 @@ impl FsNet {
         };
         Search {
             settings: &self.settings,
+            train_tolerance: self.settings.train_tolerance_at(self.epoch),
             constraints,
             bounds,
             weight,
@@ -115,6 +125,7 @@ impl FsNet {
 /// One call's iteration.
 struct Search<'a> {
     settings: &'a FsNetSettings,
+    train_tolerance: f64,
     constraints: &'a dyn Constraints,
     bounds: Bounds,
     weight: f64,
@@ -128,7 +139,7 @@ impl Search<'_> {
         let mut point = self.at(y0)?;
         let training = point.g.is_tracked() || point.y.is_tracked();
         let tolerance = match training {
-            true => self.settings.train_tolerance,
+            true => self.train_tolerance,
             false => self.settings.test_tolerance,
         };
         let mut history = History::new(self.settings.memory);
@@ -160,6 +171,7 @@ impl Search<'_> {
             if r.is_nan() { Status::NonFinite } else { ended }
         });
         Ok(Repaired {
+            gradient: None,
             status: status.collect(),
             iterations: self.iterations,
             residual,

@@ -12,9 +12,13 @@ pub struct FsNetSettings {
     pub memory: usize,
     /// First iterations that are differentiated; the steps of the others are constants. Default 30.
     pub unrolled: usize,
-    /// A sample stops when ‖r‖² is below this, where a gradient will be asked for. Default 1e-7;
-    /// published training divides it by ten every 100 epochs, down to 1e-9.
+    /// A sample stops when ‖r‖² is below this, where a gradient will be asked for. Default 1e-7.
     pub train_tolerance: f64,
+    /// Epochs after which the train tolerance is divided by ten, again and again; 0 for never. Default
+    /// 100. Training says where it is by [`crate::FsNet::at_epoch`].
+    pub tolerance_decay_epochs: usize,
+    /// What it is not lowered beyond. Default 1e-9.
+    pub least_train_tolerance: f64,
     /// The same elsewhere. Default 1e-9.
     pub test_tolerance: f64,
     /// A sample stops when the gradient of ‖r‖² is shorter than this. Default 1e-6.
@@ -55,6 +59,8 @@ impl Default for FsNetSettings {
             memory: 30,
             unrolled: 30,
             train_tolerance: 1e-7,
+            tolerance_decay_epochs: 100,
+            least_train_tolerance: 1e-9,
             test_tolerance: 1e-9,
             gradient_tolerance: 1e-6,
             first_step: 0.1,
@@ -68,6 +74,16 @@ impl Default for FsNetSettings {
 }
 
 impl FsNetSettings {
+    /// The train tolerance of an epoch, the first being 0: as published, the division comes before the
+    /// last epoch of every [`FsNetSettings::tolerance_decay_epochs`].
+    pub(crate) fn train_tolerance_at(&self, epoch: usize) -> f64 {
+        let divisions = (epoch + 1)
+            .checked_div(self.tolerance_decay_epochs)
+            .unwrap_or(0);
+        let lowered = self.train_tolerance * 10f64.powf(-(divisions as f64));
+        lowered.max(self.least_train_tolerance.min(self.train_tolerance))
+    }
+
     /// Checks every field's range.
     ///
     /// # Errors
@@ -96,6 +112,11 @@ impl FsNetSettings {
                 not_negative(self.train_tolerance),
             ),
             (
+                "least_train_tolerance",
+                self.least_train_tolerance,
+                not_negative(self.least_train_tolerance),
+            ),
+            (
                 "test_tolerance",
                 self.test_tolerance,
                 not_negative(self.test_tolerance),
@@ -122,5 +143,34 @@ impl FsNetSettings {
                 expected,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_train_tolerance_falls_as_published() {
+        let at = |epoch| FsNetSettings::default().train_tolerance_at(epoch);
+        for (epoch, expected) in [(0, 1e-7), (98, 1e-7), (99, 1e-8), (199, 1e-9), (1000, 1e-9)] {
+            assert!(
+                (at(epoch) / expected - 1.0).abs() < 1e-12,
+                "{epoch}: {}",
+                at(epoch)
+            );
+        }
+        let constant = FsNetSettings {
+            tolerance_decay_epochs: 0,
+            ..FsNetSettings::default()
+        };
+        assert_eq!(constant.train_tolerance_at(10_000), 1e-7);
+        // A tolerance that is lower already stays.
+        let low = FsNetSettings {
+            train_tolerance: 1e-12,
+            ..FsNetSettings::default()
+        };
+        assert_eq!(low.train_tolerance_at(0), 1e-12);
+        assert_eq!(low.train_tolerance_at(500), 1e-12);
     }
 }
