@@ -218,6 +218,22 @@ impl<const N: usize> Real for Jet<N> {
         self.chain(tanh, 1.0 - tanh * tanh)
     }
     #[inline(always)]
+    fn dot(coefficients: &[f64], values: &[Self]) -> Self {
+        // Two sums, so that one addition need not wait for another.
+        let len = coefficients.len().min(values.len());
+        let (coefficients, coefficient) = coefficients[..len].as_chunks::<2>();
+        let (values, value) = values[..len].as_chunks::<2>();
+        let mut sums = [Self::zero(); 2];
+        for (c, v) in coefficients.iter().zip(values) {
+            sums[0] += v[0] * c[0];
+            sums[1] += v[1] * c[1];
+        }
+        for (c, v) in coefficient.iter().zip(value) {
+            sums[0] += *v * *c;
+        }
+        sums[0] + sums[1]
+    }
+    #[inline(always)]
     fn polynomial(coefficients: &[f64], x: Self) -> Self {
         let (mut value, mut derivative) = (0.0, 0.0);
         for c in coefficients.iter().rev() {

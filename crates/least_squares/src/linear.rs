@@ -116,7 +116,7 @@ impl<'a> System<'a> {
         out: &mut [f64],
     ) {
         match self {
-            Self::Rows(system) => return system.step(&at.rows, out),
+            Self::Rows(system) => return system.step(objective, at, out),
             Self::Qr(system) if !tilted => return system.step(&at.rows, out),
             _ => {}
         }
@@ -151,13 +151,36 @@ impl<'a> System<'a> {
         out.q1.resize(objective.rows, 0.0);
         out.q2.resize(objective.rows, 0.0);
         if let Self::Rows(system) = self {
-            return system.reverse(&at.rows, out);
+            return system.reverse(objective, at, out);
         }
         self.solve(objective, at, &mut out.z);
         at.multiply(objective, &out.z, &mut out.q2);
         at.multiply(objective, delta, &mut out.q1);
         for (q1, r) in out.q1.iter_mut().zip(&at.rows) {
             *q1 += r;
+        }
+    }
+
+    /// The factor, where [`restore`](Self::restore) can take it: a dense Cholesky factor.
+    pub(crate) fn kept(&self) -> Option<&[f64]> {
+        match self {
+            Self::Dense(system) => Some(system.factor.kept()),
+            Self::Rows(system) => Some(system.factor.kept()),
+            Self::Qr(_) | Self::Sparse(_) | Self::Cg(_) => None,
+        }
+    }
+
+    /// Makes ready for [`reverse`](Self::reverse) at a linearisation, from the factor kept there.
+    pub(crate) fn restore(&mut self, objective: &Objective, at: &Linearisation, kept: &[f64]) {
+        match self {
+            Self::Dense(system) => system.factor.restore(kept),
+            Self::Rows(system) => {
+                system.gather(objective, at);
+                system.factor.restore(kept);
+            }
+            Self::Qr(_) | Self::Sparse(_) | Self::Cg(_) => {
+                unreachable!("only dense Cholesky factors are kept")
+            }
         }
     }
 

@@ -192,7 +192,7 @@ impl Manifold {
         self.raise(y, v, &mut a);
         let mut tape = Tape::<1>::default();
         tape.restart(2 * tangent);
-        let places: Vec<Option<u32>> = {
+        let places: Vec<Option<(u32, f64)>> = {
             let leaf = |i: usize, value: f64| tape.leaf(i, Jet::constant(value));
             let xi: Vec<_> = (0..tangent).map(|i| leaf(i, 0.0)).collect();
             let delta: Vec<_> = (0..tangent).map(|i| leaf(tangent + i, delta[i])).collect();
@@ -203,7 +203,9 @@ impl Manifold {
             end.iter().map(Tape::place).collect()
         };
         let seeds = places.iter().zip(&a);
-        let leaves = tape.sweep(seeds.filter_map(|(p, a)| p.map(|p| (p, Jet::constant(*a)))));
+        let leaves = tape.sweep(seeds.filter_map(|(place, a)| {
+            place.map(|(place, factor)| (place, Jet::constant(a * factor)))
+        }));
         for i in 0..tangent {
             by_start[i] += leaves[i].value;
             by_delta[i] += leaves[tangent + i].value;

@@ -2,7 +2,7 @@
 
 use crate::callback::{Callback, Control, Iteration};
 use crate::dense::{dot, max_abs, norm};
-use crate::settings::Settings;
+use crate::settings::{Settings, Step};
 use crate::status::{Record, Status, Test};
 use crate::step::{Region, Taken, Verdict, advance};
 use crate::term::Linearisation;
@@ -13,7 +13,12 @@ use crate::workspace::Workspace;
 pub(crate) struct Recorded {
     pub(crate) x: Vec<f64>,
     pub(crate) taken: Taken,
+    /// What [`Workspace::restore`] takes, so that nothing there need be computed again; else empty.
+    pub(crate) kept: Vec<f64>,
 }
+
+/// Numbers that the steps of one sample keep at most, 1 MiB; later steps are computed again.
+const MOST_KEPT: usize = 1 << 17;
 
 /// What the iterations of one sample came to.
 #[derive(Debug)]
@@ -84,6 +89,14 @@ pub(crate) fn optimise(
     let mut unfelt: Option<Unfelt> = None;
     let mut quiet_gradient = f64::INFINITY;
     let monotone = !region.takes_all();
+    let dogleg = matches!(settings.step, Step::Dogleg(_));
+    let numbers = task.auxiliaries.iter().map(|a| a.len()).sum::<usize>();
+    let kept_steps = match space.kept_len() {
+        Some(len) if !dogleg && task.callback.is_none() => {
+            MOST_KEPT.saturating_sub(numbers) / len.max(1)
+        }
+        _ => 0,
+    };
 
     let status = loop {
         let references: Vec<&[f64]>;
@@ -220,9 +233,19 @@ pub(crate) fn optimise(
                     predicted,
                 });
                 if task.record != Some(0) {
+                    let most = task.record.unwrap_or(usize::MAX);
+                    if let Some(old) = trace.len().checked_sub(most) {
+                        trace[old].kept = Vec::new();
+                    }
+                    let kept = if trace.len().min(most - 1) < kept_steps {
+                        space.keep()
+                    } else {
+                        None
+                    };
                     trace.push(Recorded {
                         x: x.clone(),
                         taken,
+                        kept: kept.unwrap_or_default(),
                     });
                     // Without a region any iterate may turn out to be the best, so all are kept.
                     if monotone {

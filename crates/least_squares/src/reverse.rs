@@ -8,10 +8,16 @@ use crate::tape::{NONE, Tape};
 
 /// A number whose operations are recorded, for derivatives in reverse; its value carries derivatives
 /// along `N` directions, so that the reverse sweep differentiates those too.
+///
+/// Sums with constants and multiples by them are not recorded: such a number is at the same place of the tape
+/// as the one that it comes from, with another factor.
 #[derive(Clone, Copy)]
 pub struct Reverse<'t, const N: usize> {
     pub(crate) value: Jet<N>,
+    /// Its derivative by what is recorded at its place.
+    pub(crate) factor: f64,
     pub(crate) at: u32,
+    /// `None` for a constant.
     pub(crate) tape: Option<&'t Tape<N>>,
 }
 
@@ -22,14 +28,24 @@ impl<const N: usize> std::fmt::Debug for Reverse<'_, N> {
 }
 
 impl<'t, const N: usize> Reverse<'t, N> {
+    #[inline(always)]
+    fn of(value: Jet<N>) -> Self {
+        Self {
+            value,
+            factor: 0.0,
+            at: NONE,
+            tape: None,
+        }
+    }
+
     /// f(self), from f, f' and f'' at the value.
     #[inline(always)]
     fn chain(self, value: f64, first: f64, second: f64) -> Self {
         let new = self.value.chain(value, first);
         match self.tape {
-            None => Self { value: new, ..self },
+            None => Self::of(new),
             Some(tape) => {
-                let partial = self.value.chain(first, second);
+                let partial = self.value.chain(first, second) * self.factor;
                 tape.push(new, [self.at, NONE], [partial, Jet::zero()])
             }
         }
@@ -38,13 +54,35 @@ impl<'t, const N: usize> Reverse<'t, N> {
     #[inline(always)]
     fn binary(self, other: Self, value: Jet<N>, by_self: Jet<N>, by_other: Jet<N>) -> Self {
         match self.tape.or(other.tape) {
-            None => Self {
-                value,
-                at: NONE,
-                tape: None,
-            },
-            Some(tape) => tape.push(value, [self.at, other.at], [by_self, by_other]),
+            None => Self::of(value),
+            Some(tape) => {
+                let partials = [by_self * self.factor, by_other * other.factor];
+                tape.push(value, [self.at, other.at], partials)
+            }
         }
+    }
+
+    /// A value that is `factor` times self, but for a constant.
+    #[inline(always)]
+    fn linear(self, value: Jet<N>, factor: f64) -> Self {
+        Self {
+            value,
+            factor: self.factor * factor,
+            ..self
+        }
+    }
+
+    /// self + sign · other.
+    #[inline(always)]
+    fn sum(self, other: Self, value: Jet<N>, sign: f64) -> Self {
+        let (Some(tape), Some(_)) = (self.tape, other.tape) else {
+            return match other.tape {
+                None => self.linear(value, 1.0),
+                Some(_) => other.linear(value, sign),
+            };
+        };
+        let partials = [self.factor, sign * other.factor].map(Jet::constant);
+        tape.push(value, [self.at, other.at], partials)
     }
 }
 
@@ -52,8 +90,7 @@ impl<const N: usize> Add for Reverse<'_, N> {
     type Output = Self;
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        let one = Jet::constant(1.0);
-        self.binary(other, self.value + other.value, one, one)
+        self.sum(other, self.value + other.value, 1.0)
     }
 }
 
@@ -61,12 +98,7 @@ impl<const N: usize> Sub for Reverse<'_, N> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        self.binary(
-            other,
-            self.value - other.value,
-            Jet::constant(1.0),
-            Jet::constant(-1.0),
-        )
+        self.sum(other, self.value - other.value, -1.0)
     }
 }
 
@@ -74,7 +106,12 @@ impl<const N: usize> Mul for Reverse<'_, N> {
     type Output = Self;
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        self.binary(other, self.value * other.value, other.value, self.value)
+        let value = self.value * other.value;
+        match (self.tape, other.tape) {
+            (_, None) => self.linear(value, other.value.value),
+            (None, _) => other.linear(value, self.value.value),
+            _ => self.binary(other, value, other.value, self.value),
+        }
     }
 }
 
@@ -84,6 +121,9 @@ impl<const N: usize> Div for Reverse<'_, N> {
     fn div(self, other: Self) -> Self {
         let inverse = Jet::constant(1.0) / other.value;
         let value = self.value / other.value;
+        if other.tape.is_none() {
+            return self.linear(value, inverse.value);
+        }
         self.binary(other, value, inverse, -(value * inverse))
     }
 }
@@ -92,7 +132,7 @@ impl<const N: usize> Neg for Reverse<'_, N> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
-        self.chain(-self.value.value, -1.0, 0.0)
+        self.linear(-self.value, -1.0)
     }
 }
 
@@ -119,7 +159,6 @@ impl<const N: usize> MulAssign for Reverse<'_, N> {
 
 impl<const N: usize> Add<f64> for Reverse<'_, N> {
     type Output = Self;
-    // The derivative by `self` is 1, so the place on the tape stays.
     #[inline(always)]
     fn add(mut self, other: f64) -> Self {
         self.value = self.value + other;
@@ -140,7 +179,7 @@ impl<const N: usize> Mul<f64> for Reverse<'_, N> {
     type Output = Self;
     #[inline(always)]
     fn mul(self, other: f64) -> Self {
-        self.chain(self.value.value * other, other, 0.0)
+        self.linear(self.value * other, other)
     }
 }
 
@@ -148,18 +187,14 @@ impl<const N: usize> Div<f64> for Reverse<'_, N> {
     type Output = Self;
     #[inline(always)]
     fn div(self, other: f64) -> Self {
-        self.chain(self.value.value / other, 1.0 / other, 0.0)
+        self.linear(self.value / other, 1.0 / other)
     }
 }
 
 impl<const N: usize> Real for Reverse<'_, N> {
     #[inline(always)]
     fn constant(value: f64) -> Self {
-        Self {
-            value: Jet::constant(value),
-            at: NONE,
-            tape: None,
-        }
+        Self::of(Jet::constant(value))
     }
     #[inline(always)]
     fn value(self) -> f64 {
@@ -207,16 +242,20 @@ impl<const N: usize> Real for Reverse<'_, N> {
     fn dot(coefficients: &[f64], values: &[Self]) -> Self {
         let len = coefficients.len().min(values.len());
         let (coefficients, values) = (&coefficients[..len], &values[..len]);
-        let mut sum = Jet::zero();
-        for (c, v) in coefficients.iter().zip(values) {
-            sum += v.value * *c;
+        let mut sums = [Jet::zero(); 4];
+        let (c_head, c_tail) = coefficients.as_chunks::<4>();
+        let (v_head, v_tail) = values.as_chunks::<4>();
+        for (c, v) in c_head.iter().zip(v_head) {
+            for lane in 0..4 {
+                sums[lane] += v[lane].value * c[lane];
+            }
         }
+        for (c, v) in c_tail.iter().zip(v_tail) {
+            sums[0] += v.value * *c;
+        }
+        let sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         match values.iter().find_map(|v| v.tape) {
-            None => Self {
-                value: sum,
-                at: NONE,
-                tape: None,
-            },
+            None => Self::of(sum),
             Some(tape) => tape.push_sum(sum, coefficients, values),
         }
     }

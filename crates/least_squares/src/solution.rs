@@ -17,7 +17,8 @@ use crate::workspace::Workspace;
 /// What a batch of problems came to.
 ///
 /// With a sparse solver and implicit differentiation it keeps the last factor and linearisation of every
-/// sample, which save most of a derivative's time.
+/// sample, which save most of a derivative's time; with dense Cholesky factors and unrolled or truncated
+/// differentiation those of every recorded step, up to 1 MiB a sample.
 #[derive(Clone, Debug)]
 pub struct Solution {
     /// Stored numbers of all variables, `[batch, storage]`, in the order the variables were added.
@@ -64,6 +65,8 @@ impl Kept {
 pub(crate) struct Trace {
     pub(crate) steps: Vec<Recorded>,
     pub(crate) complete: bool,
+    /// The auxiliaries that the steps keep something of, one after another; empty where none does.
+    pub(crate) auxiliaries: Vec<f64>,
 }
 
 impl Solution {
@@ -150,10 +153,20 @@ impl Objective {
                     },
                 })
             });
-            (x, outcome, kept)
+            let steps = std::mem::take(&mut outcome.trace);
+            let trace = Trace {
+                complete: outcome.complete,
+                auxiliaries: if steps.iter().any(|step| !step.kept.is_empty()) {
+                    task.auxiliaries.concat()
+                } else {
+                    Vec::new()
+                },
+                steps,
+            };
+            (x, outcome, trace, kept)
         };
         let fresh = || Workspace::new(self, settings, false);
-        let outcomes: Vec<(Vec<f64>, Outcome, Option<Arc<Kept>>)> = if inputs.batch() == 1 {
+        let outcomes: Vec<(Vec<f64>, Outcome, Trace, Option<Arc<Kept>>)> = if inputs.batch() == 1 {
             vec![solve(&mut fresh(), 0)]
         } else {
             (0..inputs.batch())
@@ -173,15 +186,12 @@ impl Objective {
             auxiliaries: Vec::with_capacity(outcomes.len()),
             kept: Vec::with_capacity(outcomes.len()),
         };
-        for (x, outcome, kept) in outcomes {
+        for (x, outcome, trace, kept) in outcomes {
             solution.x.extend(x);
             solution.cost.push(outcome.cost);
             solution.status.push(outcome.status);
             solution.history.push(outcome.history);
-            solution.traces.push(Trace {
-                steps: outcome.trace,
-                complete: outcome.complete,
-            });
+            solution.traces.push(trace);
             solution.auxiliaries.push(outcome.auxiliaries);
             solution.kept.push(kept);
         }

@@ -58,10 +58,18 @@ impl<const N: usize> Tape<N> {
         record.numbers.clear();
     }
 
+    #[inline(always)]
     pub(crate) fn leaf(&self, index: usize, value: Jet<N>) -> Reverse<'_, N> {
+        self.number(value, index as u32)
+    }
+
+    /// The number that is recorded at a place.
+    #[inline(always)]
+    fn number(&self, value: Jet<N>, at: u32) -> Reverse<'_, N> {
         Reverse {
             value,
-            at: index as u32,
+            factor: 1.0,
+            at,
             tape: Some(self),
         }
     }
@@ -82,13 +90,10 @@ impl<const N: usize> Tape<N> {
         let nodes = &mut self.record.borrow_mut().nodes;
         let at = self.leaves + nodes.len() as u32;
         nodes.push(Node { parents, partials });
-        Reverse {
-            value,
-            at,
-            tape: Some(self),
-        }
+        self.number(value, at)
     }
 
+    #[inline(always)]
     pub(crate) fn push_sum(
         &self,
         value: Jet<N>,
@@ -98,18 +103,19 @@ impl<const N: usize> Tape<N> {
         let mut record = self.record.borrow_mut();
         let record = &mut *record;
         let first = numbers[0].at;
+        // Not `all`, which would look at one after the other.
         let in_order = first != NONE
-            && numbers
-                .iter()
-                .enumerate()
-                .all(|(i, n)| n.at == first.wrapping_add(i as u32));
+            && numbers.iter().enumerate().fold(true, |so_far, (i, n)| {
+                so_far & (n.at == first.wrapping_add(i as u32))
+            });
         let sum = Sum {
             first: if in_order { first } else { NONE },
             coefficients: record.coefficients.len() as u32,
             numbers: record.numbers.len() as u32,
             len: numbers.len() as u32,
         };
-        record.coefficients.extend_from_slice(coefficients);
+        let factors = coefficients.iter().zip(numbers);
+        record.coefficients.extend(factors.map(|(c, n)| c * n.factor));
         if !in_order {
             record.numbers.extend(numbers.iter().map(|n| n.at));
         }
@@ -120,21 +126,18 @@ impl<const N: usize> Tape<N> {
             parents: [index, SUM],
             partials: [Jet::zero(); 2],
         });
-        Reverse {
-            value,
-            at,
-            tape: Some(self),
-        }
+        self.number(value, at)
     }
 
-    /// Where an output is on the tape; `None` for one that depends on no input.
-    pub(crate) fn place(output: &Reverse<'_, N>) -> Option<u32> {
-        (output.at != NONE).then_some(output.at)
+    /// Where an output is on the tape, and its factor; `None` for one that depends on no input.
+    pub(crate) fn place(output: &Reverse<'_, N>) -> Option<(u32, f64)> {
+        (output.at != NONE).then_some((output.at, output.factor))
     }
 
     /// The adjoints of the leaves for those of the outputs. With output adjoints (u, u̇) a leaf gets
     /// (Σ u p, Σ u̇ p + u ṗ), where p is the derivative of the output by the leaf and the dot that
     /// along the directions of the leaves.
+    #[inline(always)]
     pub(crate) fn sweep(&mut self, outputs: impl Iterator<Item = (u32, Jet<N>)>) -> &[Jet<N>] {
         let record = self.record.get_mut();
         let leaves = self.leaves as usize;
@@ -147,7 +150,7 @@ impl<const N: usize> Tape<N> {
         for (index, node) in record.nodes.iter().enumerate().rev() {
             let adjoint = adjoints[leaves + index];
             if node.parents[1] == SUM {
-                record.parents(node, |parent, c| adjoints[parent] += adjoint * c);
+                record.give(node, adjoints, |parent, c| *parent += adjoint * c);
                 continue;
             }
             for side in 0..2 {
@@ -159,15 +162,15 @@ impl<const N: usize> Tape<N> {
         &adjoints[..leaves]
     }
 
-    /// The derivative of one output by the leaves, added to `out`. Visits what the output depends on and
-    /// what lies between on the tape, nothing else.
+    /// `factor` times the derivative of one output by the leaves, added to `out`. Visits what the output
+    /// depends on and what lies between on the tape, nothing else.
     #[inline(always)]
-    pub(crate) fn sweep_one(&mut self, output: u32, out: &mut [f64]) {
+    pub(crate) fn sweep_one(&mut self, (output, factor): (u32, f64), out: &mut [f64]) {
         let record = self.record.get_mut();
         let leaves = self.leaves as usize;
         if (output as usize) < leaves {
             if let Some(out) = out.get_mut(output as usize) {
-                *out += 1.0;
+                *out += factor;
             }
             return;
         }
@@ -184,7 +187,7 @@ impl<const N: usize> Tape<N> {
         let (adjoints, marks, epoch) = (&mut self.adjoints, &mut self.marks, self.epoch);
         let mut waiting = 1;
         let width = out.len();
-        adjoints[output as usize].value = 1.0;
+        adjoints[output as usize].value = factor;
         marks[output as usize] = epoch;
         let mut index = output as usize;
         loop {
@@ -202,6 +205,20 @@ impl<const N: usize> Tape<N> {
                         if waiting == 0 {
                             break;
                         }
+                        index -= 1;
+                        continue;
+                    }
+                    // Numbers in order that have nothing yet, as in a row that begins with a sum.
+                    if sum.first != NONE
+                        && first >= leaves
+                        && marks[first..end].iter().fold(true, |so_far, mark| so_far & (*mark != epoch))
+                    {
+                        let coefficients = &record.coefficients[sum.coefficients as usize..];
+                        for (parent, c) in adjoints[first..end].iter_mut().zip(coefficients) {
+                            parent.value = adjoint * c;
+                        }
+                        marks[first..end].fill(epoch);
+                        waiting += sum.len as usize;
                         index -= 1;
                         continue;
                     }
@@ -259,11 +276,26 @@ impl<const N: usize> Record<N> {
             }
         }
     }
+
+    /// Calls `work` with the adjoint of every number of a sum's node, and its coefficient.
+    #[inline(always)]
+    fn give<A>(&self, node: &Node<N>, adjoints: &mut [A], work: impl Fn(&mut A, f64)) {
+        let sum = self.sums[node.parents[0] as usize];
+        if sum.first == NONE {
+            return self.parents(node, |parent, c| work(&mut adjoints[parent], c));
+        }
+        let coefficients = &self.coefficients[sum.coefficients as usize..][..sum.len as usize];
+        let adjoints = &mut adjoints[sum.first as usize..][..sum.len as usize];
+        for (adjoint, c) in adjoints.iter_mut().zip(coefficients) {
+            work(adjoint, *c);
+        }
+    }
 }
 
 impl Tape<2> {
     /// As [`sweep`](Self::sweep) with one set of output adjoints for each of the two directions: seeds are
     /// (u₀, u̇₀, u₁, u̇₁), and a leaf gets u̇₀p + u₀ṗ₀ + u̇₁p + u₁ṗ₁ summed over the outputs.
+    #[inline(always)]
     pub(crate) fn sweep_pair(
         &mut self,
         outputs: impl Iterator<Item = (u32, [f64; 4])>,
@@ -282,9 +314,9 @@ impl Tape<2> {
         for (index, node) in record.nodes.iter().enumerate().rev() {
             let u = adjoints[leaves + index];
             if node.parents[1] == SUM {
-                record.parents(node, |parent, c| {
+                record.give(node, adjoints, |parent, c| {
                     for i in 0..4 {
-                        adjoints[parent][i] += u[i] * c;
+                        parent[i] += u[i] * c;
                     }
                 });
                 continue;

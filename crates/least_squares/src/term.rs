@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cost::{Cost, Gradient, Point, Probe, gathered};
-use crate::dense::{add_transposed, dot, multiply};
+use crate::dense::{add_transposed, dot, multiply, vectorised};
 use crate::manifold::Manifold;
 use crate::objective::Objective;
 use crate::robust::Robust;
@@ -98,17 +98,26 @@ impl Linearisation {
                 rows.iter_mut().for_each(|v| *v *= *scale);
                 jacobian.iter_mut().for_each(|v| *v *= *scale);
             }
-            term.add_transposed(jacobian, rows, &mut self.gradient, &mut self.scratch);
+            let (gradient, scratch) = (&mut self.gradient, &mut self.scratch);
+            vectorised(
+                #[inline(always)]
+                || term.add_transposed(jacobian, rows, gradient, scratch),
+            );
         }
     }
 
     /// `out` = J p over all rows.
     pub(crate) fn multiply(&self, objective: &Objective, p: &[f64], out: &mut [f64]) {
         let mut local = Vec::new();
-        for term in &objective.terms {
-            let out = &mut out[term.row..term.row + term.rows];
-            multiply(self.block(term), term.gather(p, &mut local), out);
-        }
+        vectorised(
+            #[inline(always)]
+            || {
+                for term in &objective.terms {
+                    let out = &mut out[term.row..term.row + term.rows];
+                    multiply(self.block(term), term.gather(p, &mut local), out);
+                }
+            },
+        );
     }
 
     /// `out` += Jᵀ q.

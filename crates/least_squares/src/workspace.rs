@@ -81,6 +81,47 @@ impl<'a> Workspace<'a> {
         }
     }
 
+    /// How many numbers [`keep`](Self::keep) gives; `None` where it has nothing to give.
+    pub(crate) fn kept_len(&self) -> Option<usize> {
+        let objective = self.objective;
+        // Held columns, and which they are, are left to be found again.
+        let factor = self.system.kept().filter(|_| !objective.bounded)?;
+        let linearisation = objective.rows + objective.entries + objective.terms.len();
+        Some(linearisation + objective.tangent + factor.len())
+    }
+
+    /// The linearisation, the step δ and the factor it was made with.
+    pub(crate) fn keep(&self) -> Option<Vec<f64>> {
+        let mut kept = Vec::with_capacity(self.kept_len()?);
+        for part in [
+            &self.at.rows,
+            &self.at.jacobian,
+            &self.at.scales,
+            &self.proposal.delta,
+            self.system.kept()?,
+        ] {
+            kept.extend_from_slice(part);
+        }
+        Some(kept)
+    }
+
+    /// Makes ready for the derivative of a step in reverse, but for the gradient, from what was
+    /// [kept](Self::keep) of it.
+    pub(crate) fn restore(&mut self, kept: &[f64]) {
+        let mut rest = kept;
+        for part in [
+            &mut self.at.rows,
+            &mut self.at.jacobian,
+            &mut self.at.scales,
+            &mut self.proposal.delta,
+        ] {
+            let (here, after) = rest.split_at(part.len());
+            part.copy_from_slice(here);
+            rest = after;
+        }
+        self.system.restore(self.objective, &self.at, rest);
+    }
+
     /// What it means that steps from `x` change nothing any more: convergence where the rows are orthogonal
     /// to the columns of their Jacobian, but for a cosine as small as the rounding of the cost allows to
     /// see, or for what rounding moves the gradient.

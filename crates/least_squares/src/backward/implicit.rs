@@ -13,7 +13,7 @@ mod dense;
 mod sparse;
 
 use super::hessian::Curvature;
-use super::propagate::{Cotangent, propagate};
+use super::propagate::{Cotangent, Scratch, propagate};
 use super::{Adjoint, Job};
 use crate::dense::{axpy, max_abs, norm};
 use crate::linear::cholesky::Cholesky;
@@ -32,6 +32,7 @@ pub(super) struct Implicit<'a> {
     at: Linearisation,
     held: Vec<bool>,
     curvature: Curvature,
+    scratch: Scratch,
     solver: Solver<'a>,
 }
 
@@ -86,6 +87,7 @@ impl<'a> Implicit<'a> {
             at: Linearisation::default(),
             held: vec![false; objective.tangent],
             curvature: Curvature::new(objective),
+            scratch: Scratch::default(),
             solver,
         }
     }
@@ -162,6 +164,7 @@ impl<'a> Implicit<'a> {
             solver.has_all_curvature(&system).then_some(&self.curvature),
             None,
             &mut result.auxiliaries,
+            &mut self.scratch,
         );
         result
     }

@@ -53,6 +53,16 @@ pub(super) fn per_term(objective: &Objective, a: &[f64], b: &[f64]) -> Vec<f64> 
         .collect()
 }
 
+/// What [`propagate`] works with, kept from call to call.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    term: term::ProbeScratch,
+    /// The parts of one term of each pair's d and q, and of t.
+    locals: Vec<Vec<f64>>,
+    q: Vec<Vec<f64>>,
+    t: Vec<f64>,
+}
+
 /// Adds dψ/dx by steps, `[n]`, where wanted, and dψ/dθ. `curvature` is that at the same point, where it has
 /// been computed for all terms, ψ is of a gradient, and dψ/dx is not wanted.
 pub(super) fn propagate(
@@ -63,14 +73,20 @@ pub(super) fn propagate(
     curvature: Option<&Curvature>,
     mut by_step: Option<&mut [f64]>,
     by_auxiliary: &mut [f64],
+    scratch: &mut Scratch,
 ) {
     let constant = |term: &term::Term| {
         term.auxiliaries.is_empty() && !matches!(term.weight.source(), Some(Source::Auxiliary(_)))
     };
-    let mut scratch = term::ProbeScratch::default();
-    let mut locals: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
-    let mut t: Vec<f64> = Vec::new();
-    let mut q: Vec<Vec<f64>> = vec![Vec::new(); cotangent.pairs.len()];
+    let Scratch {
+        term: scratch,
+        locals,
+        q,
+        t,
+    } = scratch;
+    let pairs = cotangent.pairs.len();
+    locals.resize(pairs.max(locals.len()), Vec::new());
+    q.resize(pairs.max(q.len()), Vec::new());
     for (index, term) in objective.terms.iter().enumerate() {
         let scale = at.scales[index];
         if by_step.is_none() && constant(term) {
@@ -88,7 +104,7 @@ pub(super) fn propagate(
         let second = term.robust.loss(square).second;
         if second != 0.0 {
             let factor = 2.0 * second * cotangent.kappa[index] / (scale * scale * scale);
-            crate::dense::axpy(factor, scaled, &mut t);
+            crate::dense::axpy(factor, scaled, t);
         }
         for (q, (all, _)) in q.iter_mut().zip(&cotangent.pairs) {
             q.clear();
@@ -98,12 +114,12 @@ pub(super) fn propagate(
         let bilinear = q
             .iter()
             .zip(&cotangent.pairs)
-            .zip(&mut locals)
+            .zip(&mut *locals)
             .map(|((q, (_, d)), local)| (q.as_slice(), term.gather(d, local)));
         gathered_pairs(bilinear, |bilinear| {
             let probe = TermProbe {
                 bilinear,
-                t: &t,
+                t,
                 kept: curvature.map_or(&[], |curvature| curvature.kept(index)),
             };
             term::probe(
@@ -113,7 +129,7 @@ pub(super) fn propagate(
                 &probe,
                 by_step,
                 by_auxiliary,
-                &mut scratch,
+                scratch,
             );
         });
     }

@@ -10,7 +10,7 @@
 //! acceptance of steps and the set of held coordinates are taken as given: with damping by factors they are
 //! piecewise constant.
 
-use super::propagate::{Cotangent, per_term, propagate};
+use super::propagate::{Cotangent, Scratch, per_term, propagate};
 use super::{Adjoint, Job};
 use crate::dense::{axpy, dot};
 use crate::linear::StepAdjoint;
@@ -28,6 +28,7 @@ pub(super) struct Unrolled<'a> {
     space: Workspace<'a>,
     quality: GradientQuality,
     adjoint: StepAdjoint,
+    scratch: Scratch,
     next: Vec<f64>,
 }
 
@@ -52,6 +53,7 @@ impl<'a> Unrolled<'a> {
                 GradientQuality::Exact
             },
             adjoint: StepAdjoint::default(),
+            scratch: Scratch::default(),
             next: vec![0.0; objective.storage],
         }
     }
@@ -59,8 +61,12 @@ impl<'a> Unrolled<'a> {
     pub(super) fn reverse(&mut self, job: &Job<'_>, trace: &Trace, steps: usize) -> Adjoint {
         let mut result = Adjoint::zero(self.objective, self.quality);
         let mut v = job.v.clone();
+        // What was kept is of the inputs of the solve, whatever has become of them since.
+        let known = job.auxiliaries.iter().copied().flatten();
+        let same = known.eq(&trace.auxiliaries);
         for recorded in trace.steps.iter().rev().take(steps) {
-            if !self.step(job.auxiliaries, recorded, &mut v, &mut result.auxiliaries) {
+            let by_auxiliary = &mut result.auxiliaries;
+            if !self.step(job.auxiliaries, recorded, same, &mut v, by_auxiliary) {
                 return Adjoint::zero(self.objective, GradientQuality::Unavailable);
             }
         }
@@ -73,11 +79,12 @@ impl<'a> Unrolled<'a> {
     }
 
     /// Replaces v, the cotangent after a step, by that before it. False where the step cannot be
-    /// computed again.
+    /// computed again. `same` is whether what it has kept can be used.
     fn step(
         &mut self,
         auxiliaries: &[&[f64]],
         recorded: &Recorded,
+        same: bool,
         v: &mut Vec<f64>,
         by_auxiliary: &mut [f64],
     ) -> bool {
@@ -87,20 +94,26 @@ impl<'a> Unrolled<'a> {
             x: &recorded.x,
             auxiliaries,
         };
-        if !space.linearise(&recorded.x, auxiliaries, None) {
-            return false;
-        }
-        space.restrict(&recorded.x, true);
         let mut taken = recorded.taken;
-        let Some(leg) = space.proposal.compute(
-            objective,
-            &mut space.system,
-            &space.at,
-            &space.gradient,
-            false,
-            &mut taken,
-        ) else {
-            return false;
+        let leg = if same && !recorded.kept.is_empty() {
+            space.restore(&recorded.kept);
+            Leg::GaussNewton
+        } else {
+            if !space.linearise(&recorded.x, auxiliaries, None) {
+                return false;
+            }
+            space.restrict(&recorded.x, true);
+            let Some(leg) = space.proposal.compute(
+                objective,
+                &mut space.system,
+                &space.at,
+                &space.gradient,
+                false,
+                &mut taken,
+            ) else {
+                return false;
+            };
+            leg
         };
         let mut moved = space.proposal.delta.clone();
         advance(objective, &recorded.x, &mut moved, &mut self.next);
@@ -136,6 +149,7 @@ impl<'a> Unrolled<'a> {
             None,
             Some(&mut by_start),
             by_auxiliary,
+            &mut self.scratch,
         );
         *v = by_start;
         true

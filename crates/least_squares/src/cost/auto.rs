@@ -93,11 +93,20 @@ impl<F: Residual> AutoCost<F> {
     fn call<T: Real>(&self, at: &Point<'_>, variables: &[T], auxiliaries: &[T], out: &mut [T]) {
         let lengths = |slices: &[&[f64]]| slices.iter().map(|s| s.len()).collect::<Lengths>();
         let (v, a) = (lengths(at.variables), lengths(at.auxiliaries));
-        gathered(parts(variables, v.iter()), v.count, |variables| {
-            gathered(parts(auxiliaries, a.iter()), a.count, |auxiliaries| {
-                self.residual.evaluate(variables, auxiliaries, out);
-            });
-        });
+        // Closures too are compiled for the widest vectors only where they are inlined.
+        gathered(
+            parts(variables, v.iter()),
+            v.count,
+            #[inline(always)]
+            |variables| {
+                gathered(
+                    parts(auxiliaries, a.iter()),
+                    a.count,
+                    #[inline(always)]
+                    |auxiliaries| self.residual.evaluate(variables, auxiliaries, out),
+                );
+            },
+        );
     }
 
     /// Forward mode, `N` columns a pass.
@@ -108,9 +117,10 @@ impl<F: Residual> AutoCost<F> {
         residual: &mut [f64],
         jacobian: &mut [f64],
         width: usize,
+        jets: &mut Vec<Jet<N>>,
     ) {
         let (stored, rows) = (total(at.variables), residual.len());
-        let mut jets = Vec::with_capacity(stored + total(at.auxiliaries) + rows);
+        jets.clear();
         for slice in at.variables.iter().chain(at.auxiliaries) {
             jets.extend(slice.iter().map(|v| Jet::<N>::constant(*v)));
         }
@@ -146,8 +156,8 @@ impl<F: Residual> AutoCost<F> {
     ) {
         let width = at.width();
         tape.restart(width + total(at.auxiliaries));
-        let places: Vec<_> = self
-            .record(at, tape, |_| [], residual.len())
+        let (numbers, outputs) = self.record(at, tape, |_| [], residual.len());
+        let places: Vec<_> = numbers[outputs..]
             .iter()
             .zip(residual.iter_mut())
             .map(|(output, residual)| {
@@ -174,7 +184,8 @@ impl<F: Residual> AutoCost<F> {
         reverse < forward
     }
 
-    /// One evaluation on the tape, along the directions that `direction` gives for a column.
+    /// One evaluation on the tape, along the directions that `direction` gives for a column: its inputs and
+    /// outputs, and where these begin.
     #[inline(always)]
     fn record<'t, const N: usize>(
         &self,
@@ -182,7 +193,7 @@ impl<F: Residual> AutoCost<F> {
         tape: &'t Tape<N>,
         direction: impl Fn(usize) -> [f64; N],
         rows: usize,
-    ) -> Vec<Reverse<'t, N>> {
+    ) -> (Vec<Reverse<'t, N>>, usize) {
         let stored = total(at.variables);
         let mut all = Vec::with_capacity(stored + total(at.auxiliaries) + rows);
         let mut column = 0;
@@ -209,11 +220,12 @@ impl<F: Residual> AutoCost<F> {
                 .enumerate()
                 .map(|(i, v)| tape.leaf(column + i, Jet::constant(*v))),
         );
-        all.resize(all.len() + rows, Reverse::constant(0.0));
-        let (inputs, out) = all.split_at_mut(stored + total(at.auxiliaries));
-        let (variables, auxiliaries) = inputs.split_at(stored);
+        let inputs = all.len();
+        all.resize(inputs + rows, Reverse::constant(0.0));
+        let (known, out) = all.split_at_mut(inputs);
+        let (variables, auxiliaries) = known.split_at(stored);
         self.call(at, variables, auxiliaries, out);
-        all.split_off(stored + total(at.auxiliaries))
+        (all, inputs)
     }
 }
 
@@ -307,6 +319,8 @@ fn unseed<const N: usize>(at: &Point<'_>, jets: &mut [Jet<N>]) {
 const NARROW_WIDTH: usize = 16;
 
 thread_local! {
+    static COLUMNS: RefCell<Vec<Jet<8>>> = RefCell::default();
+    static FEW_COLUMNS: RefCell<Vec<Jet<4>>> = RefCell::default();
     static PLAIN: RefCell<Tape<0>> = RefCell::default();
     static PAIRED: RefCell<Tape<2>> = RefCell::default();
     static NARROW: RefCell<Tape<1>> = RefCell::default();
@@ -344,47 +358,53 @@ impl<F: Residual> Cost for AutoCost<F> {
             PLAIN.replace(tape);
             return;
         }
-        vectorised(
-            #[inline(always)]
-            || {
-                if width <= 4 {
-                    self.columns::<4>(at, residual, jacobian, width);
-                } else {
-                    self.columns::<8>(at, residual, jacobian, width);
-                }
-            },
-        );
+        // A residual may evaluate another cost, so what is used is taken for the time.
+        if width <= 4 {
+            let mut jets = FEW_COLUMNS.take();
+            vectorised(
+                #[inline(always)]
+                || self.columns(at, residual, jacobian, width, &mut jets),
+            );
+            FEW_COLUMNS.replace(jets);
+        } else {
+            let mut jets = COLUMNS.take();
+            vectorised(
+                #[inline(always)]
+                || self.columns(at, residual, jacobian, width, &mut jets),
+            );
+            COLUMNS.replace(jets);
+        }
     }
 
     fn probe(&self, at: &Point<'_>, probe: &Probe<'_>, gradient: &mut Gradient<'_>) {
         let width = at.width();
-        // A residual may evaluate another cost, so the tape is taken for the time.
         let mut tape = NARROW.take();
         tape.restart(width + total(at.auxiliaries));
-        let places: Vec<_> = vectorised(
+        vectorised(
             #[inline(always)]
             || {
-                self.record(at, &tape, |column| [probe.d[column]], probe.s.len())
-                    .iter()
-                    .map(Tape::place)
-                    .collect()
+                let direction = |column: usize| [probe.d[column]];
+                let (numbers, outputs) = self.record(at, &tape, direction, probe.s.len());
+                let places: Vec<_> = numbers[outputs..].iter().map(Tape::place).collect();
+                let seeds = places.iter().zip(probe.s.iter().zip(probe.t));
+                let leaves = tape.sweep(seeds.filter_map(|(place, (s, t))| {
+                    place.map(|(place, factor)| {
+                        let seed = Jet {
+                            value: s * factor,
+                            slope: [t * factor],
+                        };
+                        (place, seed)
+                    })
+                }));
+                let out = gradient
+                    .variables
+                    .iter_mut()
+                    .chain(gradient.auxiliaries.iter_mut());
+                for (out, leaf) in out.zip(leaves) {
+                    *out += leaf.slope[0];
+                }
             },
         );
-        let seeds = places.iter().zip(probe.s.iter().zip(probe.t));
-        let leaves = tape.sweep(seeds.filter_map(|(place, (s, t))| {
-            let seed = Jet {
-                value: *s,
-                slope: [*t],
-            };
-            place.map(|place| (place, seed))
-        }));
-        let out = gradient
-            .variables
-            .iter_mut()
-            .chain(gradient.auxiliaries.iter_mut());
-        for (out, leaf) in out.zip(leaves) {
-            *out += leaf.slope[0];
-        }
         NARROW.replace(tape);
     }
 
@@ -398,13 +418,13 @@ impl<F: Residual> Cost for AutoCost<F> {
             || {
                 // Auxiliaries have no directions.
                 let direction = |column: usize| [a.d[column], b.d[column]];
-                let places: Vec<_> = self
-                    .record(at, &tape, direction, a.s.len())
-                    .iter()
-                    .map(Tape::place)
-                    .collect();
+                let (numbers, outputs) = self.record(at, &tape, direction, a.s.len());
+                let places: Vec<_> = numbers[outputs..].iter().map(Tape::place).collect();
                 let seeds = places.iter().enumerate().filter_map(|(i, place)| {
-                    place.map(|place| (place, [a.s[i], a.t[i], b.s[i], b.t[i]]))
+                    place.map(|(place, factor)| {
+                        let seed = [a.s[i], a.t[i], b.s[i], b.t[i]];
+                        (place, seed.map(|seed| seed * factor))
+                    })
                 });
                 tape.sweep_pair(seeds, |leaf, value| {
                     if leaf < width {
@@ -431,27 +451,26 @@ impl<F: Residual> Cost for AutoCost<F> {
                 }
                 slope
             };
-            let places: Vec<_> = vectorised(
+            let tape = &mut tape;
+            vectorised(
                 #[inline(always)]
                 || {
-                    self.record(at, &tape, direction, s.len())
-                        .iter()
-                        .map(Tape::place)
-                        .collect()
+                    let (numbers, outputs) = self.record(at, tape, direction, s.len());
+                    let places: Vec<_> = numbers[outputs..].iter().map(Tape::place).collect();
+                    let seeds = places.iter().zip(s).filter_map(|(place, s)| {
+                        place.map(|(place, factor)| (place, Jet::constant(s * factor)))
+                    });
+                    let leaves = tape.sweep(seeds);
+                    for (row, leaf) in leaves[..width].iter().enumerate() {
+                        for (out, slope) in out[row * width + first..][..lanes]
+                            .iter_mut()
+                            .zip(leaf.slope)
+                        {
+                            *out += slope;
+                        }
+                    }
                 },
             );
-            let seeds = places.iter().zip(s);
-            let leaves = tape.sweep(
-                seeds.filter_map(|(place, s)| place.map(|place| (place, Jet::constant(*s)))),
-            );
-            for (row, leaf) in leaves[..width].iter().enumerate() {
-                for (out, slope) in out[row * width + first..][..lanes]
-                    .iter_mut()
-                    .zip(leaf.slope)
-                {
-                    *out += slope;
-                }
-            }
         }
         WIDE.replace(tape);
     }

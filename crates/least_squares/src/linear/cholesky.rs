@@ -6,7 +6,7 @@ use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_s
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
-use crate::dense::{axpy, dot, vectorised};
+use crate::dense::{axpy, dot, dots, vectorised};
 
 /// Up to this size plain loops are faster than the blocked routines.
 const LOOPS: usize = 32;
@@ -17,6 +17,8 @@ pub(crate) struct Cholesky {
     /// U by rows; below its diagonal whatever the matrix had.
     upper: Vec<f64>,
     diagonal: Vec<f64>,
+    /// 1 over U's diagonal.
+    inverses: Vec<f64>,
     memory: MemBuffer,
 }
 
@@ -34,6 +36,7 @@ impl Cholesky {
             size,
             upper: vec![0.0; size * size],
             diagonal: vec![0.0; size],
+            inverses: vec![0.0; size],
             memory: MemBuffer::new(cholesky_in_place_scratch::<f64>(
                 size,
                 Par::Seq,
@@ -54,10 +57,11 @@ impl Cholesky {
             self.upper[i * n + i] = self.diagonal[i];
         }
         if n <= LOOPS {
-            let (upper, diagonal) = (&mut self.upper, &self.diagonal);
+            let (upper, diagonal, inverses) =
+                (&mut self.upper, &self.diagonal, &mut self.inverses);
             return vectorised(
                 #[inline(always)]
-                || by_loops(upper, diagonal, n),
+                || by_loops(upper, diagonal, inverses, n),
             );
         }
         let factored = cholesky_in_place(
@@ -67,8 +71,27 @@ impl Cholesky {
             MemStack::new(&mut self.memory),
             Default::default(),
         );
+        self.invert_diagonal();
         factored.is_ok()
             && (0..n).all(|i| !is_rounding(self.upper[i * n + i].powi(2), self.diagonal[i], n))
+    }
+
+    fn invert_diagonal(&mut self) {
+        let diagonal = self.upper.iter().step_by(self.size + 1);
+        for (inverse, pivot) in self.inverses.iter_mut().zip(diagonal) {
+            *inverse = 1.0 / pivot;
+        }
+    }
+
+    /// The factor, for [`restore`](Self::restore).
+    pub(crate) fn kept(&self) -> &[f64] {
+        &self.upper
+    }
+
+    /// Makes a factor the one to solve with again.
+    pub(crate) fn restore(&mut self, kept: &[f64]) {
+        self.upper.copy_from_slice(kept);
+        self.invert_diagonal();
     }
 
     /// x ← K⁻¹x.
@@ -87,7 +110,7 @@ impl Cholesky {
         let n = self.size;
         for i in 0..n {
             let (head, tail) = x.split_at_mut(i + 1);
-            head[i] /= self.upper[i * n + i];
+            head[i] *= self.inverses[i];
             axpy(-head[i], &self.upper[i * n + i + 1..(i + 1) * n], tail);
         }
     }
@@ -98,7 +121,7 @@ impl Cholesky {
         for i in (0..n).rev() {
             let (head, tail) = x.split_at_mut(i + 1);
             let row = &self.upper[i * n + i + 1..(i + 1) * n];
-            head[i] = (head[i] - dot(row, tail)) / self.upper[i * n + i];
+            head[i] = (head[i] - dot(row, tail)) * self.inverses[i];
         }
     }
 }
@@ -111,7 +134,7 @@ pub(crate) fn is_rounding(pivot: f64, diagonal: f64, size: usize) -> bool {
 }
 
 #[inline(always)]
-fn by_loops(upper: &mut [f64], diagonal: &[f64], n: usize) -> bool {
+fn by_loops(upper: &mut [f64], diagonal: &[f64], inverses: &mut [f64], n: usize) -> bool {
     for k in 0..n {
         let (head, tail) = upper.split_at_mut((k + 1) * n);
         let row = &mut head[k * n..];
@@ -121,6 +144,7 @@ fn by_loops(upper: &mut [f64], diagonal: &[f64], n: usize) -> bool {
         let pivot = row[k].sqrt();
         row[k] = pivot;
         let inverse = 1.0 / pivot;
+        inverses[k] = inverse;
         row[k + 1..].iter_mut().for_each(|v| *v *= inverse);
         for i in k + 1..n {
             let target = &mut tail[(i - k - 1) * n..(i - k) * n];
@@ -138,8 +162,15 @@ pub(crate) fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
             || {
                 for a in 0..m {
                     let row = &j[a * n..(a + 1) * n];
-                    for b in a..m {
-                        out[a * m + b] = dot(row, &j[b * n..(b + 1) * n]);
+                    let out = &mut out[a * m + a..(a + 1) * m];
+                    let (quads, rest) = out.as_chunks_mut::<4>();
+                    let mut others = j[a * n..m * n].chunks_exact(n);
+                    for out in quads {
+                        let four = std::array::from_fn(|_| others.next().unwrap_or(row));
+                        *out = dots(row, four);
+                    }
+                    for (out, other) in rest.iter_mut().zip(others) {
+                        *out = dot(row, other);
                     }
                 }
             },

@@ -11,7 +11,7 @@ pub(crate) struct Dense {
     n: usize,
     /// The upper triangle of M, row-major.
     matrix: Vec<f64>,
-    factor: Cholesky,
+    pub(super) factor: Cholesky,
 }
 
 impl Dense {

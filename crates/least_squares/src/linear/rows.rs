@@ -11,11 +11,11 @@ use crate::term::Linearisation;
 pub(crate) struct Rows {
     m: usize,
     n: usize,
-    /// J as one matrix, `[m, n]`.
-    jacobian: Vec<f64>,
+    /// J as one matrix, `[m, n]`, where that of the linearisation is not.
+    gathered: Vec<f64>,
     /// The upper triangle of JJᵀ, row-major.
     matrix: Vec<f64>,
-    factor: Cholesky,
+    pub(super) factor: Cholesky,
     rows: Vec<f64>,
 }
 
@@ -25,7 +25,7 @@ impl Rows {
         Self {
             m,
             n,
-            jacobian: vec![0.0; m * n],
+            gathered: vec![0.0; if objective.full { 0 } else { m * n }],
             matrix: vec![0.0; m * m],
             factor: Cholesky::new(m),
             rows: vec![0.0; m],
@@ -33,21 +33,38 @@ impl Rows {
     }
 
     pub(crate) fn load(&mut self, objective: &Objective, at: &Linearisation) {
-        whole_jacobian(objective, at, &mut self.jacobian);
-        gram_of_rows(&self.jacobian, self.m, self.n, &mut self.matrix);
+        self.gather(objective, at);
+        let jacobian = if objective.full {
+            &at.jacobian
+        } else {
+            &self.gathered
+        };
+        gram_of_rows(jacobian, self.m, self.n, &mut self.matrix);
+    }
+
+    /// Reads the Jacobian, of which a factor [`restored`](Cholesky::restore) is.
+    pub(super) fn gather(&mut self, objective: &Objective, at: &Linearisation) {
+        if !objective.full {
+            whole_jacobian(objective, at, &mut self.gathered);
+        }
     }
 
     pub(crate) fn factor(&mut self, lambda: f64) -> bool {
         self.factor.factor(&self.matrix, |_, _| lambda)
     }
 
-    pub(crate) fn step(&mut self, r: &[f64], out: &mut [f64]) {
-        for (rows, r) in self.rows.iter_mut().zip(r) {
+    pub(crate) fn step(&mut self, objective: &Objective, at: &Linearisation, out: &mut [f64]) {
+        for (rows, r) in self.rows.iter_mut().zip(&at.rows) {
             *rows = -r;
         }
         self.factor.solve(&mut self.rows);
         out.fill(0.0);
-        let (jacobian, rows) = (&self.jacobian, &self.rows);
+        let rows = &self.rows;
+        let jacobian = if objective.full {
+            &at.jacobian
+        } else {
+            &self.gathered
+        };
         vectorised(
             #[inline(always)]
             || add_transposed(jacobian, rows, out),
@@ -56,15 +73,31 @@ impl Rows {
 
     /// With K = JJᵀ + λI, λz = v − JᵀK⁻¹Jv, (r + Jδ)/λ = K⁻¹r and Jz = K⁻¹Jv: their products are what is
     /// wanted, and none divides by λ.
-    pub(crate) fn reverse(&mut self, r: &[f64], out: &mut StepAdjoint) {
-        out.q1.copy_from_slice(r);
-        self.factor.solve(&mut out.q1);
-        multiply(&self.jacobian, &out.z, &mut out.q2);
-        self.factor.solve(&mut out.q2);
-        for (rows, q2) in self.rows.iter_mut().zip(&out.q2) {
-            *rows = -q2;
-        }
-        add_transposed(&self.jacobian, &self.rows, &mut out.z);
+    pub(crate) fn reverse(
+        &mut self,
+        objective: &Objective,
+        at: &Linearisation,
+        out: &mut StepAdjoint,
+    ) {
+        let jacobian = if objective.full {
+            &at.jacobian
+        } else {
+            &self.gathered
+        };
+        let (factor, rows) = (&self.factor, &mut self.rows);
+        out.q1.copy_from_slice(&at.rows);
+        vectorised(
+            #[inline(always)]
+            || {
+                factor.solve(&mut out.q1);
+                multiply(jacobian, &out.z, &mut out.q2);
+                factor.solve(&mut out.q2);
+                for (rows, q2) in rows.iter_mut().zip(&out.q2) {
+                    *rows = -q2;
+                }
+                add_transposed(jacobian, rows, &mut out.z);
+            },
+        );
     }
 }
 
