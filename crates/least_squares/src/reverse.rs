@@ -57,6 +57,11 @@ impl<'t, const N: usize> Reverse<'t, N> {
             None => Self::of(value),
             Some(tape) => {
                 let partials = [by_self * self.factor, by_other * other.factor];
+                if self.at == other.at {
+                    // A square, as a rule: one parent is half the work in reverse.
+                    let partials = [partials[0] + partials[1], Jet::zero()];
+                    return tape.push(value, [self.at, NONE], partials);
+                }
                 tape.push(value, [self.at, other.at], partials)
             }
         }

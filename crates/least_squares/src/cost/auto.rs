@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::OnceLock;
+use std::thread::LocalKey;
 
 use super::{Cost, Gradient, Point, Probe, Shapes, gathered, parts};
 use crate::dense::vectorised;
@@ -52,8 +53,7 @@ pub trait Residual: Send + Sync {
     }
 }
 
-/// The cost of a [`Residual`]: Jacobians by forward mode, eight columns (four, where there are no more)
-/// a pass, or by reverse mode, row by row, where the first evaluation shows that to be cheaper; gradients
+/// The cost of a [`Residual`]: Jacobians by forward mode, up to twenty columns a pass, or by reverse mode, row by row, where the first evaluation shows that to be cheaper; gradients
 /// and second derivatives by reverse over forward mode, in one pass.
 pub struct AutoCost<F> {
     residual: F,
@@ -107,6 +107,24 @@ impl<F: Residual> AutoCost<F> {
                 );
             },
         );
+    }
+
+    /// Forward mode, `N` columns a pass, in memory kept for the thread.
+    fn by_columns<const N: usize>(
+        &self,
+        at: &Point<'_>,
+        residual: &mut [f64],
+        jacobian: &mut [f64],
+        width: usize,
+        memory: &'static LocalKey<RefCell<Vec<Jet<N>>>>,
+    ) {
+        // A residual may evaluate another cost, so the memory is taken for the time.
+        let mut jets = memory.take();
+        vectorised(
+            #[inline(always)]
+            || self.columns(at, residual, jacobian, width, &mut jets),
+        );
+        memory.replace(jets);
     }
 
     /// Forward mode, `N` columns a pass.
@@ -180,7 +198,9 @@ impl<F: Residual> AutoCost<F> {
         let (nodes, summed) = tape.size();
         let (nodes, summed, rows) = (nodes as f64, summed as f64, self.residual.rows() as f64);
         let reverse = 8.0 * nodes + summed + 15.0 * rows + 300.0;
-        let forward = (1.4 * nodes + 0.7 * summed) * width.div_ceil(8) as f64;
+        let lanes = lanes(width);
+        let passes = (width.div_ceil(lanes) * pass(lanes)) as f64 / pass(8) as f64;
+        let forward = (1.4 * nodes + 0.7 * summed) * passes;
         reverse < forward
     }
 
@@ -318,9 +338,23 @@ fn unseed<const N: usize>(at: &Point<'_>, jets: &mut [Jet<N>]) {
 /// Up to this width forward mode always has few passes.
 const NARROW_WIDTH: usize = 16;
 
+/// What a pass of so many lanes takes, in lanes: the values themselves, and what surrounds them, count as
+/// four (an estimate).
+const fn pass(lanes: usize) -> usize {
+    lanes + 4
+}
+
+/// How many columns a pass of forward mode has for a Jacobian of this width: as few passes as are worth it.
+fn lanes(width: usize) -> usize {
+    let time = |lanes: &usize| width.div_ceil(*lanes) * pass(*lanes);
+    [4, 8, 12, 20].into_iter().min_by_key(time).unwrap_or(8)
+}
+
 thread_local! {
-    static COLUMNS: RefCell<Vec<Jet<8>>> = RefCell::default();
-    static FEW_COLUMNS: RefCell<Vec<Jet<4>>> = RefCell::default();
+    static COLUMNS_4: RefCell<Vec<Jet<4>>> = RefCell::default();
+    static COLUMNS_8: RefCell<Vec<Jet<8>>> = RefCell::default();
+    static COLUMNS_12: RefCell<Vec<Jet<12>>> = RefCell::default();
+    static COLUMNS_20: RefCell<Vec<Jet<20>>> = RefCell::default();
     static PLAIN: RefCell<Tape<0>> = RefCell::default();
     static PAIRED: RefCell<Tape<2>> = RefCell::default();
     static NARROW: RefCell<Tape<1>> = RefCell::default();
@@ -358,21 +392,11 @@ impl<F: Residual> Cost for AutoCost<F> {
             PLAIN.replace(tape);
             return;
         }
-        // A residual may evaluate another cost, so what is used is taken for the time.
-        if width <= 4 {
-            let mut jets = FEW_COLUMNS.take();
-            vectorised(
-                #[inline(always)]
-                || self.columns(at, residual, jacobian, width, &mut jets),
-            );
-            FEW_COLUMNS.replace(jets);
-        } else {
-            let mut jets = COLUMNS.take();
-            vectorised(
-                #[inline(always)]
-                || self.columns(at, residual, jacobian, width, &mut jets),
-            );
-            COLUMNS.replace(jets);
+        match lanes(width) {
+            4 => self.by_columns(at, residual, jacobian, width, &COLUMNS_4),
+            8 => self.by_columns(at, residual, jacobian, width, &COLUMNS_8),
+            12 => self.by_columns(at, residual, jacobian, width, &COLUMNS_12),
+            _ => self.by_columns(at, residual, jacobian, width, &COLUMNS_20),
         }
     }
 
