@@ -36,28 +36,6 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
         + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 }
 
-/// Inner products of one vector with four others of its length, which together wait less than one by one.
-#[inline(always)]
-pub fn dots(a: &[f64], others: [&[f64]; 4]) -> [f64; 4] {
-    let (a_head, a_tail) = a.as_chunks::<4>();
-    let others = others.map(|b| b.as_chunks::<4>());
-    let mut sums = [[0.0; 4]; 4];
-    for (i, a) in a_head.iter().enumerate() {
-        for (sums, (b, _)) in sums.iter_mut().zip(&others) {
-            for lane in 0..4 {
-                sums[lane] += a[lane] * b[i][lane];
-            }
-        }
-    }
-    let mut totals = sums.map(|sums| (sums[0] + sums[2]) + (sums[1] + sums[3]));
-    for (i, a) in a_tail.iter().enumerate() {
-        for (total, (_, b)) in totals.iter_mut().zip(&others) {
-            *total += a * b[i];
-        }
-    }
-    totals
-}
-
 /// `y += factor · x`.
 #[inline(always)]
 pub fn axpy(factor: f64, x: &[f64], y: &mut [f64]) {
@@ -137,19 +115,6 @@ mod tests {
                 ),
                 expected
             );
-        }
-    }
-
-    #[test]
-    fn four_dots_are_those_of_each() {
-        for n in 0..20 {
-            let a: Vec<f64> = (0..n).map(|i| i as f64 + 1.0).collect();
-            let b: Vec<Vec<f64>> = (0..4)
-                .map(|k| (0..n).map(|i| (i * i) as f64 - k as f64).collect())
-                .collect();
-            // Integers below 2^53: sums are exact in any order.
-            let expected = [0, 1, 2, 3].map(|k| dot(&a, &b[k]));
-            assert_eq!(dots(&a, [&b[0], &b[1], &b[2], &b[3]]), expected);
         }
     }
 

@@ -6,7 +6,7 @@ use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_s
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
-use crate::dense::{axpy, dot, dots, vectorised};
+use crate::dense::{axpy, dot, vectorised};
 
 /// Up to this size plain loops are faster than the blocked routines.
 const LOOPS: usize = 32;
@@ -162,15 +162,8 @@ pub(crate) fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
             || {
                 for a in 0..m {
                     let row = &j[a * n..(a + 1) * n];
-                    let out = &mut out[a * m + a..(a + 1) * m];
-                    let (quads, rest) = out.as_chunks_mut::<4>();
-                    let mut others = j[a * n..m * n].chunks_exact(n);
-                    for out in quads {
-                        let four = std::array::from_fn(|_| others.next().unwrap_or(row));
-                        *out = dots(row, four);
-                    }
-                    for (out, other) in rest.iter_mut().zip(others) {
-                        *out = dot(row, other);
+                    for b in a..m {
+                        out[a * m + b] = dot(row, &j[b * n..(b + 1) * n]);
                     }
                 }
             },

@@ -319,7 +319,7 @@ impl<'a> Sparse<'a> {
                 }
             }
             SymbolicCholeskyRaw::Supernodal(raw) => {
-                supernodal::add_product(raw, factor, x, ordered);
+                supernodal::add_product(raw, factor, x, ordered, &mut self.local);
             }
         }
         let permutation = symbolic.perm().expect("it is given one");
