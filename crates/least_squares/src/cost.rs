@@ -192,3 +192,41 @@ impl<'a, T, L: Iterator<Item = usize>> Iterator for Parts<'a, T, L> {
         Some(part)
     }
 }
+
+/// Lengths of the slices, without memory of their own where there are few.
+pub(crate) struct Lengths {
+    few: [usize; FEW],
+    many: Vec<usize>,
+    pub(crate) count: usize,
+}
+
+impl Lengths {
+    #[inline(always)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        let few = if self.many.is_empty() { self.count } else { 0 };
+        self.few[..few].iter().chain(&self.many).copied()
+    }
+}
+
+impl FromIterator<usize> for Lengths {
+    #[inline(always)]
+    fn from_iter<I: IntoIterator<Item = usize>>(iter: I) -> Self {
+        let mut lengths = Self {
+            few: [0; FEW],
+            many: Vec::new(),
+            count: 0,
+        };
+        for length in iter {
+            if lengths.count < FEW {
+                lengths.few[lengths.count] = length;
+            } else {
+                if lengths.many.is_empty() {
+                    lengths.many.extend(lengths.few);
+                }
+                lengths.many.push(length);
+            }
+            lengths.count += 1;
+        }
+        lengths
+    }
+}

@@ -161,6 +161,14 @@ impl<'a> System<'a> {
         }
     }
 
+    /// What [`reverse`](Self::reverse)'s z is times M⁻¹v, and one over what its q₁ is times r + Jδ.
+    pub(crate) fn adjoint_scale(&self, damp: Damp) -> f64 {
+        match self {
+            Self::Rows(_) => damp.lambda,
+            Self::Dense(_) | Self::Qr(_) | Self::Sparse(_) | Self::Cg(_) => 1.0,
+        }
+    }
+
     /// The factor, where [`restore`](Self::restore) can take it: a dense Cholesky factor.
     pub(crate) fn kept(&self) -> Option<&[f64]> {
         match self {

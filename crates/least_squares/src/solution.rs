@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 ///
 /// With a sparse solver and implicit differentiation it keeps the last factor and linearisation of every
 /// sample, which save most of a derivative's time; with dense Cholesky factors and unrolled or truncated
-/// differentiation those of every recorded step, up to 1 MiB a sample.
+/// differentiation those of recorded steps, up to 64 KiB a sample.
 #[derive(Clone, Debug)]
 pub struct Solution {
     /// Stored numbers of all variables, `[batch, storage]`, in the order the variables were added.
@@ -67,6 +67,14 @@ pub(crate) struct Trace {
     pub(crate) complete: bool,
     /// The auxiliaries that the steps keep something of, one after another; empty where none does.
     pub(crate) auxiliaries: Vec<f64>,
+}
+
+/// One sample's part of [`Solution`].
+struct Solved {
+    x: Vec<f64>,
+    outcome: Outcome,
+    trace: Trace,
+    kept: Option<Arc<Kept>>,
 }
 
 impl Solution {
@@ -163,10 +171,15 @@ impl Objective {
                 },
                 steps,
             };
-            (x, outcome, trace, kept)
+            Solved {
+                x,
+                outcome,
+                trace,
+                kept,
+            }
         };
         let fresh = || Workspace::new(self, settings, false);
-        let outcomes: Vec<(Vec<f64>, Outcome, Trace, Option<Arc<Kept>>)> = if inputs.batch() == 1 {
+        let outcomes: Vec<Solved> = if inputs.batch() == 1 {
             vec![solve(&mut fresh(), 0)]
         } else {
             (0..inputs.batch())
@@ -186,7 +199,13 @@ impl Objective {
             auxiliaries: Vec::with_capacity(outcomes.len()),
             kept: Vec::with_capacity(outcomes.len()),
         };
-        for (x, outcome, trace, kept) in outcomes {
+        for Solved {
+            x,
+            outcome,
+            trace,
+            kept,
+        } in outcomes
+        {
             solution.x.extend(x);
             solution.cost.push(outcome.cost);
             solution.status.push(outcome.status);

@@ -115,7 +115,9 @@ impl<const N: usize> Tape<N> {
             len: numbers.len() as u32,
         };
         let factors = coefficients.iter().zip(numbers);
-        record.coefficients.extend(factors.map(|(c, n)| c * n.factor));
+        record
+            .coefficients
+            .extend(factors.map(|(c, n)| c * n.factor));
         if !in_order {
             record.numbers.extend(numbers.iter().map(|n| n.at));
         }
@@ -211,7 +213,9 @@ impl<const N: usize> Tape<N> {
                     // Numbers in order that have nothing yet, as in a row that begins with a sum.
                     if sum.first != NONE
                         && first >= leaves
-                        && marks[first..end].iter().fold(true, |so_far, mark| so_far & (*mark != epoch))
+                        && marks[first..end]
+                            .iter()
+                            .fold(true, |so_far, mark| so_far & (*mark != epoch))
                     {
                         let coefficients = &record.coefficients[sum.coefficients as usize..];
                         for (parent, c) in adjoints[first..end].iter_mut().zip(coefficients) {

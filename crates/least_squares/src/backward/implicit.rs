@@ -13,7 +13,7 @@ mod dense;
 mod sparse;
 
 use super::hessian::Curvature;
-use super::propagate::{Cotangent, Scratch, propagate};
+use super::propagate::{Cotangent, Place, Scratch, propagate};
 use super::{Adjoint, Job};
 use crate::dense::{axpy, max_abs, norm};
 use crate::linear::cholesky::Cholesky;
@@ -157,9 +157,11 @@ impl<'a> Implicit<'a> {
         let z = w.iter().map(|w| -w).collect();
         let cotangent = Cotangent::of_gradient(objective, system.at, z);
         propagate(
-            objective,
-            &sample,
-            system.at,
+            &Place {
+                objective,
+                sample: &sample,
+                at: system.at,
+            },
             &cotangent,
             solver.has_all_curvature(&system).then_some(&self.curvature),
             None,

@@ -53,6 +53,13 @@ pub(super) fn per_term(objective: &Objective, a: &[f64], b: &[f64]) -> Vec<f64> 
         .collect()
 }
 
+/// Where ψ is differentiated.
+pub(super) struct Place<'p> {
+    pub(super) objective: &'p Objective,
+    pub(super) sample: &'p Sample<'p>,
+    pub(super) at: &'p Linearisation,
+}
+
 /// What [`propagate`] works with, kept from call to call.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -66,9 +73,11 @@ pub(super) struct Scratch {
 /// Adds dψ/dx by steps, `[n]`, where wanted, and dψ/dθ. `curvature` is that at the same point, where it has
 /// been computed for all terms, ψ is of a gradient, and dψ/dx is not wanted.
 pub(super) fn propagate(
-    objective: &Objective,
-    sample: &Sample<'_>,
-    at: &Linearisation,
+    &Place {
+        objective,
+        sample,
+        at,
+    }: &Place<'_>,
     cotangent: &Cotangent,
     curvature: Option<&Curvature>,
     mut by_step: Option<&mut [f64]>,

@@ -10,7 +10,7 @@
 //! acceptance of steps and the set of held coordinates are taken as given: with damping by factors they are
 //! piecewise constant.
 
-use super::propagate::{Cotangent, Scratch, per_term, propagate};
+use super::propagate::{Cotangent, Place, Scratch, per_term, propagate};
 use super::{Adjoint, Job};
 use crate::dense::{axpy, dot};
 use crate::linear::StepAdjoint;
@@ -142,9 +142,11 @@ impl<'a> Unrolled<'a> {
         }
         let cotangent = reverse_step(objective, space, leg, &taken, &by_delta, &mut self.adjoint);
         propagate(
-            objective,
-            &sample,
-            &space.at,
+            &Place {
+                objective,
+                sample: &sample,
+                at: &space.at,
+            },
             &cotangent,
             None,
             Some(&mut by_start),
@@ -257,7 +259,10 @@ fn reverse_system(
         .reverse(objective, &space.at, delta, v, scratch);
     let negated = |values: &[f64]| values.iter().map(|v| -v).collect::<Vec<f64>>();
     let (q1, q2) = (negated(&scratch.q1), negated(&scratch.q2));
+    // q₁ᵀJz, of which J M⁻¹v is q₂.
     let mut kappa = per_term(objective, &q1, &scratch.q2);
+    let scale = space.system.adjoint_scale(taken.damp);
+    kappa.iter_mut().for_each(|kappa| *kappa *= scale);
     let t = q2.clone();
     let mut pairs = vec![(q1, scratch.z.clone()), (q2, delta.to_vec())];
     if let Shape::Ellipsoidal { .. } = taken.damp.shape {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::thread::LocalKey;
 
-use super::{Cost, Gradient, Point, Probe, Shapes, gathered, parts};
+use super::{Cost, Gradient, Lengths, Point, Probe, Shapes, gathered, parts};
 use crate::dense::vectorised;
 use crate::jet::Jet;
 use crate::manifold::Manifold;
@@ -246,44 +246,6 @@ impl<F: Residual> AutoCost<F> {
         let (variables, auxiliaries) = known.split_at(stored);
         self.call(at, variables, auxiliaries, out);
         (all, inputs)
-    }
-}
-
-/// Lengths of the slices, without memory of their own where there are few.
-struct Lengths {
-    few: [usize; super::FEW],
-    many: Vec<usize>,
-    count: usize,
-}
-
-impl Lengths {
-    #[inline(always)]
-    fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        let few = if self.many.is_empty() { self.count } else { 0 };
-        self.few[..few].iter().chain(&self.many).copied()
-    }
-}
-
-impl FromIterator<usize> for Lengths {
-    #[inline(always)]
-    fn from_iter<I: IntoIterator<Item = usize>>(iter: I) -> Self {
-        let mut lengths = Self {
-            few: [0; super::FEW],
-            many: Vec::new(),
-            count: 0,
-        };
-        for length in iter {
-            if lengths.count < super::FEW {
-                lengths.few[lengths.count] = length;
-            } else {
-                if lengths.many.is_empty() {
-                    lengths.many.extend(lengths.few);
-                }
-                lengths.many.push(length);
-            }
-            lengths.count += 1;
-        }
-        lengths
     }
 }
 

@@ -57,8 +57,7 @@ impl Cholesky {
             self.upper[i * n + i] = self.diagonal[i];
         }
         if n <= LOOPS {
-            let (upper, diagonal, inverses) =
-                (&mut self.upper, &self.diagonal, &mut self.inverses);
+            let (upper, diagonal, inverses) = (&mut self.upper, &self.diagonal, &mut self.inverses);
             return vectorised(
                 #[inline(always)]
                 || by_loops(upper, diagonal, inverses, n),
