@@ -130,6 +130,7 @@ impl Objective {
             ("batch", solution.batch(), batch),
             ("storage", solution.storage, storage),
             ("x", solution.x.len(), batch * storage),
+            ("cost", solution.cost.len(), batch),
             // Its public fields may have been made longer than what only the solve fills.
             ("samples solved", solution.auxiliaries.len(), batch),
         ] {
@@ -207,6 +208,10 @@ impl Objective {
             };
             let mut adjoint = match space {
                 Space::Implicit(space) => space.reverse(&job),
+                // A start whose cost is no number: no iteration was run, which is no derivative.
+                Space::Unrolled(_) if solution.cost[sample].is_nan() => {
+                    Adjoint::zero(self, GradientQuality::Unavailable)
+                }
                 Space::Unrolled(space) if solution.auxiliaries[sample].is_none() => {
                     space.reverse(&job, &solution.traces[sample], steps)
                 }

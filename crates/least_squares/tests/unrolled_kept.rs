@@ -271,6 +271,9 @@ fn a_sample_that_is_not_a_number_spoils_no_other() {
     };
     let whole = derivative(&[1.0, 2.0, 11.0, 0.3, 0.7, -1.0]);
     assert_eq!(whole.auxiliaries[2..4], [0.0, 0.0]);
+    // Not even the start, which it is returned as, has a gradient: nothing was run.
+    assert_eq!(whole.start[3..6], [0.0; 3]);
+    assert_eq!(whole.quality[1], GradientQuality::Unavailable);
     for (sample, thetas) in [(0, [1.0, 2.0]), (2, [0.7, -1.0])] {
         let alone = derivative(&thetas);
         assert_eq!(whole.quality[sample], GradientQuality::Exact);
