@@ -13,9 +13,11 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation};
 use feasible_core::host;
 use feasible_dynamics::{
-    DifferenceSettings, ExactHessian, Hessian, Layout, SharpnessTracker, Tangent,
-    captured_gradients, in_precision, symmetry_defect, whole,
+    DifferenceSettings, Differences, EvaluationError, ExactHessian, Hessian, Layout,
+    PerSampleGradients, SharpnessTracker, Tangent, captured_gradients, in_precision,
+    symmetry_defect, tanh, whole,
 };
+use feasible_kernels::dot;
 use feasible_spectrum::{Operator, Settings};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,7 +32,7 @@ fn tensor(shape: [usize; 2], seed: u64, device: &Device) -> Tensor<2> {
     host::write(values, shape, device, DType::F64)
 }
 
-type Activation = fn(Tensor<2>) -> Tensor<2>;
+type Activation = fn(Tensor<2>) -> Result<Tensor<2>, feasible_dynamics::Error>;
 
 #[derive(Module, Debug)]
 struct Mlp {
@@ -47,10 +49,14 @@ impl Mlp {
         in_precision(&network, DType::F64)
     }
 
-    fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
-        let h = activation(self.layers[0].forward(x));
-        let h = activation(self.layers[1].forward(h));
-        self.layers[2].forward(h)
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        activation: Activation,
+    ) -> Result<Tensor<2>, feasible_dynamics::Error> {
+        let h = activation(self.layers[0].forward(x))?;
+        let h = activation(self.layers[1].forward(h))?;
+        Ok(self.layers[2].forward(h))
     }
 }
 
@@ -76,45 +82,25 @@ fn hessian(device: &Device) -> Result<(), Box<dyn Error>> {
     let layout = Layout::of(&network)?;
     let x = tensor([833, 50], 2, device);
     let y = tensor([833, 100], 3, device);
-    let activations: [(&str, Activation); 2] = [("tanh", |x| x.tanh()), ("relu", activation::relu)];
+    let activations: [(&str, Activation); 3] = [
+        ("tanh", tanh),
+        ("Burn's tanh", |x| Ok(x.tanh())),
+        ("relu", |x| Ok(activation::relu(x))),
+    ];
     for (name, activation) in activations {
-        let loss = whole(|network: &Mlp| {
-            Ok((network.forward(x.clone(), activation) - y.clone())
-                .square()
-                .mean())
-        });
-        let mut hessian = Hessian::new(&network, &layout, loss, DifferenceSettings::default())?;
-        let gradient = quickest(8, || {
-            hessian.gradient().expect("a loss that is differentiable")
-        });
-        let v = numbers(layout.n(), 4);
-        let mut out = vec![0.0; layout.n()];
-        let product = quickest(8, || hessian.apply(&v, &mut out).expect("of this size"));
-        println!(
-            "{name}: gradient {gradient:.1} ms, product {product:.1} ms, {:.2} gradients",
-            product / gradient
-        );
-        println!("{name}: {:?}", hessian.quality(1)?);
-        let choice = hessian.choose_step(1e-7, 1)?;
-        println!(
-            "{name}: step {:.1e} changes {:.1e}",
-            choice.step, choice.change
-        );
-        let mut tracker = SharpnessTracker::new(5, SharpnessTracker::difference_settings())?;
-        let start = Instant::now();
-        let found = tracker.eigenpairs(&mut hessian)?.1;
-        println!(
-            "{name}: top 5 in {:.2} s, {} products, {:?}",
-            start.elapsed().as_secs_f64(),
-            found.products,
-            found.status
-        );
-        for pair in &found.pairs {
-            println!(
-                "{name}:   {:.6} residual {:.1e}",
-                pair.value,
-                pair.residual / pair.value
-            );
+        for differences in [Differences::Forward, Differences::Central] {
+            let loss = whole(|network: &Mlp| {
+                let error = network.forward(x.clone(), activation)? - y.clone();
+                Ok(error.square().mean())
+            });
+            // Small enough for ReLU, whose kinks would show between the ends of a larger one.
+            let settings = DifferenceSettings {
+                differences,
+                step: Some(1e-8),
+            };
+            let mut hessian = Hessian::new(&network, &layout, loss, settings)?;
+            let name = format!("{name}, {differences:?}");
+            top(&name, &mut hessian)?;
         }
     }
     // The same through the exact products.
@@ -155,16 +141,54 @@ fn hessian(device: &Device) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn top<F>(name: &str, hessian: &mut Hessian<Mlp, F>) -> Result<(), Box<dyn Error>>
+where
+    F: FnMut(&Mlp, usize) -> Result<Tensor<1>, EvaluationError>,
+{
+    let gradient = quickest(8, || {
+        hessian.gradient().expect("a loss that is differentiable")
+    });
+    let n = hessian.dim();
+    let v = numbers(n, 4);
+    let mut out = vec![0.0; n];
+    let product = quickest(8, || hessian.apply(&v, &mut out).expect("of this size"));
+    println!(
+        "{name}: gradient {gradient:.1} ms, product {product:.1} ms, {:.2} gradients",
+        product / gradient
+    );
+    println!("{name}: {:?}", hessian.quality(1)?);
+    let mut found = None;
+    let top = quickest(3, || {
+        let settings = SharpnessTracker::difference_settings();
+        let mut tracker = SharpnessTracker::new(5, settings).expect("settings in their ranges");
+        found = Some(tracker.eigenpairs(hessian).expect("products can be had").1);
+    });
+    let found = found.expect("it ran");
+    println!(
+        "{name}: top 5 in {:.2} s, {} products, {:?}",
+        top / 1e3,
+        found.products,
+        found.status
+    );
+    for pair in &found.pairs {
+        println!(
+            "{name}:   {:.6} residual {:.1e}",
+            pair.value,
+            pair.residual / pair.value
+        );
+    }
+    Ok(())
+}
+
 fn per_sample_gradients(device: &Device) -> Result<(), Box<dyn Error>> {
     let network = Mlp::new(device);
     let layout = Layout::of(&network)?;
     let x = tensor([128, 50], 2, device);
     let y = tensor([128, 100], 3, device);
     let plain = quickest(20, || {
-        let loss = (network.forward(x.clone(), activation::relu) - y.clone())
-            .square()
-            .mean();
-        loss.backward()
+        let relu = |x| Ok(activation::relu(x));
+        let out = network.forward(x.clone(), relu).expect("no error");
+        (out - y.clone()).square().mean().backward()
     });
     let capture = || {
         captured_gradients(&network, &layout, |network: &Mlp, capture| {
@@ -177,19 +201,28 @@ fn per_sample_gradients(device: &Device) -> Result<(), Box<dyn Error>> {
     };
     let factors = quickest(20, capture);
     let moments = quickest(20, || capture().moments().expect("several samples"));
-    let rows = quickest(20, || capture().per_sample().expect("fits into memory"));
-    let mut old = Some(capture().per_sample()?);
-    let reused = quickest(20, || {
-        let memory = old.take().expect("put back below");
-        let again = capture().per_sample_into(memory);
-        old = Some(again.expect("fits into memory"));
+    let fresh = quickest(20, || {
+        let mut rows = PerSampleGradients::default();
+        capture().per_sample(&mut rows).expect("fits into memory");
+        rows
+    });
+    let mut rows = PerSampleGradients::default();
+    capture().per_sample(&mut rows)?;
+    let kept = quickest(20, || {
+        capture().per_sample(&mut rows).expect("fits into memory");
+    });
+    let direction = numbers(layout.n(), 4);
+    let mapped = quickest(20, || {
+        let along = |_: usize, gradient: &[f64]| dot(gradient, &direction);
+        capture().map_samples(along).expect("fits into memory")
     });
     println!(
-        "batch 128: plain {plain:.1} ms; factors {:.2}, moments {:.2}, all rows {:.2}, in old memory {:.2}",
+        "batch 128: plain {plain:.1} ms; factors {:.2}, moments {:.2}, all rows {:.2}, the first time {:.2}, one after the other {:.2}",
         factors / plain,
         moments / plain,
-        rows / plain,
-        reused / plain
+        kept / plain,
+        fresh / plain,
+        mapped / plain
     );
     Ok(())
 }

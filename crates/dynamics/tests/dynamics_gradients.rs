@@ -142,7 +142,7 @@ fn the_samples_of_a_linear_model_have_the_gradients_of_the_closed_form() {
             Ok((residual.square() * 0.5).squeeze_dim::<1>(1))
         })
         .unwrap();
-        close(captured.per_sample().unwrap().rows(), &expected, 1e-14);
+        close(rows_of(&captured).rows(), &expected, 1e-14);
         let one_by_one = per_sample_gradients(&model, &layout, samples, |model, i| {
             let (x, y) = (tx.clone().slice(i..i + 1), ty.clone().slice(i..i + 1));
             Ok(((model.forward(x) - y).square() * 0.5).sum())
@@ -150,6 +150,12 @@ fn the_samples_of_a_linear_model_have_the_gradients_of_the_closed_form() {
         .unwrap();
         close(one_by_one.rows(), &expected, 1e-14);
     }
+}
+
+fn rows_of(captured: &CapturedGradients) -> PerSampleGradients {
+    let mut rows = PerSampleGradients::default();
+    captured.per_sample(&mut rows).unwrap();
+    rows
 }
 
 fn network_losses(
@@ -176,13 +182,17 @@ fn captured_gradients_are_those_of_single_backward_passes() {
         .unwrap();
         let captured =
             captured_gradients(&network, &layout, |n, c| network_losses(n, c, &x)).unwrap();
-        let rows = captured.per_sample().unwrap();
+        let rows = rows_of(&captured);
         close(rows.rows(), one_by_one.rows(), 1e-14);
         assert_eq!(rows.sample(7), &[] as &[f64]);
         for old in [vec![7.0; 8 * layout.n()], vec![7.0; layout.n()]] {
-            let old = PerSampleGradients::new(layout.n(), old).unwrap();
-            assert_eq!(captured.per_sample_into(old).unwrap(), rows);
+            let mut old = PerSampleGradients::new(layout.n(), old).unwrap();
+            captured.per_sample(&mut old).unwrap();
+            assert_eq!(old, rows);
         }
+        let mapped = captured.map_samples(|i, gradient| (i, gradient.to_vec()));
+        let each = (0..samples).map(|i| (i, rows.sample(i).to_vec()));
+        assert_eq!(mapped.unwrap(), each.collect::<Vec<_>>());
         // The moments without the rows are those of the rows.
         let (direct, of_rows) = (captured.moments().unwrap(), rows.moments());
         close(&direct.mean(), &of_rows.mean(), 1e-14);
@@ -229,7 +239,7 @@ fn captured_gradients_are_those_of_single_backward_passes() {
             .filter(|(_, keep)| **keep)
             .map(|(v, _)| *v)
             .collect();
-        close(part.per_sample().unwrap().rows(), &picked, 1e-14);
+        close(rows_of(&part).rows(), &picked, 1e-14);
         assert_eq!(part.moments().unwrap().samples(), samples);
     }
 }
@@ -255,9 +265,12 @@ fn a_layer_used_twice_and_a_layer_forgotten() {
         Ok(layer.forward(hidden).square().sum())
     })
     .unwrap();
-    close(twice.per_sample().unwrap().rows(), single.rows(), 1e-14);
-    let again = twice.per_sample_into(twice.per_sample().unwrap()).unwrap();
-    close(again.rows(), single.rows(), 1e-14);
+    let mut rows = rows_of(&twice);
+    close(rows.rows(), single.rows(), 1e-14);
+    twice.per_sample(&mut rows).unwrap();
+    close(rows.rows(), single.rows(), 1e-14);
+    let mapped = twice.map_samples(|_, gradient| gradient.to_vec()).unwrap();
+    assert_eq!(mapped.concat(), rows.rows());
     close(
         &twice.moments().unwrap().sample_norms(),
         &single.moments().sample_norms(),

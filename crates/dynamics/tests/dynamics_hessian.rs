@@ -4,6 +4,7 @@ mod support;
 
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
+use feasible_core::host;
 use feasible_dynamics::*;
 use feasible_spectrum::{
     DensitySettings, Operator, Settings, Status, TraceSettings, Wanted, WeightedSum, eigenpairs,
@@ -313,6 +314,35 @@ fn three_ways_to_a_networks_hessian_agree() {
         symmetry_defect(&mut exact, 0).unwrap().map(|d| d < 1e-13),
         Some(true)
     );
+    // Forward differences search: a gradient each, and one. Central ones, of two, are judged by.
+    let loss =
+        whole(|network: &Network| Ok((network.forward(x.clone()) - y.clone()).square().mean()));
+    let settings_forward = DifferenceSettings {
+        differences: Differences::Forward,
+        step: None,
+    };
+    let mut forward = Hessian::new(&network, &layout, loss, settings_forward).unwrap();
+    // h = 1.5e-8 · 3 of a third derivative, and rounding 1e-16/h.
+    close(&dense(&mut forward), &matrix, 1e-6);
+    assert_eq!(forward.gradients(), n + 1);
+    let mut judged = vec![0.0; n];
+    for i in 0..n {
+        let unit: Vec<f64> = (0..n).map(|j| f64::from(u8::from(i == j))).collect();
+        forward.residual_product(&unit, &mut judged).unwrap();
+        // h² = (2e-5)² of a fourth derivative, and rounding 1e-16/2e-5.
+        close(&judged, &matrix[i * n..(i + 1) * n], 1e-9);
+    }
+    assert_eq!(forward.gradients(), n + 1 + 2 * n);
+    let mut tracker = SharpnessTracker::new(2, SharpnessTracker::difference_settings()).unwrap();
+    let found = tracker.eigenpairs(&mut forward).unwrap().1;
+    assert!(found.all_converged());
+    for (pair, v) in found.pairs.iter().zip(found.vectors.chunks(n)) {
+        exact.apply(v, &mut judged).unwrap();
+        let residual: f64 = (judged.iter().zip(v))
+            .map(|(hv, v)| (hv - pair.value * v).powi(2))
+            .sum();
+        assert!(residual.sqrt() <= 2e-6 * pair.value, "{residual:e}");
+    }
 
     let mut gauss_newton = GaussNewton::new(
         &network,
@@ -374,6 +404,14 @@ fn the_step_chosen_is_the_smallest_that_rounding_allows() {
     let expected = [9.0 * 1.5f64.exp(), 0.0, 0.0, 9.0 * (-0.75f64).exp()];
     close(&dense(&mut hessian), &expected, 1e-7);
     assert!(hessian.choose_step(0.0, 1).is_err());
+    let with_step = |step| DifferenceSettings {
+        step: Some(step),
+        ..settings
+    };
+    for bad in [f64::NAN, 0.0] {
+        assert!(hessian.set_differences(with_step(bad)).is_err());
+    }
+    assert_eq!(hessian.step(), choice.step);
     // What cannot be had is not pretended: the least change there is.
     let least = hessian.choose_step(1e-300, 1).unwrap();
     assert!(least.change > 1e-300);
@@ -383,6 +421,12 @@ fn the_step_chosen_is_the_smallest_that_rounding_allows() {
             .iter()
             .all(|(_, change)| *change >= least.change)
     );
+    hessian.set_differences(with_step(0.1)).unwrap();
+    let mut column = [0.0; 2];
+    hessian.apply(&[1.0, 0.0], &mut column).unwrap();
+    // sinh(x)/x in place of 1, at x = 3h with h = 0.1 (1 + ‖θ‖).
+    let x: f64 = 0.3 * (1.0 + 0.3125f64.sqrt());
+    close(&column, &[expected[0] * x.sinh() / x, 0.0], 1e-12);
     // In f32, with its own step: half of its seven digits and a little less.
     let single = in_precision(&point, DType::F32);
     let mut hessian = Hessian::new(&single, &layout, loss(), settings).unwrap();
@@ -479,4 +523,35 @@ fn thresholds_are_those_of_the_papers() {
     // One step of Adam: v = 0.001 g², corrected to g².
     let p = adam_preconditioner(&[0.001 * 9.0], 0.999, 1e-8, 1).unwrap();
     assert!((p[0] - 3.0).abs() < 1e-7);
+}
+
+/// The same numbers and gradients as Burn's, in either precision, and without gradients.
+#[test]
+fn tanh_is_burns() {
+    for device in devices() {
+        // More than one thread's share.
+        let points: Vec<f64> = numbers(40_000, 11).iter().map(|x| 4.0 * x).collect();
+        let weights = numbers(40_000, 12);
+        // Rounding of the output, of the other's output, and twice each in 1 − y².
+        for (dtype, tolerance) in [(DType::F64, 1e-15), (DType::F32, 5e-7)] {
+            let x: Tensor<2> = host::write(points.clone(), [200, 200], &device, dtype);
+            let w: Tensor<2> = host::write(weights.clone(), [200, 200], &device, dtype);
+            let both = |of: &dyn Fn(Tensor<2>) -> Tensor<2>| {
+                let leaf = x.clone().detach().require_grad();
+                let y = of(leaf.clone());
+                let gradients = (y.clone() * w.clone()).sum().backward();
+                let gradient = leaf.grad(&gradients).expect("a leaf");
+                let read = |t: &Tensor<2>| host::read("t", t).unwrap();
+                (read(&y), read(&gradient))
+            };
+            let (y, gradient) = both(&|x| tanh(x).unwrap());
+            let (expected, expected_gradient) = both(&|x| x.tanh());
+            close(&y, &expected, tolerance);
+            close(&gradient, &expected_gradient, tolerance);
+        }
+        let plain = tensor(&points, [200, 200], &device).without_autodiff();
+        let y = host::read("y", &tanh(plain).unwrap()).unwrap();
+        let expected: Vec<f64> = points.iter().map(|x| x.tanh()).collect();
+        close(&y, &expected, 1e-15);
+    }
 }

@@ -3,7 +3,11 @@
 //! Everything is `inline(always)`, so that it is compiled for the instruction set of the function it is
 //! called from: within [`vectorised`], the widest that the machine has.
 
+mod tanh;
+
 use faer::traits::ComplexField;
+
+pub use tanh::tanh;
 
 /// The instruction set faer detected at run time.
 type Arch = <f64 as ComplexField>::Arch;

@@ -12,7 +12,7 @@ use feasible_dynamics::{
 use feasible_nn::Mlp;
 
 use crate::config::{Measure, OptimizerKind, RunConfig};
-use crate::hessian::{for_a_figure, loss_hessian};
+use crate::hessian::{for_a_figure, loss_hessian, sharpness};
 use crate::loss::{Loss, PARTS};
 use crate::{Error, Optimizer, Task, flow};
 
@@ -136,7 +136,7 @@ impl Instruments {
     ) -> Result<(), Error> {
         let training = &batch.subject.config.training;
         let mut hessian = batch.hessian(layout)?;
-        let found = tracker(&mut self.sharpness)?.measure(&mut hessian)?;
+        let found = sharpness(tracker(&mut self.sharpness)?, &mut hessian, None)?;
         values.extend(found.largest.map(|largest| ("sharpness", largest)));
         values.extend(found.residual.map(|r| ("sharpness_residual", r)));
         values.push(("sharpness_products", found.products as f64));
@@ -170,8 +170,8 @@ impl Instruments {
                 };
                 let mut hessian = batch.hessian(&layout)?;
                 let diagonal = adam_preconditioner(&moments, adam.beta2, adam.epsilon, step)?;
-                let found = tracker(&mut self.preconditioned)?
-                    .measure_preconditioned(&mut hessian, &diagonal)?;
+                let tracker = tracker(&mut self.preconditioned)?;
+                let found = sharpness(tracker, &mut hessian, Some(&diagonal))?;
                 values.extend(found.largest.map(|l| ("preconditioned_sharpness", l)));
                 let threshold = StabilityThreshold::Adam {
                     learning_rate: rate,

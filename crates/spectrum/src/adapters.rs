@@ -70,19 +70,36 @@ impl<O: Operator> Preconditioned<O> {
     }
 }
 
+impl<O> Preconditioned<O> {
+    fn scale(&mut self, x: &[f64]) {
+        for ((s, x), r) in self.scaled.iter_mut().zip(x).zip(&self.inverse_roots) {
+            *s = x * r;
+        }
+    }
+
+    fn scale_back(&self, out: &mut [f64]) {
+        for (o, r) in out.iter_mut().zip(&self.inverse_roots) {
+            *o *= r;
+        }
+    }
+}
+
 impl<O: Operator> Operator for Preconditioned<O> {
     fn dim(&self) -> usize {
         self.operator.dim()
     }
 
     fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
-        for ((s, x), r) in self.scaled.iter_mut().zip(x).zip(&self.inverse_roots) {
-            *s = x * r;
-        }
+        self.scale(x);
         self.operator.apply(&self.scaled, out)?;
-        for (o, r) in out.iter_mut().zip(&self.inverse_roots) {
-            *o *= r;
-        }
+        self.scale_back(out);
+        Ok(())
+    }
+
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        self.scale(x);
+        self.operator.residual_product(&self.scaled, out)?;
+        self.scale_back(out);
         Ok(())
     }
 }
@@ -106,6 +123,14 @@ impl<O: Operator> Shifted<O> {
     }
 }
 
+impl<O> Shifted<O> {
+    fn shift(&self, x: &[f64], out: &mut [f64]) {
+        for (o, x) in out.iter_mut().zip(x) {
+            *o = self.factor * (*o - self.shift * x);
+        }
+    }
+}
+
 impl<O: Operator> Operator for Shifted<O> {
     fn dim(&self) -> usize {
         self.operator.dim()
@@ -113,9 +138,13 @@ impl<O: Operator> Operator for Shifted<O> {
 
     fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
         self.operator.apply(x, out)?;
-        for (o, x) in out.iter_mut().zip(x) {
-            *o = self.factor * (*o - self.shift * x);
-        }
+        self.shift(x, out);
+        Ok(())
+    }
+
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        self.operator.residual_product(x, out)?;
+        self.shift(x, out);
         Ok(())
     }
 }
@@ -161,6 +190,15 @@ impl<O: Operator> Operator for WeightedSum<O> {
         out.fill(0.0);
         for (weight, part) in &mut self.parts {
             part.apply(x, &mut self.product)?;
+            crate::vectors::axpy(*weight, &self.product, out);
+        }
+        Ok(())
+    }
+
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        out.fill(0.0);
+        for (weight, part) in &mut self.parts {
+            part.residual_product(x, &mut self.product)?;
             crate::vectors::axpy(*weight, &self.product, out);
         }
         Ok(())

@@ -16,6 +16,16 @@ pub trait Operator {
     /// Whatever keeps the operator from computing the product; it ends the algorithm as
     /// [`Error::Operator`]. A product that is NaN is no error here: the algorithms see it and say so.
     fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError>;
+
+    /// The product that eigenpairs are accepted by: their eigenvalues and residuals are its own. An
+    /// operator with quick products of few digits to search with and dear ones of more digits to
+    /// judge by has the latter here; to others both are the same.
+    ///
+    /// # Errors
+    /// As [`Operator::apply`].
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        self.apply(x, out)
+    }
 }
 
 impl<O: Operator + ?Sized> Operator for &mut O {
@@ -26,6 +36,10 @@ impl<O: Operator + ?Sized> Operator for &mut O {
     fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
         (**self).apply(x, out)
     }
+
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        (**self).residual_product(x, out)
+    }
 }
 
 impl<O: Operator + ?Sized> Operator for Box<O> {
@@ -35,6 +49,10 @@ impl<O: Operator + ?Sized> Operator for Box<O> {
 
     fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
         (**self).apply(x, out)
+    }
+
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        (**self).residual_product(x, out)
     }
 }
 
@@ -130,11 +148,23 @@ impl<'a> Counted<'a> {
     }
 
     pub(crate) fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Halt> {
+        self.counted(out, |operator, out| operator.apply(x, out))
+    }
+
+    pub(crate) fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Halt> {
+        self.counted(out, |operator, out| operator.residual_product(x, out))
+    }
+
+    fn counted(
+        &mut self,
+        out: &mut [f64],
+        product: impl FnOnce(&mut dyn Operator, &mut [f64]) -> Result<(), OperatorError>,
+    ) -> Result<(), Halt> {
         if self.products >= self.budget {
             return Err(Halt::Budget);
         }
         self.products += 1;
-        self.operator.apply(x, out).map_err(|source| {
+        product(self.operator, out).map_err(|source| {
             Halt::Error(Error::Operator {
                 product: self.products,
                 source,

@@ -7,7 +7,7 @@ use crate::estimate::{Estimate, SamplingStatus};
 use crate::operator::{Counted, Halt, Operator};
 use crate::projected::Projected;
 use crate::random::{gaussian, generator, rademacher};
-use crate::vectors::{norm, orthogonalise, scale};
+use crate::vectors::{norm, recurrence_row, scale};
 
 /// Distribution of the random directions; all have `E zzᵀ = I`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,14 +190,13 @@ fn quadrature(
         op.apply(&v, &mut w)?;
         largest = largest.max(norm(&w));
         basis.push(v);
-        let mut row = orthogonalise(&mut w, &basis);
-        let last = row.len() - 1;
-        for i in 0..last {
-            let mirrored = if i + 1 == last { beta } else { 0.0 };
-            if largest > 0.0 {
-                *defect = defect.max((row[i] - mirrored).abs() / largest);
-            }
-            row[i] = 0.5 * (row[i] + mirrored);
+        let mut coupling = vec![0.0; basis.len() - 1];
+        if let Some(before) = coupling.last_mut() {
+            *before = beta;
+        }
+        let (row, apart) = recurrence_row(&mut w, &basis, &coupling);
+        if largest > 0.0 {
+            *defect = defect.max(apart / largest);
         }
         projected.push(row);
         beta = norm(&w);

@@ -3,8 +3,8 @@
 mod support;
 
 use feasible_spectrum::{
-    DenseMatrix, Error, FnOperator, Operator, PairStatus, Settings, Status, Wanted, eigenpairs,
-    eigenpairs_from,
+    DenseMatrix, Error, FnOperator, Operator, OperatorError, PairStatus, Preconditioned, Settings,
+    Shifted, Status, Wanted, WeightedSum, eigenpairs, eigenpairs_from,
 };
 use support::{assert_honest, spread, with_spectrum};
 
@@ -284,4 +284,67 @@ fn arguments_that_make_no_sense_are_refused() {
     assert!(DenseMatrix::new(1, vec![f64::INFINITY]).is_err());
     let mut none = FnOperator::new(0, |_: &[f64], _: &mut [f64]| Ok(()));
     assert!(eigenpairs(&mut none, Wanted::Top(1), &default).is_err());
+}
+
+/// Products that are wrong by a share that depends on the vector, and right ones to judge by.
+struct Rough {
+    diagonal: Vec<f64>,
+    judged: usize,
+}
+
+impl Operator for Rough {
+    fn dim(&self) -> usize {
+        self.diagonal.len()
+    }
+
+    fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        for ((o, d), x) in out.iter_mut().zip(&self.diagonal).zip(x) {
+            *o = d * x + 1e-7 * x * x;
+        }
+        Ok(())
+    }
+
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        self.judged += 1;
+        for ((o, d), x) in out.iter_mut().zip(&self.diagonal).zip(x) {
+            *o = d * x;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn pairs_are_judged_by_the_operators_better_products() {
+    let n = 200;
+    let diagonal: Vec<f64> = (0..n).map(|i| 1.0 / (1.0 + i as f64)).collect();
+    let settings = Settings {
+        tolerance: 1e-6,
+        ..Settings::default()
+    };
+    let roots = vec![2.0; n];
+    for wrapped in [false, true] {
+        let mut rough = Rough {
+            diagonal: diagonal.clone(),
+            judged: 0,
+        };
+        let found = if wrapped {
+            let shifted = Shifted::new(&mut rough, 0.0, 2.0);
+            let sum = WeightedSum::new(vec![(1.0, shifted)]).unwrap();
+            let mut preconditioned = Preconditioned::new(sum, &roots).unwrap();
+            eigenpairs(&mut preconditioned, Wanted::Top(3), &settings).unwrap()
+        } else {
+            eigenpairs(&mut rough, Wanted::Top(3), &settings).unwrap()
+        };
+        assert!(found.all_converged(), "{:?}", found.status);
+        assert_eq!(rough.judged, found.verification_products);
+        for (k, pair) in found.pairs.iter().enumerate() {
+            let v = found.vector(k);
+            let residual: f64 = (v.iter().zip(&diagonal))
+                .map(|(v, d)| ((d - pair.value) * v).powi(2))
+                .sum();
+            // Of the right products, to their rounding.
+            assert!((residual.sqrt() - pair.residual).abs() < 1e-14);
+            assert!(pair.residual <= 1e-6 * pair.value);
+        }
+    }
 }

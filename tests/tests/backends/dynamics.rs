@@ -6,8 +6,8 @@ use burn::tensor::{DType, Tensor};
 use feasible::convex::Projection;
 use feasible::dynamics::{
     DifferenceSettings, EvaluationError, ExactHessian, GradientMoments, Hessian, Layout,
-    LossComponents, Rows, ScanPlan, Tangent, Threads, captured_gradients, jacobians,
-    layer_gradients, per_sample_gradients, scan_module, whole,
+    LossComponents, PerSampleGradients, Rows, ScanPlan, Tangent, Threads, captured_gradients,
+    jacobians, layer_gradients, per_sample_gradients, scan_module, whole,
 };
 use feasible::landscape::{Axes, Axis, Plane, PlaneKind, ScanOptions};
 use feasible::spectrum::{Operator, Settings, Status, Wanted, eigenpairs};
@@ -93,15 +93,16 @@ impl Backend {
             Ok((residual.square() * 0.5).squeeze_dim::<1>(1))
         })
         .unwrap();
-        let captured = captured.per_sample().unwrap();
-        self.numbers("captured", captured.rows(), &rows, self.tolerance);
+        let mut gradients = PerSampleGradients::default();
+        captured.per_sample(&mut gradients).unwrap();
+        self.numbers("captured", gradients.rows(), &rows, self.tolerance);
         let alone = per_sample_gradients(&model, &layout, X.len(), |model, i| {
             let (x, y) = (x.clone().slice(i..i + 1), y.clone().slice(i..i + 1));
             Ok(((model.forward(x) - y).square() * 0.5).sum())
         })
         .unwrap();
         self.numbers("one by one", alone.rows(), &rows, self.tolerance);
-        let moments: GradientMoments = captured.moments();
+        let moments: GradientMoments = gradients.moments();
         let mean = [-0.25, 0.25, 1.5];
         self.numbers("mean", &moments.mean(), &mean, self.tolerance);
     }

@@ -67,6 +67,23 @@ struct Layer {
     cotangent: Tensor<2>,
 }
 
+/// A captured layer's factors as numbers.
+struct Factors<'a> {
+    layer: &'a Layer,
+    inputs: Vec<f64>,
+    cotangents: Vec<f64>,
+}
+
+impl<'a> Factors<'a> {
+    fn read(layer: &'a Layer) -> Result<Self, Error> {
+        Ok(Self {
+            layer,
+            inputs: host::read("input", &layer.input)?,
+            cotangents: host::read("gradient", &layer.cotangent)?,
+        })
+    }
+}
+
 /// The gradients of all samples in factors: sample i's gradient in a weight is `x_i ⊗ δ_i`.
 #[derive(Clone, Debug)]
 pub struct CapturedGradients {
@@ -174,62 +191,87 @@ impl CapturedGradients {
         self.samples
     }
 
-    /// Every sample's gradient, `[samples, n]`.
+    /// Every sample's gradient, `[samples, n]`, in place of what `rows` had: one `rows`, empty at first
+    /// (`PerSampleGradients::default()`), serves all steps of a training.
     ///
     /// # Cost
-    /// `samples · n` multiplications, and as much memory, whose first touch costs more than the
-    /// multiplications: [`CapturedGradients::per_sample_into`] uses the memory of the batch before,
-    /// and [`CapturedGradients::moments`] needs none.
+    /// `samples · n` multiplications and as much memory. Memory that is written for the first time costs
+    /// ten times the multiplications, so keep `rows`; where one gradient at a time is enough,
+    /// [`CapturedGradients::map_samples`] needs none, nor does [`CapturedGradients::moments`].
+    ///
+    /// # Errors
+    /// [`Error::Core`] if the device cannot be read; `rows` is then as it was.
+    pub fn per_sample(&self, rows: &mut PerSampleGradients) -> Result<(), Error> {
+        let factors = self.factors()?;
+        let size = self.samples * self.n;
+        if rows.rows.len() < size {
+            // Fresh zeros come from the system, where copying the old ones would not help.
+            rows.rows = vec![0.0; size];
+        }
+        rows.rows.truncate(size);
+        rows.n = self.n;
+        rows.rows
+            .par_chunks_mut(self.n)
+            .enumerate()
+            .for_each(|(sample, row)| self.write(&factors, sample, row));
+        Ok(())
+    }
+
+    /// What `of` makes of each sample's number and gradient, `[n]`, on all threads: products with a
+    /// direction, clipped sums, norms of parts.
+    ///
+    /// # Cost
+    /// `samples · n` multiplications, and memory for one gradient a thread.
     ///
     /// # Errors
     /// [`Error::Core`] if the device cannot be read.
-    pub fn per_sample(&self) -> Result<PerSampleGradients, Error> {
-        self.per_sample_into(PerSampleGradients {
-            n: self.n,
-            rows: Vec::new(),
-        })
+    pub fn map_samples<T: Send>(
+        &self,
+        of: impl Fn(usize, &[f64]) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
+        let factors = self.factors()?;
+        // A stretch of samples for each thread, with a buffer of its own.
+        let stretch = self.samples.div_ceil(rayon::current_num_threads()).max(1);
+        let samples: Vec<usize> = (0..self.samples).collect();
+        let found = samples.par_chunks(stretch).map(|samples| {
+            let mut row = vec![0.0; self.n];
+            let each = samples.iter().map(|&sample| {
+                self.write(&factors, sample, &mut row);
+                of(sample, &row)
+            });
+            each.collect::<Vec<T>>()
+        });
+        Ok(found.collect::<Vec<_>>().into_iter().flatten().collect())
     }
 
-    /// As [`CapturedGradients::per_sample`], in the memory of gradients that are no longer needed.
-    ///
-    /// # Errors
-    /// As [`CapturedGradients::per_sample`].
-    pub fn per_sample_into(&self, old: PerSampleGradients) -> Result<PerSampleGradients, Error> {
-        let mut read = Vec::new();
-        for layer in &self.layers {
-            let input = host::read("input", &layer.input)?;
-            read.push((layer, input, host::read("gradient", &layer.cotangent)?));
+    fn factors(&self) -> Result<Vec<Factors<'_>>, Error> {
+        self.layers.iter().map(Factors::read).collect()
+    }
+
+    /// One sample's gradient, `[n]`, over whatever is there.
+    fn write(&self, factors: &[Factors<'_>], sample: usize, row: &mut [f64]) {
+        if self.repeated {
+            row.fill(0.0);
         }
-        let mut rows = old.rows;
-        let size = self.samples * self.n;
-        if rows.len() < size {
-            // Fresh zeros come from the system, where copying the old ones would not help.
-            rows = vec![0.0; size];
-        } else {
-            rows.truncate(size);
-            if self.repeated {
-                rows.fill(0.0);
+        for Factors {
+            layer,
+            inputs,
+            cotangents,
+        } in factors
+        {
+            let [_, inner] = layer.input.dims();
+            let [_, outer] = layer.cotangent.dims();
+            let x = &inputs[sample * inner..(sample + 1) * inner];
+            let d = &cotangents[sample * outer..(sample + 1) * outer];
+            if let Some(range) = &layer.weight {
+                for (out, x) in row[range.clone()].chunks_exact_mut(outer).zip(x) {
+                    self.place(out, *x, d);
+                }
+            }
+            if let Some(range) = &layer.bias {
+                self.place(&mut row[range.clone()], 1.0, d);
             }
         }
-        rows.par_chunks_mut(self.n)
-            .enumerate()
-            .for_each(|(sample, row)| {
-                for (layer, inputs, cotangents) in &read {
-                    let [_, inner] = layer.input.dims();
-                    let [_, outer] = layer.cotangent.dims();
-                    let x = &inputs[sample * inner..(sample + 1) * inner];
-                    let d = &cotangents[sample * outer..(sample + 1) * outer];
-                    if let Some(range) = &layer.weight {
-                        for (out, x) in row[range.clone()].chunks_exact_mut(outer).zip(x) {
-                            self.place(out, *x, d);
-                        }
-                    }
-                    if let Some(range) = &layer.bias {
-                        self.place(&mut row[range.clone()], 1.0, d);
-                    }
-                }
-            });
-        Ok(PerSampleGradients { n: self.n, rows })
     }
 
     /// `out = x d`, or added to what other uses of the layer left there.
@@ -257,7 +299,9 @@ impl CapturedGradients {
     /// [`Error::Core`] if the device cannot be read.
     pub fn moments(&self) -> Result<GradientMoments, Error> {
         if self.repeated {
-            return Ok(self.per_sample()?.moments());
+            let mut rows = PerSampleGradients::default();
+            self.per_sample(&mut rows)?;
+            return Ok(rows.moments());
         }
         let mut moments = GradientMoments::zero(self.samples, self.n);
         for layer in &self.layers {

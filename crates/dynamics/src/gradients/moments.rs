@@ -57,22 +57,16 @@ impl GradientMoments {
 
     pub(crate) fn of_rows(gradients: &PerSampleGradients) -> Self {
         let mut moments = Self::zero(gradients.samples(), gradients.n());
-        for (row, norm) in gradients
-            .rows
-            .chunks_exact(gradients.n)
-            .zip(&mut moments.norms)
-        {
+        // Without samples there may be no length either.
+        let rows = || gradients.rows.chunks_exact(gradients.n.max(1));
+        for (row, norm) in rows().zip(&mut moments.norms) {
             axpy(1.0, row, &mut moments.sum);
             for (s, g) in moments.squares.iter_mut().zip(row) {
                 *s += g * g;
             }
             *norm = dot(row, row);
         }
-        for (row, along) in gradients
-            .rows
-            .chunks_exact(gradients.n)
-            .zip(&mut moments.along)
-        {
+        for (row, along) in rows().zip(&mut moments.along) {
             *along = dot(row, &moments.sum);
         }
         moments

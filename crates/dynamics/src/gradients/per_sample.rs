@@ -7,8 +7,8 @@ use crate::error::EvaluationError;
 use crate::objective::gradient_of;
 use crate::{Error, GradientMoments, Layout};
 
-/// The gradients of single samples' losses, as rows.
-#[derive(Clone, Debug, PartialEq)]
+/// The gradients of single samples' losses, as rows; by default none.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PerSampleGradients {
     pub(crate) n: usize,
     pub(crate) rows: Vec<f64>,
@@ -32,7 +32,7 @@ impl PerSampleGradients {
 
     /// How many samples.
     pub fn samples(&self) -> usize {
-        self.rows.len() / self.n
+        self.rows.len() / self.n.max(1)
     }
 
     /// Numbers a sample.

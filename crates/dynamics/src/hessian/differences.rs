@@ -21,6 +21,10 @@ pub enum Differences {
     Central,
     /// Richardson's `(4 D(h/2) − D(h)) / 3`: four gradients, error `O(h⁴)`.
     Richardson,
+    /// `(g(θ + h v) − g(θ)) / h`, to search with: one gradient and that of the parameters themselves
+    /// once, error `O(h)`. Eigenpairs are accepted by central differences all the same
+    /// ([`Operator::residual_product`]).
+    Forward,
 }
 
 /// How products are differenced.
@@ -31,8 +35,9 @@ pub struct DifferenceSettings {
     pub differences: Differences,
     /// `h` along a unit direction, over `1 + ‖θ‖`. `None` (default) takes the cube root of the
     /// parameters' rounding, 6e-6 in f64 and 5e-3 in f32, where truncation and rounding of a central
-    /// difference balance (Nocedal & Wright, Numerical Optimization, section 8.1).
-    /// [`Hessian::choose_step`] finds a better one for the loss at hand.
+    /// difference balance, and for forward differences the square root, 1.5e-8 and 3e-4 (Nocedal &
+    /// Wright, Numerical Optimization, section 8.1). [`Hessian::choose_step`] finds a better one for
+    /// the loss at hand.
     pub step: Option<f64>,
 }
 
@@ -44,6 +49,16 @@ impl DifferenceSettings {
     pub fn validate(&self) -> Result<(), Error> {
         self.step.map_or(Ok(()), |step| positive("step", step))
     }
+
+    /// The step of products, and that of the products that pairs are accepted by.
+    fn steps(&self, rounding: f64) -> (f64, f64) {
+        let of_central = self.step.unwrap_or_else(|| rounding.cbrt());
+        let of_products = match self.differences {
+            Differences::Forward => self.step.unwrap_or_else(|| rounding.sqrt()),
+            Differences::Central | Differences::Richardson => of_central,
+        };
+        (of_products, of_central)
+    }
 }
 
 /// The Hessian of a loss at a module's parameters, by differences of gradients.
@@ -54,7 +69,7 @@ impl DifferenceSettings {
 /// in f32 give about two digits fewer than half of f32's: cast the module ([`crate::in_precision`]).
 ///
 /// # Cost
-/// Two gradients a product, or four ([`Differences`]); each batch of the [`Objective`] counts as
+/// Two gradients a product, or four, or one ([`Differences`]); each batch of the [`Objective`] counts as
 /// one loss and its backward pass. The module itself is never changed.
 ///
 /// # Reference
@@ -68,6 +83,10 @@ pub struct Hessian<M, F> {
     parameters: Vec<f64>,
     settings: DifferenceSettings,
     step: f64,
+    /// That of the central differences that pairs are accepted by.
+    residual_step: f64,
+    /// The gradient at the parameters, once it is needed.
+    here: Option<Vec<f64>>,
     gradients: usize,
 }
 
@@ -110,7 +129,7 @@ where
     ) -> Result<Self, Error> {
         settings.validate()?;
         let parameters = layout.flatten(module)?;
-        let step = settings.step.unwrap_or_else(|| rounding(module).cbrt());
+        let (step, residual_step) = settings.steps(rounding(module));
         Ok(Self {
             module: module.clone(),
             layout: layout.clone(),
@@ -118,6 +137,8 @@ where
             parameters,
             settings,
             step,
+            residual_step,
+            here: None,
             gradients: 0,
         })
     }
@@ -125,6 +146,17 @@ where
     /// The step along a unit direction, over `1 + ‖θ‖`.
     pub fn step(&self) -> f64 {
         self.step
+    }
+
+    /// Differences otherwise from now on.
+    ///
+    /// # Errors
+    /// As [`DifferenceSettings::validate`].
+    pub fn set_differences(&mut self, settings: DifferenceSettings) -> Result<(), Error> {
+        settings.validate()?;
+        (self.step, self.residual_step) = settings.steps(rounding(&self.module));
+        self.settings = settings;
+        Ok(())
     }
 
     /// Gradients computed so far.
@@ -141,13 +173,34 @@ where
         self.objective.gradient(&self.module, &self.layout)
     }
 
+    /// `h` along `v`; none along 0.
+    fn along(&self, v: &[f64], step: f64) -> Option<f64> {
+        let length = norm(v);
+        (length != 0.0).then(|| step * (1.0 + norm(&self.parameters)) / length)
+    }
+
+    /// `H v` by forward differences with this step.
+    fn forward(&mut self, v: &[f64], step: f64) -> Result<Vec<f64>, Error> {
+        let Some(h) = self.along(v, step) else {
+            return Ok(vec![0.0; v.len()]);
+        };
+        let mut out = self.gradient_at(&moved(&self.parameters, h, v))?;
+        let here = match self.here.take() {
+            Some(here) => here,
+            None => self.gradient()?.1,
+        };
+        for (o, g) in out.iter_mut().zip(&here) {
+            *o = (*o - g) / h;
+        }
+        self.here = Some(here);
+        Ok(out)
+    }
+
     /// `H v` by central differences with this step.
     fn central(&mut self, v: &[f64], step: f64) -> Result<Vec<f64>, Error> {
-        let length = norm(v);
-        if length == 0.0 {
+        let Some(h) = self.along(v, step) else {
             return Ok(vec![0.0; v.len()]);
-        }
-        let h = step * (1.0 + norm(&self.parameters)) / length;
+        };
         let mut out = self.gradient_at(&moved(&self.parameters, h, v))?;
         let behind = self.gradient_at(&moved(&self.parameters, -h, v))?;
         for (o, b) in out.iter_mut().zip(&behind) {
@@ -163,10 +216,11 @@ where
     }
 
     fn product(&mut self, v: &[f64], step: f64) -> Result<Vec<f64>, Error> {
-        let coarse = self.central(v, step)?;
         match self.settings.differences {
-            Differences::Central => Ok(coarse),
+            Differences::Central => self.central(v, step),
+            Differences::Forward => self.forward(v, step),
             Differences::Richardson => {
+                let coarse = self.central(v, step)?;
                 let mut fine = self.central(v, step / 2.0)?;
                 fine.iter_mut().for_each(|f| *f *= 4.0 / 3.0);
                 axpy(-1.0 / 3.0, &coarse, &mut fine);
@@ -241,6 +295,7 @@ where
             ));
         };
         self.step = step;
+        self.residual_step = step;
         Ok(StepChoice {
             step,
             change,
@@ -260,6 +315,15 @@ where
 
     fn apply(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
         let product = self.product(x, self.step)?;
+        out.copy_from_slice(&product);
+        Ok(())
+    }
+
+    fn residual_product(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), OperatorError> {
+        if self.settings.differences != Differences::Forward {
+            return self.apply(x, out);
+        }
+        let product = self.central(x, self.residual_step)?;
         out.copy_from_slice(&product);
         Ok(())
     }

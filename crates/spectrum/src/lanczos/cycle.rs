@@ -1,8 +1,8 @@
 //! One Krylov space with thick restarts, in the complement of what is deflated.
 //!
-//! Wu & Simon 2000, thick-restart Lanczos; every new vector is orthogonalised twice against the
-//! whole basis, so the coefficients are those of `VᵀHV` and not of a recurrence, and their mirror
-//! images show how symmetric the operator is.
+//! Wu & Simon 2000, thick-restart Lanczos; every new vector is orthogonalised against the whole
+//! basis after the recurrence, and again where that takes much from it, so the coefficients are those
+//! of `VᵀHV` and not of a recurrence, and their mirror images show how symmetric the operator is.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -13,7 +13,7 @@ use crate::operator::{Counted, Halt};
 use crate::projected::{Projected, Ritz};
 use crate::random::unit_in_complement;
 use crate::settings::{Settings, Wanted};
-use crate::vectors::{combinations, dot, norm, orthogonalise, scale};
+use crate::vectors::{combinations, dot, norm, orthogonalise, recurrence_row, scale};
 
 /// Residuals below this many times the symmetry defect are taken for rounding: a residual sums the
 /// rounding of a whole product, a coefficient that of its component along one vector.
@@ -160,17 +160,13 @@ impl<'a> Cycle<'a> {
         seen.norm = seen.norm.max(norm(&w));
         self.basis.push(q);
         orthogonalise(&mut w, self.deflated);
-        let mut row = orthogonalise(&mut w, &self.basis);
+        let (row, apart) = recurrence_row(&mut w, &self.basis, &coupling);
         // The basis pass may have let a part of the deflated space back in, by rounding.
         orthogonalise(&mut w, self.deflated);
-        let last = row.len() - 1;
-        for i in 0..last {
-            let mirrored = coupling[i];
-            if seen.norm > 0.0 {
-                seen.defect = seen.defect.max((row[i] - mirrored).abs() / seen.norm);
-            }
-            row[i] = 0.5 * (row[i] + mirrored);
+        if seen.norm > 0.0 {
+            seen.defect = seen.defect.max(apart / seen.norm);
         }
+        let last = row.len() - 1;
         self.projected.push(row.clone());
         self.last_row = row;
         self.beta = norm(&w);
@@ -416,7 +412,7 @@ impl<'a> Cycle<'a> {
             let length = norm(&vector);
             scale(&mut vector, 1.0 / length);
             let mut product = vec![0.0; vector.len()];
-            op.apply(&vector, &mut product)?;
+            op.residual_product(&vector, &mut product)?;
             seen.verification_products += 1;
             let value = dot(&vector, &product);
             let mut rest = difference(&vector, &product, value);

@@ -28,9 +28,10 @@ pub(crate) use cycle::{limit, residual};
 /// `H v = λ v`, `‖v‖ = 1`, for the eigenvalues of [`Wanted`], repeated ones as often as they repeat.
 ///
 /// # Method
-/// Lanczos with full reorthogonalisation, twice, and thick restarts (Wu & Simon, SIAM J. Matrix
-/// Anal. Appl. 22, 2000). A closed Krylov space is continued from a random direction. Every pair is
-/// accepted by its true residual, from a product of its own. Then the complement is searched for
+/// Lanczos with full reorthogonalisation after the recurrence's own, again where that takes much, and
+/// thick restarts (Wu & Simon, SIAM J. Matrix Anal. Appl. 22, 2000). A closed Krylov space is continued
+/// from a random direction. Every pair is accepted by its true residual, from a product of its own
+/// ([`Operator::residual_product`]). Then the complement is searched for
 /// eigenvalues that the Krylov space could not show ([`Copies`]).
 ///
 /// # Cost
