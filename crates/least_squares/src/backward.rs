@@ -130,9 +130,9 @@ impl Objective {
             ("batch", solution.batch(), batch),
             ("storage", solution.storage, storage),
             ("x", solution.x.len(), batch * storage),
-            ("cost", solution.cost.len(), batch),
             // Its public fields may have been made longer than what only the solve fills.
             ("samples solved", solution.auxiliaries.len(), batch),
+            ("cost", solution.cost.len(), batch),
         ] {
             if got != expected || solution.owner != self.owner {
                 return Err(Error::ForeignSolution {

@@ -17,9 +17,8 @@ pub(crate) struct Recorded {
     pub(crate) kept: Vec<f64>,
 }
 
-/// Numbers that the steps of one sample keep at most, 64 KiB: later steps are computed again. Beyond it fresh memory
-/// takes longer than what is kept in it saves: at 61 kB a step forward passes took a fifth longer, and backward
-/// passes together with them saved 4 %.
+/// Numbers that the steps of one sample keep at most, 64 KiB: later steps are computed again. With more,
+/// writing to fresh memory slowed the forward pass by about what the backward pass saved.
 const MOST_KEPT: usize = 1 << 13;
 
 /// What the iterations of one sample came to.
