@@ -19,12 +19,13 @@ use feasible_dynamics::{
 };
 use feasible_kernels::dot;
 use feasible_spectrum::{Operator, Settings};
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 fn numbers(count: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+    let rng = ChaCha8Rng::seed_from_u64(seed);
+    StandardNormal.sample_iter(rng).take(count).collect()
 }
 
 fn tensor(shape: [usize; 2], seed: u64, device: &Device) -> Tensor<2> {
