@@ -32,24 +32,13 @@ pub(super) fn vjp(
     taped: &Taped,
     cotangent: &[f64],
 ) -> DampedGradients {
-    let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
-    let mut gradients = DampedGradients {
-        start: cotangent.to_vec(),
-        lower: vec![0.0; batch * m],
-        upper: vec![0.0; batch * m],
-    };
-    gradients
-        .start
-        .par_chunks_mut(n)
-        .zip(gradients.lower.par_chunks_mut(m))
-        .zip(gradients.upper.par_chunks_mut(m))
-        .enumerate()
-        .for_each_init(
-            || Reverse::new(problem, taped),
-            |reverse, (sample, ((v, lower), upper))| {
-                vectorised(|| reverse.sample(sample, v, lower, upper));
-            },
-        );
+    let mut gradients = DampedGradients::of_the_start(problem, cotangent);
+    gradients.samples(problem, 1).enumerate().for_each_init(
+        || Reverse::new(problem, taped),
+        |reverse, (sample, (v, lower, upper))| {
+            vectorised(|| reverse.sample(sample, v, lower, upper));
+        },
+    );
     gradients
 }
 

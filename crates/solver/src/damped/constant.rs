@@ -189,19 +189,10 @@ fn row_major(matrix: &Mat<f64>) -> Vec<f64> {
 
 impl Tape {
     pub(super) fn vjp(&self, problem: &DampedProblem<'_>, cotangent: &[f64]) -> DampedGradients {
-        let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
-        let mut gradients = DampedGradients {
-            start: cotangent.to_vec(),
-            lower: vec![0.0; batch * m],
-            upper: vec![0.0; batch * m],
-        };
-        gradients
-            .start
-            .par_chunks_mut(CHUNK * n)
-            .zip(gradients.lower.par_chunks_mut(CHUNK * m))
-            .zip(gradients.upper.par_chunks_mut(CHUNK * m))
-            .zip(&self.chunks)
-            .for_each(|(((v, lower), upper), steps)| self.reverse(v, lower, upper, steps, n, m));
+        let (n, m) = (problem.n, problem.rows());
+        let mut gradients = DampedGradients::of_the_start(problem, cotangent);
+        let chunks = gradients.samples(problem, CHUNK).zip(&self.chunks);
+        chunks.for_each(|((v, lower, upper), steps)| self.reverse(v, lower, upper, steps, n, m));
         gradients
     }
 

@@ -106,41 +106,32 @@ impl Limits {
     }
 
     pub(super) fn vjp(&self, problem: &DampedProblem<'_>, cotangent: &[f64]) -> DampedGradients {
-        let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
+        let (n, m) = (problem.n, problem.rows());
         let Constants {
             jacobian,
             step,
             weights,
             ..
         } = &self.constants;
-        let mut gradients = DampedGradients {
-            start: cotangent.to_vec(),
-            lower: vec![0.0; batch * m],
-            upper: vec![0.0; batch * m],
-        };
-        gradients
-            .start
-            .par_chunks_mut(n)
-            .zip(gradients.lower.par_chunks_mut(m))
-            .zip(gradients.upper.par_chunks_mut(m))
-            .enumerate()
-            .for_each(|(sample, ((v, lower), upper))| {
-                if self.lost[sample] {
-                    return v.fill(0.0);
-                }
-                let held = &self.held[sample * m..][..m];
-                let response = |row: usize| match held[row] {
-                    Held::Not => 0.0,
-                    _ => dot(&step[row * n..][..n], v) / weights[row],
-                };
-                let response: Vec<f64> = (0..m).map(response).collect();
-                let (x, _) = self.solve(held, &response);
-                for row in (0..m).filter(|row| held[*row] != Held::Not) {
-                    let of_bound = weights[row] * x[row];
-                    axpy(-of_bound, &jacobian[row * n..][..n], v);
-                    held[row].add(of_bound, &mut lower[row], &mut upper[row]);
-                }
-            });
+        let mut gradients = DampedGradients::of_the_start(problem, cotangent);
+        let samples = gradients.samples(problem, 1).enumerate();
+        samples.for_each(|(sample, (v, lower, upper))| {
+            if self.lost[sample] {
+                return v.fill(0.0);
+            }
+            let held = &self.held[sample * m..][..m];
+            let response = |row: usize| match held[row] {
+                Held::Not => 0.0,
+                _ => dot(&step[row * n..][..n], v) / weights[row],
+            };
+            let response: Vec<f64> = (0..m).map(response).collect();
+            let (x, _) = self.solve(held, &response);
+            for row in (0..m).filter(|row| held[*row] != Held::Not) {
+                let of_bound = weights[row] * x[row];
+                axpy(-of_bound, &jacobian[row * n..][..n], v);
+                held[row].add(of_bound, &mut lower[row], &mut upper[row]);
+            }
+        });
         gradients
     }
 }

@@ -24,6 +24,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::cholesky::Scratch;
 use super::factor::{Factor, Fixed, Form, load_moving};
 use super::rows::values;
@@ -399,30 +401,18 @@ pub(super) fn vjp(
     limits: &Limits,
     cotangent: &[f64],
 ) -> DampedGradients {
-    use rayon::prelude::*;
-    let (n, m, batch) = (problem.n, problem.rows(), problem.batch);
-    let mut gradients = DampedGradients {
-        start: cotangent.to_vec(),
-        lower: vec![0.0; batch * m],
-        upper: vec![0.0; batch * m],
-    };
-    gradients
-        .start
-        .par_chunks_mut(n)
-        .zip(gradients.lower.par_chunks_mut(m))
-        .zip(gradients.upper.par_chunks_mut(m))
-        .zip(&limits.samples)
-        .enumerate()
-        .for_each_init(
-            || Scratch::new(m, n),
-            |scratch, (sample, (((v, lower), upper), kept))| match kept {
-                Kept::Unmoved => {}
-                Kept::Lost => v.fill(0.0),
-                Kept::Limit(limit) => vectorised(|| {
-                    reverse(problem, limits, (sample, limit), scratch, v, [lower, upper]);
-                }),
-            },
-        );
+    let mut gradients = DampedGradients::of_the_start(problem, cotangent);
+    let samples = gradients.samples(problem, 1).zip(&limits.samples);
+    samples.enumerate().for_each_init(
+        || Scratch::new(problem.rows(), problem.n),
+        |scratch, (sample, ((v, lower, upper), kept))| match kept {
+            Kept::Unmoved => {}
+            Kept::Lost => v.fill(0.0),
+            Kept::Limit(limit) => vectorised(|| {
+                reverse(problem, limits, (sample, limit), scratch, v, [lower, upper]);
+            }),
+        },
+    );
     gradients
 }
 

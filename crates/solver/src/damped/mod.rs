@@ -38,6 +38,8 @@ mod tests;
 mod validate;
 mod weights;
 
+use rayon::prelude::*;
+
 use crate::batch::Values;
 use crate::error::Error;
 pub use cholesky::pivot_is_rounding;
@@ -169,6 +171,33 @@ pub struct DampedGradients {
     pub upper: Vec<f64>,
 }
 
+impl DampedGradients {
+    /// Those of outputs that are their starts, for the samples to change.
+    fn of_the_start(problem: &DampedProblem<'_>, cotangent: &[f64]) -> Self {
+        let bounds = problem.batch * problem.rows();
+        Self {
+            start: cotangent.to_vec(),
+            lower: vec![0.0; bounds],
+            upper: vec![0.0; bounds],
+        }
+    }
+
+    /// With respect to start, l and u of so many samples at a time.
+    fn samples(
+        &mut self,
+        problem: &DampedProblem<'_>,
+        samples: usize,
+    ) -> impl IndexedParallelIterator<Item = (&mut [f64], &mut [f64], &mut [f64])> {
+        let (n, m) = (samples * problem.n, samples * problem.rows());
+        let bounds = self
+            .lower
+            .par_chunks_mut(m)
+            .zip(self.upper.par_chunks_mut(m));
+        let each = self.start.par_chunks_mut(n).zip(bounds);
+        each.map(|(start, (lower, upper))| (start, lower, upper))
+    }
+}
+
 /// Of a sample that is returned as it was.
 const UNMOVED: LimitQuality = LimitQuality {
     deviation: 0.0,
@@ -230,10 +259,7 @@ impl Damped {
         assert_eq!(cotangent.len(), self.y.len(), "one cotangent an entry of y");
         match &self.tape {
             Tape::None => panic!("the steps were not recorded"),
-            Tape::Unmoved => DampedGradients {
-                start: cotangent.to_vec(),
-                ..Default::default()
-            },
+            Tape::Unmoved => DampedGradients::of_the_start(problem, cotangent),
             Tape::Constant(tape) => tape.vjp(problem, cotangent),
             Tape::ConstantLimits(limits) => limits.vjp(problem, cotangent),
             Tape::Samples(taped) => adjoint::vjp(problem, taped, cotangent),
