@@ -27,8 +27,8 @@ use burn_std::reader::try_read_sync;
 
 use crate::host::HostAdjoint;
 
-/// Inputs that one operation attaches. Burn's operations have a fixed number of parents, and each
-/// costs several microseconds in a backward pass: as much as solving a few samples.
+/// Inputs that one operation attaches: Burn's operations have a fixed number of parents, and each
+/// costs time of its own.
 pub(crate) const SLOTS: usize = 4;
 
 /// The backward pass shared by all inputs attached to one output.
