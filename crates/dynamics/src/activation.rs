@@ -12,12 +12,19 @@ use crate::Error;
 /// Numbers for one thread at a time; fewer are not worth a thread.
 const CHUNK: usize = 1 << 14;
 
-/// tanh of every number, to 3 units in the last place of f64, differentiable once.
+/// tanh of every number, in f64 to 3 units in the last place and then rounded to the tensor's precision,
+/// on the host.
 ///
-/// Burn's own is evaluated a second time in the backward pass, one number after the other: on a network
-/// of two layers of 200 a third of the whole gradient. This one keeps its output, `1 − y²` being the
-/// derivative, and vectorises. Second derivatives by automatic differentiation
-/// ([`crate::ExactHessian`]) need Burn's.
+/// Burn's own is evaluated one number after the other, and again in the backward pass: with it the gradient
+/// of a network of two layers of 200 takes two and a half times as long. This one keeps its output,
+/// `1 − y²` being the derivative, and vectorises.
+///
+/// It is differentiable once: a gradient of its gradient is 0. [`crate::ExactHessian`] needs no more, as
+/// its closure writes the first derivative down, in a [`crate::Tangent`] of `y` and `(1 − y²) · tangent`.
+///
+/// # Cost
+/// A fifth of Burn's, and `y` in f64 until the backward pass. A tensor on a GPU is moved to the host and
+/// back.
 ///
 /// # Errors
 /// [`Error::Core`] if the device cannot be read.

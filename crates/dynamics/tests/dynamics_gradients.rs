@@ -190,6 +190,16 @@ fn captured_gradients_are_those_of_single_backward_passes() {
             captured.per_sample(&mut old).unwrap();
             assert_eq!(old, rows);
         }
+        // A smaller batch between two whole ones leaves the memory.
+        let fewer = x.clone().slice(0..2);
+        let fewer = captured_gradients(&network, &layout, |n, c| network_losses(n, c, &fewer));
+        let mut kept = rows.clone();
+        let memory = kept.rows().as_ptr();
+        fewer.unwrap().per_sample(&mut kept).unwrap();
+        assert_eq!(kept.samples(), 2);
+        captured.per_sample(&mut kept).unwrap();
+        assert_eq!(kept, rows);
+        assert_eq!(kept.rows().as_ptr(), memory);
         let mapped = captured.map_samples(|i, gradient| (i, gradient.to_vec()));
         let each = (0..samples).map(|i| (i, rows.sample(i).to_vec()));
         assert_eq!(mapped.unwrap(), each.collect::<Vec<_>>());
@@ -276,6 +286,29 @@ fn a_layer_used_twice_and_a_layer_forgotten() {
         &single.moments().sample_norms(),
         1e-14,
     );
+    // Two layers with one bias.
+    let square = Network::new([3, 3, 3], 8, &device);
+    let mut second = square.second.clone();
+    second.bias.clone_from(&square.first.bias);
+    let network = Network { second, ..square };
+    let layout = Layout::of(&network.first).unwrap();
+    let losses = |out: Tensor<2>| out.square().sum_dim(1).squeeze_dim::<1>(1);
+    let tied = captured_gradients(&network.first, &layout, |_, capture| {
+        let hidden = capture.linear(&network.first, x.clone()).tanh();
+        Ok(losses(capture.linear(&network.second, hidden)))
+    })
+    .unwrap();
+    let single = per_sample_gradients(&network.first, &layout, 4, |_, i| {
+        Ok(losses(network.forward(x.clone().slice(i..i + 1))))
+    })
+    .unwrap();
+    close(rows_of(&tied).rows(), single.rows(), 1e-14);
+    close(
+        &tied.moments().unwrap().sample_norms(),
+        &single.moments().sample_norms(),
+        1e-14,
+    );
+    let network = Network::new([3, 3, 2], 8, &device);
     let layout = Layout::of(&network).unwrap();
     let error = captured_gradients(&network, &layout, |network, capture| {
         let hidden = capture.linear(&network.first, x.clone()).tanh();

@@ -58,18 +58,22 @@ fn the_hessian_of_a_quadratic_is_its_matrix() {
         }
         let point = Point::new(&[0.3, -1.0, 2.0], &device);
         let layout = Layout::of(&point).unwrap();
-        for differences in [Differences::Central, Differences::Richardson] {
+        // Rounding of the gradients, 1e-15, over the steps of 6e-6 and 1.5e-8.
+        for (differences, rounding) in [
+            (Differences::Central, 1e-9),
+            (Differences::Richardson, 1e-9),
+            (Differences::Forward, 5e-7),
+        ] {
             let settings = DifferenceSettings {
                 differences,
                 ..Default::default()
             };
             let objective = quadratic(a.clone(), 3, &device);
             let mut hessian = Hessian::new(&point, &layout, objective, settings).unwrap();
-            // Rounding of the gradients, 1e-15, over the step of 6e-6.
-            close(&dense(&mut hessian), &a, 1e-9);
+            close(&dense(&mut hessian), &a, rounding);
             let quality = hessian.quality(3).unwrap();
-            assert!(quality.symmetry_defect.unwrap() < 1e-9);
-            assert!(quality.step_change.unwrap() < 1e-9);
+            assert!(quality.symmetry_defect.unwrap() < rounding);
+            assert!(quality.step_change.unwrap() < rounding);
             let mut tracker = SharpnessTracker::new(1, SharpnessTracker::difference_settings())
                 .unwrap()
                 .with_smallest();
@@ -197,6 +201,23 @@ fn three_ways_to_a_networks_hessian_agree() {
     }
     // h⁴ = (2e-3)⁴ of a sixth derivative, and rounding 1e-16/1e-3.
     close(&dense(&mut differences), &matrix, 1e-9);
+    // The tanh that is differentiable once will do, as the first derivative is written down.
+    let mut by_hand = ExactHessian::new(
+        &network,
+        &layout,
+        vec![1.0],
+        |network: &Network, direction: &Network, _| {
+            let raw = Tangent::constant(x.clone()).linear(&network.first, &direction.first);
+            let value = tanh(raw.value)?;
+            let slope = 1.0 - value.clone().square();
+            let tangent = raw.tangent.map(|tangent| tangent * slope);
+            let out = Tangent { value, tangent }.linear(&network.second, &direction.second);
+            let loss = (out - Tangent::constant(y.clone())).square().mean();
+            Ok(loss.tangent.expect("parameters are involved"))
+        },
+    )
+    .unwrap();
+    close(&dense(&mut by_hand), &matrix, 1e-14);
     assert_eq!(
         symmetry_defect(&mut exact, 0).unwrap().map(|d| d < 1e-13),
         Some(true)
@@ -314,8 +335,42 @@ fn the_step_chosen_is_the_smallest_that_rounding_allows() {
     // sinh(x)/x in place of 1, at x = 3h with h = 0.1 (1 + ‖θ‖).
     let x: f64 = 0.3 * (1.0 + 0.3125f64.sqrt());
     close(&column, &[expected[0] * x.sinh() / x, 0.0], 1e-12);
+    // Forward differences have theirs, which central ones judge by as well.
+    let of_forward = DifferenceSettings {
+        differences: Differences::Forward,
+        step: None,
+    };
+    let mut hessian = Hessian::new(&point, &layout, loss(), of_forward).unwrap();
+    assert_eq!(hessian.step(), f64::EPSILON.sqrt());
+    let choice = hessian.choose_step(1e-5, 1).unwrap();
+    assert!(choice.step < 1e-5 && choice.change <= 1e-5, "{choice:?}");
+    // Three quarters of the error of the larger step, which is that of the smaller four times over.
+    close(&dense(&mut hessian), &expected, 1e-4);
+    let step = choice.step * (1.0 + 0.3125f64.sqrt());
+    let mut judged = [0.0; 2];
+    hessian.residual_product(&[1.0, 0.0], &mut judged).unwrap();
+    // Rounding of 1e-15 over the step: two digits less than at the step of central differences.
+    close(&judged, &expected[..2], 4e-15 / step);
+    // A change of the differences goes back to their own step, for the gradient of before.
+    let before = hessian.gradients();
+    let larger = DifferenceSettings {
+        step: Some(1e-3),
+        ..of_forward
+    };
+    hessian.set_differences(larger).unwrap();
+    hessian.apply(&[1.0, 0.0], &mut judged).unwrap();
+    assert_eq!(hessian.gradients(), before + 1);
+    // (eˣ − 1)/x in place of 1, at x = 3h with h = 1e-3 (1 + ‖θ‖).
+    let x: f64 = 3e-3 * (1.0 + 0.3125f64.sqrt());
+    close(&judged, &[expected[0] * x.exp_m1() / x, 0.0], 1e-11);
+    hessian.residual_product(&[1.0, 0.0], &mut judged).unwrap();
+    close(&judged, &[expected[0] * x.sinh() / x, 0.0], 1e-11);
     // In f32, with its own step: half of its seven digits and a little less.
     let single = in_precision(&point, DType::F32);
+    let mut hessian = Hessian::new(&single, &layout, loss(), of_forward).unwrap();
+    assert!((hessian.step() - f64::from(f32::EPSILON).sqrt()).abs() < 1e-12);
+    // h = 5e-4 of a third derivative of 120, and rounding 1e-6/h.
+    close(&dense(&mut hessian), &expected, 2e-2);
     let mut hessian = Hessian::new(&single, &layout, loss(), settings).unwrap();
     assert!((hessian.step() - f64::from(f32::EPSILON).cbrt()).abs() < 1e-12);
     close(&dense(&mut hessian), &expected, 2e-3);
@@ -372,6 +427,19 @@ fn sharpness_of_a_loss_that_is_not_finite_is_undefined() {
     assert_eq!((found.status, found.largest), (Status::NotFinite, None));
     assert!(broken.choose_step(1e-6, 0).is_err());
     assert_eq!(symmetry_defect(&mut broken, 0).unwrap(), None);
+    // Gradients that are finite on either side of the parameters, and not at them.
+    let kink = Point::new(&[0.0, 2.0], &device);
+    let layout = Layout::of(&kink).unwrap();
+    let loss = whole(|point: &Point| Ok(point.at.val().square().sqrt().sum()));
+    let settings = DifferenceSettings {
+        differences: Differences::Forward,
+        step: None,
+    };
+    let mut forward = Hessian::new(&kink, &layout, loss, settings).unwrap();
+    assert!(forward.gradient().unwrap().1.iter().any(|g| g.is_nan()));
+    let found = tracker.measure(&mut forward).unwrap();
+    assert_eq!((found.status, found.largest), (Status::NotFinite, None));
+    assert_eq!(found.products, 1);
 }
 
 #[test]

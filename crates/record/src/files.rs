@@ -1,7 +1,7 @@
 //! Files that are replaced whole or not at all.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::Error;
@@ -13,9 +13,13 @@ use crate::Error;
 /// overwritten: other writers of the same path must be kept away, as a run's lock does.
 ///
 /// # Errors
-/// [`Error::Io`]; the old content stays.
+/// [`Error::Io`], if `path` has no file's name too. The old content stays, unless the last step alone
+/// failed, which makes the new one outlast a power cut.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let Some(name) = path.file_name() else {
+        return Err(Error::io("replace", path)(ErrorKind::InvalidInput.into()));
+    };
+    let mut name = name.to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
     let mut file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
@@ -72,5 +76,8 @@ mod tests {
         let error = replace(&path, b"new").unwrap_err().to_string();
         assert!(error.contains("run.json.tmp"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
+        let error = replace(&folder.path().join(".."), b"new").unwrap_err();
+        assert!(error.to_string().contains(".."), "{error}");
+        assert!(!folder.path().join(".tmp").exists());
     }
 }

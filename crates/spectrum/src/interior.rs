@@ -131,8 +131,8 @@ fn check_shift(shift: f64) -> Result<(), Error> {
 /// The `count` eigenpairs nearest to a shift, nearest first, from products with the inverse
 /// `(H − σI)⁻¹`: [`DenseInverse`], [`MinresInverse`], or one's own.
 ///
-/// Eigenvalues and residuals are those of `operator` itself, by one product a pair; what the inverse
-/// says is used only to find the vectors. [`Eigenpairs::products`] counts products with the inverse
+/// Eigenvalues and residuals are those of `operator` itself, by one [`Operator::residual_product`] a pair;
+/// what the inverse says is used only to find the vectors. [`Eigenpairs::products`] counts products with the inverse
 /// and with the operator together, [`Eigenpairs::verification_products`] includes the latter.
 /// [`Eigenpairs::norm`], [`Eigenpairs::symmetry_defect`] are those of the inverse.
 ///
@@ -216,7 +216,7 @@ fn measure(
     let mut scale_of_h = norm(&product).max(shift.abs());
     let mut order = Vec::with_capacity(found.pairs.len());
     for (pair, vector) in found.pairs.iter_mut().zip(found.vectors.chunks_exact(n)) {
-        op.apply(vector, &mut product)?;
+        op.residual_product(vector, &mut product)?;
         scale_of_h = scale_of_h.max(norm(&product));
         pair.value = dot(vector, &product);
         pair.residual = residual(vector, &product, pair.value);

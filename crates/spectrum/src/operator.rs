@@ -19,7 +19,8 @@ pub trait Operator {
 
     /// The product that eigenpairs are accepted by: their eigenvalues and residuals are its own. An
     /// operator with quick products of few digits to search with and dear ones of more digits to
-    /// judge by has the latter here; to others both are the same.
+    /// judge by has the latter here; to others both are the same. Densities, traces and MINRES accept
+    /// nothing and have [`Operator::apply`] alone.
     ///
     /// # Errors
     /// As [`Operator::apply`].

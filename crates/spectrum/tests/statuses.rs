@@ -3,8 +3,9 @@
 mod support;
 
 use feasible_spectrum::{
-    DenseMatrix, Error, FnOperator, Operator, OperatorError, PairStatus, Preconditioned, Settings,
-    Shifted, Status, Wanted, WeightedSum, eigenpairs, eigenpairs_from,
+    DenseInverse, DenseMatrix, Error, FnOperator, Operator, OperatorError, PairStatus,
+    Preconditioned, Settings, Shifted, Status, Wanted, WeightedSum, eigenpairs, eigenpairs_from,
+    eigenpairs_near,
 };
 use support::{assert_honest, spread, with_spectrum};
 
@@ -346,5 +347,22 @@ fn pairs_are_judged_by_the_operators_better_products() {
             assert!((residual.sqrt() - pair.residual).abs() < 1e-14);
             assert!(pair.residual <= 1e-6 * pair.value);
         }
+    }
+    // Pairs near a shift are the operator's own as well.
+    let mut matrix = vec![0.0; n * n];
+    (0..n).for_each(|i| matrix[i * n + i] = diagonal[i]);
+    let matrix = DenseMatrix::new(n, matrix).unwrap();
+    let mut inverse = DenseInverse::new(&matrix, 0.3).unwrap();
+    let mut rough = Rough {
+        diagonal,
+        judged: 0,
+    };
+    let found = eigenpairs_near(&mut rough, &mut inverse, 0.3, 2, &settings).unwrap();
+    assert!(found.all_converged());
+    // One product a pair in each attempt.
+    assert!(rough.judged >= 2 && rough.judged.is_multiple_of(2));
+    for (pair, expected) in found.pairs.iter().zip([1.0 / 3.0, 1.0 / 4.0]) {
+        // The square of the vector's error; the rough products are 5e-8 off.
+        assert!((pair.value - expected).abs() < 1e-11, "{}", pair.value);
     }
 }

@@ -90,7 +90,7 @@ pub struct CapturedGradients {
     n: usize,
     samples: usize,
     layers: Vec<Layer>,
-    /// Whether a layer was used more than once, so that its gradients are sums of products.
+    /// Whether a weight or bias was used more than once, so that its gradients are sums of products.
     repeated: bool,
     losses: Vec<f64>,
 }
@@ -129,7 +129,9 @@ pub fn captured_gradients<M: Module>(
     let mut repeated = false;
     let mut layers = Vec::new();
     for record in capture.records {
-        repeated |= !seen.insert(record.weight.val());
+        for id in [Some(record.weight), record.bias].into_iter().flatten() {
+            repeated |= !seen.insert(id.val());
+        }
         let cotangent = record
             .leaf
             .grad_remove(&mut gradients)
@@ -204,14 +206,15 @@ impl CapturedGradients {
     pub fn per_sample(&self, rows: &mut PerSampleGradients) -> Result<(), Error> {
         let factors = self.factors()?;
         let size = self.samples * self.n;
-        if rows.rows.len() < size {
+        if rows.rows.capacity() < size {
             // Fresh zeros come from the system, where copying the old ones would not help.
             rows.rows = vec![0.0; size];
         }
-        rows.rows.truncate(size);
+        // A smaller batch keeps the memory for the next one.
+        rows.rows.resize(size, 0.0);
         rows.n = self.n;
         rows.rows
-            .par_chunks_mut(self.n)
+            .par_chunks_mut(self.n.max(1))
             .enumerate()
             .for_each(|(sample, row)| self.write(&factors, sample, row));
         Ok(())

@@ -23,7 +23,7 @@ pub enum Differences {
     Richardson,
     /// `(g(θ + h v) − g(θ)) / h`, to search with: one gradient and that of the parameters themselves
     /// once, error `O(h)`. Eigenpairs are accepted by central differences all the same
-    /// ([`Operator::residual_product`]).
+    /// ([`Operator::residual_product`]); densities and traces are those of the forward ones.
     Forward,
 }
 
@@ -36,8 +36,9 @@ pub struct DifferenceSettings {
     /// `h` along a unit direction, over `1 + ‖θ‖`. `None` (default) takes the cube root of the
     /// parameters' rounding, 6e-6 in f64 and 5e-3 in f32, where truncation and rounding of a central
     /// difference balance, and for forward differences the square root, 1.5e-8 and 3e-4 (Nocedal &
-    /// Wright, Numerical Optimization, section 8.1). [`Hessian::choose_step`] finds a better one for
-    /// the loss at hand.
+    /// Wright, Numerical Optimization, section 8.1). A step that is given is also that of the central
+    /// differences that eigenpairs are accepted by. [`Hessian::choose_step`] finds a better one for the
+    /// loss at hand.
     pub step: Option<f64>,
 }
 
@@ -148,7 +149,7 @@ where
         self.step
     }
 
-    /// Differences otherwise from now on.
+    /// Differences otherwise from now on; a step that was chosen is forgotten.
     ///
     /// # Errors
     /// As [`DifferenceSettings::validate`].
