@@ -28,6 +28,7 @@ mod chunk;
 mod constant;
 mod constant_limit;
 mod factor;
+mod held;
 mod held_rows;
 mod limit;
 mod rows;
@@ -43,8 +44,9 @@ use rayon::prelude::*;
 use crate::batch::Values;
 use crate::error::Error;
 pub use cholesky::pivot_is_rounding;
+use held::UNMOVED;
+pub use held::{Contact, LimitQuality};
 pub use held_rows::{HeldRows, Output};
-pub use limit::LimitQuality;
 pub use rows::{RowCurvature, Rows};
 pub use weights::{RowWeights, VANISHING_ROW};
 
@@ -197,12 +199,6 @@ impl DampedGradients {
         each.map(|(start, (lower, upper))| (start, lower, upper))
     }
 }
-
-/// Of a sample that is returned as it was.
-const UNMOVED: LimitQuality = LimitQuality {
-    deviation: 0.0,
-    settled: true,
-};
 
 impl DampedProblem<'_> {
     /// Number of rows, m.

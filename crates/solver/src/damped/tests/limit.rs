@@ -67,7 +67,9 @@ fn affine_rows_have_the_exact_gradient_on_every_sample() {
             for i in 0..family.batch {
                 // Undamped, rows that are not independent end a sample.
                 let broke = limit.status[i] == DampedStatus::Singular;
-                let LimitQuality { deviation, settled } = limit.limit[i];
+                let LimitQuality {
+                    deviation, settled, ..
+                } = limit.limit[i];
                 assert_eq!(deviation.is_nan(), broke, "{name}, {i}: {limit:?}");
                 if limit.status[i] != DampedStatus::Residual || !settled {
                     continue;
@@ -164,7 +166,10 @@ fn curved_rows_have_an_error_of_the_order_of_the_deviation() {
                 })
                 .collect()
         };
-        for (error, LimitQuality { deviation, settled }) in errors(1e-2) {
+        for (error, quality) in errors(1e-2) {
+            let LimitQuality {
+                deviation, settled, ..
+            } = quality;
             if settled {
                 let order = error / deviation;
                 assert!(
@@ -289,9 +294,11 @@ fn rows_computed_elsewhere_have_the_same_limit() {
         let way: Vec<f64> = from.iter().zip(y).map(|(a, b)| a - b).collect();
         let expected = of(&gradients, i, n, m);
         // A row with a gradient was met on that side.
-        let met =
-            |row: usize| i8::from(expected[2][row] != 0.0) - i8::from(expected[1][row] != 0.0);
-        let met: Vec<i8> = (0..m).map(met).collect();
+        let contact = |row: usize| Contact {
+            residual: f64::from(expected[2][row] != 0.0) - f64::from(expected[1][row] != 0.0),
+            is_last: true,
+        };
+        let contacts: Vec<Contact> = (0..m).map(contact).collect();
         let output = Output {
             jacobian: &jacobian,
             values: &values(y),
@@ -300,7 +307,8 @@ fn rows_computed_elsewhere_have_the_same_limit() {
             lower: problem.lower.sample(i, m),
             upper: problem.upper.sample(i, m),
             equality: &family.equality,
-            met: &met,
+            contacts: &contacts,
+            curved: &vec![true; m],
             weights: &vec![1.0; m],
         };
         let (rows, quality) = HeldRows::new(&output, &LIMIT);
@@ -330,10 +338,88 @@ fn rows_without_a_factor_have_no_gradient() {
             lower: &[1.0; 2],
             upper: &[1.0; 2],
             equality: &[true; 2],
-            met: &[1; 2],
+            contacts: &[Contact::default(); 2],
+            curved: &[false; 2],
             weights: &[1.0; 2],
         };
         let (rows, quality) = HeldRows::new(&output, &undamped);
         assert!(rows.is_none() && quality.deviation.is_nan());
+    }
+}
+
+/// x + z ≤ −10 and 0.3(z − x) ≤ −0.3k are met slowly from outside; x + w is first pushed far inside its
+/// bound by the former, then back towards it by the latter. Where it ends is within the tolerance of the
+/// bound by this choice of the bound alone, and w has been moved by the first step only.
+#[test]
+fn rows_that_end_on_their_bound_by_chance_are_reported() {
+    let rows = [1.0, 1.0, 0.0, -0.3, 0.3, 0.0, 1.0, 0.0, 1.0];
+    let settings = DampedSettings {
+        damping: 0.1,
+        tolerance: 1e-6,
+        rows: RowPolicy::Violated,
+        ..LIMIT
+    };
+    let run = |bound: f64, record| {
+        let upper = [-10.0, -3.0, bound];
+        let problem = DampedProblem {
+            batch: 1,
+            n: 3,
+            blocks: vec![Rows {
+                rows: 3,
+                linear: Values::Shared(&rows),
+                curvature: RowCurvature::None,
+            }],
+            lower: Values::Shared(&[f64::NEG_INFINITY; 3]),
+            upper: Values::Shared(&upper),
+            equality: &[false; 3],
+        };
+        let damped = repair(&problem, &[1.0; 3], &settings, record).unwrap();
+        let gradient = damped.vjp(&problem, &[0.0, 0.0, 1.0]).start;
+        (damped, gradient)
+    };
+    let mut bound = 1.0;
+    for _ in 0..60 {
+        let y = run(bound, Record::Steps).0.y;
+        bound = y[0] + y[2] + 0.5 * settings.tolerance;
+    }
+    let (_, unrolled) = run(bound, Record::Steps);
+    let (damped, implicit) = run(bound, Record::Limit);
+    assert_eq!(damped.status, [DampedStatus::Residual]);
+    let quality = damped.limit[0];
+    // Three rows in three variables lead anywhere.
+    assert!(quality.deviation < 1e-9 && !quality.settled, "{quality:?}");
+    assert!(
+        (unrolled[2] - implicit[2]).abs() > 0.1,
+        "{unrolled:?} {implicit:?}"
+    );
+}
+
+/// From (2, 0) to y₁ + y₂² ≤ 0 the row is (1, 0) all the way, and turns beside it.
+#[test]
+fn rows_that_bend_beside_the_way_are_reported() {
+    let problem = DampedProblem {
+        batch: 1,
+        n: 2,
+        blocks: vec![Rows {
+            rows: 1,
+            linear: Values::Shared(&[1.0, 0.0]),
+            curvature: RowCurvature::Diagonal(Values::Shared(&[0.0, 1.0])),
+        }],
+        lower: Values::Shared(&[f64::NEG_INFINITY]),
+        upper: Values::Shared(&[0.0]),
+        equality: &[false],
+    };
+    for rows in [RowPolicy::All, RowPolicy::Violated] {
+        let settings = DampedSettings { rows, ..LIMIT };
+        let run = |record| {
+            let damped = repair(&problem, &[2.0, 0.0], &settings, record).unwrap();
+            let gradient = damped.vjp(&problem, &[0.0, 1.0]).start;
+            (damped, gradient)
+        };
+        let ((_, unrolled), (damped, implicit)) = (run(Record::Steps), run(Record::Limit));
+        let quality = damped.limit[0];
+        assert!(quality.deviation < 1e-9 && quality.settled && !quality.affine);
+        // The row turns by 2 for each unit of y₂, over a way of 2.
+        assert!((implicit[1] - 1.0).abs() < 1e-9 && (unrolled[1] + 3.0).abs() < 0.1);
     }
 }
