@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::constant::Constants;
-use super::held::{Contact, Held, LOST, LimitQuality};
+use super::held::{Contact, Held, LimitQuality};
 use super::limit::{relative_distance, solve};
 use super::rows::affine_values;
 use super::{DampedGradients, DampedProblem};
@@ -52,7 +52,7 @@ pub(super) fn ends(
             true => Held::of(contacts[row], ends[row], bounds(row), tolerance),
             false => Held::Not,
         }));
-        let is_settled = |row| contacts[row].is_settled(ends[row], bounds(row), tolerance);
+        let is_settled = |row: usize| contacts[row].is_settled(ends[row], bounds(row), tolerance);
         settled.push((0..m).all(is_settled));
     }
     Ends { held, settled }
@@ -89,7 +89,7 @@ impl Limits {
         let (m, n) = (weights.len(), jacobian.len() / weights.len());
         let quality = |sample: usize| {
             if self.lost[sample] {
-                return LOST;
+                return LimitQuality::LOST;
             }
             let held = &self.held[sample * m..][..m];
             let at = sample * n..(sample + 1) * n;

@@ -22,19 +22,21 @@ pub struct LimitQuality {
     pub affine: bool,
 }
 
-/// Of a sample without a gradient.
-pub(super) const LOST: LimitQuality = LimitQuality {
-    deviation: f64::NAN,
-    settled: false,
-    affine: false,
-};
+impl LimitQuality {
+    /// Of a sample without a gradient.
+    pub const LOST: Self = Self {
+        deviation: f64::NAN,
+        settled: false,
+        affine: false,
+    };
 
-/// Of a sample that is returned as it was.
-pub(super) const UNMOVED: LimitQuality = LimitQuality {
-    deviation: 0.0,
-    settled: true,
-    affine: true,
-};
+    /// Of a sample that is returned as it was.
+    pub const UNMOVED: Self = Self {
+        deviation: 0.0,
+        settled: true,
+        affine: true,
+    };
+}
 
 /// When a row was outside its box.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

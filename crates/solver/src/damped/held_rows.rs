@@ -1,7 +1,7 @@
 //! The implicit gradient ([`super::limit`]) of one sample whose rows are computed elsewhere.
 
 use super::cholesky::Scratch;
-use super::held::{Contact, Held, LOST, LimitQuality};
+use super::held::{Contact, Held, LimitQuality};
 use super::limit::{System, relative_distance};
 use super::step::{Coefficients, Factored};
 use super::weights::inverse_norm;
@@ -62,7 +62,7 @@ impl HeldRows {
         let (contacts, ends, tolerance) = (output.contacts, output.values, settings.tolerance);
         let held_by = |row| Held::of(contacts[row], ends[row], bounds(row), tolerance);
         let all: Vec<Held> = (0..m).map(held_by).collect();
-        let is_settled = |row| contacts[row].is_settled(ends[row], bounds(row), tolerance);
+        let is_settled = |row: usize| contacts[row].is_settled(ends[row], bounds(row), tolerance);
         let settled = (0..m).all(is_settled);
         let takes_part = |row: &usize| match settings.rows {
             _ if all[*row] != Held::Not => true,
@@ -100,7 +100,7 @@ impl HeldRows {
         let is_finite = max_abs(&held_rows.jacobian).is_finite();
         let factor = &mut held_rows.factored.factor;
         if !is_finite || !factor.refactor(None, q, n, settings.damping, &mut scratch) {
-            return (None, LOST);
+            return (None, LimitQuality::LOST);
         }
         let change = |(row, weight): (&usize, &f64)| {
             weight * (output.start_values[*row] - output.values[*row])

@@ -29,7 +29,7 @@ use rayon::prelude::*;
 
 use super::cholesky::Scratch;
 use super::factor::{Factor, Fixed, Form, load_moving};
-use super::held::{Held, LOST, LimitQuality, UNMOVED};
+use super::held::{Held, LimitQuality};
 use super::rows::values;
 use super::sample::{Context, Run, Workspace};
 use super::step::{Coefficients, Factored};
@@ -246,14 +246,14 @@ pub(super) struct Limits {
 impl Context<'_> {
     /// Linearises at the output with the rows of the last step.
     pub(super) fn keep_limit(&self, run: &mut Run, workspace: &mut Workspace) {
-        run.quality = LOST;
+        run.quality = LimitQuality::LOST;
         if matches!(run.status, DampedStatus::Singular | DampedStatus::NonFinite) {
             run.kept = Kept::Lost;
             return;
         }
         if run.iterations == 0 {
             run.kept = Kept::Unmoved;
-            run.quality = UNMOVED;
+            run.quality = LimitQuality::UNMOVED;
             return;
         }
         let (problem, n, m) = (self.problem, self.problem.n, self.problem.rows());

@@ -44,7 +44,6 @@ use rayon::prelude::*;
 use crate::batch::Values;
 use crate::error::Error;
 pub use cholesky::pivot_is_rounding;
-use held::UNMOVED;
 pub use held::{Contact, LimitQuality};
 pub use held_rows::{HeldRows, Output};
 pub use rows::{RowCurvature, Rows};
@@ -228,7 +227,7 @@ pub fn repair(
             status: vec![DampedStatus::Residual; problem.batch],
             residual: vec![0.0; problem.batch],
             limit: match record {
-                Record::Limit => vec![UNMOVED; problem.batch],
+                Record::Limit => vec![LimitQuality::UNMOVED; problem.batch],
                 _ => vec![],
             },
             tape: Tape::Unmoved,

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::cholesky::Scratch;
 use super::factor::Fixed;
-use super::held::{Contact, LOST, LimitQuality};
+use super::held::{Contact, LimitQuality};
 use super::limit::{Kept, Limits};
 use super::rows::residuals;
 use super::step::{Factored, Tape};
@@ -125,7 +125,7 @@ pub(super) fn repair(
                 _ => vec![],
             },
             kept: Kept::Lost,
-            quality: LOST,
+            quality: LimitQuality::LOST,
         })
         .collect();
     match settings.stopping {

@@ -189,12 +189,15 @@ pub(super) fn side(residual: f64) -> i8 {
     i8::from(residual > 0.0) - i8::from(residual < 0.0)
 }
 
-/// Takes note of a step from residuals r.
+/// Takes note of a step from residuals r. One from inside of the box, as of a sample that waits for others
+/// to stop, moves nothing.
 pub(super) fn remember(r: &[f64], contacts: &mut [Contact]) {
-    contacts
-        .iter_mut()
-        .zip(r)
-        .for_each(|(contact, r)| contact.step(*r));
+    if r.iter().all(|r| *r == 0.0) {
+        return;
+    }
+    for (contact, r) in contacts.iter_mut().zip(r) {
+        contact.step(*r);
+    }
 }
 
 /// J as the fixed rows, then the moving ones.

@@ -347,51 +347,46 @@ fn rows_without_a_factor_have_no_gradient() {
     }
 }
 
-/// x + z ≤ −10 and 0.3(z − x) ≤ −0.3k are met slowly from outside; x + w is first pushed far inside its
-/// bound by the former, then back towards it by the latter. Where it ends is within the tolerance of the
-/// bound by this choice of the bound alone, and w has been moved by the first step only.
+/// x + z ≤ −10 throws x down in the first step, in which x + w ≤ 0 moves w to 7/3 for good: x + w is then
+/// far inside, and comes back with x, which x ≥ k raises. That it ends within the tolerance of its bound is
+/// by the choice of k alone.
 #[test]
 fn rows_that_end_on_their_bound_by_chance_are_reported() {
-    let rows = [1.0, 1.0, 0.0, -0.3, 0.3, 0.0, 1.0, 0.0, 1.0];
+    let rows = [1.0, 1.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 1.0];
     let settings = DampedSettings {
-        damping: 0.1,
+        damping: 0.5,
         tolerance: 1e-6,
         rows: RowPolicy::Violated,
         ..LIMIT
     };
-    let run = |bound: f64, record| {
-        let upper = [-10.0, -3.0, bound];
-        let problem = DampedProblem {
-            batch: 1,
-            n: 3,
-            blocks: vec![Rows {
-                rows: 3,
-                linear: Values::Shared(&rows),
-                curvature: RowCurvature::None,
-            }],
-            lower: Values::Shared(&[f64::NEG_INFINITY; 3]),
-            upper: Values::Shared(&upper),
-            equality: &[false; 3],
-        };
+    // x stops within the tolerance below k.
+    let upper = [-10.0, 7.0 / 3.0 + 1e-7, 0.0];
+    let problem = DampedProblem {
+        batch: 1,
+        n: 3,
+        blocks: vec![Rows {
+            rows: 3,
+            linear: Values::Shared(&rows),
+            curvature: RowCurvature::None,
+        }],
+        lower: Values::Shared(&[f64::NEG_INFINITY; 3]),
+        upper: Values::Shared(&upper),
+        equality: &[false; 3],
+    };
+    let run = |record| {
         let damped = repair(&problem, &[1.0; 3], &settings, record).unwrap();
         let gradient = damped.vjp(&problem, &[0.0, 0.0, 1.0]).start;
         (damped, gradient)
     };
-    let mut bound = 1.0;
-    for _ in 0..60 {
-        let y = run(bound, Record::Steps).0.y;
-        bound = y[0] + y[2] + 0.5 * settings.tolerance;
-    }
-    let (_, unrolled) = run(bound, Record::Steps);
-    let (damped, implicit) = run(bound, Record::Limit);
-    assert_eq!(damped.status, [DampedStatus::Residual]);
+    let ((_, unrolled), (damped, implicit)) = (run(Record::Steps), run(Record::Limit));
+    assert_eq!(damped.status, [DampedStatus::Step]);
+    assert!((damped.y[2] - 7.0 / 3.0).abs() < 1e-12, "{:?}", damped.y);
     let quality = damped.limit[0];
     // Three rows in three variables lead anywhere.
-    assert!(quality.deviation < 1e-9 && !quality.settled, "{quality:?}");
-    assert!(
-        (unrolled[2] - implicit[2]).abs() > 0.1,
-        "{unrolled:?} {implicit:?}"
-    );
+    assert!(quality.deviation < 1e-9 && quality.affine, "{quality:?}");
+    assert!(!quality.settled, "{quality:?}");
+    // The first step alone moves w: by 2.5/5.25 of its change. Three rows leave nothing of it.
+    assert!((unrolled[2] - (1.0 - 2.5 / 5.25)).abs() < 1e-12 && implicit[2].abs() < 1e-9);
 }
 
 /// From (2, 0) to y₁ + y₂² ≤ 0 the row is (1, 0) all the way, and turns beside it.
@@ -410,7 +405,11 @@ fn rows_that_bend_beside_the_way_are_reported() {
         equality: &[false],
     };
     for rows in [RowPolicy::All, RowPolicy::Violated] {
-        let settings = DampedSettings { rows, ..LIMIT };
+        let settings = DampedSettings {
+            rows,
+            damping: 0.0,
+            ..LIMIT
+        };
         let run = |record| {
             let damped = repair(&problem, &[2.0, 0.0], &settings, record).unwrap();
             let gradient = damped.vjp(&problem, &[0.0, 1.0]).start;
@@ -419,7 +418,36 @@ fn rows_that_bend_beside_the_way_are_reported() {
         let ((_, unrolled), (damped, implicit)) = (run(Record::Steps), run(Record::Limit));
         let quality = damped.limit[0];
         assert!(quality.deviation < 1e-9 && quality.settled && !quality.affine);
-        // The row turns by 2 for each unit of y₂, over a way of 2.
-        assert!((implicit[1] - 1.0).abs() < 1e-9 && (unrolled[1] + 3.0).abs() < 0.1);
+        // One step: the row turns by 2 for each unit of y₂, over a way of 2.
+        assert!((implicit[1] - 1.0).abs() < 1e-12 && (unrolled[1] + 3.0).abs() < 1e-12);
+    }
+}
+
+/// 0 ≤ y − 10⁻⁸ y² ≤ 1: one step leads from 2 to 10⁻⁸ inside, which is its last also where the sample from
+/// −10⁴ still takes another.
+#[test]
+fn samples_that_wait_for_others_take_no_steps() {
+    let problem = DampedProblem {
+        batch: 2,
+        n: 1,
+        blocks: vec![Rows {
+            rows: 1,
+            linear: Values::Shared(&[1.0]),
+            curvature: RowCurvature::Diagonal(Values::Shared(&[-2e-8])),
+        }],
+        lower: Values::Shared(&[0.0]),
+        upper: Values::Shared(&[1.0]),
+        equality: &[false],
+    };
+    for stopping in [Stopping::PerSample, Stopping::WholeBatch] {
+        let settings = DampedSettings {
+            damping: 0.0,
+            tolerance: 1e-6,
+            stopping,
+            ..LIMIT
+        };
+        let damped = repair(&problem, &[2.0, -1e4], &settings, Record::Limit).unwrap();
+        assert!(damped.iterations[1] > 1, "{damped:?}");
+        assert!(damped.limit[0].settled, "{damped:?}");
     }
 }
