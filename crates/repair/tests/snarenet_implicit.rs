@@ -12,8 +12,8 @@ use support::{check_gradients, normal, rng, tensor};
 
 const BATCH: usize = 8;
 const N: usize = 8;
-/// Affine rows have no truncation error in their own bounds and inputs, so that the step is as large as the
-/// distance of these samples to the next change of rows allows.
+/// Differences of fourth order leave 1e-16 of a fifth derivative, that of numbers in the rows too, and no
+/// sample taken here changes its rows within two steps.
 const STEP: f64 = 1e-4;
 /// What the iteration leaves: residuals of 1e-12 over the smallest singular value, some tenths, and the step.
 const ERROR: f64 = 1e-7;
