@@ -451,3 +451,46 @@ fn samples_that_wait_for_others_take_no_steps() {
         assert!(damped.limit[0].settled, "{damped:?}");
     }
 }
+
+/// Where rows ended, by when they were outside and how far inside they are, with a tolerance of 1e-6: of
+/// several steps from outside the last may end within the tolerance, and undamped ones on the bound itself.
+#[test]
+fn rows_are_settled_where_steps_led_them_to_their_bound() {
+    for (residual, is_last, slack, settled) in [
+        (0.0, false, 5.0, true),
+        (3.0, true, 1e-7, true),
+        (3.0, true, 1e-5, false),
+        (3.0, false, 1e-7, false),
+        (3.0, false, 1e-14, true),
+        (1e-7, false, 1e-7, true),
+    ] {
+        let contact = Contact { residual, is_last };
+        assert_eq!(contact.is_settled(1.0 - slack, [-1.0, 1.0], 1e-6), settled);
+        let below = Contact {
+            residual: -residual,
+            is_last,
+        };
+        assert_eq!(below.is_settled(slack - 1.0, [-1.0, 1.0], 1e-6), settled);
+        // The same of rows that are computed elsewhere.
+        let output = Output {
+            jacobian: &[1.0],
+            values: &[1.0 - slack],
+            start_values: &[1.0 + residual],
+            way: &[residual + slack],
+            lower: &[-1.0],
+            upper: &[1.0],
+            equality: &[false],
+            contacts: &[contact],
+            curved: &[false],
+            weights: &[1.0],
+        };
+        let (_, quality) = HeldRows::new(
+            &output,
+            &DampedSettings {
+                tolerance: 1e-6,
+                ..LIMIT
+            },
+        );
+        assert_eq!((quality.settled, quality.affine), (settled, true));
+    }
+}
