@@ -126,7 +126,7 @@ fn gradients_that_are_right_by_chance_are_not_called_exact() {
     );
     let bent = (
         vec![1.0, 0.0],
-        Some(vec![0.0, 2.0]),
+        Some(vec![0.0, 1.0]),
         vec![0.0],
         vec![2.0, 0.0],
         0.0,

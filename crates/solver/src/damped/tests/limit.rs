@@ -433,7 +433,7 @@ fn samples_that_wait_for_others_take_no_steps() {
         blocks: vec![Rows {
             rows: 1,
             linear: Values::Shared(&[1.0]),
-            curvature: RowCurvature::Diagonal(Values::Shared(&[-2e-8])),
+            curvature: RowCurvature::Diagonal(Values::Shared(&[-1e-8])),
         }],
         lower: Values::Shared(&[0.0]),
         upper: Values::Shared(&[1.0]),
