@@ -304,6 +304,60 @@ mod tests {
         }
     }
 
+    /// out = Σ_i c_i x_i² with c_i = i + 1, of inputs of lengths that differ.
+    #[derive(Debug)]
+    struct SumOfSquares(Vec<Vec<f64>>);
+
+    impl HostAdjoint for SumOfSquares {
+        fn vjp(&self, cotangent: &[f64]) -> Vec<Vec<f64>> {
+            let of = |(at, x): (usize, &Vec<f64>)| {
+                let c = 2.0 * (at + 1) as f64 * cotangent[0];
+                x.iter().map(|x| c * x).collect()
+            };
+            self.0.iter().enumerate().map(of).collect()
+        }
+    }
+
+    /// As many operations as it takes, whichever of the inputs are tracked, and however often one is given.
+    #[test]
+    fn any_number_of_inputs_have_their_own_gradients() {
+        let device = Device::flex().autodiff();
+        for dtype in [DType::F32, DType::F64] {
+            for (count, every) in [1, 4, 5, 8, 9]
+                .into_iter()
+                .flat_map(|c| [(c, 1), (c, 2), (c, 3)])
+            {
+                let leaf = |at: usize| -> Tensor<1> {
+                    let values = (0..at % 3 + 1).map(|k| (2 * at + k) as f64 - 3.5).collect();
+                    let leaf = write(values, [at % 3 + 1], &device, dtype);
+                    leaf.set_require_grad(at % every == 0)
+                };
+                let leaves: Vec<_> = (0..count).map(leaf).collect();
+                // The first once more at the end.
+                let given: Vec<_> = leaves.iter().chain(&leaves[..1]).cloned().collect();
+                let numbers: Vec<_> = given.iter().map(|x| read("x", x).unwrap()).collect();
+                let squares = |x: &Vec<f64>| x.iter().map(|x| x * x).sum::<f64>();
+                let terms = numbers.iter().enumerate();
+                let sum = terms.map(|(at, x)| (at + 1) as f64 * squares(x)).sum();
+                let inputs = given.iter().cloned().map(Input::new).collect();
+                let adjoint = Arc::new(SumOfSquares(numbers.clone()));
+                let y = record(vec![sum], [1], &device, dtype, inputs, adjoint);
+                let gradients = (y * 3.0).backward();
+                for (at, leaf) in leaves.iter().enumerate() {
+                    let Some(gradient) = leaf.grad(&gradients) else {
+                        assert!(at % every != 0, "{count} inputs: none for {at}");
+                        continue;
+                    };
+                    assert!(at % every == 0 && gradient.dtype() == dtype);
+                    let twice = if at == 0 { count + 1 } else { 0 };
+                    let c = 6.0 * (at + 1 + twice) as f64;
+                    let expected: Vec<f64> = numbers[at].iter().map(|x| c * x).collect();
+                    assert_eq!(read("g", &gradient).unwrap(), expected, "{count}, {at}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn nothing_is_recorded_without_a_tracked_input() {
         let device = Device::flex().autodiff();

@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Tensor, TensorData};
 use feasible_core::{Bounds, Constraints, host};
 use feasible_nls::{LevenbergMarquardt, Residual, Weights, check_batch_of_rows, check_leading};
 
-use crate::limit::{self, Met};
+use crate::limit::{self, Contacts};
 use crate::start::constant;
 use crate::{Error, Gradient, Repaired, RowPolicy, RowWeights, SnareNetSettings};
 
@@ -29,12 +29,12 @@ pub(crate) fn repair(
     }
     host::read_finite("y0", &start)?;
     let is_implicit = settings.gradient == Gradient::Implicit;
-    let met = Mutex::new(Met::new(batch, bounds.rows()));
+    let contacts = Mutex::new(Contacts::new(batch, bounds.rows()));
     let residual = BoxResidual {
         constraints,
         bounds,
         rows: settings.rows,
-        met: is_implicit.then_some(&met),
+        contacts: is_implicit.then_some(&contacts),
     };
     let weights = match settings.weights {
         RowWeights::Uniform => Weights::None,
@@ -47,9 +47,9 @@ pub(crate) fn repair(
     }
     let solution = solver.solve(&residual, constant(&start));
     let repaired: Repaired = solution.map_err(in_own_words)?.into();
-    let met = met.into_inner().expect("no solve has panicked");
-    let met = met.at_rest(&host::read("y", &repaired.y)?);
-    limit::differentiate(settings, start, constraints, bounds, repaired, &met)
+    let contacts = contacts.into_inner().expect("no solve has panicked");
+    let contacts = contacts.at_rest(&host::read("y", &repaired.y)?);
+    limit::differentiate(settings, start, constraints, bounds, repaired, &contacts)
 }
 
 /// What the least-squares layer calls a residual is the value of the constraints here.
@@ -77,8 +77,8 @@ struct BoxResidual<'a> {
     constraints: &'a dyn Constraints,
     bounds: &'a Bounds,
     rows: RowPolicy,
-    /// For implicit gradients: the sides of the box that rows were on. Nothing is recorded then.
-    met: Option<&'a Mutex<Met>>,
+    /// For implicit gradients: when rows were outside their box. Nothing is recorded then.
+    contacts: Option<&'a Mutex<Contacts>>,
 }
 
 impl BoxResidual<'_> {
@@ -91,22 +91,22 @@ impl BoxResidual<'_> {
 
     /// Without a graph where none is wanted.
     fn recorded<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
-        match self.met {
+        match self.contacts {
             None => tensor,
             Some(_) => constant(&tensor),
         }
     }
 
     fn look(&self, y: &Tensor<2>, residual: &Tensor<2>) {
-        let Some(met) = self.met else {
+        let Some(contacts) = self.contacts else {
             return;
         };
         // Numbers that cannot be read end the solve with the device's error.
         if let (Ok(y), Ok(r)) = (host::read("y", y), host::read("residual(y)", residual)) {
-            let mut met = met
+            let mut contacts = contacts
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            met.look(y, r);
+            contacts.look(y, r);
         }
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use feasible_core::host::{self, HostAdjoint, Input};
-use feasible_core::{Bounds, Constraints};
+use feasible_core::{Block, Bounds, Constraints, Curvature};
 use feasible_nls::{GradientQuality, Status};
-use feasible_solver::damped::{HeldRows, LimitQuality, Output};
+use feasible_solver::damped::{Contact, HeldRows, LimitQuality, Output};
 
 use crate::linear::reduce;
 use crate::start::{constant, values};
@@ -21,12 +21,16 @@ const EXACT: f64 = 1e-6;
 
 impl GradientReport {
     pub(crate) fn new(status: Status, limit: LimitQuality) -> Self {
-        let LimitQuality { deviation, settled } = limit;
+        let LimitQuality {
+            deviation,
+            settled,
+            affine,
+        } = limit;
         let quality = if status.is_failure() {
             GradientQuality::Unavailable
         } else if deviation.is_nan() {
             GradientQuality::Degenerate
-        } else if status.is_converged() && settled && deviation <= EXACT {
+        } else if status.is_converged() && settled && affine && deviation <= EXACT {
             GradientQuality::Exact
         } else {
             GradientQuality::Inexact
@@ -35,22 +39,22 @@ impl GradientReport {
     }
 }
 
-/// The side of its box that every row was on when a step was last taken from outside: 1 above, -1
-/// below, 0 never, `[batch, m]`.
+/// When every row was outside its box, of steps that are taken elsewhere.
 #[derive(Debug)]
-pub(crate) struct Met {
+pub(crate) struct Contacts {
     rows: usize,
     /// Where each sample was last looked at, and the residual there.
     at: Option<(Vec<f64>, Vec<f64>)>,
-    sides: Vec<i8>,
+    /// `[batch, m]`.
+    contacts: Vec<Contact>,
 }
 
-impl Met {
+impl Contacts {
     pub(crate) fn new(batch: usize, rows: usize) -> Self {
         Self {
             rows,
             at: None,
-            sides: vec![0; batch * rows],
+            contacts: vec![Contact::default(); batch * rows],
         }
     }
 
@@ -66,23 +70,20 @@ impl Met {
             return;
         };
         let m = self.rows;
-        let n = y.len() * m / self.sides.len().max(1);
-        for (sample, sides) in self.sides.chunks_exact_mut(m).enumerate() {
+        let n = y.len() * m / self.contacts.len().max(1);
+        for (sample, contacts) in self.contacts.chunks_exact_mut(m).enumerate() {
             let at = sample * n..(sample + 1) * n;
             if before[at.clone()] != y[at] {
-                for (side, r) in sides.iter_mut().zip(&r[sample * m..][..m]) {
-                    if *r != 0.0 {
-                        *side = if *r > 0.0 { 1 } else { -1 };
-                    }
-                }
+                let steps = contacts.iter_mut().zip(&r[sample * m..][..m]);
+                steps.for_each(|(contact, r)| contact.step(*r));
             }
         }
     }
 
-    /// The sides when the samples have come to rest at `y`.
-    pub(crate) fn at_rest(mut self, y: &[f64]) -> Vec<i8> {
+    /// Those of samples that have come to rest at `y`, `[batch, m]`.
+    pub(crate) fn at_rest(mut self, y: &[f64]) -> Vec<Contact> {
         self.moved_to(y);
-        self.sides
+        self.contacts
     }
 }
 
@@ -150,15 +151,27 @@ impl HostAdjoint for Limits {
     }
 }
 
-/// Gives the output of a repair that was run on constants its implicit gradient. `met` is as
-/// [`Met::at_rest`] gives it.
+/// Which rows may be other than affine: those of functions always, and a quadratic block's.
+fn curved(constraints: &dyn Constraints) -> Vec<bool> {
+    let Some(blocks) = constraints.blocks() else {
+        return vec![true; constraints.rows()];
+    };
+    let of_block = |block: &Block| {
+        let is_curved = !matches!(block.curvature(), Curvature::None);
+        std::iter::repeat_n(is_curved, block.rows())
+    };
+    blocks.iter().flat_map(of_block).collect()
+}
+
+/// Gives the output of a repair that was run on constants its implicit gradient. `contacts` are as
+/// [`Contacts::at_rest`] gives them.
 pub(crate) fn differentiate(
     settings: &SnareNetSettings,
     y0: Tensor<2>,
     constraints: &dyn Constraints,
     bounds: &Bounds,
     repaired: Repaired,
-    met: &[i8],
+    contacts: &[Contact],
 ) -> Result<Repaired, Error> {
     let ([batch, n], m) = (y0.dims(), constraints.rows());
     let tracked = [
@@ -196,18 +209,11 @@ pub(crate) fn differentiate(
     let side = |bound: Tensor<2>| host::read("bounds", &host::expand(constant(&bound), [batch, m]));
     let (lower, upper) = (side(bounds.lower())?, side(bounds.upper())?);
     let damped = settings.damped();
+    let curved = curved(constraints);
     let sample = |b: usize| -> (Kept, LimitQuality) {
-        let unmoved = LimitQuality {
-            deviation: 0.0,
-            settled: true,
-        };
-        let lost = LimitQuality {
-            deviation: f64::NAN,
-            settled: false,
-        };
         match status[b] {
-            status if status.is_failure() => return (Kept::Lost, lost),
-            _ if repaired.iterations[b] == 0 => return (Kept::Unmoved, unmoved),
+            status if status.is_failure() => return (Kept::Lost, LimitQuality::LOST),
+            _ if repaired.iterations[b] == 0 => return (Kept::Unmoved, LimitQuality::UNMOVED),
             _ => {}
         }
         let (rows, entries, point) = (b * m..(b + 1) * m, b * m * n, b * n..(b + 1) * n);
@@ -224,7 +230,8 @@ pub(crate) fn differentiate(
                 lower: &lower[rows.clone()],
                 upper: &upper[rows.clone()],
                 equality: bounds.equalities(),
-                met: &met[rows],
+                contacts: &contacts[rows],
+                curved: &curved,
                 weights: &weights,
             },
             &damped,

@@ -41,12 +41,13 @@ use crate::{Error, GradientQuality, SnareNetSettings, fused, general, stepwise};
 /// g_A(y*) = b_A determines J_A dy*, which is exact for any g: what the bounds and the tensors inside g
 /// do to the rows that hold the output. It does not determine dy*: any point of the set is feasible, and
 /// which of them the steps reach depends on their path. The projector takes it to be straight. So it was
-/// for affine rows, and there the gradient is exact for any λ and either choice of rows; where g bends,
-/// its relative error is of the order of the bend on the way, which is measured sample by sample
-/// ([`GradientReport::deviation`]), and grows with the distance of input and output. Row weights
-/// are constants. (Numbers inside affine rows also turn the rows; with that part of their gradient,
-/// which is first order in the way, it is exact too.) A sample that broke down has no gradient. The matrix is factored once more where rows
-/// bend, and solved by conjugate gradients of a few iterations; no step is recorded.
+/// for affine rows that are met and kept, and there the gradient is exact for any λ and either choice of
+/// rows; where g bends, its relative error is as a rule of the order of the bend on the way, which is measured
+/// sample by sample ([`GradientReport::deviation`]), and grows with the distance of input and output. Row
+/// weights are constants. (Numbers inside affine rows also turn the rows; with that part of their gradient,
+/// which is first order in the way, it is exact too.) A sample that broke down has no gradient. The matrix
+/// is factored once more where rows bend, and solved by conjugate gradients of a few iterations; no step is
+/// recorded.
 ///
 /// The stationarity of ‖r‖² that [`feasible_nls::Backward::Implicit`] (and Theseus) differentiates says
 /// nothing of the input: with fewer rows than variables its gradient to a network would be zero. The
@@ -99,15 +100,19 @@ pub struct Repaired {
 /// How far a sample's implicit gradient can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GradientReport {
-    /// [`GradientQuality::Exact`]: converged, every row that was outside its box on the way ends on it,
-    /// and the deviation is below 1e-6. [`GradientQuality::Degenerate`]: the rows that hold the output
-    /// are too close to dependent. [`GradientQuality::Unavailable`]: the sample broke down; its gradient
-    /// is zero. [`GradientQuality::Inexact`]: all others.
+    /// [`GradientQuality::Exact`]: converged, the rows of the last step are affine, every row that was
+    /// outside its box on the way ends on it and was led there by the steps (not outside last long before
+    /// the end, and within the tolerance of its bound by chance), and the deviation is at most 1e-6. Rows of
+    /// a function and of a quadratic block are not taken for affine, whatever their numbers.
+    /// [`GradientQuality::Degenerate`]: the rows that hold the output are too close to dependent.
+    /// [`GradientQuality::Unavailable`]: the sample broke down; its gradient is zero.
+    /// [`GradientQuality::Inexact`]: all others.
     pub quality: GradientQuality,
     /// How far the output is from where one solve with the matrix at the output takes the input,
-    /// relative to the distance of input and output. 0 to rounding for affine rows; the relative error
-    /// of the gradient is of its order as long as no row was met on the way and left again. NaN for
-    /// samples without a gradient.
+    /// relative to the distance of input and output. 0 to rounding for affine rows that are met and kept;
+    /// the relative error of the gradient is as a rule of its order as long as no row was met on the way
+    /// and left again. It sees what rows do on the way, not beside it: 0 does not make a gradient exact.
+    /// NaN for samples without a gradient.
     pub deviation: f64,
 }
 

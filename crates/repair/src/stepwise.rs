@@ -6,7 +6,7 @@ use feasible_core::{Bounds, Constraints, host};
 use feasible_nls::Status;
 use feasible_solver::damped::{RowPolicy, VANISHING_ROW};
 
-use crate::limit::{self, Met};
+use crate::limit::{self, Contacts};
 use crate::linear::{Side, solve};
 use crate::start::{constant, largest, measure, residual};
 use crate::{Error, Gradient, Repaired, RowWeights, SnareNetSettings, Stopping};
@@ -26,7 +26,7 @@ pub(crate) fn repair(
         return Ok(Repaired::untouched(y0));
     }
     let is_implicit = settings.gradient == Gradient::Implicit;
-    let mut met = Met::new(batch, m);
+    let mut contacts = Contacts::new(batch, m);
     let mut y = match is_implicit {
         true => constant(&y0),
         false => y0.clone(),
@@ -49,7 +49,7 @@ pub(crate) fn repair(
             false => (r, jacobian),
         };
         if is_implicit {
-            met.look(host::read("y", &y)?, host::read("residual", &r)?);
+            contacts.look(host::read("y", &y)?, host::read("residual", &r)?);
         }
         let worst = largest(&r)?;
         let slopes = largest(&constant(&jacobian).reshape([batch, m * n]))?;
@@ -116,8 +116,8 @@ pub(crate) fn repair(
     if !is_implicit {
         return Ok(repaired);
     }
-    let met = met.at_rest(&host::read("y", &repaired.y)?);
-    limit::differentiate(settings, y0, constraints, bounds, repaired, &met)
+    let contacts = contacts.at_rest(&host::read("y", &repaired.y)?);
+    limit::differentiate(settings, y0, constraints, bounds, repaired, &contacts)
 }
 
 /// Marks the samples whose `sizes` are below the tolerance, or all of them where all are.

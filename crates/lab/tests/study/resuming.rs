@@ -12,10 +12,21 @@ use crate::{ALL_METHODS, exact, metrics, options, study};
 
 #[test]
 fn a_stopped_study_goes_on_bit_for_bit_wherever_it_was_stopped() {
+    // FSNet's tolerance is another in every epoch, one gradient the implicit one.
+    let scheduled = "
+[[method]]
+kind = 'fsnet'
+train_tolerance = 1e-2
+tolerance_decay_epochs = 1
+[[method]]
+kind = 'snarenet'
+name = 'implicit'
+gradient = 'implicit'
+";
     let study = study(
         "recipe = 'snare-qcqp'",
         "epochs = 4\ncheckpoint_every = 2\nvalidate_every = 3",
-        ALL_METHODS,
+        &format!("{ALL_METHODS}{scheduled}"),
     );
     let whole = tempfile::tempdir().unwrap();
     let expected = study.run(&options(whole.path()), &mut Silent).unwrap();

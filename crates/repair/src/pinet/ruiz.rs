@@ -87,10 +87,15 @@ fn roots(lengths: &[f64]) -> Vec<f64> {
     lengths.iter().map(root).collect()
 }
 
-/// 1 − shortest/longest.
+/// 1 − shortest/longest of those that do not vanish: what vanishes stays as it is, and must not count against
+/// the others.
 fn difference(lengths: &[f64]) -> f64 {
-    let shortest = lengths.iter().copied().fold(f64::INFINITY, f64::min);
-    let longest = lengths.iter().copied().fold(0.0, f64::max);
+    let present = || lengths.iter().copied().filter(|length| *length > 0.0);
+    let shortest = present().fold(f64::INFINITY, f64::min);
+    let longest = present().fold(0.0, f64::max);
+    if longest == 0.0 {
+        return 0.0;
+    }
     1.0 - shortest / longest
 }
 
@@ -118,6 +123,19 @@ mod tests {
 
     fn back_of(matrix: &[f64], scaling: &Scaling) -> f64 {
         (matrix[0] * scaling.rows[0] * scaling.columns[0]).abs()
+    }
+
+    /// A variable that is in no row.
+    #[test]
+    fn a_column_of_zeros_does_not_keep_the_others_from_being_scaled() {
+        let scaling = Scaling::ruiz(&[1e-3, 0.0, 0.0, 0.0, 0.0, 1e3], 2, 3, 25, 1e-3);
+        let scaled = [
+            1e-3 * scaling.rows[0] * scaling.columns[0],
+            1e3 * scaling.rows[1] * scaling.columns[2],
+        ];
+        // The tolerance of the lengths.
+        assert!((scaled[0] / scaled[1] - 1.0).abs() < 1e-3, "{scaling:?}");
+        assert_eq!(scaling.columns[1], 1.0);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A chunk of samples on their way through the repair of constant rows.
 
 use super::constant::Constants;
-use super::step::{remember_sides, side};
+use super::held::Contact;
+use super::step::{remember, side};
 use super::{DampedProblem, DampedSettings, DampedStatus, Record, Stopping, rows};
 use crate::dense::{max_abs, multiply, view, view_mut};
 
@@ -58,9 +59,8 @@ pub(super) struct Chunk<'a> {
     /// Known once the chunk has settled.
     pub(super) residual: Vec<f64>,
     pub(super) steps: Vec<Sides>,
-    /// With [`Record::Limit`], the side of its box that every row was on last, 0 if on none,
-    /// `[count, m]`.
-    pub(super) met: Vec<i8>,
+    /// With [`Record::Limit`], when every row was outside its box, `[count, m]`.
+    pub(super) contacts: Vec<Contact>,
 }
 
 impl<'a> Chunk<'a> {
@@ -93,8 +93,8 @@ impl<'a> Chunk<'a> {
             status: vec![DampedStatus::MaxIterations; count],
             residual: vec![f64::NAN; count],
             steps: vec![],
-            met: match record {
-                Record::Limit => vec![0; count * m],
+            contacts: match record {
+                Record::Limit => vec![Contact::default(); count * m],
                 _ => vec![],
             },
         }
@@ -191,7 +191,7 @@ impl<'a> Chunk<'a> {
             }
             if self.record == Record::Limit {
                 let r = &self.r[slot * m..(slot + 1) * m];
-                remember_sides(r, &mut self.met[i * m..(i + 1) * m]);
+                remember(r, &mut self.contacts[i * m..(i + 1) * m]);
             }
             let y = &mut self.y[i * n..(i + 1) * n];
             self.before[i * n..(i + 1) * n].copy_from_slice(y);

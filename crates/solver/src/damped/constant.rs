@@ -10,7 +10,7 @@ use faer::Mat;
 use rayon::prelude::*;
 
 use super::chunk::{Chunk, Sides};
-use super::constant_limit::{Limits, held};
+use super::constant_limit::{Limits, ends};
 use super::{
     Damped, DampedGradients, DampedProblem, DampedSettings, DampedStatus, Record, Stopping,
     pivot_is_rounding,
@@ -77,14 +77,14 @@ pub(super) fn repair(
         vec![],
         vec![],
     );
-    let mut met = vec![];
+    let mut contacts = vec![];
     for chunk in chunks {
         y.extend(chunk.y);
         iterations.extend(chunk.iterations);
         status.extend(chunk.status);
         residual.extend(chunk.residual);
         steps.push(chunk.steps);
-        met.extend(chunk.met);
+        contacts.extend(chunk.contacts);
     }
     let mut limit = vec![];
     let tape = match record {
@@ -92,12 +92,19 @@ pub(super) fn repair(
         Record::Limit => {
             let broke =
                 |s: &DampedStatus| matches!(s, DampedStatus::Singular | DampedStatus::NonFinite);
+            let ends = ends(
+                problem,
+                &constants.jacobian,
+                &y,
+                &contacts,
+                settings.tolerance,
+            );
             let limits = Limits {
-                held: held(problem, &constants.jacobian, &y, &met, settings.tolerance),
+                held: ends.held,
                 lost: status.iter().map(broke).collect(),
                 constants,
             };
-            limit = limits.quality(start, &y, &met);
+            limit = limits.quality(start, &y, &ends.settled);
             super::Tape::ConstantLimits(limits)
         }
         Record::Steps => super::Tape::Constant(Tape {

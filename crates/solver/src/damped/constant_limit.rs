@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::constant::Constants;
-use super::limit::{Held, LOST, LimitQuality, relative_distance, solve};
+use super::held::{Contact, Held, LimitQuality};
+use super::limit::{relative_distance, solve};
 use super::rows::affine_values;
 use super::{DampedGradients, DampedProblem};
 use crate::dense::{axpy, dot};
@@ -18,32 +19,43 @@ pub(super) struct Limits {
     pub(super) lost: Vec<bool>,
 }
 
-/// By what each row of each sample is held at `y`, `[batch, m]`. A sample that took no step has no row
-/// that was met, and keeps its gradient.
-pub(super) fn held(
+/// Where the rows end.
+pub(super) struct Ends {
+    /// What each row of each sample is held by, `[batch, m]`.
+    pub(super) held: Vec<Held>,
+    /// Whether all of each sample's rows that were outside their box end on it.
+    pub(super) settled: Vec<bool>,
+}
+
+/// Where the rows are at `y`. A sample that took no step has no row that was outside, and keeps its
+/// gradient.
+pub(super) fn ends(
     problem: &DampedProblem<'_>,
     jacobian: &[f64],
     y: &[f64],
-    met: &[i8],
+    contacts: &[Contact],
     tolerance: f64,
-) -> Vec<Held> {
+) -> Ends {
     let (n, m) = (problem.n, problem.rows());
-    let mut ends = vec![0.0; met.len()];
+    let mut ends = vec![0.0; contacts.len()];
     affine_values(jacobian, m, n, y, &mut ends);
-    let samples = ends.chunks_exact(m).zip(met.chunks_exact(m)).enumerate();
-    samples
-        .flat_map(|(sample, (ends, met))| {
-            let (l, u) = (
-                problem.lower.sample(sample, m),
-                problem.upper.sample(sample, m),
-            );
-            let moved = met.iter().any(|met| *met != 0);
-            (0..m).map(move |row| match moved {
-                true => Held::of(met[row], ends[row], [l[row], u[row]], tolerance),
-                false => Held::Not,
-            })
-        })
-        .collect()
+    let (mut held, mut settled) = (Vec::with_capacity(contacts.len()), vec![]);
+    let samples = ends.chunks_exact(m).zip(contacts.chunks_exact(m));
+    for (sample, (ends, contacts)) in samples.enumerate() {
+        let (l, u) = (
+            problem.lower.sample(sample, m),
+            problem.upper.sample(sample, m),
+        );
+        let bounds = |row: usize| [l[row], u[row]];
+        let moved = contacts.iter().any(|contact| contact.residual != 0.0);
+        held.extend((0..m).map(|row| match moved {
+            true => Held::of(contacts[row], ends[row], bounds(row), tolerance),
+            false => Held::Not,
+        }));
+        let is_settled = |row: usize| contacts[row].is_settled(ends[row], bounds(row), tolerance);
+        settled.push((0..m).all(is_settled));
+    }
+    Ends { held, settled }
 }
 
 impl Limits {
@@ -66,8 +78,8 @@ impl Limits {
         solve(apply, c)
     }
 
-    /// Of every sample; `met` are the sides of the box that rows were on last, `[batch, m]`.
-    pub(super) fn quality(&self, start: &[f64], y: &[f64], met: &[i8]) -> Vec<LimitQuality> {
+    /// Of every sample; `settled` is as [`Ends`] has it.
+    pub(super) fn quality(&self, start: &[f64], y: &[f64], settled: &[bool]) -> Vec<LimitQuality> {
         let Constants {
             jacobian,
             step,
@@ -77,7 +89,7 @@ impl Limits {
         let (m, n) = (weights.len(), jacobian.len() / weights.len());
         let quality = |sample: usize| {
             if self.lost[sample] {
-                return LOST;
+                return LimitQuality::LOST;
             }
             let held = &self.held[sample * m..][..m];
             let at = sample * n..(sample + 1) * n;
@@ -93,13 +105,13 @@ impl Limits {
             for row in (0..m).filter(|row| x[*row] != 0.0) {
                 axpy(x[row] / weights[row], &step[row * n..][..n], &mut predicted);
             }
-            let mut sides = held.iter().zip(&met[sample * m..][..m]);
             LimitQuality {
                 deviation: match solved {
                     true => relative_distance(&way, &predicted),
                     false => f64::NAN,
                 },
-                settled: sides.all(|(held, met)| *met == 0 || *held != Held::Not),
+                settled: settled[sample],
+                affine: true,
             }
         };
         (0..self.lost.len()).into_par_iter().map(quality).collect()

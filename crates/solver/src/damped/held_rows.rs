@@ -1,10 +1,12 @@
 //! The implicit gradient ([`super::limit`]) of one sample whose rows are computed elsewhere.
 
 use super::cholesky::Scratch;
-use super::limit::{Held, LOST, LimitQuality, System, relative_distance};
+use super::held::{Contact, Held, LimitQuality};
+use super::limit::{System, relative_distance};
 use super::step::{Coefficients, Factored};
-use super::{DampedSettings, RowPolicy};
-use crate::dense::{axpy, max_abs};
+use super::weights::inverse_norm;
+use super::{DampedSettings, RowPolicy, RowWeights};
+use crate::dense::{axpy, dot, max_abs};
 
 /// Where the steps of one sample led, and from where.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +25,12 @@ pub struct Output<'a> {
     pub upper: &'a [f64],
     /// Which rows stay in J whatever their residual under [`RowPolicy::Violated`], `[m]`.
     pub equality: &'a [bool],
-    /// The side of its box that each row was on when a step was last taken from outside: 1 above, -1
-    /// below, 0 never, `[m]`.
-    pub met: &'a [i8],
+    /// When each row was outside its box, `[m]`.
+    pub contacts: &'a [Contact],
     /// What the rows weigh in a step, `[m]`.
     pub weights: &'a [f64],
+    /// Which rows are, or may be, other than affine, `[m]`.
+    pub curved: &'a [bool],
 }
 
 /// The rows of the last step, at the output, with their factor.
@@ -40,6 +43,8 @@ pub struct HeldRows {
     /// Their coefficients times their weights.
     jacobian: Vec<f64>,
     weights: Vec<f64>,
+    /// Whether the weight is the inverse of the row's length here, and changes with it.
+    of_length: Vec<bool>,
     held: Vec<Held>,
     factored: Factored,
     /// K_AA⁻¹ of the change of the rows, and D_Aᵀ of that.
@@ -53,18 +58,12 @@ impl HeldRows {
     pub fn new(output: &Output<'_>, settings: &DampedSettings) -> (Option<Self>, LimitQuality) {
         let (n, m) = (output.way.len(), output.values.len());
         let row_of = |row: usize| &output.jacobian[row * n..(row + 1) * n];
-        let all: Vec<Held> = (0..m)
-            .map(|row| {
-                let bounds = [output.lower[row], output.upper[row]];
-                Held::of(
-                    output.met[row],
-                    output.values[row],
-                    bounds,
-                    settings.tolerance,
-                )
-            })
-            .collect();
-        let settled = (0..m).all(|row| output.met[row] == 0 || all[row] != Held::Not);
+        let bounds = |row: usize| [output.lower[row], output.upper[row]];
+        let (contacts, ends, tolerance) = (output.contacts, output.values, settings.tolerance);
+        let held_by = |row| Held::of(contacts[row], ends[row], bounds(row), tolerance);
+        let all: Vec<Held> = (0..m).map(held_by).collect();
+        let is_settled = |row: usize| contacts[row].is_settled(ends[row], bounds(row), tolerance);
+        let settled = (0..m).all(is_settled);
         let takes_part = |row: &usize| match settings.rows {
             _ if all[*row] != Held::Not => true,
             // A row of zeros would make the undamped matrix singular.
@@ -72,14 +71,22 @@ impl HeldRows {
             RowPolicy::Violated => output.equality[*row],
         };
         let rows: Vec<usize> = (0..m).filter(takes_part).collect();
+        let affine = !rows.iter().any(|row| output.curved[*row]);
         let mut jacobian = Vec::with_capacity(rows.len() * n);
         for &row in &rows {
             jacobian.extend(row_of(row).iter().map(|a| output.weights[row] * a));
         }
+        // A curved row's weight is of its length at the start.
+        let of_length = |row: &usize| {
+            settings.weights == RowWeights::InverseNorms
+                && !output.curved[*row]
+                && inverse_norm(row_of(*row)).is_some()
+        };
         let mut held_rows = Self {
             n,
             damping: settings.damping,
             weights: rows.iter().map(|row| output.weights[*row]).collect(),
+            of_length: rows.iter().map(of_length).collect(),
             held: rows.iter().map(|row| all[*row]).collect(),
             factored: Factored::default(),
             rows,
@@ -93,7 +100,7 @@ impl HeldRows {
         let is_finite = max_abs(&held_rows.jacobian).is_finite();
         let factor = &mut held_rows.factored.factor;
         if !is_finite || !factor.refactor(None, q, n, settings.damping, &mut scratch) {
-            return (None, LOST);
+            return (None, LimitQuality::LOST);
         }
         let change = |(row, weight): (&usize, &f64)| {
             weight * (output.start_values[*row] - output.values[*row])
@@ -106,7 +113,12 @@ impl HeldRows {
             false => f64::NAN,
         };
         (held_rows.x, held_rows.way) = (x, way);
-        (Some(held_rows), LimitQuality { deviation, settled })
+        let quality = LimitQuality {
+            deviation,
+            settled,
+            affine,
+        };
+        (Some(held_rows), quality)
     }
 
     fn system(&self) -> System<'_> {
@@ -134,15 +146,22 @@ impl HeldRows {
 
     /// Adds to `jacobian`, `[m, n]`, the cotangent of J for that of the start, as
     /// [`HeldRows::pull_back`] left it: what the rows' directions do to where the steps lead along the
-    /// set. With the cotangent of g, exact for affine rows.
+    /// set. With the cotangent of g, exact for affine rows. Weights of curved rows are constants.
     pub fn of_jacobian(&self, start: &[f64], jacobian: &mut [f64]) {
         let n = self.n;
+        let mut of_row = vec![0.0; n];
         self.system()
             .of_rows(start, &self.x, |at, of_p, p, of_way| {
                 let weight = self.weights[at];
-                let out = &mut jacobian[self.rows[at] * n..][..n];
-                axpy(weight * of_p, p, out);
-                axpy(weight * of_way, &self.way, out);
+                of_row.fill(0.0);
+                axpy(weight * of_p, p, &mut of_row);
+                axpy(weight * of_way, &self.way, &mut of_row);
+                if self.of_length[at] {
+                    // Of a row of length one, its length does not count.
+                    let row = &self.jacobian[at * n..][..n];
+                    axpy(-dot(&of_row, row), row, &mut of_row);
+                }
+                axpy(1.0, &of_row, &mut jacobian[self.rows[at] * n..][..n]);
             });
     }
 }

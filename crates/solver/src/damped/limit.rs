@@ -16,8 +16,9 @@
 //! the columns of J⁺.
 //!
 //! How good that is shows by its own prediction: the point ŷ − G (g_A(ŷ) − g_A(y*)), relative to the
-//! way. It is y* itself where the formula is exact. Rows that were outside the box on the way and end
-//! inside are not in A, and are reported.
+//! way. It is y* itself where the formula is exact, but not only there: rows may bend beside the way and
+//! not on it, and a row that was left may end near its bound by chance. Both are reported
+//! ([`super::LimitQuality`]). Rows that were outside the box on the way and end inside are not in A.
 //!
 //! K_AA is symmetric with eigenvalues in (0, 1], most of them near 1: conjugate gradients solve it with
 //! the factor of the step.
@@ -28,67 +29,15 @@ use rayon::prelude::*;
 
 use super::cholesky::Scratch;
 use super::factor::{Factor, Fixed, Form, load_moving};
+use super::held::{Held, LimitQuality};
 use super::rows::values;
 use super::sample::{Context, Run, Workspace};
 use super::step::{Coefficients, Factored};
-use super::{DampedGradients, DampedProblem, DampedStatus, RowPolicy, UNMOVED};
+use super::{DampedGradients, DampedProblem, DampedStatus, RowPolicy};
 use crate::dense::{axpy, dot, vectorised};
 
 /// Relative residual of the solves: a hundred units of rounding for matrices as well conditioned as K.
 const TOLERANCE: f64 = 1e-13;
-
-/// A row within this share of its bound is on it: a hundred units of rounding.
-const ROUNDING: f64 = 1e-14;
-
-/// How far the implicit gradient of one sample can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LimitQuality {
-    /// How far the output is from where the formula puts it, relative to the way from the start: 0 to
-    /// rounding where the steps were those of affine rows. Where `settled`, the gradient's relative
-    /// error is of its order. NaN if the sample broke down, or its held rows are too close to dependent
-    /// for the formula's system to be solved.
-    pub deviation: f64,
-    /// Whether every row that was outside its bounds on the way ends on one. One that did not has moved
-    /// the output, and the formula does not know of it.
-    pub settled: bool,
-}
-
-/// Where a held row ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
-    Not,
-    Lower,
-    Upper,
-    /// On bounds that are equal; the last steps come from either side by chance.
-    Both,
-}
-
-impl Held {
-    /// For the side that a row was outside of its bounds last, 0 if never, and where it ends. The last
-    /// steps may leave a row inside by less than can be told from its bound.
-    pub(super) fn of(met: i8, end: f64, [lower, upper]: [f64; 2], tolerance: f64) -> Self {
-        let inside = |slack: f64, bound: f64| slack > tolerance.max(ROUNDING * bound.abs());
-        match met {
-            _ if lower == upper => Self::Both,
-            1 if !inside(upper - end, upper) => Self::Upper,
-            -1 if !inside(end - lower, lower) => Self::Lower,
-            _ => Self::Not,
-        }
-    }
-
-    /// Adds a row's cotangent to that of its bound.
-    pub(super) fn add(self, cotangent: f64, lower: &mut f64, upper: &mut f64) {
-        match self {
-            Self::Not => {}
-            Self::Lower => *lower += cotangent,
-            Self::Upper => *upper += cotangent,
-            Self::Both => {
-                *lower += 0.5 * cotangent;
-                *upper += 0.5 * cotangent;
-            }
-        }
-    }
-}
 
 /// K_AA x = c by conjugate gradients, and whether they got to rounding; `apply` is K_AA. Where rows of A
 /// depend on each other, but not their bounds, x is the shortest solution.
@@ -266,12 +215,6 @@ pub(super) fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     (apart / dot(a, a)).sqrt()
 }
 
-/// Of a sample without a gradient.
-pub(super) const LOST: LimitQuality = LimitQuality {
-    deviation: f64::NAN,
-    settled: false,
-};
-
 /// What is kept of one sample.
 #[derive(Debug)]
 pub(super) enum Kept {
@@ -303,14 +246,14 @@ pub(super) struct Limits {
 impl Context<'_> {
     /// Linearises at the output with the rows of the last step.
     pub(super) fn keep_limit(&self, run: &mut Run, workspace: &mut Workspace) {
-        run.quality = LOST;
+        run.quality = LimitQuality::LOST;
         if matches!(run.status, DampedStatus::Singular | DampedStatus::NonFinite) {
             run.kept = Kept::Lost;
             return;
         }
         if run.iterations == 0 {
             run.kept = Kept::Unmoved;
-            run.quality = UNMOVED;
+            run.quality = LimitQuality::UNMOVED;
             return;
         }
         let (problem, n, m) = (self.problem, self.problem.n, self.problem.rows());
@@ -323,10 +266,8 @@ impl Context<'_> {
         values(problem, run.sample, start, &mut before, &mut workspace.n);
         values(problem, run.sample, &run.y, &mut after, &mut workspace.n);
         let tolerance = self.settings.tolerance;
-        let held_by = |row: usize| {
-            let bounds = [lower[row], upper[row]];
-            Held::of(run.met[row], after[row], bounds, tolerance)
-        };
+        let bounds = |row: usize| [lower[row], upper[row]];
+        let held_by = |row: usize| Held::of(run.contacts[row], after[row], bounds(row), tolerance);
         let moving = match self.settings.rows {
             RowPolicy::All => run.factored.moving.clone(),
             RowPolicy::Violated => {
@@ -368,7 +309,8 @@ impl Context<'_> {
             fixed_rows.iter().copied().chain(moving)
         };
         let held: Vec<Held> = rows().map(held_by).collect();
-        let settled = (0..m).all(|row| run.met[row] == 0 || held_by(row) != Held::Not);
+        let settled =
+            (0..m).all(|row| run.contacts[row].is_settled(after[row], bounds(row), tolerance));
         let way: Vec<f64> = start.iter().zip(&run.y).map(|(a, b)| a - b).collect();
         let weight = |row: usize| run.tape.weights.get(row).copied().unwrap_or(1.0);
         let change = rows().map(|row| weight(row) * (before[row] - after[row]));
@@ -386,6 +328,7 @@ impl Context<'_> {
         run.quality = LimitQuality {
             deviation: system.deviation(&way, change),
             settled,
+            affine: !is_curved,
         };
         run.kept = Kept::Limit(Limit {
             y: run.y.clone(),

@@ -28,6 +28,7 @@ mod chunk;
 mod constant;
 mod constant_limit;
 mod factor;
+mod held;
 mod held_rows;
 mod limit;
 mod rows;
@@ -43,8 +44,8 @@ use rayon::prelude::*;
 use crate::batch::Values;
 use crate::error::Error;
 pub use cholesky::pivot_is_rounding;
+pub use held::{Contact, LimitQuality};
 pub use held_rows::{HeldRows, Output};
-pub use limit::LimitQuality;
 pub use rows::{RowCurvature, Rows};
 pub use weights::{RowWeights, VANISHING_ROW};
 
@@ -198,12 +199,6 @@ impl DampedGradients {
     }
 }
 
-/// Of a sample that is returned as it was.
-const UNMOVED: LimitQuality = LimitQuality {
-    deviation: 0.0,
-    settled: true,
-};
-
 impl DampedProblem<'_> {
     /// Number of rows, m.
     pub fn rows(&self) -> usize {
@@ -232,7 +227,7 @@ pub fn repair(
             status: vec![DampedStatus::Residual; problem.batch],
             residual: vec![0.0; problem.batch],
             limit: match record {
-                Record::Limit => vec![UNMOVED; problem.batch],
+                Record::Limit => vec![LimitQuality::UNMOVED; problem.batch],
                 _ => vec![],
             },
             tape: Tape::Unmoved,

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::cholesky::Scratch;
 use super::factor::Fixed;
-use super::limit::{Kept, LOST, LimitQuality, Limits};
+use super::held::{Contact, LimitQuality};
+use super::limit::{Kept, Limits};
 use super::rows::residuals;
 use super::step::{Factored, Tape};
 use super::{Damped, DampedProblem, DampedSettings, DampedStatus, Record, Stopping, adjoint};
@@ -27,8 +28,8 @@ pub(super) struct Run {
     /// Whether `factored` is this sample's own.
     pub(super) is_factored: bool,
     pub(super) tape: Tape,
-    /// With [`Record::Limit`], the side of its box that every row was on last, 0 if on none, `[m]`.
-    pub(super) met: Vec<i8>,
+    /// With [`Record::Limit`], when every row was outside its box, `[m]`.
+    pub(super) contacts: Vec<Contact>,
     pub(super) kept: Kept,
     pub(super) quality: LimitQuality,
 }
@@ -119,12 +120,12 @@ pub(super) fn repair(
             factored: Arc::default(),
             is_factored: false,
             tape: Tape::default(),
-            met: match record {
-                Record::Limit => vec![0; m],
+            contacts: match record {
+                Record::Limit => vec![Contact::default(); m],
                 _ => vec![],
             },
             kept: Kept::Lost,
-            quality: LOST,
+            quality: LimitQuality::LOST,
         })
         .collect();
     match settings.stopping {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::factor::{Factor, Fixed, Form, load_moving};
+use super::held::Contact;
 use super::sample::{Context, Run, Workspace};
 use super::{DampedStatus, Record, RowPolicy};
 use crate::dense::{axpy, dot, max_abs};
@@ -69,7 +70,7 @@ impl Context<'_> {
         let recorded = self.record == Record::Steps;
         let sides = recorded.then(|| right.iter().map(|r| side(*r)).collect());
         if self.record == Record::Limit {
-            remember_sides(&run.r, &mut run.met);
+            remember(&run.r, &mut run.contacts);
         }
         if !run.tape.weights.is_empty() {
             let rows = fixed_rows
@@ -188,10 +189,14 @@ pub(super) fn side(residual: f64) -> i8 {
     i8::from(residual > 0.0) - i8::from(residual < 0.0)
 }
 
-/// Replaces the sides of the rows that are outside their box.
-pub(super) fn remember_sides(r: &[f64], met: &mut [i8]) {
-    for (met, r) in met.iter_mut().zip(r).filter(|(_, r)| **r != 0.0) {
-        *met = side(*r);
+/// Takes note of a step from residuals r. One from inside of the box, as of a sample that waits for others
+/// to stop, moves nothing.
+pub(super) fn remember(r: &[f64], contacts: &mut [Contact]) {
+    if r.iter().all(|r| *r == 0.0) {
+        return;
+    }
+    for (contact, r) in contacts.iter_mut().zip(r) {
+        contact.step(*r);
     }
 }
 

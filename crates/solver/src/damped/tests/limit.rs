@@ -67,7 +67,9 @@ fn affine_rows_have_the_exact_gradient_on_every_sample() {
             for i in 0..family.batch {
                 // Undamped, rows that are not independent end a sample.
                 let broke = limit.status[i] == DampedStatus::Singular;
-                let LimitQuality { deviation, settled } = limit.limit[i];
+                let LimitQuality {
+                    deviation, settled, ..
+                } = limit.limit[i];
                 assert_eq!(deviation.is_nan(), broke, "{name}, {i}: {limit:?}");
                 if limit.status[i] != DampedStatus::Residual || !settled {
                     continue;
@@ -164,7 +166,10 @@ fn curved_rows_have_an_error_of_the_order_of_the_deviation() {
                 })
                 .collect()
         };
-        for (error, LimitQuality { deviation, settled }) in errors(1e-2) {
+        for (error, quality) in errors(1e-2) {
+            let LimitQuality {
+                deviation, settled, ..
+            } = quality;
             if settled {
                 let order = error / deviation;
                 assert!(
@@ -289,9 +294,11 @@ fn rows_computed_elsewhere_have_the_same_limit() {
         let way: Vec<f64> = from.iter().zip(y).map(|(a, b)| a - b).collect();
         let expected = of(&gradients, i, n, m);
         // A row with a gradient was met on that side.
-        let met =
-            |row: usize| i8::from(expected[2][row] != 0.0) - i8::from(expected[1][row] != 0.0);
-        let met: Vec<i8> = (0..m).map(met).collect();
+        let contact = |row: usize| Contact {
+            residual: f64::from(expected[2][row] != 0.0) - f64::from(expected[1][row] != 0.0),
+            is_last: true,
+        };
+        let contacts: Vec<Contact> = (0..m).map(contact).collect();
         let output = Output {
             jacobian: &jacobian,
             values: &values(y),
@@ -300,7 +307,8 @@ fn rows_computed_elsewhere_have_the_same_limit() {
             lower: problem.lower.sample(i, m),
             upper: problem.upper.sample(i, m),
             equality: &family.equality,
-            met: &met,
+            contacts: &contacts,
+            curved: &vec![true; m],
             weights: &vec![1.0; m],
         };
         let (rows, quality) = HeldRows::new(&output, &LIMIT);
@@ -330,10 +338,159 @@ fn rows_without_a_factor_have_no_gradient() {
             lower: &[1.0; 2],
             upper: &[1.0; 2],
             equality: &[true; 2],
-            met: &[1; 2],
+            contacts: &[Contact::default(); 2],
+            curved: &[false; 2],
             weights: &[1.0; 2],
         };
         let (rows, quality) = HeldRows::new(&output, &undamped);
         assert!(rows.is_none() && quality.deviation.is_nan());
+    }
+}
+
+/// x + z ≤ −10 throws x down in the first step, in which x + w ≤ 0 moves w to 7/3 for good: x + w is then
+/// far inside, and comes back with x, which x ≥ k raises. That it ends within the tolerance of its bound is
+/// by the choice of k alone.
+#[test]
+fn rows_that_end_on_their_bound_by_chance_are_reported() {
+    let rows = [1.0, 1.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 1.0];
+    let settings = DampedSettings {
+        damping: 0.5,
+        tolerance: 1e-6,
+        rows: RowPolicy::Violated,
+        ..LIMIT
+    };
+    // x stops within the tolerance below k.
+    let upper = [-10.0, 7.0 / 3.0 + 1e-7, 0.0];
+    let problem = DampedProblem {
+        batch: 1,
+        n: 3,
+        blocks: vec![Rows {
+            rows: 3,
+            linear: Values::Shared(&rows),
+            curvature: RowCurvature::None,
+        }],
+        lower: Values::Shared(&[f64::NEG_INFINITY; 3]),
+        upper: Values::Shared(&upper),
+        equality: &[false; 3],
+    };
+    let run = |record| {
+        let damped = repair(&problem, &[1.0; 3], &settings, record).unwrap();
+        let gradient = damped.vjp(&problem, &[0.0, 0.0, 1.0]).start;
+        (damped, gradient)
+    };
+    let ((_, unrolled), (damped, implicit)) = (run(Record::Steps), run(Record::Limit));
+    assert_eq!(damped.status, [DampedStatus::Step]);
+    assert!((damped.y[2] - 7.0 / 3.0).abs() < 1e-12, "{:?}", damped.y);
+    let quality = damped.limit[0];
+    // Three rows in three variables lead anywhere.
+    assert!(quality.deviation < 1e-9 && quality.affine, "{quality:?}");
+    assert!(!quality.settled, "{quality:?}");
+    // The first step alone moves w: by 2.5/5.25 of its change. Three rows leave nothing of it.
+    assert!((unrolled[2] - (1.0 - 2.5 / 5.25)).abs() < 1e-12 && implicit[2].abs() < 1e-9);
+}
+
+/// From (2, 0) to y₁ + y₂² ≤ 0 the row is (1, 0) all the way, and turns beside it.
+#[test]
+fn rows_that_bend_beside_the_way_are_reported() {
+    let problem = DampedProblem {
+        batch: 1,
+        n: 2,
+        blocks: vec![Rows {
+            rows: 1,
+            linear: Values::Shared(&[1.0, 0.0]),
+            curvature: RowCurvature::Diagonal(Values::Shared(&[0.0, 1.0])),
+        }],
+        lower: Values::Shared(&[f64::NEG_INFINITY]),
+        upper: Values::Shared(&[0.0]),
+        equality: &[false],
+    };
+    for rows in [RowPolicy::All, RowPolicy::Violated] {
+        let settings = DampedSettings {
+            rows,
+            damping: 0.0,
+            ..LIMIT
+        };
+        let run = |record| {
+            let damped = repair(&problem, &[2.0, 0.0], &settings, record).unwrap();
+            let gradient = damped.vjp(&problem, &[0.0, 1.0]).start;
+            (damped, gradient)
+        };
+        let ((_, unrolled), (damped, implicit)) = (run(Record::Steps), run(Record::Limit));
+        let quality = damped.limit[0];
+        assert!(quality.deviation < 1e-9 && quality.settled && !quality.affine);
+        // One step: the row turns by 2 for each unit of y₂, over a way of 2.
+        assert!((implicit[1] - 1.0).abs() < 1e-12 && (unrolled[1] + 3.0).abs() < 1e-12);
+    }
+}
+
+/// 0 ≤ y − 10⁻⁸ y² ≤ 1: one step leads from 2 to 10⁻⁸ inside, which is its last also where the sample from
+/// −10⁴ still takes another.
+#[test]
+fn samples_that_wait_for_others_take_no_steps() {
+    let problem = DampedProblem {
+        batch: 2,
+        n: 1,
+        blocks: vec![Rows {
+            rows: 1,
+            linear: Values::Shared(&[1.0]),
+            curvature: RowCurvature::Diagonal(Values::Shared(&[-1e-8])),
+        }],
+        lower: Values::Shared(&[0.0]),
+        upper: Values::Shared(&[1.0]),
+        equality: &[false],
+    };
+    for stopping in [Stopping::PerSample, Stopping::WholeBatch] {
+        let settings = DampedSettings {
+            damping: 0.0,
+            tolerance: 1e-6,
+            stopping,
+            ..LIMIT
+        };
+        let damped = repair(&problem, &[2.0, -1e4], &settings, Record::Limit).unwrap();
+        assert!(damped.iterations[1] > 1, "{damped:?}");
+        assert!(damped.limit[0].settled, "{damped:?}");
+    }
+}
+
+/// Where rows ended, by when they were outside and how far inside they are, with a tolerance of 1e-6: of
+/// several steps from outside the last may end within the tolerance, and undamped ones on the bound itself.
+#[test]
+fn rows_are_settled_where_steps_led_them_to_their_bound() {
+    for (residual, is_last, slack, settled) in [
+        (0.0, false, 5.0, true),
+        (3.0, true, 1e-7, true),
+        (3.0, true, 1e-5, false),
+        (3.0, false, 1e-7, false),
+        (3.0, false, 1e-14, true),
+        (1e-7, false, 1e-7, true),
+    ] {
+        let contact = Contact { residual, is_last };
+        assert_eq!(contact.is_settled(1.0 - slack, [-1.0, 1.0], 1e-6), settled);
+        let below = Contact {
+            residual: -residual,
+            is_last,
+        };
+        assert_eq!(below.is_settled(slack - 1.0, [-1.0, 1.0], 1e-6), settled);
+        // The same of rows that are computed elsewhere.
+        let output = Output {
+            jacobian: &[1.0],
+            values: &[1.0 - slack],
+            start_values: &[1.0 + residual],
+            way: &[residual + slack],
+            lower: &[-1.0],
+            upper: &[1.0],
+            equality: &[false],
+            contacts: &[contact],
+            curved: &[false],
+            weights: &[1.0],
+        };
+        let (_, quality) = HeldRows::new(
+            &output,
+            &DampedSettings {
+                tolerance: 1e-6,
+                ..LIMIT
+            },
+        );
+        assert_eq!((quality.settled, quality.affine), (settled, true));
     }
 }
