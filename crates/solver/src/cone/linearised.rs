@@ -121,7 +121,9 @@ impl<'a> Linearised<'a> {
                 let mut of_rows = right.1.to_vec();
                 scaled.scale_rows(&mut of_rows);
                 let right = (right.0, &of_rows[..]);
-                let residual = self.system.solve(&scaled.sample(), &self.local, right, dx, dz);
+                let residual = self
+                    .system
+                    .solve(&scaled.sample(), &self.local, right, dx, dz);
                 scaled.restore_multipliers(dz);
                 residual
             }
