@@ -449,14 +449,16 @@ fn large_cones() {
             close(solution.variable("x").unwrap(), &[expected; 2], 1e-9);
             let found = gradients(&problem, &solution, &inputs, &[("x", &[1.0, 0.0])], &[]);
             if found.reports[0].quality != GradientQuality::Exact {
-                // The first flag is at 1e3: a slack of that size beside a multiplier of a millionth of it.
-                assert!(scale > 900.0, "{scale:e}");
+                // The norm's own bound `t ≤ a₀` is a linear row of coefficient 1 with a slack of the scale and
+                // a multiplier of its inverse: from 1e6 on not all are confirmed to rounding, and at 1e8
+                // the multiplier's sign is no longer told.
+                assert!(scale > 9e5, "{scale:e}");
                 continue;
             }
             let slope = found.parameter("a").unwrap().iter();
             let slope: Vec<f64> = slope.map(|v| scale * v).collect();
-            // Multipliers beside slacks 1e8 times as large keep eight digits.
-            close(&slope, first.get_or_insert_with(|| slope.clone()), 1e-7);
+            // What is confirmed is right to rounding, times the condition of the norm's own scale.
+            close(&slope, first.get_or_insert_with(|| slope.clone()), 1e-9);
         }
         assert!(first.is_some());
     }

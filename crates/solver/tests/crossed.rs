@@ -5,18 +5,12 @@ mod support;
 
 use feasible_solver::{
     AdjointSettings, Cotangent, CrossedBounds, Degenerate, Error, GradientQuality, Inequalities,
-    Infeasible, Outputs, Parameter, Problem, Quadratics, Settings, Status, Symmetric, Tangents,
-    Values, Wanted, adjoint, jacobian, solve, solve_from, tangent,
+    Outputs, Parameter, Problem, Quadratics, Settings, Status, Symmetric, Values, Wanted, adjoint,
+    jacobian, solve, solve_from,
 };
-use support::derivatives::{Loss, direction, gradients, moved, movement, parts};
+use support::derivatives::{Loss, parts};
+use support::relaxed::{Tally, elastic};
 use support::{INF, Owned, inner, random, random_shape};
-
-fn elastic(weight: f64) -> Settings {
-    Settings {
-        infeasible: Infeasible::Elastic { weight },
-        ..Settings::default()
-    }
-}
 
 fn report() -> Settings {
     Settings {
@@ -269,90 +263,14 @@ fn sides(owned: &Owned, x: &[f64]) -> Vec<[bool; 2]> {
 /// central path's against its transposes.
 #[test]
 fn derivatives_against_differences() {
-    let (mut checked, mut worst, mut transposed) = (0, 0.0f64, 0.0f64);
+    let mut tally = Tally::default();
     for seed in 0..120 {
         let owned = crossing(seed);
         let weight = if seed.is_multiple_of(3) { 1e4 } else { 10.0 };
-        let settings = elastic(weight);
-        let solution = solve(&owned.problem(), &settings).unwrap();
-        assert_eq!(solution.status, [Status::Relaxed], "seed {seed}");
-        let d = direction(&owned, seed);
-        let loss = Loss::random(&owned, seed, true);
-        let found = gradients(&owned, &solution, &loss);
-        let shared = |i: usize| Some(Values::Shared(&d[i]));
-        let tangents = Tangents {
-            p: shared(0),
-            q: shared(1),
-            a: shared(2),
-            b: shared(3),
-            g: shared(4),
-            l: shared(5),
-            u: shared(6),
-            quadratic_h: shared(7),
-            quadratic_g: shared(8),
-            quadratic_c: shared(9),
-        };
-        let (mut backward, mut squares) = (0.0, 0.0);
-        for (g, d) in parts(&found).iter().zip(&d) {
-            for (g, d) in g.iter().zip(d) {
-                backward += g * d;
-                squares += (g * d).powi(2);
-            }
-        }
-        let size = f64::abs(backward).max(f64::sqrt(squares));
-        for degenerate in [Degenerate::LeastNorm, Degenerate::Smoothed { mu: 1e-3 }] {
-            let smooth = AdjointSettings {
-                degenerate,
-                ..AdjointSettings::default()
-            };
-            let problem = owned.problem();
-            let ahead = tangent(&problem, &solution, &tangents, &smooth).unwrap();
-            let cotangent = loss.cotangent();
-            let back = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &smooth).unwrap();
-            let expected = match degenerate {
-                Degenerate::Smoothed { .. } => GradientQuality::Smoothed,
-                _ => GradientQuality::Exact,
-            };
-            assert_eq!(ahead.reports[0].quality, expected, "seed {seed}");
-            let forward = inner(&loss.x, &ahead.x)
-                + inner(&loss.nu, &ahead.equality_dual)
-                + inner(&loss.lambda, &ahead.inequality_dual)
-                + inner(&loss.mu, &ahead.quadratic_dual);
-            let backward: f64 = parts(&back).iter().zip(&d).map(|(g, d)| inner(g, d)).sum();
-            let error = (forward - backward).abs() / size;
-            // Rounding of two solves with one matrix.
-            assert!(error < 1e-10, "seed {seed} {degenerate:?}: {error:e}");
-            transposed = transposed.max(error);
-        }
-        // A difference that may straddle a change of the rows says nothing; a smaller one may.
-        for step in [2e-6, 2e-7, 2e-8] {
-            let at = [-2.0, -1.0, 1.0, 2.0].map(|t| {
-                let moved = moved(&owned, &d, t * step);
-                let solution = solve(&moved.problem(), &settings).unwrap();
-                assert_eq!(solution.status, [Status::Relaxed]);
-                solution
-            });
-            let far = at.iter().map(|s| movement(&owned, &solution, s, 0, step));
-            let one_side = at
-                .iter()
-                .all(|s| sides(&owned, &s.x) == sides(&owned, &solution.x));
-            if !one_side || found.reports[0].margin < far.fold(0.0, f64::max) {
-                continue;
-            }
-            let value = at.each_ref().map(|s| loss.value(s));
-            let measured = (8.0 * (value[2] - value[1]) - (value[3] - value[0])) / (12.0 * step);
-            let error = (backward - measured).abs() / size.max(measured.abs());
-            // The worst is 2e-7 at the first step. A multiplier of crossed bounds is the difference of
-            // two of the size of the weight, whose rounding smaller steps divide by less.
-            let allowed = 1e-6 + 10.0 * f64::EPSILON * weight / (step * size);
-            assert!(error < allowed, "seed {seed}: {backward:e} {measured:e}");
-            worst = worst.max(error);
-            checked += 1;
-            break;
-        }
+        // A multiplier of crossed bounds is the difference of two of the size of the weight.
+        tally.compare(&owned, seed, weight, weight, |x| sides(&owned, x));
     }
-    println!("{checked} samples, worst {worst:.1e}, transposition {transposed:.1e}");
-    assert!(checked >= 90);
+    tally.finish(90);
 }
 
 /// As μ goes to zero the central path's derivative goes to the relaxed point's.

@@ -5,19 +5,12 @@
 mod support;
 
 use feasible_solver::{
-    AdjointSettings, Degenerate, Equalities, GradientQuality, Inequalities, Infeasible, Problem,
-    Quadratics, Settings, Solution, Status, Symmetric, Tangents, Values, Wanted, adjoint, solve,
-    tangent,
+    AdjointSettings, Equalities, GradientQuality, Inequalities, Infeasible, Problem, Quadratics,
+    Settings, Solution, Status, Symmetric, Values, Wanted, adjoint, solve,
 };
-use support::derivatives::{Loss, direction, gradients, moved, movement, parts, shape};
+use support::derivatives::{Loss, gradients, shape};
+use support::relaxed::{Tally, elastic};
 use support::{INF, Owned, inner, quadratic_value, random, random_shape};
-
-fn elastic(weight: f64) -> Settings {
-    Settings {
-        infeasible: Infeasible::Elastic { weight },
-        ..Settings::default()
-    }
-}
 
 /// `x ≥ 1` and `x ≤ −1` around `min ½(x − t)²`: `x = t/(1 + 2ρ)`, the middle for large ρ.
 #[test]
@@ -254,90 +247,16 @@ fn relaxed_points_minimise_the_penalty() {
     println!("worst {worst:.1e}");
 }
 
-/// Forward and backward, of `x` and all multipliers, against differences of relaxed solves.
+/// Forward and backward, of `x` and all multipliers, against differences of relaxed solves; and the
+/// central path's against its transposes.
 #[test]
 fn derivatives_of_relaxed_samples() {
-    let (mut checked, mut worst, mut transposed) = (0, 0.0f64, 0.0f64);
-    for seed in 0..120 {
-        let owned = contradictory(seed, 1);
-        let settings = elastic(if seed.is_multiple_of(3) { 1e4 } else { 10.0 });
-        let solution = solve(&owned.problem(), &settings).unwrap();
-        assert_eq!(solution.status, [Status::Relaxed]);
-        let d = direction(&owned, seed);
-        let loss = Loss::random(&owned, seed, true);
-        let found = gradients(&owned, &solution, &loss);
-        let shared = |i: usize| Some(Values::Shared(&d[i]));
-        let tangents = Tangents {
-            p: shared(0),
-            q: shared(1),
-            a: shared(2),
-            b: shared(3),
-            g: shared(4),
-            l: shared(5),
-            u: shared(6),
-            quadratic_h: shared(7),
-            quadratic_g: shared(8),
-            quadratic_c: shared(9),
-        };
-        let (mut backward, mut squares) = (0.0, 0.0);
-        for (g, d) in parts(&found).iter().zip(&d) {
-            for (g, d) in g.iter().zip(d) {
-                backward += g * d;
-                squares += (g * d).powi(2);
-            }
-        }
-        let size = f64::abs(backward).max(f64::sqrt(squares));
-        for degenerate in [Degenerate::LeastNorm, Degenerate::Smoothed { mu: 1e-3 }] {
-            let smooth = AdjointSettings {
-                degenerate,
-                ..AdjointSettings::default()
-            };
-            let problem = owned.problem();
-            let ahead = tangent(&problem, &solution, &tangents, &smooth).unwrap();
-            let cotangent = loss.cotangent();
-            let back = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &smooth).unwrap();
-            assert_ne!(
-                ahead.reports[0].quality,
-                GradientQuality::Degenerate,
-                "seed {seed}"
-            );
-            let forward = inner(&loss.x, &ahead.x)
-                + inner(&loss.nu, &ahead.equality_dual)
-                + inner(&loss.lambda, &ahead.inequality_dual)
-                + inner(&loss.mu, &ahead.quadratic_dual);
-            let backward: f64 = parts(&back).iter().zip(&d).map(|(g, d)| inner(g, d)).sum();
-            let error = (forward - backward).abs() / size;
-            assert!(error < 1e-10, "seed {seed} {degenerate:?}: {error:e}");
-            transposed = transposed.max(error);
-        }
-        assert_eq!(
-            found.reports[0].quality,
-            GradientQuality::Exact,
-            "seed {seed}"
-        );
-        // A difference that may straddle a change of the rows says nothing; a smaller one may.
-        for step in [2e-6, 2e-7, 2e-8] {
-            let at = [-2.0, -1.0, 1.0, 2.0].map(|t| {
-                let moved = moved(&owned, &d, t * step);
-                let solution = solve(&moved.problem(), &settings).unwrap();
-                assert_eq!(solution.status, [Status::Relaxed]);
-                solution
-            });
-            let far = at.iter().map(|s| movement(&owned, &solution, s, 0, step));
-            if found.reports[0].margin < far.fold(0.0, f64::max) {
-                continue;
-            }
-            let value = at.each_ref().map(|s| loss.value(s));
-            let measured = (8.0 * (value[2] - value[1]) - (value[3] - value[0])) / (12.0 * step);
-            let error = (backward - measured).abs() / size.max(measured.abs());
-            assert!(error < 1e-6, "seed {seed}: {backward:e} {measured:e}");
-            worst = worst.max(error);
-            checked += 1;
-            break;
-        }
+    let mut tally = Tally::default();
+    for seed in 0..120u64 {
+        let weight = if seed.is_multiple_of(3) { 1e4 } else { 10.0 };
+        tally.compare(&contradictory(seed, 1), seed, weight, 0.0, |_| ());
     }
-    println!("{checked} samples, worst {worst:.1e}, transposition {transposed:.1e}");
-    assert!(checked >= 90);
+    tally.finish(90);
 }
 
 /// Only infeasible samples are relaxed, and what stands beside them keeps its bits.

@@ -12,6 +12,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use support::{inner, normal, rng};
 
+/// Between two ways to one derivative, each by solves with one factored matrix: refinement takes them to
+/// rounding of its condition, which is up to about 1e5 in these programs.
+const ROUNDING: f64 = 1e-10;
+
 /// A sparse matrix by columns.
 #[derive(Clone)]
 struct Matrix {
@@ -210,7 +214,7 @@ fn largest(v: &[f64]) -> f64 {
 fn derivatives_of_large_sparse_programs() {
     let mut rng = rng(7);
     let settings = AdjointSettings::default();
-    let (mut worst, mut checked) = (0.0f64, 0);
+    let (mut worst, mut between, mut checked) = (0.0f64, 0.0f64, 0);
     for n in [30, 40, 60, 90, 120] {
         let program = Program::draw(&mut rng, n);
         let solution = program.solve();
@@ -308,7 +312,8 @@ fn derivatives_of_large_sparse_programs() {
             assert_eq!((len, all.x.len()), (expected.len(), n * len));
             // By rows and by columns of the inverse, whichever are fewer, it is the same.
             for (a, b) in all.x.iter().zip(&primal.x) {
-                assert!((a - b).abs() < 1e-10 * size, "{a} {b}");
+                between = between.max((a - b).abs() / size);
+                assert!((a - b).abs() < ROUNDING * size, "{a} {b}");
             }
             assert_eq!(all.reports[0].quality, GradientQuality::Exact);
             for (at, expected) in expected.iter().enumerate() {
@@ -317,11 +322,14 @@ fn derivatives_of_large_sparse_programs() {
                     cotangent.iter().zip(column).map(|(c, v)| c * v).sum()
                 };
                 let got = of(&of_x, &all.x) + of(&of_s, &all.s) + of(&of_z, &all.z);
-                assert!((got - expected).abs() < 1e-10 * size, "{got} {expected}");
+                between = between.max((got - expected).abs() / size);
+                assert!((got - expected).abs() < ROUNDING * size, "{got} {expected}");
             }
         }
     }
-    println!("{checked} directions of large programs, worst relative error {worst:.1e}");
+    println!(
+        "{checked} directions of large programs, worst {worst:.1e}, between ways {between:.1e}"
+    );
 }
 
 /// Redundant rows make the sparse factor's matrix singular: flagged, finite, and the gradient that
@@ -435,8 +443,9 @@ fn a_wild_first_sample_spares_the_others() {
                 (&solution.z[sample * m..][..m], &alone.z[..]),
             ];
             for (got, expected) in pairs {
+                // One solution by two starts, each polished to rounding of the same condition.
                 for (got, expected) in got.iter().zip(expected) {
-                    assert!((got - expected).abs() < 1e-10 * (1.0 + expected.abs()));
+                    assert!((got - expected).abs() < ROUNDING * (1.0 + expected.abs()));
                 }
             }
         }

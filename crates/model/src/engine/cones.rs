@@ -52,6 +52,16 @@ impl ConeData {
         }
     }
 
+    /// The largest coefficient of each row of one sample.
+    pub(super) fn row_sizes(&self, maps: &ConeProgram, i: usize) -> Vec<f64> {
+        let mut sizes = vec![0.0f64; maps.a.rows];
+        let values = self.a.values().sample(i, maps.a.indices.len());
+        for (row, v) in maps.a.indices.iter().zip(values) {
+            sizes[*row] = sizes[*row].max(v.abs());
+        }
+        sizes
+    }
+
     pub(super) fn pullback(
         &self,
         maps: &ConeProgram,

@@ -6,7 +6,7 @@ use feasible_solver::{
 };
 
 use super::SolverCotangent;
-use crate::canon::DenseProgram;
+use crate::canon::{Block, DenseProgram};
 use crate::error::Error;
 use crate::map::AffineMap;
 use crate::numbers::{Numbers, Parameters, Pullback};
@@ -86,6 +86,30 @@ impl DenseData {
     pub(crate) fn gap(&self, sample: usize, row: usize) -> f64 {
         let m = self.rows[1];
         self.l.values().sample(sample, m)[row] - self.u.values().sample(sample, m)[row]
+    }
+
+    /// The largest coefficient of each inequality of one kind in one sample.
+    pub(super) fn row_sizes(&self, block: Block, i: usize) -> Vec<f64> {
+        let [_, inequalities, quadratics] = self.rows;
+        let largest = |numbers: &Numbers, rows: usize, len: usize| -> Vec<f64> {
+            let own = numbers.values().sample(i, rows * len);
+            let of = |row: &[f64]| row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            own.chunks_exact(len.max(1)).map(of).collect()
+        };
+        match block {
+            Block::Upper | Block::Lower => largest(&self.g, inequalities, self.n),
+            Block::Quadratic => {
+                let len = if self.diagonal[1] {
+                    self.n
+                } else {
+                    self.n * self.n
+                };
+                let square = largest(&self.h, quadratics, len).into_iter();
+                let linear = largest(&self.hg, quadratics, self.n);
+                square.zip(linear).map(|(a, b)| a.max(b)).collect()
+            }
+            Block::Equality | Block::Cone => Vec::new(),
+        }
     }
 
     pub(super) fn problem(&self, batch: usize) -> Problem<'_> {

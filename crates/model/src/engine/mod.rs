@@ -90,6 +90,19 @@ impl Data {
     }
 }
 
+impl Data {
+    /// The largest coefficient of each inequality of one kind in one sample.
+    pub(crate) fn row_sizes(&self, program: &Program, block: Block, i: usize) -> Vec<f64> {
+        match (self, program) {
+            (Data::Cones(data), Program::Cones(maps)) if block == Block::Cone => {
+                data.row_sizes(maps, i)
+            }
+            (Data::Dense(data), _) => data.row_sizes(block, i),
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Solved {
     pub(crate) fn x(&self) -> &[f64] {
         match self {

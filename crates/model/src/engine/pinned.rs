@@ -32,28 +32,35 @@ pub(crate) struct Pinned {
     pub(crate) report: GradientReport,
 }
 
-/// A multiplier below this, relative to the largest, belongs to a row that does not bind, if the
-/// solution of the problem with the column held agrees.
+/// A row that pushes less than this, relative to what pushes most, does not bind, if the solution of the
+/// problem with the column held agrees. Its push is its multiplier times its largest coefficient: rows of
+/// huge numbers bind with tiny multipliers.
 const SLACK: f64 = 1e-8;
 /// The held problem's solution is the same to the solver's tolerance.
 const SAME: f64 = 1e-7;
 
 /// The columns of a sample that no row holds.
-fn columns(canonical: &Canonical, solved: &Solved, i: usize) -> Vec<u32> {
+fn columns(canonical: &Canonical, data: &Data, solved: &Solved, i: usize) -> Vec<u32> {
+    if canonical.loose.is_empty() {
+        return Vec::new();
+    }
     let batch = solved.status().len();
-    let of = |block: Block| {
+    let pushes = |block: Block| -> Vec<f64> {
         let all = solved.multipliers(block);
         let rows = all.len() / batch.max(1);
-        &all[i * rows..(i + 1) * rows]
+        let sizes = data.row_sizes(&canonical.program, block, i);
+        let own = all[i * rows..(i + 1) * rows].iter();
+        own.zip(sizes).map(|(v, size)| v.abs() * size).collect()
     };
-    let blocks = [Block::Upper, Block::Quadratic, Block::Cone];
+    let blocks = [Block::Upper, Block::Quadratic, Block::Cone].map(|block| (block, pushes(block)));
     let largest = blocks
         .iter()
-        .flat_map(|block| of(*block))
-        .fold(0.0f64, |m, v| m.max(v.abs()));
+        .flat_map(|(_, pushes)| pushes)
+        .fold(0.0f64, |m, v| m.max(*v));
     let allowed = SLACK * (1.0 + largest);
     let idle = |(block, rows): &(Block, Range<usize>)| {
-        of(*block)[rows.clone()].iter().all(|v| v.abs() <= allowed)
+        let found = blocks.iter().find(|(other, _)| other == block);
+        found.is_some_and(|(_, pushes)| pushes[rows.clone()].iter().all(|v| *v <= allowed))
     };
     let loose = canonical.loose.iter();
     loose
@@ -131,9 +138,9 @@ pub(crate) fn hold(
     if !solution.status()[i].is_solved() {
         return Ok(None);
     }
-    let (parameters, _, solved) = solution.parts();
+    let (parameters, data, solved) = solution.parts();
     let settings = solution.settings();
-    let mut columns = columns(canonical, solved, i);
+    let mut columns = columns(canonical, data, solved, i);
     let flat = flat(canonical, parameters, solved, i, settings)?;
     let more: Vec<u32> = flat.into_iter().filter(|c| !columns.contains(c)).collect();
     columns.extend(more);

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::adjoint::{GradientReport, Outputs};
+use crate::adjoint::{GradientQuality, GradientReport, Outputs};
 use crate::cone::linearised::{Linearised, check_solution};
 use crate::cone::problem::ConeProblem;
 use crate::cone::solve::ConeSolution;
@@ -53,12 +53,15 @@ pub fn cone_jacobian(
     let numbers = Numbers { parameter, places };
     let samples: Vec<(Rows, GradientReport)> = (0..problem.batch)
         .into_par_iter()
-        .map(|i| match Linearised::at(problem, solution, settings, i) {
-            Some(mut at) => (numbers.rows(&mut at, outputs), at.report()),
-            None => {
+        .map(|i| {
+            let at = Linearised::at(problem, solution, settings, i);
+            let found = at.map(|mut at| (numbers.rows(&mut at, outputs), at.report()));
+            // One solve that leaves the finite numbers takes all that is of them with it.
+            let found = found.filter(|(_, report)| report.quality != GradientQuality::Unavailable);
+            found.unwrap_or_else(|| {
                 let rows = numbers.no_rows(problem.n, problem.rows(), outputs);
                 (rows, GradientReport::UNAVAILABLE)
-            }
+            })
         })
         .collect();
     let mut out = ConeJacobian {

@@ -7,6 +7,7 @@ use crate::cone::central::{Central, central};
 use crate::cone::geometry::{Local, localise};
 use crate::cone::newton::ConePoint;
 use crate::cone::problem::{Cone, ConeProblem, ConeSample};
+use crate::cone::scaled::Scaled;
 use crate::cone::solve::ConeSolution;
 use crate::cone::system::{Rank, System};
 use crate::dense::max_abs;
@@ -17,6 +18,9 @@ use crate::settings::{AdjointSettings, Degenerate};
 /// backwards.
 pub(crate) struct Linearised<'a> {
     pub(crate) sample: ConeSample<'a>,
+    /// What is linearised, where it is not the sample as it is given: then `local` and `system` are of
+    /// this.
+    scaled: Option<Scaled<'a>>,
     local: Cow<'a, Local>,
     /// The point that is differentiated.
     pub(crate) x: Cow<'a, [f64]>,
@@ -43,51 +47,59 @@ impl<'a> Linearised<'a> {
         if !solution.status[i].is_solved() {
             return None;
         }
-        let sample = problem.sample(i);
+        let given = problem.sample(i);
+        let scaled = Scaled::of(&given);
+        let sample = scaled.as_ref().map_or(given, |scaled| scaled.sample());
         let (n, m) = (sample.n, sample.m);
         let found = &solution.local[i];
         let layout = &solution.layout;
         let x = &solution.x[i * n..(i + 1) * n];
-        let pair = (
-            &solution.s[i * m..(i + 1) * m],
-            &solution.z[i * m..(i + 1) * m],
-        );
-        let central = match settings.degenerate {
-            Degenerate::Smoothed { mu } => {
-                let start = ConePoint {
-                    x: x.to_vec(),
-                    s: pair.0.to_vec(),
-                    z: pair.1.to_vec(),
-                };
-                central(&sample, &start, layout, mu)
+        let z = &solution.z[i * m..(i + 1) * m];
+        let point = || {
+            let point = ConePoint {
+                x: x.to_vec(),
+                s: solution.s[i * m..(i + 1) * m].to_vec(),
+                z: z.to_vec(),
+            };
+            match &scaled {
+                Some(scaled) => scaled.point(point),
+                None => point,
             }
+        };
+        // The path is one and the same for scaled rows: `z ∘ s` does not change.
+        let central = match settings.degenerate {
+            Degenerate::Smoothed { mu } => central(&sample, &point(), layout, mu),
             _ => None,
         };
         let smoothed = central.is_some();
         let (local, x, z) = match central {
-            Some(Central { point, local }) => {
+            Some(Central { mut point, local }) => {
+                if let Some(scaled) = &scaled {
+                    scaled.restore_multipliers(&mut point.z);
+                }
                 (Cow::Owned(local), Cow::Owned(point.x), Cow::Owned(point.z))
             }
             None => {
                 let kink = found.smooth && !(found.margin > settings.degenerate_margin);
                 let local = if kink {
-                    Cow::Owned(beside(sample.cones, pair, settings))
+                    Cow::Owned(beside(sample.cones, &point(), settings))
                 } else {
                     Cow::Borrowed(found)
                 };
-                (local, Cow::Borrowed(x), Cow::Borrowed(pair.1))
+                (local, Cow::Borrowed(x), Cow::Borrowed(z))
             }
         };
         let mut system = System::new(&sample, &local, layout, settings.rank_tolerance)?;
         let rank = system.rank(&sample, &local);
         Some(Linearised {
-            sample,
+            sample: given,
             margin: found.margin,
             local,
             x,
             z,
             smoothed,
             confirmed: solution.confirmed[i],
+            scaled,
             system,
             rank,
             settings,
@@ -103,7 +115,19 @@ impl<'a> Linearised<'a> {
         dx: &mut [f64],
         dz: &mut [f64],
     ) -> bool {
-        let residual = self.system.solve(&self.sample, &self.local, right, dx, dz);
+        let residual = match &self.scaled {
+            None => self.system.solve(&self.sample, &self.local, right, dx, dz),
+            Some(scaled) => {
+                let mut of_rows = right.1.to_vec();
+                scaled.scale_rows(&mut of_rows);
+                let right = (right.0, &of_rows[..]);
+                let residual = self
+                    .system
+                    .solve(&scaled.sample(), &self.local, right, dx, dz);
+                scaled.restore_multipliers(dz);
+                residual
+            }
+        };
         if !(max_abs(dx).is_finite() && max_abs(dz).is_finite()) {
             dx.fill(0.0);
             dz.fill(0.0);
@@ -146,7 +170,8 @@ impl<'a> Linearised<'a> {
 
 /// The directions on one side of a kink: eigenvalues too small to have a sign count as multipliers
 /// where what touches is held, as slacks where it is released.
-fn beside(cones: &[Cone], (s, z): (&[f64], &[f64]), settings: &AdjointSettings) -> Local {
+fn beside(cones: &[Cone], at: &ConePoint, settings: &AdjointSettings) -> Local {
+    let (s, z) = (&at.s, &at.z);
     let size = 1.0 + max_abs(s).max(max_abs(z));
     let shift = match settings.degenerate {
         Degenerate::Released => -2.0 * settings.degenerate_margin * size,
@@ -169,7 +194,7 @@ fn beside(cones: &[Cone], (s, z): (&[f64], &[f64]), settings: &AdjointSettings) 
         }
         first += cone.rows();
     }
-    let (mut s, mut z) = (s.to_vec(), z.to_vec());
+    let (mut s, mut z) = (s.clone(), z.clone());
     localise(cones, &w, &mut s, &mut z)
 }
 

@@ -57,6 +57,12 @@ pub(crate) fn measure(sample: &ConeSample<'_>, at: &ConePoint) -> (Vec<f64>, Vec
     (dual, primal, measured)
 }
 
+/// What the rows' misses are worth: to first order the optimal objective changes by `z_i` times what row
+/// `i`'s right side does, so a point that misses by `r₂ = Ax + s − b` solves a problem whose objective is
+/// off by up to `Σ|z_i r₂_i|`. It is that sum relative to the terms of the objective.
+///
+/// Unlike `r₂` itself it stays as it is when rows are multiplied: rows of tiny numbers are missed by
+/// little wherever the point is, but their multipliers are large.
 pub(crate) fn price(sample: &ConeSample<'_>, at: &ConePoint) -> f64 {
     let (_, primal, measured) = measure(sample, at);
     let terms = primal.iter().zip(&at.z).map(|(r, z)| (r * z).abs());
@@ -71,7 +77,7 @@ pub(crate) struct Polished {
     pub(crate) steps: usize,
     /// Whether the point reached rounding.
     pub(crate) confirmed: bool,
-    /// `|zᵀ(Ax + s − b)|`, entry by entry, relative to the terms of the objective.
+    /// See [`price`].
     pub(crate) price: f64,
 }
 

@@ -1,22 +1,21 @@
-//! Samples with cones whose rows are far from 1 in size: solved with those brought there.
+//! Samples with cones whose rows are far from 1 in size: solved and differentiated with those brought
+//! there.
 //!
 //! A cone is the same set after all its rows are multiplied by one positive number, `s` with them and `z`
-//! divided. Clarabel scales rows too, but not by more than 1e4, and the polish, which works on `z − s`,
-//! loses what one of the two is smaller. Factors are powers of two, so that nothing is rounded.
+//! divided. Clarabel scales rows too, but not by more than 1e4, and the polish and the derivatives, which
+//! work on `z − s`, lose what one of the two is smaller. Factors are powers of two, so that nothing is
+//! rounded.
 
 use std::ops::Range;
 
-use crate::cone::geometry::localise;
 use crate::cone::newton::{ConePoint, measure};
 use crate::cone::problem::{Cone, ConeSample, Matrix};
 use crate::cone::solve::Answer;
 use crate::dense::max_abs;
 
-/// Cones whose largest coefficient is within this factor of 1 stay as they are.
-const EVEN: f64 = 1024.0;
-
-/// Derivatives need slacks and multipliers to this, relative.
-const LOST: f64 = 1e-8;
+/// Cones whose largest coefficient is within this factor of 1 stay as they are: slacks and multipliers are
+/// then apart by its square at most for the scale alone, which costs derivatives two or three digits.
+const EVEN: f64 = 16.0;
 
 /// A sample with its rows multiplied.
 pub(super) struct Scaled<'a> {
@@ -77,29 +76,34 @@ impl<'a> Scaled<'a> {
         }
     }
 
-    /// The scaled sample's answer, as one of the sample.
+    /// A point of the sample, as one of the scaled sample.
+    pub(super) fn point(&self, mut at: ConePoint) -> ConePoint {
+        self.scale_rows(&mut at.s);
+        let each = at.z.iter_mut().zip(&self.factors);
+        each.for_each(|(z, f)| *z /= f);
+        at
+    }
+
+    /// The scaled sample's answer, as one of the sample; its cones stay those of the scaled one.
     pub(super) fn restore(&self, answer: &mut Answer) {
         let ConePoint { s, z, .. } = &mut answer.point;
-        for ((s, z), f) in s.iter_mut().zip(z.iter_mut()).zip(&self.factors) {
+        for (s, f) in s.iter_mut().zip(&self.factors) {
             *s /= f;
-            *z *= f;
         }
-        if !answer.status.is_solved() {
-            return;
+        self.restore_multipliers(z);
+        if answer.is_measured() {
+            answer.residuals = measure(&self.base, &answer.point).2.absolute;
         }
-        answer.residuals = measure(&self.base, &answer.point).2.absolute;
-        let ConePoint { s, z, .. } = &answer.point;
-        let w: Vec<f64> = z.iter().zip(s).map(|(z, s)| z - s).collect();
-        // Where `z − s` loses digits the point keeps its own, but the cones around it have lost them.
-        let (mut near_s, mut near_z) = (s.clone(), z.clone());
-        answer.local = localise(self.base.cones, &w, &mut near_s, &mut near_z);
-        for rows in blocks(self.base.cones) {
-            for (own, near) in [(s, &near_s), (z, &near_z)] {
-                let (own, near) = (&own[rows.clone()], &near[rows.clone()]);
-                let lost = own.iter().zip(near).map(|(a, b)| (a - b).abs());
-                answer.confirmed &= lost.fold(0.0, f64::max) <= LOST * max_abs(own);
-            }
-        }
+    }
+
+    /// Slacks or right sides of the sample to those of the scaled one.
+    pub(super) fn scale_rows(&self, s: &mut [f64]) {
+        s.iter_mut().zip(&self.factors).for_each(|(s, f)| *s *= f);
+    }
+
+    /// Multipliers of the scaled sample to those of the sample.
+    pub(super) fn restore_multipliers(&self, z: &mut [f64]) {
+        z.iter_mut().zip(&self.factors).for_each(|(z, f)| *z *= f);
     }
 }
 

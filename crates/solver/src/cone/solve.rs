@@ -93,7 +93,7 @@ pub struct ConeSolution {
     pub residuals: Vec<Residuals>,
     /// What the linear systems have in common.
     pub(crate) layout: Arc<Layout>,
-    /// The cones around each sample's point.
+    /// The cones around each sample's point, of the [`Scaled`] sample where there is one.
     pub(crate) local: Vec<Local>,
     /// Whether each sample's point was polished to rounding.
     pub(crate) confirmed: Vec<bool>,
@@ -128,8 +128,8 @@ impl ConeSolution {
 /// Runs of samples per thread: enough to even out their lengths.
 const RUNS: usize = 4;
 
-/// Residuals of 1e-8 at multipliers of the size of the objective are worth 1e-8 of it; a point is no
-/// solution when they are worth this much.
+/// The largest [`price`](crate::cone::newton::price) of a solution. Residuals of 1e-8 at multipliers of the
+/// size of the objective are worth 1e-8 of it; badly scaled rows may be four digits worse, but no more.
 const PRICE: f64 = 1e-4;
 
 /// Where Clarabel stops first.
@@ -224,15 +224,15 @@ pub(crate) fn solve_asking(
 pub(super) struct Answer {
     pub(super) point: ConePoint,
     objective: f64,
-    pub(super) status: Status,
+    status: Status,
     iterations: usize,
     pub(super) residuals: Residuals,
-    /// The worst residual, relative.
+    /// The worst residual, relative; infinite until it is measured.
     error: f64,
     /// What the rows' misses are worth at the point's multipliers, relative to the objective.
     price: f64,
-    pub(super) local: Local,
-    pub(super) confirmed: bool,
+    local: Local,
+    confirmed: bool,
 }
 
 /// Whether one preparation of Clarabel serves the batch: then only `q` and `b` change.
@@ -251,50 +251,60 @@ fn answers(
     // The polish converges faster than the last iterations, so it starts early.
     let early = EARLY.max(settings.tolerance);
     let alone = samples == (0..1);
-    let even = || Scaled::of(&problem.sample(0)).is_none();
-    let mut shared = if prepare_once(problem) && !alone && even() {
-        Prepared::new(&problem.sample(0), settings, early)
+    let mut shared = if prepare_once(problem) && !alone {
+        // Where A is shared its scaling is, too.
+        with_even_rows(problem.sample(0), |sample, _| {
+            Prepared::new(sample, settings, early)
+        })
     } else {
         None
     };
-    let one = |i: usize| {
-        let sample = problem.sample(i);
+    let mut one = |sample: &ConeSample<'_>| {
         let mut spent = 0;
         if let Some(prepared) = &mut shared
-            && prepared.update(&sample)
+            && prepared.update(sample)
         {
             let Some(raw) = prepared.solve() else {
                 shared = None;
-                return fresh(&sample, (settings, second), layout);
+                return fresh(sample, (settings, second), layout);
             };
-            let answer = finish(&sample, raw, settings, layout);
+            let answer = finish(sample, raw, settings, layout);
             if answer.confirmed {
                 return answer;
             }
             // What another sample's scaling did not lead to is no verdict.
             spent += answer.iterations;
         }
-        let mut answer = fresh(&sample, (settings, second), layout);
+        let mut answer = fresh(sample, (settings, second), layout);
         answer.iterations += spent;
         answer
     };
-    samples.map(one).collect()
+    let restored = |i: usize| {
+        with_even_rows(problem.sample(i), |sample, scaled| {
+            let mut answer = one(sample);
+            if let Some(scaled) = scaled {
+                scaled.restore(&mut answer);
+            }
+            answer
+        })
+    };
+    samples.map(restored).collect()
 }
 
-/// Clarabel set up for this sample alone, its rows scaled where they are far from 1.
-fn fresh(sample: &ConeSample<'_>, how: (&ConeSettings, Second), layout: &Layout) -> Answer {
-    match Scaled::of(sample) {
-        None => as_given(sample, how, layout),
-        Some(scaled) => {
-            let mut answer = as_given(&scaled.sample(), how, layout);
-            scaled.restore(&mut answer);
-            answer
-        }
+/// What `work` makes of a sample, with its rows scaled where they are far from 1.
+fn with_even_rows<R>(
+    sample: ConeSample<'_>,
+    work: impl FnOnce(&ConeSample<'_>, Option<&Scaled<'_>>) -> R,
+) -> R {
+    match Scaled::of(&sample) {
+        None => work(&sample, None),
+        Some(scaled) => work(&scaled.sample(), Some(&scaled)),
     }
 }
 
-/// Clarabel early, and to the end where the polish does not reach rounding from there.
-fn as_given(
+/// Clarabel set up for this sample alone: early, and to the end where the polish does not reach rounding
+/// from there.
+fn fresh(
     sample: &ConeSample<'_>,
     (settings, second): (&ConeSettings, Second),
     layout: &Layout,
@@ -366,6 +376,11 @@ fn finish(sample: &ConeSample<'_>, raw: Raw, settings: &ConeSettings, layout: &L
 }
 
 impl Answer {
+    /// Whether the point was taken for a solution and its residuals measured.
+    pub(super) fn is_measured(&self) -> bool {
+        self.error != f64::INFINITY
+    }
+
     fn take(&mut self, polished: Polished) {
         self.iterations += polished.steps;
         self.residuals = polished.measured.absolute;

@@ -1,11 +1,12 @@
 //! Random problems that own their numbers.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::print_stdout)]
 
 pub mod barrier;
 pub mod cones;
 pub mod derivatives;
 pub mod differences;
 pub mod reference;
+pub mod relaxed;
 
 use feasible_solver::{Equalities, Inequalities, Problem, Quadratics, Symmetric, Values};
 use rand::{Rng, RngExt, SeedableRng};
