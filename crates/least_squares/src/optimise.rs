@@ -1,25 +1,17 @@
 //! The iterations of one sample.
 
+mod recording;
+
+pub(crate) use recording::Recorded;
+
 use crate::callback::{Callback, Control, Iteration};
 use crate::dense::{dot, max_abs, norm};
-use crate::settings::{Settings, Step};
+use crate::settings::Settings;
 use crate::status::{Record, Status, Test};
 use crate::step::{Region, Taken, Verdict, advance};
 use crate::term::Linearisation;
 use crate::workspace::Workspace;
-
-/// A step that was taken, and the point that it was taken from.
-#[derive(Clone, Debug)]
-pub(crate) struct Recorded {
-    pub(crate) x: Vec<f64>,
-    pub(crate) taken: Taken,
-    /// What [`Workspace::restore`] takes, so that nothing there need be computed again; else empty.
-    pub(crate) kept: Vec<f64>,
-}
-
-/// Numbers that the steps of one sample keep at most, 64 KiB: later steps are computed again. With more,
-/// writing to fresh memory slowed the forward pass by about what the backward pass saved.
-const MOST_KEPT: usize = 1 << 13;
+use recording::Recording;
 
 /// What the iterations of one sample came to.
 #[derive(Debug)]
@@ -65,6 +57,16 @@ struct Unfelt {
     predicted: f64,
 }
 
+/// A step that was computed, not taken yet.
+struct Trial {
+    /// At its end; NaN where there is no step, or that is not finite.
+    cost: f64,
+    /// The decrease of the cost by the linearised rows.
+    predicted: f64,
+    /// Whether its effect on the cost is below its rounding.
+    is_quiet: bool,
+}
+
 /// Moves `x` to a minimum.
 pub(crate) fn optimise(
     space: &mut Workspace<'_>,
@@ -72,278 +74,365 @@ pub(crate) fn optimise(
     x: &mut Vec<f64>,
     task: &Task<'_>,
 ) -> Outcome {
-    let objective = space.objective;
-    let mut owned: Option<Vec<Vec<f64>>> = task
+    // Those that a callback may change.
+    let mut own: Option<Vec<Vec<f64>>> = task
         .callback
         .map(|_| task.auxiliaries.iter().map(|a| a.to_vec()).collect());
-    let mut changed_ever = false;
-    let mut region = Region::new(&settings.step);
-    let mut history = Vec::with_capacity(settings.max_iterations.min(128));
-    let mut trace: Vec<Recorded> = Vec::new();
-    let mut complete = true;
-    let mut best_cost = f64::INFINITY;
-    let mut best_trace = 0;
-    let mut fresh = true;
-    let mut known = false;
-    // Steps in a row that the cost does not feel, and the last of them before it is judged.
-    let mut quiet = 0;
-    let mut unfelt: Option<Unfelt> = None;
-    let mut quiet_gradient = f64::INFINITY;
-    let monotone = !region.takes_all();
-    let dogleg = matches!(settings.step, Step::Dogleg(_));
-    let numbers = task.auxiliaries.iter().map(|a| a.len()).sum::<usize>();
-    let kept_steps = match space.kept_len() {
-        Some(len) if !dogleg && task.callback.is_none() => {
-            MOST_KEPT.saturating_sub(numbers) / len.max(1)
-        }
-        _ => 0,
-    };
-
+    let mut run = Run::new(space, settings, x, task);
     let status = loop {
         let references: Vec<&[f64]>;
-        let auxiliaries: &[&[f64]] = match &owned {
+        let auxiliaries: &[&[f64]] = match &own {
             None => task.auxiliaries,
-            Some(owned) => {
-                references = owned.iter().map(Vec::as_slice).collect();
+            Some(own) => {
+                references = own.iter().map(Vec::as_slice).collect();
                 &references
             }
         };
-        if fresh {
-            if history.len() >= settings.max_iterations && known {
-                // The cost is known, and nothing else is needed any more.
-                break Status::MaxIterations;
-            }
-            let before = unfelt.take();
-            let mut finite = space.linearise(x, auxiliaries, task.tilt);
-            let mut verdict = (Verdict::Accept, true);
-            if monotone && known && !finite {
-                verdict = region.judge(f64::NAN, f64::NAN);
-            } else if let Some(Unfelt { slope, predicted }) = before {
-                // The decrease by the trapezium rule, which does not cancel.
-                space.restrict(x, false);
-                let slopes = slope + dot(&space.gradient, &space.proposal.delta);
-                verdict = region.judge(-0.5 * slopes / predicted, f64::NAN);
-            }
-            if verdict.0 == Verdict::Reject {
-                std::mem::swap(x, &mut space.trial);
-                trace.pop();
-                if let Some(last) = history.last_mut() as Option<&mut Record> {
-                    last.accepted = false;
-                }
-                finite = space.linearise(x, auxiliaries, task.tilt);
-                if !verdict.1 {
-                    space.restrict(x, false);
-                    break space.rounding_status(x);
-                }
-            }
-            if !finite {
-                break Status::NonFinite;
-            }
-            known = true;
-            space.restrict(x, true);
-            fresh = false;
-            if space.at.cost < best_cost {
-                best_cost = space.at.cost;
-                best_trace = trace.len();
-                if !monotone || task.callback.is_some() {
-                    space.best.copy_from_slice(x);
-                }
-            }
-            let gradient = max_abs(&space.gradient);
-            if quiet > QUIET_STEPS && gradient >= quiet_gradient {
-                break space.rounding_status(x);
-            }
-            if quiet == 0 || gradient < quiet_gradient {
-                (quiet, quiet_gradient) = (0, gradient);
-            }
-            if gradient <= settings.stopping.gradient || gradient == 0.0 {
-                break Status::Converged(Test::Gradient);
-            }
+        if let Some(status) = run.linearise(auxiliaries) {
+            break status;
         }
-        if history.len() >= settings.max_iterations {
+        if run.history.len() >= settings.max_iterations {
             break Status::MaxIterations;
         }
-        let cost = space.at.cost;
-        let mut taken = region.taken();
-        let mut record = Record {
-            cost,
-            gradient: max_abs(&space.gradient),
-            damping: region.size,
-            step_norm: f64::NAN,
-            gain_ratio: f64::NAN,
-            accepted: false,
-        };
-        let leg = space.proposal.compute(
-            objective,
-            &mut space.system,
-            &space.at,
-            &space.gradient,
-            task.tilt.is_some(),
-            &mut taken,
-        );
-        let mut ended = None;
-        if leg.is_none() && region.takes_all() || leg.is_none() && taken.radius.is_some() {
-            ended = Some(Status::Singular);
-        } else {
-            let mut new_cost = f64::NAN;
-            let mut predicted = f64::NAN;
-            if leg.is_some() {
-                for _ in 0..HALVINGS {
-                    advance(objective, x, &mut space.proposal.delta, &mut space.trial);
-                    new_cost = if space.proposal.delta.iter().all(|d| d.is_finite()) {
-                        space.cost(auxiliaries, task.tilt)
-                    } else {
-                        f64::NAN
-                    };
-                    if monotone || new_cost.is_finite() {
-                        break;
-                    }
-                    taken.shrink *= 0.5;
-                    space.proposal.delta.iter_mut().for_each(|d| *d *= 0.5);
-                }
-                let delta = &space.proposal.delta;
-                space.at.multiply(objective, delta, &mut space.rows);
-                predicted = -dot(&space.gradient, delta) - 0.5 * dot(&space.rows, &space.rows);
-                record.step_norm = norm(delta);
-            }
-            let actual = cost - new_cost;
-            record.gain_ratio = actual / predicted;
-            // Below this the difference of two costs is rounding.
-            let rounding = 64.0 * f64::EPSILON * cost.abs();
-            let is_quiet = new_cost.is_finite()
-                && predicted.abs() <= rounding
-                && (actual.abs() <= rounding || actual.abs() <= space.cost_rounding(x));
-            let (verdict, can_shrink) = if !new_cost.is_finite() {
-                if monotone {
-                    region.judge(f64::NAN, f64::NAN)
-                } else {
-                    (Verdict::Reject, false)
-                }
-            } else if is_quiet {
-                (Verdict::Accept, true)
-            } else if predicted > 0.0 || !monotone {
-                region.judge(record.gain_ratio, record.step_norm)
-            } else {
-                region.judge(f64::NAN, f64::NAN)
-            };
-            if verdict == Verdict::Accept {
-                record.accepted = true;
-                quiet = if is_quiet { quiet + 1 } else { 0 };
-                unfelt = (is_quiet && monotone).then(|| Unfelt {
-                    slope: dot(&space.gradient, &space.proposal.delta),
-                    predicted,
-                });
-                if task.record != Some(0) {
-                    let most = task.record.unwrap_or(usize::MAX);
-                    if let Some(old) = trace.len().checked_sub(most) {
-                        trace[old].kept = Vec::new();
-                    }
-                    let kept = if trace.len().min(most - 1) < kept_steps {
-                        space.keep()
-                    } else {
-                        None
-                    };
-                    trace.push(Recorded {
-                        x: x.clone(),
-                        taken,
-                        kept: kept.unwrap_or_default(),
-                    });
-                    // Without a region any iterate may turn out to be the best, so all are kept.
-                    if monotone {
-                        complete &= keep_last(&mut trace, task.record);
-                    }
-                }
-                std::mem::swap(x, &mut space.trial);
-                fresh = true;
-                space.at.cost = new_cost;
-                let length = norm(x);
-                let tolerance = settings.stopping.step;
-                if actual.abs() <= settings.stopping.cost * cost.abs() && !is_quiet {
-                    ended = Some(Status::Converged(Test::Cost));
-                } else if record.step_norm <= tolerance * (length + tolerance) {
-                    ended = Some(Status::Converged(Test::Step));
-                }
-            } else if !can_shrink {
-                ended = Some(if leg.is_none() {
-                    Status::Singular
-                } else if new_cost.is_finite() {
-                    space.rounding_status(x)
-                } else {
-                    Status::NonFinite
-                });
-            } else if new_cost.is_finite()
-                && record.step_norm <= f64::EPSILON * norm(x)
-                && region.rejections > 0
-            {
-                // Smaller steps do not move x any more.
-                ended = Some(space.rounding_status(x));
-            }
-        }
-        history.push(record);
-        if let (Some(callback), Some(owned)) = (task.callback, &mut owned) {
-            let mut iteration = Iteration {
-                sample: task.sample,
-                iteration: history.len(),
-                record,
-                objective,
-                x,
-                auxiliaries: owned,
-                changed: false,
-            };
-            let control = callback(&mut iteration);
-            if iteration.changed {
-                changed_ever = true;
-                fresh = true;
-                known = false;
-                best_cost = f64::INFINITY;
-                if ended.is_some_and(Status::is_converged) {
-                    ended = None;
-                }
-            }
-            if control == Control::Stop {
-                ended = Some(Status::Callback);
-            }
+        let (record, mut ended) = run.step(auxiliaries);
+        run.history.push(record);
+        if let (Some(callback), Some(own)) = (task.callback, &mut own) {
+            ended = run.call(callback, own, ended);
         }
         if let Some(status) = ended {
             break status;
         }
     };
-
-    let mut cost = space.at.cost;
-    let failed = !status.is_converged() && status != Status::Callback;
-    let restored = failed && !monotone && best_cost.is_finite() && !(cost <= best_cost);
-    if restored {
-        x.copy_from_slice(&space.best);
-        cost = best_cost;
-        trace.truncate(best_trace);
-    } else if status == Status::NonFinite && !known {
-        cost = f64::NAN;
-    }
-    complete &= keep_last(&mut trace, task.record);
-    let sparse = space.system.sparse().filter(|_| task.keep);
-    let (factor, end) = match sparse.and_then(|sparse| sparse.take()) {
-        Some((matrix, factor)) => {
-            let at_end = !fresh && !restored;
-            let end = at_end.then(|| (std::mem::take(&mut space.at), matrix));
-            (Some(factor), end)
-        }
-        None => (None, None),
-    };
-    Outcome {
-        status,
-        cost,
-        history,
-        trace,
-        complete,
-        auxiliaries: owned.filter(|_| changed_ever),
-        factor,
-        end,
-    }
+    let own = own.filter(|_| run.changed);
+    run.finish(status, own)
 }
 
-/// Forgets all but the last `most` steps. False where there were more.
-fn keep_last(trace: &mut Vec<Recorded>, most: Option<usize>) -> bool {
-    let excess = most.map_or(0, |most| trace.len().saturating_sub(most));
-    trace.drain(..excess);
-    excess == 0
+/// The iterations as they run.
+struct Run<'r, 'a> {
+    space: &'r mut Workspace<'a>,
+    settings: &'r Settings,
+    x: &'r mut Vec<f64>,
+    task: &'r Task<'r>,
+    region: Region,
+    /// Whether the cost never rises.
+    monotone: bool,
+    history: Vec<Record>,
+    recording: Recording,
+    best_cost: f64,
+    /// How many steps were recorded before the best iterate.
+    best_steps: usize,
+    /// Whether `x` is to be linearised at.
+    fresh: bool,
+    /// Whether the cost has been finite, with these auxiliaries.
+    known: bool,
+    /// Whether a callback changed auxiliaries.
+    changed: bool,
+    /// The last step, where the cost does not feel it, before it is judged.
+    unfelt: Option<Unfelt>,
+    /// Such steps in a row, and the least gradient at them.
+    quiet: usize,
+    quiet_gradient: f64,
+}
+
+impl<'r, 'a> Run<'r, 'a> {
+    fn new(
+        space: &'r mut Workspace<'a>,
+        settings: &'r Settings,
+        x: &'r mut Vec<f64>,
+        task: &'r Task<'r>,
+    ) -> Self {
+        let region = Region::new(&settings.step);
+        let recording = Recording::new(space, settings, task);
+        Self {
+            space,
+            settings,
+            x,
+            task,
+            monotone: !region.takes_all(),
+            region,
+            history: Vec::with_capacity(settings.max_iterations.min(128)),
+            recording,
+            best_cost: f64::INFINITY,
+            best_steps: 0,
+            fresh: true,
+            known: false,
+            changed: false,
+            unfelt: None,
+            quiet: 0,
+            quiet_gradient: f64::INFINITY,
+        }
+    }
+
+    /// Linearises at an iterate that is new, or goes back from it. The status where the iterations end there.
+    fn linearise(&mut self, auxiliaries: &[&[f64]]) -> Option<Status> {
+        if !self.fresh {
+            return None;
+        }
+        if self.history.len() >= self.settings.max_iterations && self.known {
+            // The cost is known, and nothing else is needed any more.
+            return Some(Status::MaxIterations);
+        }
+        let tilt = self.task.tilt;
+        let mut finite = self.space.linearise(self.x, auxiliaries, tilt);
+        let (verdict, can_shrink) = self.judge_again(finite);
+        if verdict == Verdict::Reject {
+            std::mem::swap(self.x, &mut self.space.trial);
+            self.recording.steps.pop();
+            if let Some(last) = self.history.last_mut() {
+                last.accepted = false;
+            }
+            finite = self.space.linearise(self.x, auxiliaries, tilt);
+            if !can_shrink {
+                self.space.restrict(self.x, false);
+                return Some(self.space.rounding_status(self.x));
+            }
+        }
+        if !finite {
+            return Some(Status::NonFinite);
+        }
+        self.known = true;
+        self.space.restrict(self.x, true);
+        self.fresh = false;
+        if self.space.at.cost < self.best_cost {
+            self.best_cost = self.space.at.cost;
+            self.best_steps = self.recording.steps.len();
+            if !self.monotone || self.task.callback.is_some() {
+                self.space.best.copy_from_slice(self.x);
+            }
+        }
+        self.is_stationary()
+    }
+
+    /// The verdict on a step that was taken before its end was linearised at.
+    fn judge_again(&mut self, finite: bool) -> (Verdict, bool) {
+        let unfelt = self.unfelt.take();
+        if self.monotone && self.known && !finite {
+            self.region.judge(f64::NAN, f64::NAN)
+        } else if let Some(Unfelt { slope, predicted }) = unfelt {
+            // The decrease by the trapezium rule, which does not cancel.
+            let space = &mut *self.space;
+            space.restrict(self.x, false);
+            let slopes = slope + dot(&space.gradient, &space.proposal.delta);
+            self.region.judge(-0.5 * slopes / predicted, f64::NAN)
+        } else {
+            (Verdict::Accept, true)
+        }
+    }
+
+    /// Convergence by the gradient, or the end of steps that neither cost nor gradient feel.
+    fn is_stationary(&mut self) -> Option<Status> {
+        let gradient = max_abs(&self.space.gradient);
+        if self.quiet > QUIET_STEPS && gradient >= self.quiet_gradient {
+            return Some(self.space.rounding_status(self.x));
+        }
+        if self.quiet == 0 || gradient < self.quiet_gradient {
+            (self.quiet, self.quiet_gradient) = (0, gradient);
+        }
+        (gradient <= self.settings.stopping.gradient || gradient == 0.0)
+            .then_some(Status::Converged(Test::Gradient))
+    }
+
+    /// Computes a step, and takes or rejects it. The status where the iterations end with it.
+    fn step(&mut self, auxiliaries: &[&[f64]]) -> (Record, Option<Status>) {
+        let mut record = Record {
+            cost: self.space.at.cost,
+            gradient: max_abs(&self.space.gradient),
+            damping: self.region.size,
+            step_norm: f64::NAN,
+            gain_ratio: f64::NAN,
+            accepted: false,
+        };
+        let mut taken = self.region.taken();
+        let space = &mut *self.space;
+        let leg = space.proposal.compute(
+            space.objective,
+            &mut space.system,
+            &space.at,
+            &space.gradient,
+            self.task.tilt.is_some(),
+            &mut taken,
+        );
+        // More damping may make a matrix regular, nothing else.
+        if leg.is_none() && (!self.monotone || taken.radius.is_some()) {
+            return (record, Some(Status::Singular));
+        }
+        let trial = self.try_step(leg.is_some(), auxiliaries, &mut taken, &mut record);
+        let (verdict, can_shrink) = self.judge(&trial, &record);
+        let ended = if verdict == Verdict::Accept {
+            self.accept(&trial, taken, &mut record)
+        } else if !can_shrink {
+            Some(if leg.is_none() {
+                Status::Singular
+            } else if trial.cost.is_finite() {
+                self.space.rounding_status(self.x)
+            } else {
+                Status::NonFinite
+            })
+        } else if trial.cost.is_finite()
+            && record.step_norm <= f64::EPSILON * norm(self.x)
+            && self.region.rejections > 0
+        {
+            // Smaller steps do not move x any more.
+            Some(self.space.rounding_status(self.x))
+        } else {
+            None
+        };
+        (record, ended)
+    }
+
+    /// Evaluates the cost at the end of the step, halved where that is not finite and nothing else would
+    /// shorten it.
+    fn try_step(
+        &mut self,
+        exists: bool,
+        auxiliaries: &[&[f64]],
+        taken: &mut Taken,
+        record: &mut Record,
+    ) -> Trial {
+        let space = &mut *self.space;
+        let (mut cost, mut predicted) = (f64::NAN, f64::NAN);
+        if exists {
+            for _ in 0..HALVINGS {
+                let delta = &mut space.proposal.delta;
+                advance(space.objective, self.x, delta, &mut space.trial);
+                cost = if delta.iter().all(|d| d.is_finite()) {
+                    space.cost(auxiliaries, self.task.tilt)
+                } else {
+                    f64::NAN
+                };
+                if self.monotone || cost.is_finite() {
+                    break;
+                }
+                taken.shrink *= 0.5;
+                space.proposal.delta.iter_mut().for_each(|d| *d *= 0.5);
+            }
+            let delta = &space.proposal.delta;
+            space.at.multiply(space.objective, delta, &mut space.rows);
+            predicted = -dot(&space.gradient, delta) - 0.5 * dot(&space.rows, &space.rows);
+            record.step_norm = norm(delta);
+        }
+        let actual = record.cost - cost;
+        record.gain_ratio = actual / predicted;
+        // Below this the difference of two costs is rounding.
+        let rounding = 64.0 * f64::EPSILON * record.cost.abs();
+        let is_quiet = cost.is_finite()
+            && predicted.abs() <= rounding
+            && (actual.abs() <= rounding || actual.abs() <= space.cost_rounding(self.x));
+        Trial {
+            cost,
+            predicted,
+            is_quiet,
+        }
+    }
+
+    /// Whether to take the step, and if not whether a shorter one is possible.
+    fn judge(&mut self, trial: &Trial, record: &Record) -> (Verdict, bool) {
+        if !trial.cost.is_finite() {
+            if self.monotone {
+                self.region.judge(f64::NAN, f64::NAN)
+            } else {
+                (Verdict::Reject, false)
+            }
+        } else if trial.is_quiet {
+            (Verdict::Accept, true)
+        } else if trial.predicted > 0.0 || !self.monotone {
+            self.region.judge(record.gain_ratio, record.step_norm)
+        } else {
+            self.region.judge(f64::NAN, f64::NAN)
+        }
+    }
+
+    /// Takes the step. The status where it changes too little for another.
+    fn accept(&mut self, trial: &Trial, taken: Taken, record: &mut Record) -> Option<Status> {
+        let space = &mut *self.space;
+        record.accepted = true;
+        self.quiet = if trial.is_quiet { self.quiet + 1 } else { 0 };
+        self.unfelt = (trial.is_quiet && self.monotone).then(|| Unfelt {
+            slope: dot(&space.gradient, &space.proposal.delta),
+            predicted: trial.predicted,
+        });
+        self.recording.push(space, self.x, taken);
+        // Without a region any iterate may turn out to be the best, so all are kept.
+        if self.monotone {
+            self.recording.keep_last();
+        }
+        std::mem::swap(self.x, &mut space.trial);
+        self.fresh = true;
+        space.at.cost = trial.cost;
+        let (length, stopping) = (norm(self.x), &self.settings.stopping);
+        let actual = record.cost - trial.cost;
+        if actual.abs() <= stopping.cost * record.cost.abs() && !trial.is_quiet {
+            Some(Status::Converged(Test::Cost))
+        } else if record.step_norm <= stopping.step * (length + stopping.step) {
+            Some(Status::Converged(Test::Step))
+        } else {
+            None
+        }
+    }
+
+    /// Calls back after an iteration that would have ended with `ended`; where auxiliaries are changed, what
+    /// has converged goes on.
+    fn call(
+        &mut self,
+        callback: &Callback<'_>,
+        auxiliaries: &mut [Vec<f64>],
+        mut ended: Option<Status>,
+    ) -> Option<Status> {
+        let mut iteration = Iteration {
+            sample: self.task.sample,
+            iteration: self.history.len(),
+            record: *self.history.last().expect("one was just pushed"),
+            objective: self.space.objective,
+            x: self.x,
+            auxiliaries,
+            changed: false,
+        };
+        let control = callback(&mut iteration);
+        if iteration.changed {
+            self.changed = true;
+            self.fresh = true;
+            self.known = false;
+            self.best_cost = f64::INFINITY;
+            ended = ended.filter(|status| !status.is_converged());
+        }
+        match control {
+            Control::Continue => ended,
+            Control::Stop => Some(Status::Callback),
+        }
+    }
+
+    /// What the iterations came to; without a region, and without success, the best iterate.
+    fn finish(mut self, status: Status, auxiliaries: Option<Vec<Vec<f64>>>) -> Outcome {
+        let mut cost = self.space.at.cost;
+        let failed = !status.is_converged() && status != Status::Callback;
+        let best = self.best_cost;
+        let restored = failed && !self.monotone && best.is_finite() && !(cost <= best);
+        if restored {
+            self.x.copy_from_slice(&self.space.best);
+            cost = best;
+            self.recording.steps.truncate(self.best_steps);
+        } else if status == Status::NonFinite && !self.known {
+            cost = f64::NAN;
+        }
+        self.recording.keep_last();
+        let sparse = self.space.system.sparse().filter(|_| self.task.keep);
+        let (factor, end) = match sparse.and_then(|sparse| sparse.take()) {
+            Some((matrix, factor)) => {
+                let at_end = !self.fresh && !restored;
+                let end = at_end.then(|| (std::mem::take(&mut self.space.at), matrix));
+                (Some(factor), end)
+            }
+            None => (None, None),
+        };
+        Outcome {
+            status,
+            cost,
+            history: self.history,
+            trace: self.recording.steps,
+            complete: self.recording.complete,
+            auxiliaries,
+            factor,
+            end,
+        }
+    }
 }

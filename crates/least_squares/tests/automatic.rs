@@ -81,7 +81,9 @@ impl Residual for Multiples {
         out[1] = T::dot(&coefficients[..5], &mixed) * a - (three - x[4]) / three;
         // A square of a multiple, a product of multiples of one number, and one over a constant.
         out[2] = (x[5] * 2.0) * (x[5] * 2.0) + (x[6] * three) * (-x[6]) + x[8] / (three * 2.0);
-        out[3] = ((a * x[0] - x[1]) * -2.0).sin() + (three / (x[2] + 3.0)) * (x[3] + three).tanh();
+        let sum = ((a * x[0] - x[1]) * -2.0).sin() + (three / (x[2] + 3.0)) * (x[3] + three).tanh();
+        // A multiple of what is recorded, as an output, and a constant's.
+        out[3] = three * (sum * -0.7);
         // An output that is a multiple of a variable, and one that depends on nothing.
         out[4] = x[9] * -1.5 + 1.0;
         out[5] = three * 2.0;
@@ -204,6 +206,81 @@ fn what_reverse_mode_does_not_record_is_differentiated() {
                 (got - by(&curvature, i)).abs() < 1e-8,
                 "row {i} of the Hessian"
             );
+        }
+    }
+}
+
+/// Rows that are added to what is there, which is zero, of more variables and auxiliaries than are gathered
+/// without memory: out₀ = Σₖ (xₖ − 2ᵏ) xₖ and out₁ = Σₖ θₖ xₖ, xₖ the k-th variable.
+struct Many;
+
+const MANY: usize = 11;
+
+impl Residual for Many {
+    fn rows(&self) -> usize {
+        2
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
+        for (k, (x, theta)) in variables.iter().zip(auxiliaries).enumerate() {
+            out[0] += (x[0] - (1 << k) as f64) * x[0];
+            out[1] += theta[0] * x[x.len() - 1];
+        }
+    }
+}
+
+#[test]
+fn rows_of_many_variables_may_be_added_up() {
+    // Eleven variables of one number each, or the last of fourteen: one pass of forward mode, or two.
+    for last in [1, 14] {
+        let manifolds: Vec<_> = (0..MANY)
+            .map(|k| Manifold::Vector(if k + 1 == MANY { last } else { 1 }))
+            .collect();
+        let x: Vec<Vec<f64>> = (0..MANY)
+            .map(|k| numbers(manifolds[k].tangent(), k))
+            .collect();
+        let theta: Vec<[f64; 1]> = (0..MANY).map(|k| [0.5 - 0.1 * k as f64]).collect();
+        let variables: Vec<&[f64]> = x.iter().map(Vec::as_slice).collect();
+        let auxiliaries: Vec<&[f64]> = theta.iter().map(|t| t.as_slice()).collect();
+        let here = at(&manifolds, &variables, &auxiliaries);
+        let cost = AutoCost::new(Many);
+        let width = here.width();
+        let (mut expected, mut sums) = (vec![0.0; 2 * width], [0.0; 2]);
+        for k in 0..MANY {
+            let power = (1 << k) as f64;
+            sums[0] += (x[k][0] - power) * x[k][0];
+            sums[1] += theta[k][0] * x[k][x[k].len() - 1];
+            expected[k] = 2.0 * x[k][0] - power;
+            expected[width + k + x[k].len() - 1] += theta[k][0];
+        }
+        // By rows at first, where it is wide enough, then as was found cheaper.
+        for _ in 0..2 {
+            let (mut rows, mut jacobian) = ([f64::NAN; 2], vec![f64::NAN; 2 * width]);
+            cost.linearise(&here, &mut rows, &mut jacobian);
+            // Numbers up to 1024 times 2, in a dozen operations.
+            for (got, expected) in rows.iter().zip(&sums) {
+                assert!((got - expected).abs() < 1e-11, "{got} {expected}");
+            }
+            for (i, (got, expected)) in jacobian.iter().zip(&expected).enumerate() {
+                assert!((got - expected).abs() < 1e-11, "entry {i}: {got}");
+            }
+        }
+        // ψ = sᵀJd + tᵀc by the auxiliaries: s₁ d + t₁ x of the last number of each variable.
+        let (s, t, d) = ([0.3, 0.7], [0.2, -0.4], numbers(width, 3));
+        let (mut by_x, mut by_theta) = (vec![0.0; width], [0.0; MANY]);
+        let gradient = &mut Gradient {
+            variables: &mut by_x,
+            auxiliaries: &mut by_theta,
+        };
+        let probe = Probe {
+            s: &s,
+            d: &d,
+            t: &t,
+        };
+        cost.probe(&here, &probe, gradient);
+        for k in 0..MANY {
+            let at = k + x[k].len() - 1;
+            let expected = s[1] * d[at] + t[1] * x[k][x[k].len() - 1];
+            assert!((by_theta[k] - expected).abs() < 1e-13, "auxiliary {k}");
         }
     }
 }

@@ -53,8 +53,9 @@ pub trait Residual: Send + Sync {
     }
 }
 
-/// The cost of a [`Residual`]: Jacobians by forward mode, up to twenty columns a pass, or by reverse mode, row by row, where the first evaluation shows that to be cheaper; gradients
-/// and second derivatives by reverse over forward mode, in one pass.
+/// The cost of a [`Residual`]: Jacobians by forward mode, up to twenty columns a pass, or by reverse mode,
+/// row by row, where the first evaluation shows that to be cheaper; gradients by reverse over forward mode in
+/// one pass, second derivatives eight columns a pass.
 pub struct AutoCost<F> {
     residual: F,
     by_rows: OnceLock<bool>,

@@ -207,3 +207,38 @@ fn product(out: &mut [f64], size: usize, left: MatRef<'_, f64>, right: MatRef<'_
         Par::Seq,
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cholesky, LOOPS};
+
+    #[test]
+    fn factors_solve_on_both_sides_of_the_loops_as_restored_ones_do() {
+        for n in [1, LOOPS, LOOPS + 1, 3 * LOOPS] {
+            // Diagonally dominant, with pivots far from 1.
+            let entry = |i: usize, j: usize| {
+                if i == j {
+                    4.0
+                } else {
+                    1.0 / (n + i + j) as f64
+                }
+            };
+            let matrix: Vec<f64> = (0..n * n).map(|k| entry(k / n, k % n)).collect();
+            let expected: Vec<f64> = (0..n).map(|i| 1.0 - 0.1 * i as f64).collect();
+            let product = |i: usize| (0..n).map(|j| entry(i, j) * expected[j]).sum::<f64>();
+            let right: Vec<f64> = (0..n).map(product).collect();
+            let mut factor = Cholesky::new(n);
+            assert!(factor.factor(&matrix, |_, _| 0.0));
+            let mut other = Cholesky::new(n);
+            other.restore(factor.kept());
+            for factor in [&factor, &other] {
+                let mut x = right.clone();
+                factor.solve(&mut x);
+                for (got, expected) in x.iter().zip(&expected) {
+                    // Condition below 2.
+                    assert!((got - expected).abs() < 1e-13, "{n}: {got} {expected}");
+                }
+            }
+        }
+    }
+}
