@@ -5,14 +5,13 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use std::time::Instant;
-
 use feasible::burn::tensor::{DType, Device, Tensor};
-use feasible::data::{LegacyRandom, Part, Problem, PublishedProblem, Recipe, Size, generate};
+use feasible::data::{LegacyRandom, Recipe};
 use feasible::repair::{
     Gradient, GradientQuality, Repaired, RowPolicy, SnareNet, SnareNetSettings,
 };
 use feasible::{Constraints, host};
+use feasible_examples::{FirstSamples, least_time, samples_from_arguments};
 
 /// The output of the layer and the gradient of one weighted sum of every sample.
 fn run(
@@ -35,17 +34,6 @@ fn run(
     Ok((repaired, host::read("gradient", &gradient)?))
 }
 
-/// The least of seven times, in milliseconds.
-fn least_time(mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    let mut least = f64::INFINITY;
-    for _ in 0..7 {
-        let start = Instant::now();
-        work()?;
-        least = least.min(start.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok(least)
-}
-
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
@@ -56,18 +44,10 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 fn main() -> anyhow::Result<()> {
-    let batch: usize = match std::env::args().nth(1) {
-        Some(samples) => samples.parse()?,
-        None => 100,
-    };
-    let device = Device::flex().autodiff();
+    let batch = samples_from_arguments()?;
     for recipe in [Recipe::SnareQcqp, Recipe::SnareNoncvx] {
-        let instance = generate(recipe, &Size::default(), recipe.published_seed())?;
-        let n = instance.size().n;
-        let problem = PublishedProblem::new(instance, &device, DType::F64)?;
-        let x = problem.input(Part::Train)[..batch * problem.inputs()].to_vec();
-        let inputs = host::write(x, [batch, problem.inputs()], &device, DType::F64);
-        let set = problem.constraints(inputs)?;
+        let samples = FirstSamples::new(recipe, batch)?;
+        let (set, n) = (samples.set.as_ref(), samples.n);
         println!("{recipe}, {batch} samples, n = {n}, 50 equalities, 50 inequalities");
         println!(
             "{:10} {:>6} {:>5} {:>6} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8}",
@@ -87,16 +67,7 @@ fn main() -> anyhow::Result<()> {
         for rows in [RowPolicy::All, RowPolicy::Violated] {
             for noise in [0.01, 0.1, 0.3, 1.0] {
                 let mut random = LegacyRandom::new(7);
-                let mut y0 = vec![];
-                for sample in 0..batch {
-                    let x = problem
-                        .instance()
-                        .input(sample)
-                        .ok_or_else(|| anyhow::anyhow!("no such sample"))?;
-                    let start = problem.instance().start(x)?;
-                    let draws = random.randn_vec(n);
-                    y0.extend(start.iter().zip(draws).map(|(y, e)| y + noise * e));
-                }
+                let y0 = samples.raw_outputs(noise, &mut random)?;
                 let weights = random.randn_vec(batch * n);
                 let settings = |gradient| SnareNetSettings {
                     rows,
@@ -104,8 +75,7 @@ fn main() -> anyhow::Result<()> {
                     tolerance: 1e-6,
                     ..SnareNetSettings::default()
                 };
-                let gradient =
-                    |gradient| run(settings(gradient), &y0, &weights, set.as_ref(), [batch, n]);
+                let gradient = |gradient| run(settings(gradient), &y0, &weights, set, [batch, n]);
                 let (repaired, unrolled) = gradient(Gradient::Unrolled)?;
                 let (implicitly, implicit) = gradient(Gradient::Implicit)?;
                 let reports = implicitly.gradient.unwrap_or_default();

@@ -5,16 +5,15 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use std::time::Instant;
-
 use feasible::burn::tensor::{DType, Device, Tensor};
-use feasible::data::{LegacyRandom, Part, Problem, PublishedProblem, Recipe, Size, generate};
+use feasible::data::{LegacyRandom, Part, Problem, Recipe};
 use feasible::repair::{
     Completion, Dc3, Dc3Settings, FsNet, FsNetSettings, GaugeMap, HardNetAff, HardNetCvx,
     LineSearch, PiNet, PiNetSettings, RaySettings, Rayen, Repaired, RowPolicy, SnareNet,
     SnareNetSettings,
 };
 use feasible::{Constraints, host};
+use feasible_examples::{FirstSamples, least_time, samples_from_arguments};
 
 /// Of the raw outputs about the shortest point that meets the equalities.
 const DEVIATION: f64 = 0.3;
@@ -141,17 +140,6 @@ fn layers(affine: bool, stop: Stop) -> anyhow::Result<Vec<(&'static str, Layer)>
     Ok(layers)
 }
 
-/// The least of seven times, in milliseconds.
-fn least_time(mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    let mut least = f64::INFINITY;
-    for _ in 0..7 {
-        let start = Instant::now();
-        work()?;
-        least = least.min(start.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok(least)
-}
-
 /// |gradient along a direction − differences| for one direction and one weighting of the output a
 /// sample, relative where that is more than one: the median, the largest, and how many are above 1e-4,
 /// as where a row becomes active between the points of the differences.
@@ -199,32 +187,16 @@ fn gradient_error(
 }
 
 fn main() -> anyhow::Result<()> {
-    let batch: usize = match std::env::args().nth(1) {
-        Some(samples) => samples.parse()?,
-        None => 100,
-    };
+    let batch = samples_from_arguments()?;
     let step: f64 = match std::env::args().nth(2) {
         Some(step) => step.parse()?,
         None => STEP,
     };
     let device = Device::flex().autodiff();
     for (recipe, affine) in [(Recipe::SnareQcqp, false), (Recipe::SnareNoncvx, true)] {
-        let instance = generate(recipe, &Size::default(), recipe.published_seed())?;
-        let n = instance.size().n;
-        let mut random = LegacyRandom::new(7);
-        let mut y0 = vec![];
-        for sample in 0..batch {
-            let x = instance
-                .input(sample)
-                .ok_or_else(|| anyhow::anyhow!("no such sample"))?;
-            let noise = random.randn_vec(n);
-            let start = instance.start(x)?;
-            y0.extend(start.iter().zip(noise).map(|(y, e)| y + DEVIATION * e));
-        }
-        let problem = PublishedProblem::new(instance, &device, DType::F64)?;
-        let x = problem.input(Part::Train)[..batch * problem.inputs()].to_vec();
-        let x = host::write(x, [batch, problem.inputs()], &device, DType::F64);
-        let set = problem.constraints(x)?;
+        let samples = FirstSamples::new(recipe, batch)?;
+        let (problem, set, n) = (&samples.problem, samples.set.as_ref(), samples.n);
+        let y0 = samples.raw_outputs(DEVIATION, &mut LegacyRandom::new(7))?;
         println!("{recipe}, {batch} samples, n = {n}, 50 equalities, 50 inequalities");
         println!(
             "{:34} {:>10} {:>10} {:>6} {:>6} {:>9} {:>9} {:>6} {:>9} {:>9}",
@@ -242,7 +214,7 @@ fn main() -> anyhow::Result<()> {
         let late = layers(affine, Stop::Late)?;
         for ((name, layer), (_, late)) in layers(affine, Stop::Ordinarily)?.iter().zip(&late) {
             let input = || host::write::<2>(y0.clone(), [batch, n], &device, DType::F64);
-            let repaired = layer(input(), set.as_ref())?;
+            let repaired = layer(input(), set)?;
             let rows = set.bounds().residual(set.values(repaired.y.clone()));
             let rows = host::read("rows", &rows)?;
             let worst = |equality: bool| {
@@ -255,14 +227,14 @@ fn main() -> anyhow::Result<()> {
             };
             let converged = repaired.status.iter().filter(|s| s.is_converged()).count();
             let iterations = repaired.iterations.iter().copied().max().unwrap_or(0);
-            let forward = least_time(|| layer(input(), set.as_ref()).map(|_| ()))?;
+            let forward = least_time(|| layer(input(), set).map(|_| ()))?;
             let both = least_time(|| {
                 let raw = input().require_grad();
-                let gradients = layer(raw.clone(), set.as_ref())?.y.sum().backward();
+                let gradients = layer(raw.clone(), set)?.y.sum().backward();
                 host::read("gradient", &raw.grad(&gradients).unwrap_or(raw))?;
                 Ok(())
             })?;
-            let (median, most, large) = gradient_error(late, &y0, set.as_ref(), [batch, n], step)?;
+            let (median, most, large) = gradient_error(late, &y0, set, [batch, n], step)?;
             println!(
                 "{name:34} {:10.1e} {:10.1e} {converged:6} {iterations:6} {median:9.1e} {most:9.1e} {large:6} {forward:9.2} {both:9.2}",
                 worst(true),

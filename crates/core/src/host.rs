@@ -330,7 +330,7 @@ mod tests {
                 let leaf = |at: usize| -> Tensor<1> {
                     let values = (0..at % 3 + 1).map(|k| (2 * at + k) as f64 - 3.5).collect();
                     let leaf = write(values, [at % 3 + 1], &device, dtype);
-                    leaf.set_require_grad(at % every == 0)
+                    leaf.set_require_grad(at.is_multiple_of(every))
                 };
                 let leaves: Vec<_> = (0..count).map(leaf).collect();
                 // The first once more at the end.

@@ -102,7 +102,8 @@ impl Objective {
     /// the space counts.
     ///
     /// # Errors
-    /// A solution of other inputs; a cotangent of the wrong size or not finite.
+    /// A solution of another objective or batch; a cotangent of the wrong size or not finite. That the inputs
+    /// are those the solution was made with is not checked.
     pub fn vjp(
         &self,
         inputs: &Inputs<'_>,

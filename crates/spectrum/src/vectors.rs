@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn bases_are_orthonormal_to_rounding_whatever_the_spectrum() {
         let n = 200;
-        let spectra: [(&str, fn(f64) -> f64); 7] = [
+        type Spectrum = (&'static str, fn(f64) -> f64);
+        let spectra: [Spectrum; 7] = [
             ("even", |i| i),
             ("graded", |i| 10f64.powf(-14.0 * i / 200.0)),
             ("graded below rounding", |i| 10f64.powf(-30.0 * i / 200.0)),

@@ -54,7 +54,8 @@ impl MethodKind {
     /// ρ of the published loss.
     pub(super) fn published_distance_weight(&self) -> f64 {
         match self {
-            Self::FsNet(_) => 5.0,
+            // The published code's 5 has no half before it.
+            Self::FsNet(_) => 10.0,
             _ => 0.0,
         }
     }

@@ -15,7 +15,7 @@ pub struct PiNetSettings {
     /// by their length, which the published code does not do. It changes the speed, not the limit.
     pub equilibration: usize,
     /// Lengths that differ by less than this share of the longest end the passes. Default 1e-3, as in the
-    /// published code: closer lengths no longer change the number of iterations.
+    /// published code.
     pub equilibration_tolerance: f64,
     /// Iterations before a sample is returned as it is. Default 1000; published are 50 to 1000 by
     /// problem, all of them taken.
