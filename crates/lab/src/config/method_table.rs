@@ -322,7 +322,7 @@ mod tests {
         };
         assert_eq!(method.kind, MethodKind::SnareNet(expected));
         let method = read("kind = 'fsnet'\nline_search = 'whole-batch'");
-        assert_eq!(method.distance_weight, 5.0);
+        assert_eq!(method.distance_weight, 10.0);
         assert_eq!(method.safeguard.weight, 10.0);
         let off = read("kind = 'fsnet'\nsafeguard = { weight = 0.0 }");
         assert_eq!(off.safeguard.weight, 0.0);
