@@ -5,12 +5,13 @@
 #![allow(missing_docs, reason = "criterion's macros write public items")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faer::MatRef;
 use feasible::burn::tensor::{DType, Device, Tensor};
 use feasible::convex::{Hessian, QpLayer, QpTensors};
-use feasible::host;
+use feasible::host::{self, HostAdjoint, Input};
 use feasible::solver::{
     AdjointSettings, Cotangent, Equalities, Inequalities, Problem, Quadratics, Settings, Solution,
     Symmetric, Values, Wanted, adjoint, solve,
@@ -179,6 +180,27 @@ fn backward(problem: &Problem<'_>, solution: &Solution, wanted: &Wanted) {
     black_box(adjoint(problem, solution, &cotangent, wanted, &settings).expect("valid"));
 }
 
+/// A computation that costs nothing, with these lengths of its inputs.
+#[derive(Debug)]
+struct Idle(Vec<usize>);
+
+impl HostAdjoint for Idle {
+    fn vjp(&self, _: &[f64]) -> Vec<Vec<f64>> {
+        self.0.iter().map(|length| vec![0.0; *length]).collect()
+    }
+}
+
+/// What Burn's graph and its backward steps take, whatever the layer.
+fn graph_alone(tracked: &[Tensor<1>], shape: [usize; 2]) {
+    let inputs = tracked.iter().cloned().map(Input::new).collect();
+    let lengths = tracked.iter().map(|tensor| tensor.dims()[0]).collect();
+    let device = tracked[0].device();
+    let output = vec![0.0; shape[0] * shape[1]];
+    let adjoint = Arc::new(Idle(lengths));
+    let output = host::record(output, shape, &device, DType::F64, inputs, adjoint);
+    black_box(output.sum().backward());
+}
+
 /// The solver by itself and through a layer, in one group.
 fn through_burn(c: &mut Criterion) {
     let sizes = [(20, 5, 10), (100, 50, 50)];
@@ -233,6 +255,17 @@ fn qp(c: &mut Criterion, name: &str, qp: &Qp) {
         let tracked = qp.tensors(&wanted);
         group.bench_function(id("layer, "), |b| {
             b.iter(|| layer.forward(&tracked).expect("valid").x.sum().backward())
+        });
+        let device = Device::flex().autodiff();
+        let all = [&qp.p, &qp.q, &qp.a, &qp.b, &qp.g, &qp.l, &qp.u];
+        let parameters = if wanted.p { &all[..] } else { &all[1..2] };
+        let inputs: Vec<Tensor<1>> = parameters
+            .iter()
+            .map(|values| host::write(values.to_vec(), [values.len()], &device, DType::F64))
+            .map(Tensor::require_grad)
+            .collect();
+        group.bench_function(id("graph alone, "), |b| {
+            b.iter(|| graph_alone(&inputs, [qp.batch, n]))
         });
     }
     group.finish();
