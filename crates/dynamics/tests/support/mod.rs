@@ -6,6 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
 use feasible_dynamics::in_precision;
+use feasible_spectrum::Operator;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -70,4 +71,16 @@ pub fn close(found: &[f64], expected: &[f64], tolerance: f64) {
             "entry {at} is {found}, must be {expected}"
         );
     }
+}
+
+/// The whole matrix, column after column.
+pub fn dense(operator: &mut dyn Operator) -> Vec<f64> {
+    let n = operator.dim();
+    let mut out = vec![0.0; n * n];
+    for k in 0..n {
+        let mut unit = vec![0.0; n];
+        unit[k] = 1.0;
+        operator.apply(&unit, &mut out[k * n..(k + 1) * n]).unwrap();
+    }
+    out
 }

@@ -12,7 +12,8 @@ use crate::{ALL_METHODS, exact, metrics, options, study};
 
 #[test]
 fn a_stopped_study_goes_on_bit_for_bit_wherever_it_was_stopped() {
-    // FSNet's tolerance is another in every epoch, one gradient the implicit one.
+    // FSNet's tolerance is another in every epoch, from 1e-2, so wide that a wrong one changes the training;
+    // one gradient is the implicit one.
     let scheduled = "
 [[method]]
 kind = 'fsnet'
