@@ -3,9 +3,12 @@
 mod cg;
 pub(crate) mod cholesky;
 mod dense;
+mod mixed;
+mod panels;
 pub(crate) mod pattern;
 mod qr;
 pub(crate) mod rows;
+mod simplicial;
 pub(crate) mod sparse;
 mod supernodal;
 

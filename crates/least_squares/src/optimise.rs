@@ -25,8 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) complete: bool,
     /// The auxiliaries that a callback left, if it changed any.
     pub(crate) auxiliaries: Option<Vec<Vec<f64>>>,
-    /// The last sparse factor, where it was to be kept.
-    pub(crate) factor: Option<Vec<f64>>,
+    /// The last sparse factor, where it was to be kept, in single precision.
+    pub(crate) factor: Option<Vec<f32>>,
     /// With that, the linearisation at the end and its matrix, where there is one.
     pub(crate) end: Option<(Linearisation, Vec<f64>)>,
 }

@@ -42,8 +42,9 @@ pub struct Solution {
 /// What implicit differentiation can use of the end of a sparse solve.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// The Cholesky factor of the last step's matrix.
-    pub(crate) factor: Vec<f64>,
+    /// The Cholesky factor of the last step's matrix, in single precision: it only preconditions, and passes
+    /// over it take as long as memory does.
+    pub(crate) factor: Vec<f32>,
     /// The last linearisation and its matrix, where that is at the end.
     end: Option<(Linearisation, Vec<f64>)>,
     x: Vec<f64>,

@@ -182,12 +182,12 @@ impl Solver<'_> {
         }
     }
 
-    /// `factor` is that of the last step of a sparse solve.
+    /// `factor` is that of the last step of a sparse solve, rounded.
     fn solve(
         &mut self,
         system: &System<'_>,
         v: &[f64],
-        factor: Option<&[f64]>,
+        factor: Option<&[f32]>,
         result: &mut Adjoint,
     ) -> Option<Vec<f64>> {
         match self {

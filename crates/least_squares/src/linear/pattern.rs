@@ -5,10 +5,11 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::perm::PermRef;
 use faer::sparse::linalg::amd;
 use faer::sparse::linalg::cholesky::{
-    SymbolicCholesky, SymmetricOrdering, factorize_symbolic_cholesky,
+    SymbolicCholesky, SymbolicCholeskyRaw, SymmetricOrdering, factorize_symbolic_cholesky,
 };
 use faer::sparse::{SymbolicSparseColMat, SymbolicSparseColMatRef};
 
+use super::panels::Panels;
 use crate::objective::Objective;
 
 /// Computed once for an objective.
@@ -20,6 +21,8 @@ pub(crate) struct Pattern {
     pub(crate) targets: Vec<u32>,
     /// Ordered by approximate minimum degree on the variables.
     pub(crate) symbolic: SymbolicCholesky<usize>,
+    /// Of the factor, where that is simplicial.
+    pub(crate) panels: Panels,
 }
 
 /// Variables b ≤ a that share a cost, and where the rows of a begin in the columns of b.
@@ -65,6 +68,11 @@ impl Pairs {
 }
 
 impl Pattern {
+    /// The columns of M in the order of the factor, and each column's place in it.
+    pub(crate) fn order(&self) -> (&[usize], &[usize]) {
+        self.symbolic.perm().expect("it is given one").arrays()
+    }
+
     pub(crate) fn new(objective: &Objective) -> Self {
         let pairs = Pairs::new(objective);
         let n = objective.tangent;
@@ -90,10 +98,15 @@ impl Pattern {
             Default::default(),
         )
         .expect("memory for a symbolic factor");
+        let panels = match symbolic.raw() {
+            SymbolicCholeskyRaw::Simplicial(raw) => Panels::new(raw.col_ptr(), raw.row_idx()),
+            SymbolicCholeskyRaw::Supernodal(_) => Panels::new(&[0], &[]),
+        };
         Self {
             matrix,
             targets,
             symbolic,
+            panels,
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Sparse Cholesky of M + D, assembled by precomputed places and factored with a symbolic factor that
 //! is made once.
 
-use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
-use faer::sparse::linalg::cholesky::{LltRef, SymbolicCholeskyRaw};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::sparse::linalg::cholesky::SymbolicCholeskyRaw;
 use faer::sparse::linalg::solvers::Lu;
 use faer::sparse::{SparseColMat, SparseColMatRef, Triplet};
-use faer::{Conj, MatMut, Par, Side};
+use faer::{Par, Side};
 
 use super::Damp;
 use super::cholesky::is_rounding;
 use super::pattern::Pattern;
-use super::supernodal;
+use super::{simplicial, supernodal};
 use crate::objective::Objective;
 use crate::term::Linearisation;
 
@@ -50,10 +50,9 @@ impl<'a> Sparse<'a> {
             factor: Vec::new(),
             local: Vec::new(),
             ordered: Vec::new(),
-            memory: MemBuffer::new(StackReq::any_of(&[
+            memory: MemBuffer::new(
                 symbolic.factorize_numeric_llt_scratch::<f64>(Par::Seq, Default::default()),
-                symbolic.solve_in_place_scratch::<f64>(MOST_COLUMNS, Par::Seq),
-            ])),
+            ),
         }
     }
 
@@ -128,19 +127,31 @@ impl<'a> Sparse<'a> {
 
     /// `out` = the symmetric matrix of the entries `values`, times `x`.
     pub(crate) fn multiply(&self, values: &[f64], x: &[f64], out: &mut [f64]) {
+        self.multiply_together(values, [x], [out]);
+    }
+
+    /// The same for `K` vectors, the matrix being read once.
+    pub(crate) fn multiply_together<const K: usize>(
+        &self,
+        values: &[f64],
+        x: [&[f64]; K],
+        mut out: [&mut [f64]; K],
+    ) {
         let pattern = &self.pattern.matrix;
         let (pointers, rows) = (pattern.col_ptr(), pattern.row_idx());
-        out.fill(0.0);
+        out.iter_mut().for_each(|out| out.fill(0.0));
         for (column, pointers) in pointers.windows(2).enumerate() {
             // A column begins at its diagonal.
             let range = pointers[0] + 1..pointers[1];
-            let along = x[column];
-            let mut sum = values[pointers[0]] * along;
+            let along = x.map(|x| x[column]);
+            let mut sums = along.map(|along| values[pointers[0]] * along);
             for (row, value) in rows[range.clone()].iter().zip(&values[range]) {
-                out[*row] += value * along;
-                sum += value * x[*row];
+                for k in 0..K {
+                    out[k][*row] += value * along[k];
+                    sums[k] += value * x[k][*row];
+                }
             }
-            out[column] += sum;
+            (0..K).for_each(|k| out[k][column] += sums[k]);
         }
     }
 
@@ -242,27 +253,36 @@ impl<'a> Sparse<'a> {
 
     /// Whether every pivot is above the rounding of its diagonal entry.
     fn pivots_are_sound(&self) -> bool {
-        let n = self.pattern.matrix.ncols();
         let pointers = self.pattern.matrix.col_ptr();
-        let permutation = self.pattern.symbolic.perm().expect("it is given one");
-        let (forward, _) = permutation.arrays();
-        let sound = |column: usize, pivot: f64| {
+        let (forward, _) = self.pattern.order();
+        self.diagonal().all(|(column, place)| {
+            let pivot = self.factor[place];
             let entry = self.damped[pointers[forward[column]]];
             !is_rounding(pivot * pivot, entry, 0)
+        })
+    }
+
+    /// The columns of the factor and the places of their diagonal entries.
+    fn diagonal(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let n = self.pattern.matrix.ncols();
+        let (simplicial, supernodal) = match self.pattern.symbolic.raw() {
+            SymbolicCholeskyRaw::Simplicial(raw) => (Some(raw), None),
+            SymbolicCholeskyRaw::Supernodal(raw) => (None, Some(raw)),
         };
-        match self.pattern.symbolic.raw() {
-            SymbolicCholeskyRaw::Simplicial(symbolic) => {
-                let pointers = symbolic.col_ptr();
-                (0..n).all(|j| sound(j, self.factor[pointers[j]]))
-            }
-            SymbolicCholeskyRaw::Supernodal(symbolic) => (0..symbolic.n_supernodes()).all(|s| {
-                let begin = symbolic.supernode_begin()[s];
-                let size = symbolic.supernode_end()[s] - begin;
-                let place = symbolic.col_ptr_for_val()[s];
-                let height = (symbolic.col_ptr_for_val()[s + 1] - place) / size.max(1);
-                (0..size).all(|i| sound(begin + i, self.factor[place + i * height + i]))
-            }),
-        }
+        let columns = simplicial.into_iter().flat_map(move |raw| {
+            let places = raw.col_ptr()[..n].iter().copied();
+            places.enumerate()
+        });
+        let blocks = supernodal.into_iter().flat_map(|raw| {
+            (0..raw.n_supernodes()).flat_map(move |s| {
+                let begin = raw.supernode_begin()[s];
+                let size = raw.supernode_end()[s] - begin;
+                let place = raw.col_ptr_for_val()[s];
+                let height = (raw.col_ptr_for_val()[s + 1] - place) / size.max(1);
+                (0..size).map(move |i| (begin + i, place + i * height + i))
+            })
+        });
+        columns.chain(blocks)
     }
 
     pub(crate) fn solve(&mut self, x: &mut [f64]) {
@@ -271,67 +291,85 @@ impl<'a> Sparse<'a> {
         self.factor = factor;
     }
 
-    /// Solves with a factor that was [taken](Self::take_factor) for up to [`MOST_COLUMNS`] right-hand sides,
-    /// one after another in `x`: for all but the first much of the time is saved.
-    pub(crate) fn solve_by(&mut self, factor: &[f64], x: &mut [f64]) {
-        let n = self.pattern.matrix.ncols();
-        let columns = x.len() / n;
-        debug_assert!(columns <= MOST_COLUMNS);
-        let symbolic = &self.pattern.symbolic;
-        if let (SymbolicCholeskyRaw::Supernodal(raw), Some(order)) =
-            (symbolic.raw(), symbolic.perm())
-        {
-            let (forward, _) = order.arrays();
-            self.ordered.clear();
-            for x in x.chunks_exact(n) {
-                self.ordered.extend(forward.iter().map(|from| x[*from]));
-            }
-            supernodal::solve(raw, factor, &mut self.ordered, &mut self.local);
-            for (x, ordered) in x.chunks_exact_mut(n).zip(self.ordered.chunks_exact(n)) {
-                for (value, from) in ordered.iter().zip(forward) {
-                    x[*from] = *value;
+    /// Solves with a factor that was [taken](Self::take_factor), in either precision, for up to
+    /// [`MOST_COLUMNS`] right-hand sides, one after another in `x`: for all but the first much of the time is
+    /// saved.
+    pub(crate) fn solve_by<T: Copy + Into<f64>>(&mut self, factor: &[T], x: &mut [f64]) {
+        match x.len() / self.pattern.matrix.ncols().max(1) {
+            0 => {}
+            1 => self.solve_together::<T, 1>(factor, x),
+            2 => self.solve_together::<T, 2>(factor, x),
+            MOST_COLUMNS => self.solve_together::<T, MOST_COLUMNS>(factor, x),
+            more => unreachable!("{more} right-hand sides"),
+        }
+    }
+
+    fn solve_together<T: Copy + Into<f64>, const K: usize>(&mut self, factor: &[T], x: &mut [f64]) {
+        let pattern = self.pattern;
+        let n = pattern.matrix.ncols();
+        let (forward, _) = pattern.order();
+        let ordered = &mut self.ordered;
+        ordered.clear();
+        match pattern.symbolic.raw() {
+            SymbolicCholeskyRaw::Simplicial(raw) => {
+                for from in forward {
+                    ordered.extend((0..K).map(|k| x[k * n + from]));
+                }
+                let (side_by_side, _) = ordered.as_chunks_mut::<K>();
+                simplicial::solve(raw, &pattern.panels, factor, side_by_side);
+                for (values, from) in side_by_side.iter().zip(forward) {
+                    (0..K).for_each(|k| x[k * n + from] = values[k]);
                 }
             }
-            return;
+            SymbolicCholeskyRaw::Supernodal(raw) => {
+                for x in x.chunks_exact(n) {
+                    ordered.extend(forward.iter().map(|from| x[*from]));
+                }
+                let mut parts = ordered.chunks_exact_mut(n);
+                let parts: [&mut [f64]; K] =
+                    std::array::from_fn(|_| parts.next().unwrap_or_default());
+                supernodal::solve(raw, factor, parts, &mut self.local);
+                for (x, ordered) in x.chunks_exact_mut(n).zip(ordered.chunks_exact(n)) {
+                    for (value, from) in ordered.iter().zip(forward) {
+                        x[*from] = *value;
+                    }
+                }
+            }
         }
-        LltRef::new(symbolic, factor).solve_in_place_with_conj(
-            Conj::No,
-            MatMut::from_column_major_slice_mut(x, n, columns),
-            Par::Seq,
-            MemStack::new(&mut self.memory),
-        );
     }
 
     /// PᵀLx for a factor L that was [taken](Self::take_factor) of a matrix with its rows and columns
     /// permuted by P: PᵀL times its own transpose is that matrix.
-    pub(crate) fn multiply_by_factor(&mut self, factor: &[f64], x: &[f64]) -> Vec<f64> {
-        let symbolic = &self.pattern.symbolic;
+    pub(crate) fn multiply_by_factor<T: Copy + Into<f64>>(
+        &mut self,
+        factor: &[T],
+        x: &[f64],
+    ) -> Vec<f64> {
         let ordered = &mut self.ordered;
         ordered.clear();
         ordered.resize(x.len(), 0.0);
-        match symbolic.raw() {
+        match self.pattern.symbolic.raw() {
             SymbolicCholeskyRaw::Simplicial(raw) => {
-                for (pointers, along) in raw.col_ptr().windows(2).zip(x) {
-                    let range = pointers[0]..pointers[1];
-                    for (row, value) in raw.row_idx()[range.clone()].iter().zip(&factor[range]) {
-                        ordered[*row] += value * along;
-                    }
-                }
+                simplicial::add_product(raw, factor, x, ordered);
             }
             SymbolicCholeskyRaw::Supernodal(raw) => {
                 supernodal::add_product(raw, factor, x, ordered, &mut self.local);
             }
         }
-        let permutation = symbolic.perm().expect("it is given one");
-        let (_, place) = permutation.arrays();
+        let (_, place) = self.pattern.order();
         place.iter().map(|place| ordered[*place]).collect()
     }
 
-    /// The matrix out of here, as it was loaded, and the factor that [`factor`](Self::factor) made; `None`
-    /// where there is none.
-    pub(crate) fn take(&mut self) -> Option<(Vec<f64>, Vec<f64>)> {
-        let factor = self.take_factor();
-        (!factor.is_empty()).then(|| (std::mem::take(&mut self.matrix), factor))
+    /// The matrix out of here, as it was loaded, and the factor that [`factor`](Self::factor) made, rounded to
+    /// single precision; `None` where there is none, or none of that.
+    pub(crate) fn take(&mut self) -> Option<(Vec<f64>, Vec<f32>)> {
+        if self.factor.is_empty() {
+            return None;
+        }
+        let rounded: Vec<f32> = self.factor.iter().map(|v| *v as f32).collect();
+        let usable = rounded.iter().all(|v| v.is_finite())
+            && self.diagonal().all(|(_, place)| rounded[place].is_normal());
+        usable.then(|| (std::mem::take(&mut self.matrix), rounded))
     }
 
     /// The factor alone; empty where there is none.

@@ -1,42 +1,36 @@
-//! Triangular solves and products with a supernodal factor: for a few right-hand sides plain loops over its
-//! columns are faster than matrix products of that shape.
+//! Triangular solves and products with a supernodal factor, its numbers in either precision: for a few
+//! right-hand sides plain loops over its columns are faster than matrix products of that shape.
 
 use faer::sparse::linalg::cholesky::supernodal::SymbolicSupernodalCholesky;
 
-use crate::dense::{axpy, dot, vectorised};
+use super::mixed::{axpy, dots};
+use crate::dense::vectorised;
 
-/// `x` ← L⁻ᵀL⁻¹ `x`, in the order of the factor; one or more right-hand sides, one after another, each block
-/// of L being read once for all. `scratch` holds whatever is left in it.
-pub(super) fn solve(
+/// `x` ← L⁻ᵀL⁻¹ `x` for each of `K` right-hand sides, in the order of the factor; each block of L is read once
+/// for all. `scratch` holds whatever is left in it.
+pub(super) fn solve<T: Copy + Into<f64>, const K: usize>(
     symbolic: &SymbolicSupernodalCholesky<usize>,
-    factor: &[f64],
-    x: &mut [f64],
+    factor: &[T],
+    mut x: [&mut [f64]; K],
     scratch: &mut Vec<f64>,
 ) {
-    let n = symbolic.nrows();
     vectorised(
         #[inline(always)]
         || {
             for s in 0..symbolic.n_supernodes() {
-                let (block, start, size, pattern) = supernode(symbolic, factor, s);
-                for x in x.chunks_exact_mut(n) {
-                    forward(block, &mut x[start..], size, pattern, start, scratch);
-                }
+                forward(&Supernode::new(symbolic, factor, s), &mut x, scratch);
             }
             for s in (0..symbolic.n_supernodes()).rev() {
-                let (block, start, size, pattern) = supernode(symbolic, factor, s);
-                for x in x.chunks_exact_mut(n) {
-                    backward(block, x, start, size, pattern, scratch);
-                }
+                backward(&Supernode::new(symbolic, factor, s), &mut x, scratch);
             }
         },
     );
 }
 
 /// `out` += L `x`, in the order of the factor. `scratch` holds whatever is left in it.
-pub(super) fn add_product(
+pub(super) fn add_product<T: Copy + Into<f64>>(
     symbolic: &SymbolicSupernodalCholesky<usize>,
-    factor: &[f64],
+    factor: &[T],
     x: &[f64],
     out: &mut [f64],
     scratch: &mut Vec<f64>,
@@ -45,13 +39,14 @@ pub(super) fn add_product(
         #[inline(always)]
         || {
             for s in 0..symbolic.n_supernodes() {
-                let (block, start, size, pattern) = supernode(symbolic, factor, s);
-                let x = &x[start..start + size];
-                for (j, column) in block.chunks_exact(size + pattern.len()).enumerate() {
-                    axpy(x[j], &column[j..size], &mut out[start + j..start + size]);
+                let node = Supernode::new(symbolic, factor, s);
+                let (begin, end) = (node.begin, node.begin + node.size);
+                let x = &x[begin..end];
+                for (j, column) in node.columns().enumerate() {
+                    axpy(x[j], &column[j..node.size], &mut out[begin + j..end]);
                 }
-                bottom_product(block, size, x, pattern.len(), scratch);
-                for (row, value) in pattern.iter().zip(scratch.iter()) {
+                bottom_product(&node, [x], scratch);
+                for (row, value) in node.pattern.iter().zip(scratch.iter()) {
                     out[*row] += value;
                 }
             }
@@ -59,81 +54,131 @@ pub(super) fn add_product(
     );
 }
 
-/// A supernode's columns, of equal height, its first column, how many there are, and the rows below.
-#[inline(always)]
-fn supernode<'f>(
-    symbolic: &'f SymbolicSupernodalCholesky<usize>,
-    factor: &'f [f64],
-    s: usize,
-) -> (&'f [f64], usize, usize, &'f [usize]) {
-    let start = symbolic.supernode_begin()[s];
-    let size = symbolic.supernode_end()[s] - start;
-    let values = symbolic.col_ptr_for_val();
-    let pattern = symbolic.supernode(s).pattern();
-    (&factor[values[s]..values[s + 1]], start, size, pattern)
+/// Columns of equal height, one after another: a triangle of `size`, and the rows of the pattern below.
+struct Supernode<'f, T> {
+    block: &'f [T],
+    begin: usize,
+    size: usize,
+    pattern: &'f [usize],
 }
 
-/// `out` = B `x` for the rows B of the block below its diagonal part, four columns a pass, so that `out` is
+impl<'f, T: Copy + Into<f64>> Supernode<'f, T> {
+    #[inline(always)]
+    fn new(
+        symbolic: &'f SymbolicSupernodalCholesky<usize>,
+        factor: &'f [T],
+        s: usize,
+    ) -> Supernode<'f, T> {
+        let begin = symbolic.supernode_begin()[s];
+        let values = symbolic.col_ptr_for_val();
+        Supernode {
+            block: &factor[values[s]..values[s + 1]],
+            begin,
+            size: symbolic.supernode_end()[s] - begin,
+            pattern: symbolic.supernode(s).pattern(),
+        }
+    }
+
+    #[inline(always)]
+    fn height(&self) -> usize {
+        self.size + self.pattern.len()
+    }
+
+    #[inline(always)]
+    fn columns(&self) -> std::slice::ChunksExact<'f, T> {
+        self.block.chunks_exact(self.height().max(1))
+    }
+}
+
+/// `out`, one after another, = B `x` for the rows B below the triangle, four columns a pass, so that `out` is
 /// read and written a quarter as often.
 #[inline(always)]
-fn bottom_product(block: &[f64], size: usize, x: &[f64], below: usize, out: &mut Vec<f64>) {
+fn bottom_product<T: Copy + Into<f64>, const K: usize>(
+    node: &Supernode<'_, T>,
+    x: [&[f64]; K],
+    out: &mut Vec<f64>,
+) {
+    let (size, height, below) = (node.size, node.height(), node.pattern.len());
     out.clear();
-    out.resize(below, 0.0);
-    let out = &mut out[..below];
-    let height = size + below;
-    let mut fours = block.chunks_exact(4 * height.max(1));
-    let (factors, rest) = x.as_chunks::<4>();
-    for (columns, f) in (&mut fours).zip(factors) {
+    out.resize(K * below, 0.0);
+    let mut fours = node.block.chunks_exact(4 * height.max(1));
+    let x = x.map(|x| x.as_chunks::<4>());
+    for (j, columns) in (&mut fours).enumerate() {
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| &columns[i * height + size..][..below]);
+        let factors = x.map(|(fours, _)| fours[j]);
+        let mut rest = &mut out[..];
+        let out: [&mut [f64]; K] = std::array::from_fn(|_| {
+            let (head, tail) = std::mem::take(&mut rest).split_at_mut(below);
+            rest = tail;
+            head
+        });
         for i in 0..below {
-            out[i] += (f[0] * a[i] + f[1] * b[i]) + (f[2] * c[i] + f[3] * d[i]);
+            let [a, b, c, d] = [a[i], b[i], c[i], d[i]].map(Into::<f64>::into);
+            for k in 0..K {
+                let f = factors[k];
+                out[k][i] += (f[0] * a + f[1] * b) + (f[2] * c + f[3] * d);
+            }
         }
     }
     let columns = fours.remainder().chunks_exact(height.max(1));
-    for (column, factor) in columns.zip(rest) {
-        axpy(*factor, &column[size..], out);
+    for (j, column) in columns.enumerate() {
+        for (k, (_, rest)) in x.iter().enumerate() {
+            axpy(
+                rest[j],
+                &column[size..],
+                &mut out[k * below..(k + 1) * below],
+            );
+        }
     }
 }
 
-/// `x` begins at the supernode's first column.
 #[inline(always)]
-fn forward(
-    block: &[f64],
-    x: &mut [f64],
-    size: usize,
-    pattern: &[usize],
-    start: usize,
+fn forward<T: Copy + Into<f64>, const K: usize>(
+    node: &Supernode<'_, T>,
+    x: &mut [&mut [f64]; K],
     below: &mut Vec<f64>,
 ) {
-    for (j, column) in block.chunks_exact(size + pattern.len()).enumerate() {
-        let (head, tail) = x.split_at_mut(j + 1);
+    let (begin, size) = (node.begin, node.size);
+    for (j, column) in node.columns().enumerate() {
         // The reciprocal does not wait for the value.
-        head[j] *= 1.0 / column[j];
-        axpy(-head[j], &column[j + 1..size], &mut tail[..size - j - 1]);
+        let inverse = 1.0 / column[j].into();
+        for x in x.iter_mut() {
+            let (head, tail) = x[begin..begin + size].split_at_mut(j + 1);
+            head[j] *= inverse;
+            axpy(-head[j], &column[j + 1..size], tail);
+        }
     }
-    bottom_product(block, size, &x[..size], pattern.len(), below);
-    for (row, value) in pattern.iter().zip(below.iter()) {
-        x[row - start] -= value;
+    let heads = x.each_ref().map(|x| &x[begin..begin + size]);
+    bottom_product(node, heads, below);
+    let rows = node.pattern.len();
+    for (k, x) in x.iter_mut().enumerate() {
+        for (row, value) in node.pattern.iter().zip(&below[k * rows..]) {
+            x[*row] -= value;
+        }
     }
 }
 
 #[inline(always)]
-fn backward(
-    block: &[f64],
-    x: &mut [f64],
-    start: usize,
-    size: usize,
-    pattern: &[usize],
+fn backward<T: Copy + Into<f64>, const K: usize>(
+    node: &Supernode<'_, T>,
+    x: &mut [&mut [f64]; K],
     below: &mut Vec<f64>,
 ) {
+    let (begin, size, rows) = (node.begin, node.size, node.pattern.len());
     below.clear();
-    below.extend(pattern.iter().map(|row| x[*row]));
-    let x = &mut x[start..start + size];
-    let height = size + pattern.len();
-    for (j, column) in block.chunks_exact(height).enumerate().rev() {
-        let (head, tail) = x.split_at_mut(j + 1);
-        let known = dot(&column[j + 1..size], tail) + dot(&column[size..], below);
+    for x in x.iter() {
+        below.extend(node.pattern.iter().map(|row| x[*row]));
+    }
+    let below: [&[f64]; K] = std::array::from_fn(|k| &below[k * rows..(k + 1) * rows]);
+    for (j, column) in node.columns().enumerate().rev() {
         // The reciprocal does not wait for the sum.
-        head[j] = (head[j] - known) * (1.0 / column[j]);
+        let inverse = 1.0 / column[j].into();
+        let tails = x.each_ref().map(|x| &x[begin + j + 1..begin + size]);
+        let here = dots(&column[j + 1..size], tails);
+        let there = dots(&column[size..], below);
+        for k in 0..K {
+            let x = &mut x[k][begin + j];
+            *x = (*x - (here[k] + there[k])) * inverse;
+        }
     }
 }

@@ -67,7 +67,7 @@ impl<'a> SparseAdjoint<'a> {
     pub(super) fn solve(
         &mut self,
         v: &[f64],
-        factor: Option<&[f64]>,
+        factor: Option<&[f32]>,
         result: &mut Adjoint,
     ) -> Option<Vec<f64>> {
         if let Some((w, condition)) = factor.and_then(|factor| self.solve_by(factor, v)) {
@@ -116,7 +116,12 @@ impl<'a> SparseAdjoint<'a> {
     }
 
     /// `x` ← by the factor, the right-hand sides that it holds, and what the estimate asks for in the same pass.
-    fn solve_with(&mut self, factor: &[f64], x: &mut [f64], estimate: &mut Estimate) {
+    fn solve_with<T: Copy + Into<f64>>(
+        &mut self,
+        factor: &[T],
+        x: &mut [f64],
+        estimate: &mut Estimate,
+    ) {
         let Estimate {
             norm,
             scales,

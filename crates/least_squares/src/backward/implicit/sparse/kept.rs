@@ -20,8 +20,8 @@ use crate::dense::{axpy, dot, norm};
 const ENERGY: f64 = 1e-9;
 
 /// The part of the probe in an eigenvector of unit length by M is this or more but with a probability of
-/// 1.5e-6 ([`probe`]).
-const PART: f64 = 1e-6;
+/// 1.5e-4 ([`probe`]).
+const PART: f64 = 1e-4;
 
 /// Where to give up. Pose graphs of 1661 to 3500 poses take four or five iterations; a factor that needs
 /// twice as many is of a matrix far away.
@@ -98,7 +98,7 @@ impl Iterates {
 impl SparseAdjoint<'_> {
     /// The solution by the factor of another matrix, and the condition. `None` where the iterations are
     /// slow, or H is not shown to be positive definite, or what they lead to is no solution.
-    pub(super) fn solve_by(&mut self, factor: &[f64], v: &[f64]) -> Option<(Vec<f64>, f64)> {
+    pub(super) fn solve_by(&mut self, factor: &[f32], v: &[f64]) -> Option<(Vec<f64>, f64)> {
         let n = v.len();
         let mut estimate = self.estimate(n);
         let u = self.sparse.multiply_by_factor(factor, &probe(n));
@@ -108,24 +108,33 @@ impl SparseAdjoint<'_> {
         let mut system = Iterates::new(v.to_vec(), z, |rz| ENERGY * ENERGY * rz);
         let mut probed = Iterates::new(u, y, |_| 0.25 * PART * PART);
         let mut w = vec![0.0; n];
-        let mut q = vec![0.0; n];
+        let mut products = vec![0.0; 2 * n];
         for _ in 0..FEW {
             pass.clear();
-            for (iterates, solution) in [(&mut system, Some(&mut w)), (&mut probed, None)] {
-                if !iterates.is_done() {
-                    self.sparse
-                        .multiply(&self.sparse.matrix, &iterates.p, &mut q);
-                    if !iterates.descend(&q) {
-                        return None;
-                    }
-                    if let Some(w) = solution {
-                        axpy(iterates.alpha, &iterates.p, w);
-                    }
-                    pass.extend_from_slice(&iterates.r);
+            let (q, other) = products.split_at_mut(n);
+            let matrix = &self.sparse.matrix;
+            match (system.is_done(), probed.is_done()) {
+                (false, false) => {
+                    let directions = [&system.p[..], &probed.p];
+                    let out = [&mut *q, &mut *other];
+                    self.sparse.multiply_together(matrix, directions, out);
                 }
+                (false, true) => self.sparse.multiply(matrix, &system.p, q),
+                (true, false) => self.sparse.multiply(matrix, &probed.p, other),
+                (true, true) => break,
             }
-            if pass.is_empty() {
-                break;
+            if !system.is_done() {
+                if !system.descend(q) {
+                    return None;
+                }
+                axpy(system.alpha, &system.p, &mut w);
+                pass.extend_from_slice(&system.r);
+            }
+            if !probed.is_done() {
+                if !probed.descend(other) {
+                    return None;
+                }
+                pass.extend_from_slice(&probed.r);
             }
             self.solve_with(factor, &mut pass, &mut estimate);
             let mut solved = pass.chunks_exact(n);
@@ -147,11 +156,12 @@ impl SparseAdjoint<'_> {
         }
         // What iterates of the residual say is not what it is, nor in the norm that it is judged by: it is
         // computed, and once more where the first correction does not do.
+        let q = &mut products[..n];
         let mut correction = system.z;
         for _ in 0..2 {
             axpy(1.0, &correction, &mut w);
-            self.sparse.multiply(&self.sparse.matrix, &w, &mut q);
-            for ((c, v), q) in correction.iter_mut().zip(v).zip(&q) {
+            self.sparse.multiply(&self.sparse.matrix, &w, q);
+            for ((c, v), q) in correction.iter_mut().zip(v).zip(&*q) {
                 *c = v - q;
             }
             if norm(&correction) <= ACCURATE * norm(v) {

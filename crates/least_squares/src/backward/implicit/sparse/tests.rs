@@ -7,7 +7,7 @@ use crate::backward::hessian::Curvature;
 use crate::backward::implicit::System;
 use crate::dense::{axpy, norm};
 use crate::linear::Damp;
-use crate::linear::sparse::Sparse;
+use crate::linear::sparse::{MOST_COLUMNS, Sparse};
 use crate::settings::Shape;
 use crate::term::{Linearisation, Sample};
 use crate::{AutoCost, Builder, Manifold, Objective, Real, Residual, Robust, VariableId, Weight};
@@ -98,7 +98,8 @@ fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<(Vec<f64>, 
         exact: true,
     };
     adjoint.assemble(&system, &mut Curvature::new(objective));
-    let found = adjoint.solve_by(&step.take_factor(), v);
+    let (_, factor) = step.take().expect("a factor");
+    let found = adjoint.solve_by(&factor, v);
     if let Some((w, _)) = &found {
         let mut product = vec![0.0; v.len()];
         adjoint.multiply_exact(&system, w, &mut product);
@@ -167,14 +168,22 @@ fn a_null_space_that_the_cotangent_does_not_touch_is_seen() {
     }
 }
 
-#[test]
-fn a_factor_times_its_transpose_is_its_matrix() {
-    // A chain has a simplicial factor, all pairs a supernodal one.
-    let size = 200;
-    let all: Vec<_> = (0..size)
-        .flat_map(|i| (0..i).map(move |j| (i, j)))
+/// A matrix and its factor: a chain has a simplicial one of single columns, a chain of groups, in which all
+/// are linked, one of several alike, and all pairs have a supernodal one.
+fn factored(size: usize, each: impl Fn(&mut Sparse<'_>, &[f64])) {
+    let all = |of: std::ops::Range<usize>| {
+        of.clone()
+            .flat_map(move |i| (of.start..i).map(move |j| (i, j)))
+    };
+    let groups: Vec<_> = (0..size / 5)
+        .flat_map(|g| all(5 * g..5 * g + 5))
+        .chain((1..size / 5).map(|g| (5 * g, 5 * g - 1)))
         .collect();
-    for (pairs, simplicial) in [(chain(size), true), (all, false)] {
+    for (pairs, simplicial) in [
+        (chain(size), true),
+        (groups, true),
+        (all(0..size).collect(), false),
+    ] {
         let objective = links(size, &pairs, Some(1.0)).0.build().unwrap();
         let raw = objective.pattern().symbolic.raw();
         assert_eq!(
@@ -192,12 +201,20 @@ fn a_factor_times_its_transpose_is_its_matrix() {
         sparse.load(&objective, &at, &vec![false; size]);
         assert!(sparse.factor(Damp::NONE));
         let factor = sparse.take_factor();
+        each(&mut sparse, &factor);
+    }
+}
+
+#[test]
+fn a_factor_times_its_transpose_is_its_matrix() {
+    let size = 200;
+    factored(size, |sparse, factor| {
         // Products with all unit vectors are the columns of K = PᵀL; KKᵀ is the matrix.
         let columns: Vec<Vec<f64>> = (0..size)
             .map(|j| {
                 let mut unit = vec![0.0; size];
                 unit[j] = 1.0;
-                sparse.multiply_by_factor(&factor, &unit)
+                sparse.multiply_by_factor(factor, &unit)
             })
             .collect();
         let v = cosines(size);
@@ -208,5 +225,77 @@ fn a_factor_times_its_transpose_is_its_matrix() {
         }
         // Rounding of sums of 200 numbers of up to 200.
         assert!(norm(&product) < 1e-10, "{:e}", norm(&product));
+    });
+}
+
+#[test]
+fn a_factor_of_either_precision_solves_for_up_to_three() {
+    let size = 200;
+    factored(size, |sparse, factor| {
+        let rounded: Vec<f32> = factor.iter().map(|v| *v as f32).collect();
+        let wanted: Vec<f64> = (0..MOST_COLUMNS * size)
+            .map(|i| (0.7 * i as f64).sin())
+            .collect();
+        let mut right = vec![0.0; wanted.len()];
+        for (x, out) in wanted.chunks(size).zip(right.chunks_mut(size)) {
+            sparse.multiply(&sparse.matrix, x, out);
+        }
+        for columns in 0..=MOST_COLUMNS {
+            let wanted = &wanted[..columns * size];
+            let error = |x: &[f64]| {
+                x.iter()
+                    .zip(wanted)
+                    .map(|(a, b)| (a - b).abs())
+                    .fold(0.0, f64::max)
+            };
+            let mut x = right[..columns * size].to_vec();
+            sparse.solve_by(factor, &mut x);
+            // The condition of the chain is about 4 · 200².
+            assert!(error(&x) < 1e-9, "{columns}: {:e}", error(&x));
+            let mut x = right[..columns * size].to_vec();
+            sparse.solve_by(&rounded, &mut x);
+            assert!(error(&x) < 1.0, "{columns}: {:e}", error(&x));
+            // The rounded factor is one of a matrix of its own, which its products give.
+            let mut back = Vec::new();
+            for x in x.chunks(size) {
+                back.extend(transposed_product(sparse, &rounded, x));
+            }
+            let right = &right[..columns * size];
+            let missed = back.iter().zip(right).map(|(a, b)| (a - b).abs());
+            assert!(missed.fold(0.0, f64::max) < 1e-9);
+        }
+    });
+}
+
+/// K Kᵀ x for K = PᵀL of the rounded factor.
+fn transposed_product(sparse: &mut Sparse<'_>, factor: &[f32], x: &[f64]) -> Vec<f64> {
+    let size = x.len();
+    let along: Vec<f64> = (0..size)
+        .map(|j| {
+            let mut unit = vec![0.0; size];
+            unit[j] = 1.0;
+            crate::dense::dot(&sparse.multiply_by_factor(factor, &unit), x)
+        })
+        .collect();
+    sparse.multiply_by_factor(factor, &along)
+}
+
+#[test]
+fn a_factor_that_single_precision_cannot_hold_is_not_kept() {
+    let objective = links(SIZE, &chain(SIZE), Some(1.0)).0.build().unwrap();
+    let x = vec![0.0; SIZE];
+    let mut at = Linearisation::new(&objective);
+    let sample = Sample {
+        x: &x,
+        auxiliaries: &[],
+    };
+    at.update(&objective, &sample);
+    for (scale, held) in [(1.0, true), (1e40, false), (1e-42, false)] {
+        let mut sparse = Sparse::new(&objective);
+        sparse.load(&objective, &at, &[false; SIZE]);
+        let square = scale * scale;
+        sparse.matrix.iter_mut().for_each(|v| *v *= square);
+        assert!(sparse.factor(Damp::NONE));
+        assert_eq!(sparse.take().is_some(), held, "{scale}");
     }
 }
