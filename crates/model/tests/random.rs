@@ -230,8 +230,10 @@ fn check(seed: u64) {
         }
         let x = &x[..];
         let value = case.f.value(&at(&case.inputs, x)).unwrap()[0];
+        // Rows are met relative to the largest terms among them, the limit's too.
+        let size = 1.0 + value.abs() + case.limit.as_ref().map_or(0.0, |(_, limit)| limit.abs());
         assert!(
-            (value - t).abs() <= 1e-7 * (1.0 + value.abs()),
+            (value - t).abs() <= 1e-7 * size,
             "{}: {value} and {t} in {:?}",
             case.f,
             problem.form()
@@ -239,7 +241,7 @@ fn check(seed: u64) {
         let best = whole(x);
         let objective = solution.objective().unwrap()[0];
         assert!(
-            objective.is_infinite() || (objective - best).abs() <= 1e-7 * (1.0 + best.abs()),
+            objective.is_infinite() || (objective - best).abs() <= 1e-7 * (size + best.abs()),
             "{}",
             case.f
         );
@@ -367,7 +369,17 @@ fn exact_gradients_are_exact() {
 /// Seeds that random runs have failed on.
 #[test]
 fn seeds_that_failed_once() {
-    for seed in [2021801434550445673, 9599582010451415281, 10556, 20099] {
+    for seed in [
+        2021801434550445673,
+        9599582010451415281,
+        10556,
+        20099,
+        1908072485851304635,
+        12708706397238536786,
+        8485576486534596046,
+        9863313141389719557,
+        17314172772513035068,
+    ] {
         check(seed);
     }
 }

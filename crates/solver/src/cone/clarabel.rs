@@ -20,6 +20,16 @@ pub(crate) struct Raw {
     pub(crate) iterations: usize,
 }
 
+/// Where Clarabel is to stop.
+#[derive(Clone, Copy)]
+pub(crate) enum Ends {
+    /// At this tolerance.
+    At(f64),
+    /// At this tolerance, with every linear system refined to rounding: steps near a kink need more
+    /// digits of it than Clarabel asks for.
+    Refined(f64),
+}
+
 /// Clarabel set up for a sample's matrices and cones.
 pub(crate) struct Prepared(DefaultSolver<f64>);
 
@@ -28,9 +38,9 @@ impl Prepared {
     pub(crate) fn new(
         sample: &ConeSample<'_>,
         settings: &ConeSettings,
-        tolerance: f64,
+        ends: Ends,
     ) -> Option<Prepared> {
-        prepare(sample, settings, tolerance).map(Prepared)
+        prepare(sample, settings, ends).map(Prepared)
     }
 
     /// Takes another sample's `q` and `b`; false if that failed. The scaling stays the one of the
@@ -54,7 +64,7 @@ impl Prepared {
 fn prepare(
     sample: &ConeSample<'_>,
     settings: &ConeSettings,
-    tolerance: f64,
+    ends: Ends,
 ) -> Option<DefaultSolver<f64>> {
     let matrix = |matrix: Matrix<'_>, rows: usize| {
         CscMatrix::new(
@@ -86,14 +96,11 @@ fn prepare(
             Cone::Semidefinite(_) => vec![],
         })
         .collect();
-    let options = DefaultSettings {
+    let mut options = DefaultSettings {
         verbose: false,
         // Dropped rows would have no multipliers.
         presolve_enable: false,
         max_iter: settings.max_iterations,
-        tol_gap_abs: tolerance,
-        tol_gap_rel: tolerance,
-        tol_feas: tolerance,
         tol_infeas_abs: settings.infeasibility_tolerance,
         tol_infeas_rel: settings.infeasibility_tolerance,
         // The batch is what is spread over the cores.
@@ -103,6 +110,14 @@ fn prepare(
         chordal_decomposition_enable: false,
         ..DefaultSettings::default()
     };
+    let (Ends::At(tolerance) | Ends::Refined(tolerance)) = ends;
+    options.tol_gap_abs = tolerance;
+    options.tol_gap_rel = tolerance;
+    options.tol_feas = tolerance;
+    if matches!(ends, Ends::Refined(_)) {
+        options.iterative_refinement_reltol = f64::EPSILON;
+        options.iterative_refinement_abstol = f64::EPSILON;
+    }
     DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()
 }
 

@@ -14,6 +14,9 @@ const STEPS: usize = 12;
 /// What a polished point must reach, relative. The right local geometry ends near 1e-15.
 const ACCEPT: f64 = 1e-11;
 
+/// What its rows must reach where rounding allows no more.
+const ROUNDED: f64 = 1e-9;
+
 /// Eigenvalues below this times the largest are taken for zero.
 const RANK_TOLERANCE: f64 = 1e-11;
 
@@ -81,6 +84,26 @@ pub(crate) struct Polished {
     pub(crate) price: f64,
 }
 
+/// Whether a point is at rounding. `s` and `z` are the parts of `w`: where multipliers are large it is their
+/// rounding that the slacks have, and that the rows miss by.
+fn reached(measured: &Measured, w: &[f64]) -> bool {
+    let rows = measured.absolute.primal;
+    let rounded =
+        rows <= 4.0 * f64::EPSILON * max_abs(w) && rows <= ROUNDED * measured.scale.primal;
+    let relative = match rounded {
+        true => Measured {
+            absolute: Residuals {
+                primal: 0.0,
+                ..measured.absolute
+            },
+            ..*measured
+        }
+        .relative(),
+        false => measured.relative(),
+    };
+    relative <= ACCEPT
+}
+
 /// Improves a point; never returns a worse one.
 pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout) -> Polished {
     let given = measure(sample, start).2;
@@ -129,9 +152,9 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
     }
     match best {
         Some((point, local, measured))
-            if measured.relative() <= ACCEPT || measured.relative() < given.relative() =>
+            if reached(&measured, &w_of(&point)) || measured.relative() < given.relative() =>
         {
-            let confirmed = measured.relative() <= ACCEPT;
+            let confirmed = reached(&measured, &w_of(&point));
             Polished {
                 price: price(sample, &point),
                 point,

@@ -8,7 +8,7 @@ use ::clarabel::qdldl::{QDLDLFactorisation, QDLDLSettings};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::cone::clarabel::{Prepared, Raw};
+use crate::cone::clarabel::{Ends, Prepared, Raw};
 use crate::cone::geometry::Local;
 use crate::cone::layout::Layout;
 use crate::cone::linear::as_quadratic;
@@ -254,7 +254,7 @@ fn answers(
     let mut shared = if prepare_once(problem) && !alone {
         // Where A is shared its scaling is, too.
         with_even_rows(problem.sample(0), |sample, _| {
-            Prepared::new(sample, settings, early)
+            Prepared::new(sample, settings, Ends::At(early))
         })
     } else {
         None
@@ -309,14 +309,14 @@ fn fresh(
     (settings, second): (&ConeSettings, Second),
     layout: &Layout,
 ) -> Answer {
-    let to = |tolerance| {
-        let raw = Prepared::new(sample, settings, tolerance)
+    let to = |ends| {
+        let raw = Prepared::new(sample, settings, ends)
             .and_then(|mut prepared| prepared.solve())
             .unwrap_or_else(|| nothing(sample));
         finish(sample, raw, settings, layout)
     };
     let early = EARLY.max(settings.tolerance);
-    let first = to(early);
+    let first = to(Ends::At(early));
     let certified = matches!(
         first.status,
         Status::PrimalInfeasible | Status::DualInfeasible
@@ -324,7 +324,7 @@ fn fresh(
     if first.confirmed || certified || early <= settings.tolerance {
         return first;
     }
-    let mut answer = to(settings.tolerance);
+    let mut answer = to(Ends::Refined(settings.tolerance));
     answer.iterations += first.iterations;
     let certified = matches!(
         answer.status,

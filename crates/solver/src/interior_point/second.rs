@@ -1,18 +1,27 @@
-//! A second opinion on linear rows: the sample as a cone program.
+//! A second opinion: the sample as a cone program.
 //!
 //! Where the dense iterations end without a verdict, as on badly scaled problems with a semidefinite
-//! objective, Clarabel's equilibration and its homogeneous embedding often reach one.
+//! objective, or on quadratic rows that bound squares of squares, Clarabel's equilibration and its
+//! symmetric scaling often reach one. With `t = c − gᵀx` the row `xᵀHx ≤ t` is the second-order cone
+//! `‖(1 − t, 2Fx)‖ ≤ 1 + t`, `H = FᵀF` (Lobo, Vandenberghe, Boyd & Lebret, *Applications of
+//! second-order cone programming*, 1998, §2.1); its multiplier is `z₀ − z₁`.
 
-use super::Answer;
+use faer::Side;
+
+use super::{Answer, measured};
 use crate::batch::Values;
 use crate::cone::{Cone, ConeProblem, ConeSettings, Second, Sparse, solve_asking};
+use crate::dense::{max_abs, view};
 use crate::polish::{Guess, polish};
 use crate::problem::{Matrix, Sample};
+use crate::residual::Terms;
 use crate::settings::Settings;
 use crate::status::Status;
 
-/// A sparse matrix by columns.
-#[derive(Default)]
+/// Eigenvalues of a quadratic row below this, relative to its largest, are rounding.
+const RANK: f64 = 1e-15;
+
+/// The rows of a cone program, sparse by columns.
 struct Columns {
     starts: Vec<usize>,
     indices: Vec<usize>,
@@ -23,7 +32,8 @@ impl Columns {
     fn new(n: usize, rows: usize, entry: impl Fn(usize, usize) -> f64) -> Columns {
         let mut out = Columns {
             starts: vec![0],
-            ..Columns::default()
+            indices: Vec::new(),
+            entries: Vec::new(),
         };
         for column in 0..n {
             for row in 0..rows {
@@ -49,46 +59,145 @@ impl Columns {
     }
 }
 
-/// `None` for quadratic rows, and where Clarabel has no verdict either.
-pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer> {
-    if !sample.c.is_empty() {
-        return None;
+/// A sample's rows `Ax + s = b` in cones.
+struct Rows {
+    /// `[rows, n]`
+    a: Vec<f64>,
+    b: Vec<f64>,
+    cones: Vec<Cone>,
+    /// One row a finite bound: row of `G`, and the sign that makes it an upper bound.
+    sides: Vec<(usize, f64)>,
+    /// One cone a finite limit: its first row, the quadratic row, and what that was divided by.
+    quadratics: Vec<(usize, usize, f64)>,
+}
+
+impl Rows {
+    /// `None` when a quadratic row has no factor.
+    fn of(sample: &Sample<'_>) -> Option<Rows> {
+        let n = sample.n;
+        let sides: Vec<(usize, f64)> = (0..sample.l.len())
+            .flat_map(|row| [(row, 1.0, sample.u[row]), (row, -1.0, sample.l[row])])
+            .filter(|(_, _, bound)| bound.is_finite())
+            .map(|(row, sign, _)| (row, sign))
+            .collect();
+        let mut out = Rows {
+            a: sample.a.to_vec(),
+            b: sample.b.to_vec(),
+            cones: vec![Cone::Zero(sample.b.len()), Cone::Nonnegative(sides.len())],
+            quadratics: Vec::new(),
+            sides,
+        };
+        for &(row, sign) in &out.sides {
+            let values = &sample.g[row * n..(row + 1) * n];
+            out.a.extend(values.iter().map(|v| sign * v));
+            out.b.push(match sign > 0.0 {
+                true => sample.u[row],
+                false => -sample.l[row],
+            });
+        }
+        for row in (0..sample.c.len()).filter(|&row| sample.c[row].is_finite()) {
+            out.push_quadratic(sample, row)?;
+        }
+        Some(out)
     }
-    let (n, equalities) = (sample.n, sample.b.len());
-    // One row a finite bound: row of G, and the sign that makes it an upper bound.
-    let sides: Vec<(usize, f64)> = (0..sample.l.len())
-        .flat_map(|row| [(row, 1.0, sample.u[row]), (row, -1.0, sample.l[row])])
-        .filter(|(_, _, bound)| bound.is_finite())
-        .map(|(row, sign, _)| (row, sign))
-        .collect();
-    let rows = equalities + sides.len();
-    let a = Columns::new(n, rows, |row, column| match row.checked_sub(equalities) {
-        None => sample.a[row * n + column],
-        Some(at) => sides[at].1 * sample.g[sides[at].0 * n + column],
-    });
-    let b: Vec<f64> = (sample.b.iter().copied())
-        .chain(sides.iter().map(|&(row, sign)| match sign > 0.0 {
-            true => sample.u[row],
-            false => -sample.l[row],
-        }))
-        .collect();
+
+    fn push_quadratic(&mut self, sample: &Sample<'_>, row: usize) -> Option<()> {
+        let n = sample.n;
+        let h = sample.h.row(row, n);
+        let g = &sample.hg[row * n..(row + 1) * n];
+        let size = h.max_abs().max(max_abs(g));
+        let size = if size > 0.0 { size } else { 1.0 };
+        let factor = factor(h, n)?;
+        self.quadratics.push((self.b.len(), row, size));
+        let limit = sample.c[row] / size;
+        self.a.extend(g.iter().map(|v| v / size));
+        self.b.push(1.0 + limit);
+        self.a.extend(g.iter().map(|v| -v / size));
+        self.b.push(1.0 - limit);
+        let scale = -2.0 / size.sqrt();
+        self.a.extend(factor.iter().map(|v| scale * v));
+        self.b.resize(self.b.len() + factor.len() / n, 0.0);
+        self.cones.push(Cone::SecondOrder(2 + factor.len() / n));
+        Some(())
+    }
+
+    /// The sample's point from the cone program's.
+    fn point(&self, sample: &Sample<'_>, x: &[f64], s: &[f64], z: &[f64]) -> Guess {
+        let equalities = sample.b.len();
+        let mut guess = Guess {
+            x: x.to_vec(),
+            nu: z[..equalities].to_vec(),
+            lambda: vec![0.0; sample.l.len()],
+            mu: vec![0.0; sample.c.len()],
+            linear: vec![0.0; sample.l.len()],
+            quadratic: vec![false; sample.c.len()],
+        };
+        for (at, &(row, sign)) in self.sides.iter().enumerate() {
+            let (z, s) = (z[equalities + at], s[equalities + at]);
+            guess.lambda[row] += sign * z;
+            if z > s {
+                guess.linear[row] = sign;
+            }
+        }
+        let mut terms = Terms::default();
+        terms.evaluate(sample, guess.point());
+        for &(first, row, size) in &self.quadratics {
+            let multiplier = (z[first] - z[first + 1]).max(0.0);
+            guess.mu[row] = multiplier / size;
+            guess.quadratic[row] = multiplier > (sample.c[row] - terms.quadratic[row]) / size;
+        }
+        guess
+    }
+}
+
+/// `F` with `FᵀF = H`, without rows of zeros: `[rank, n]`.
+fn factor(h: Matrix<'_>, n: usize) -> Option<Vec<f64>> {
+    match h {
+        Matrix::Diagonal(diagonal) => {
+            let held = diagonal.iter().enumerate().filter(|(_, v)| **v > 0.0);
+            Some(
+                held.flat_map(|(at, v)| (0..n).map(move |i| if i == at { v.sqrt() } else { 0.0 }))
+                    .collect(),
+            )
+        }
+        Matrix::Dense(data) => {
+            let eigen = view(data, n, n).self_adjoint_eigen(Side::Lower).ok()?;
+            let values = eigen.S().column_vector();
+            let largest = values.iter().fold(0.0, |most: f64, v| most.max(*v));
+            let mut out = Vec::new();
+            for (value, column) in values.iter().zip(eigen.U().col_iter()) {
+                if *value > RANK * largest {
+                    out.extend(column.iter().map(|v| v * value.sqrt()));
+                }
+            }
+            Some(out)
+        }
+    }
+}
+
+/// `None` where Clarabel has no verdict either.
+pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer> {
+    let n = sample.n;
+    let rows = Rows::of(sample)?;
+    let count = rows.b.len();
+    let a = Columns::new(n, count, |row, column| rows.a[row * n + column]);
     let p = Columns::new(n, n, |row, column| match sample.p {
         Matrix::Dense(data) if row <= column => data[row * n + column],
         Matrix::Diagonal(data) if row == column => data[row],
         _ => 0.0,
     });
-    let cones = [Cone::Zero(equalities), Cone::Nonnegative(sides.len())];
     let problem = ConeProblem {
         batch: 1,
         n,
         p: Some(p.sparse(n)),
         q: Values::Shared(sample.q),
-        a: a.sparse(rows),
-        b: Values::Shared(&b),
-        cones: &cones,
+        a: a.sparse(count),
+        b: Values::Shared(&rows.b),
+        cones: &rows.cones,
     };
+    let tolerance = settings.reachable_tolerance();
     let cone_settings = ConeSettings {
-        tolerance: settings.reachable_tolerance(),
+        tolerance,
         rounding: settings.rounding,
         max_iterations: u32::try_from(settings.max_iterations).unwrap_or(u32::MAX),
         ..ConeSettings::default()
@@ -101,31 +210,32 @@ pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer
     ) {
         return None;
     }
-    let mut guess = Guess {
-        x: found.x.clone(),
-        nu: found.z[..equalities].to_vec(),
-        lambda: vec![0.0; sample.l.len()],
-        mu: Vec::new(),
-        linear: vec![0.0; sample.l.len()],
-        quadratic: Vec::new(),
-    };
-    for (at, &(row, sign)) in sides.iter().enumerate() {
-        let (z, s) = (found.z[equalities + at], found.s[equalities + at]);
-        guess.lambda[row] += sign * z;
-        if z > s {
-            guess.linear[row] = sign;
-        }
-    }
+    let guess = rows.point(sample, &found.x, &found.s, &found.z);
     if status.is_solved() {
-        let (polished, steps) = polish(sample, &guess, settings.reachable_tolerance());
-        if let Some(mut answer) = polished {
-            answer.iterations = found.iterations[0] + steps;
-            return Some(answer);
+        // Where a row's slack and multiplier are both nearly nothing, which is the smaller says
+        // little: all of them held is the other thing to try.
+        let mut held = guess.clone();
+        for (held, mu) in held.quadratic.iter_mut().zip(&guess.mu) {
+            *held |= *mu > 0.0;
+        }
+        let mut iterations = found.iterations[0];
+        for guess in [&guess, &held] {
+            let (polished, steps) = polish(sample, guess, tolerance);
+            iterations += steps;
+            if let Some(mut answer) = polished {
+                answer.iterations = iterations;
+                return Some(answer);
+            }
+        }
+        // A cone's residuals are not its quadratic row's.
+        if !sample.c.is_empty() && measured(sample, guess.point()).relative() > tolerance {
+            return None;
         }
     }
     let mut answer = Answer::empty(sample, status);
     answer.active = guess.active();
-    (answer.x, answer.nu, answer.lambda) = (guess.x, guess.nu, guess.lambda);
+    (answer.x, answer.nu) = (guess.x, guess.nu);
+    (answer.lambda, answer.mu) = (guess.lambda, guess.mu);
     answer.iterations = found.iterations[0];
     Some(answer)
 }
