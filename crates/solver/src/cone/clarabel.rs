@@ -28,6 +28,9 @@ pub(crate) enum Ends {
     /// At this tolerance, with every linear system refined to rounding: steps near a kink need more
     /// digits of it than Clarabel asks for.
     Refined(f64),
+    /// The same on the numbers as they are: equilibration helps badly scaled rows, and now and then is what
+    /// leads astray.
+    Plain(f64),
 }
 
 /// Clarabel set up for a sample's matrices and cones.
@@ -110,14 +113,15 @@ fn prepare(
         chordal_decomposition_enable: false,
         ..DefaultSettings::default()
     };
-    let (Ends::At(tolerance) | Ends::Refined(tolerance)) = ends;
+    let (Ends::At(tolerance) | Ends::Refined(tolerance) | Ends::Plain(tolerance)) = ends;
     options.tol_gap_abs = tolerance;
     options.tol_gap_rel = tolerance;
     options.tol_feas = tolerance;
-    if matches!(ends, Ends::Refined(_)) {
+    if !matches!(ends, Ends::At(_)) {
         options.iterative_refinement_reltol = f64::EPSILON;
         options.iterative_refinement_abstol = f64::EPSILON;
     }
+    options.equilibrate_enable = !matches!(ends, Ends::Plain(_));
     DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()
 }
 

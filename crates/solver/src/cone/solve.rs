@@ -326,6 +326,13 @@ fn fresh(
     }
     let mut answer = to(Ends::Refined(settings.tolerance));
     answer.iterations += first.iterations;
+    if matches!(answer.status, Status::NumericalError) {
+        let mut other = to(Ends::Plain(settings.tolerance));
+        other.iterations += answer.iterations;
+        if other.error < answer.error {
+            answer = other;
+        }
+    }
     let certified = matches!(
         answer.status,
         Status::PrimalInfeasible | Status::DualInfeasible
