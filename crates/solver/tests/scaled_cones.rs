@@ -7,8 +7,9 @@ mod support;
 
 use feasible_solver::{
     AdjointSettings, Cone, ConeCotangent, ConeGradients, ConeParameter, ConeProblem, ConeSettings,
-    ConeSolution, ConeWanted, Degenerate, GradientQuality, Outputs, Status, Values, cone_adjoint,
-    cone_jacobian, solve_cones,
+    ConeSolution, ConeWanted, Cotangent, Degenerate, GradientQuality, Inequalities, Outputs,
+    Problem, Settings, Status, Symmetric, Values, Wanted, adjoint, cone_adjoint, cone_jacobian,
+    solve_cones,
 };
 use rand::RngExt;
 use support::cones::{KINDS, Owned, Pattern, nearest, random, solve};
@@ -198,11 +199,6 @@ fn are_invariant(kinds: &[Cone], count: u64) {
     let (mut worst, mut smoothed) = (0.0f64, 0);
     for seed in 0..count {
         let (owned, ..) = random(seed, kinds);
-        // Linear rows alone are left as they are, for the dense solver.
-        let is_linear = |cone: &Cone| matches!(cone, Cone::Zero(_) | Cone::Nonnegative(_));
-        if owned.cones.iter().all(is_linear) {
-            continue;
-        }
         let (other, factors) = multiplied(&owned, seed);
         let (before, after) = (solve(&owned), solve(&other));
         assert!(before.all_solved() && after.all_solved(), "seed {seed}");
@@ -270,6 +266,11 @@ fn multiplied_rows_change_nothing() {
     are_invariant(&KINDS, 150);
 }
 
+#[test]
+fn multiplied_linear_rows_change_nothing() {
+    are_invariant(&[Cone::Zero(1), Cone::Nonnegative(1)], 150);
+}
+
 #[cfg(feature = "semidefinite")]
 #[test]
 fn multiplied_matrices_change_nothing() {
@@ -307,5 +308,88 @@ fn certificates_are_of_the_rows_given() {
         // Clarabel's tolerance for certificates.
         assert!(combined.iter().all(|v| *v < 1e-6), "{c:e}: {z:?}");
         assert!((z[0] - 2.0 * z[3]) < -0.1 * size, "{c:e}: {z:?}");
+    }
+}
+
+/// A vertex of a linear program, of which the first row binds alone with the second variable's bound.
+#[test]
+fn linear_programs_with_rows_of_any_size() {
+    for c in [1e-12, 1e-9, 1e-5, 1.0, 1e5, 1e9, 1e12] {
+        // min −x₀ − 2x₁,  c(x₀ + x₁) ≤ 4c,  cx₀ ≤ 3c,  −x ≤ 0: x = (0, 4).
+        let a = Pattern::new(4, 2, |row, column| {
+            row == 0 || row == 1 && column == 0 || row == column + 2
+        });
+        let entry = |row: usize| if row < 2 { c } else { -1.0 };
+        let entries: Vec<f64> = a.places().iter().map(|(row, _)| entry(*row)).collect();
+        let cones = [Cone::Nonnegative(4)];
+        let b = [4.0 * c, 3.0 * c, 0.0, 0.0];
+        let problem = ConeProblem {
+            batch: 1,
+            n: 2,
+            p: None,
+            q: Values::Shared(&[-1.0, -2.0]),
+            a: a.with(Values::Shared(&entries)),
+            b: Values::Shared(&b),
+            cones: &cones,
+        };
+        let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+        assert!(solution.all_solved(), "{c:e}");
+        let cotangent = ConeCotangent::of_x(&[1.0, 10.0]);
+        let settings = AdjointSettings::default();
+        let found =
+            cone_adjoint(&problem, &solution, &cotangent, &ConeWanted::ALL, &settings).unwrap();
+        assert_eq!(found.reports[0].quality, GradientQuality::Exact, "{c:e}");
+        // x = (−b₂, b₀/c + b₂), z = (2/c, 0, 1, 0).
+        for (what, got, expected) in [
+            ("x", &solution.x, &[0.0, 4.0][..]),
+            ("z", &solution.z, &[2.0 / c, 0.0, 1.0, 0.0]),
+            ("b", &found.b.unwrap(), &[10.0 / c, 0.0, 9.0, 0.0]),
+        ] {
+            let error = apart(got, expected);
+            assert!(error < ROUNDING, "{c:e} {what}: {got:?}");
+        }
+    }
+}
+
+/// The same as a QP, which the dense solver is asked.
+#[test]
+fn dense_linear_programs_with_rows_of_any_size() {
+    for c in [1e-12, 1e-9, 1e-5, 1.0, 1e5, 1e9, 1e12] {
+        let g = [c, c, c, 0.0, 1.0, 0.0, 0.0, 1.0];
+        let l = [f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0, 0.0];
+        let u = [4.0 * c, 3.0 * c, f64::INFINITY, f64::INFINITY];
+        let problem = Problem {
+            batch: 1,
+            n: 2,
+            p: Symmetric::Diagonal(Values::Shared(&[0.0, 0.0])),
+            q: Values::Shared(&[-1.0, -2.0]),
+            equalities: None,
+            inequalities: Some(Inequalities {
+                rows: 4,
+                g: Values::Shared(&g),
+                l: Values::Shared(&l),
+                u: Values::Shared(&u),
+            }),
+            quadratics: None,
+        };
+        let solution = feasible_solver::solve(&problem, &Settings::default()).unwrap();
+        assert!(solution.all_solved(), "{c:e}");
+        let cotangent = Cotangent::of_x(&[1.0, 10.0]);
+        let settings = AdjointSettings::default();
+        let found = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap();
+        assert_eq!(found.reports[0].quality, GradientQuality::Exact, "{c:e}");
+        for (what, got, expected) in [
+            ("x", &solution.x, &[0.0, 4.0][..]),
+            (
+                "duals",
+                &solution.inequality_dual,
+                &[2.0 / c, 0.0, -1.0, 0.0],
+            ),
+            ("u", &found.u.unwrap(), &[10.0 / c, 0.0, 0.0, 0.0]),
+            ("l", &found.l.unwrap(), &[0.0, 0.0, -9.0, 0.0]),
+        ] {
+            let error = apart(got, expected);
+            assert!(error < ROUNDING, "{c:e} {what}: {got:?}");
+        }
     }
 }

@@ -27,13 +27,8 @@ pub(super) struct Scaled<'a> {
 }
 
 impl<'a> Scaled<'a> {
-    /// `None` where there is no such cone, and for linear rows alone, of which the dense solver is asked
-    /// when all else fails.
+    /// `None` where there is no such cone.
     pub(super) fn of(sample: &ConeSample<'a>) -> Option<Scaled<'a>> {
-        let linear = |cone: &Cone| matches!(cone, Cone::Zero(_) | Cone::Nonnegative(_));
-        if sample.cones.iter().all(linear) {
-            return None;
-        }
         let mut largest = vec![0.0f64; sample.m];
         for (row, _, v) in sample.a.iter() {
             largest[row] = largest[row].max(v.abs());
