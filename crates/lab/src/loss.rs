@@ -1,11 +1,12 @@
 //! A run's loss and violations as functions of its network's raw prediction.
 
 use burn::tensor::{DType, Tensor};
-use feasible_core::{Constraints, SoftPenalty, Violations, host};
+use feasible_core::{Constraints, Penalty, SoftPenalty, Violations, host};
 use feasible_data::Problem;
 
 use crate::config::{RunConfig, SafeguardConfig};
 use crate::evaluate::{FEASIBILITY_TOLERANCE, mean};
+use crate::method::Repaired;
 use crate::{Error, Method};
 
 /// Loss parts, in the order of [`Loss::part`].
@@ -39,6 +40,63 @@ pub(crate) struct Loss<'a> {
     pub(crate) dtype: DType,
 }
 
+/// The parts of a batch's loss, all but the values `[batch]`.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) repaired: Repaired,
+    /// The constraints' values at the repaired prediction, `[batch, m]`.
+    pub(crate) values: Tensor<2>,
+    objective: Tensor<1>,
+    penalty: Penalty,
+    /// ½ρ‖y − ŷ‖², where the method has a weight for it.
+    distance: Option<Tensor<1>>,
+    /// The safeguard's, where the batch is far off.
+    far: Option<Tensor<1>>,
+}
+
+/// Their means over the samples.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Means {
+    pub(crate) objective: f64,
+    pub(crate) penalty_upper: f64,
+    pub(crate) penalty_lower: f64,
+    distance: f64,
+    far: f64,
+}
+
+impl Parts {
+    /// The losses of the samples, `[batch]`.
+    pub(crate) fn samples(&self) -> Tensor<1> {
+        let first = self.objective.clone() + self.penalty.clone().total();
+        [&self.distance, &self.far]
+            .into_iter()
+            .flatten()
+            .fold(first, |sum, part| sum + part.clone())
+    }
+
+    pub(crate) fn means(&self) -> Result<Means, Error> {
+        let of = |name, part: &Tensor<1>| host::read(name, part).map(|v| mean(&v));
+        let optional = |name, part: &Option<Tensor<1>>| match part {
+            Some(part) => of(name, part),
+            None => Ok(0.0),
+        };
+        Ok(Means {
+            objective: of("objective", &self.objective)?,
+            penalty_upper: of("penalty", &self.penalty.upper)?,
+            penalty_lower: of("penalty", &self.penalty.lower)?,
+            distance: optional("distance", &self.distance)?,
+            far: optional("violation", &self.far)?,
+        })
+    }
+}
+
+impl Means {
+    /// The mean loss.
+    pub(crate) fn total(&self) -> f64 {
+        self.objective + self.penalty_upper + self.penalty_lower + self.distance + self.far
+    }
+}
+
 impl<'a> Loss<'a> {
     /// The loss that `config` trains with, by its method or, in soft epochs, without.
     pub(crate) fn new(
@@ -70,20 +128,34 @@ impl<'a> Loss<'a> {
     /// The method's prediction.
     pub(crate) fn repaired(&self, x: &Tensor<2>, raw: Tensor<2>) -> Result<Tensor<2>, Error> {
         let constraints = self.problem.constraints(x.clone())?;
-        Ok(self.apply(raw, constraints.as_ref())?.0)
+        Ok(self.apply(raw, constraints.as_ref())?.y)
     }
 
-    /// The method's prediction, and for how many samples the layer did not converge.
-    fn apply(
-        &self,
-        raw: Tensor<2>,
-        constraints: &dyn Constraints,
-    ) -> Result<(Tensor<2>, usize), Error> {
+    fn apply(&self, raw: Tensor<2>, constraints: &dyn Constraints) -> Result<Repaired, Error> {
         let epsilon = self.epsilon.as_ref().map(|epsilon| {
             host::write(epsilon.clone(), [epsilon.len()], &raw.device(), self.dtype)
         });
-        let repaired = self.method.apply(raw, constraints, epsilon)?;
-        Ok((repaired.y, repaired.failed))
+        self.method.apply(raw, constraints, epsilon)
+    }
+
+    /// All parts at a raw prediction, `[batch, n]`; `constraints` are the problem's at `x`.
+    pub(crate) fn parts(
+        &self,
+        x: &Tensor<2>,
+        raw: &Tensor<2>,
+        constraints: &dyn Constraints,
+    ) -> Result<Parts, Error> {
+        let repaired = self.apply(raw.clone(), constraints)?;
+        let y = &repaired.y;
+        let values = constraints.values(y.clone());
+        Ok(Parts {
+            objective: self.problem.objective(x.clone(), y.clone()),
+            penalty: (self.penalty).of_values(values.clone(), constraints.bounds()),
+            distance: distance(self.distance_weight, raw, y),
+            far: far_off(self.safeguard, constraints, raw)?,
+            values,
+            repaired,
+        })
     }
 
     /// One part of the mean loss at a repaired prediction, of [`PARTS`].
@@ -103,16 +175,8 @@ impl<'a> Loss<'a> {
 
     /// The losses of the samples, `[batch]`.
     pub(crate) fn samples(&self, x: &Tensor<2>, raw: Tensor<2>) -> Result<Tensor<1>, Error> {
-        let y = self.repaired(x, raw.clone())?;
-        let mut losses = self.after_layer(x, y.clone())?;
         let constraints = self.problem.constraints(x.clone())?;
-        if let Some(far) = far_off(self.safeguard, constraints.as_ref(), &raw)? {
-            losses = losses + far;
-        }
-        Ok(match distance(self.distance_weight, &raw, &y) {
-            Some(distance) => losses + distance,
-            None => losses,
-        })
+        Ok(self.parts(x, &raw, constraints.as_ref())?.samples())
     }
 
     /// The mean loss at a raw prediction.
@@ -139,39 +203,24 @@ impl<'a> Loss<'a> {
         if numbers.iter().any(|v| !v.is_finite()) {
             return Ok(vec![f64::NAN; QUANTITIES.len()]);
         }
-        let (y, failed) = self.apply(raw.clone(), constraints)?;
-        let values = constraints.values(y.clone());
-        let bounds = constraints.bounds();
-        let penalty = self.penalty.of_values(values.clone(), bounds);
-        let after = Violations::of_values(values, bounds).summary(FEASIBILITY_TOLERANCE)?;
+        let parts = self.parts(x, &raw, constraints)?;
+        let means = parts.means()?;
+        let after = Violations::of_values(parts.values, constraints.bounds())
+            .summary(FEASIBILITY_TOLERANCE)?;
         let before = match self.method {
             Method::Soft => after,
-            _ => Violations::of(constraints, raw.clone()).summary(FEASIBILITY_TOLERANCE)?,
+            _ => Violations::of(constraints, raw).summary(FEASIBILITY_TOLERANCE)?,
         };
-        let distance = match distance(self.distance_weight, &raw, &y) {
-            Some(distance) => mean(&host::read("distance", &distance)?),
-            None => 0.0,
-        };
-        let far = match far_off(self.safeguard, constraints, &raw)? {
-            Some(far) => mean(&host::read("violation", &far)?),
-            None => 0.0,
-        };
-        let objective = mean(&host::read(
-            "objective",
-            &self.problem.objective(x.clone(), y),
-        )?);
-        let upper = mean(&host::read("penalty", &penalty.upper)?);
-        let lower = mean(&host::read("penalty", &penalty.lower)?);
         Ok(vec![
-            objective + upper + lower + distance + far,
-            objective,
-            upper,
-            lower,
+            means.total(),
+            means.objective,
+            means.penalty_upper,
+            means.penalty_lower,
             after.max,
             after.mean,
             before.max,
             before.mean,
-            failed as f64,
+            parts.repaired.failed as f64,
         ])
     }
 }
@@ -186,7 +235,7 @@ pub(crate) fn penalty(config: &RunConfig) -> SoftPenalty {
 }
 
 /// The safeguard's part of every sample's loss, `[batch]`; none where the batch is near enough.
-pub(crate) fn far_off(
+fn far_off(
     safeguard: SafeguardConfig,
     constraints: &dyn Constraints,
     raw: &Tensor<2>,
@@ -208,7 +257,7 @@ pub(crate) fn far_off(
 }
 
 /// ½ρ‖y − ŷ‖² of every sample, `[batch]`; none without a weight.
-pub(crate) fn distance(weight: f64, raw: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<1>> {
+fn distance(weight: f64, raw: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<1>> {
     (weight > 0.0).then(|| {
         let moved = (y.clone() - raw.clone()).square().sum_dim(1);
         moved.squeeze_dim::<1>(1) * (0.5 * weight)

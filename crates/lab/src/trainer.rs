@@ -11,7 +11,7 @@ use feasible_repair::AdaptiveRelaxation;
 use crate::batches::batches;
 use crate::checkpoint::{Best, Checkpoint, CheckpointFault, Progress};
 use crate::config::{OptimizerKind, RunConfig};
-use crate::evaluate::{Evaluation, evaluate, mean};
+use crate::evaluate::{Evaluation, evaluate};
 use crate::figures::{StepDetails, StepFigures};
 use crate::loss::{self, Loss};
 use crate::measure::{Instruments, Subject, Values};
@@ -230,58 +230,18 @@ impl<'a> Trainer<'a> {
             return Ok(Err(Diverged));
         }
         let constraints = problem.constraints(x.clone())?;
-        let epsilon = self.epsilon_tensor(&raw);
-        let method = if self.is_soft() {
-            &Method::Soft
-        } else {
-            &self.method
-        };
-        let repaired = method.apply(raw.clone(), constraints.as_ref(), epsilon)?;
-
-        let distance = self.distance(&raw, &repaired.y);
-        let values = constraints.values(repaired.y.clone());
-        let penalty = self.penalty.of_values(values.clone(), constraints.bounds());
-        let inputs = x.clone();
-        let objective = problem.objective(x, repaired.y);
-        let parts = [
-            ("objective", &objective),
-            ("penalty", &penalty.upper),
-            ("penalty", &penalty.lower),
-        ];
-        let [objective_mean, penalty_upper, penalty_lower] =
-            parts.map(|(name, part)| host::read(name, part).map(|v| mean(&v)));
-        let (objective_mean, penalty_upper, penalty_lower) =
-            (objective_mean?, penalty_upper?, penalty_lower?);
-        let distance_mean = match &distance {
-            None => 0.0,
-            Some(distance) => mean(&host::read("distance", distance)?),
-        };
-        let far = match self.is_soft() {
-            true => None,
-            false => loss::far_off(self.config.method.safeguard, constraints.as_ref(), &raw)?,
-        };
-        let far_mean = match &far {
-            None => 0.0,
-            Some(far) => mean(&host::read("violation", far)?),
-        };
-        let loss = objective_mean + penalty_upper + penalty_lower + distance_mean + far_mean;
-        if !loss.is_finite() {
+        let loss = self.loss(problem);
+        let parts = loss.parts(&x, &raw, constraints.as_ref())?;
+        let means = parts.means()?;
+        if !means.total().is_finite() {
             return Ok(Err(Diverged));
         }
 
-        let mut total = objective + penalty.total();
-        if let Some(distance) = distance {
-            total = total + distance;
-        }
-        if let Some(far) = far {
-            total = total + far;
-        }
-        let mut gradients = total.sum().backward();
+        let mut gradients = parts.samples().sum().backward();
         self.network = match self.config.optimizer().kind {
             OptimizerKind::GradientFlow { substeps } => {
                 let time = self.config.optimizer().learning_rate;
-                let loss = self.loss(problem);
-                match flow::advance(&self.network, &loss, &inputs, gradients, time, substeps)? {
+                match flow::advance(&self.network, &loss, &x, gradients, time, substeps)? {
                     Ok(network) => network,
                     Err(Diverged) => return Ok(Err(Diverged)),
                 }
@@ -296,27 +256,21 @@ impl<'a> Trainer<'a> {
         let details = if recorded {
             Some(StepDetails::of(
                 raw,
-                values,
+                parts.values,
                 constraints.as_ref(),
-                &repaired.iterations,
-                repaired.failed,
+                &parts.repaired.iterations,
+                parts.repaired.failed,
             )?)
         } else {
             None
         };
         Ok(Ok(StepFigures {
-            loss,
-            objective: objective_mean,
-            penalty_upper,
-            penalty_lower,
+            loss: means.total(),
+            objective: means.objective,
+            penalty_upper: means.penalty_upper,
+            penalty_lower: means.penalty_lower,
             details,
         }))
-    }
-
-    /// ½ρ‖y − ŷ‖² of every sample, where the method's loss has it.
-    fn distance(&self, raw: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<1>> {
-        let weight = self.config.method.distance_weight;
-        loss::distance(if self.is_soft() { 0.0 } else { weight }, raw, y)
     }
 
     /// Counts the epoch as done.
@@ -466,10 +420,6 @@ impl<'a> Trainer<'a> {
 
     fn is_soft(&self) -> bool {
         self.epochs < self.config.method.soft_epochs
-    }
-
-    fn epsilon_tensor(&self, like: &Tensor<2>) -> Option<Tensor<1>> {
-        self.epsilon().map(|epsilon| self.vector(epsilon, like))
     }
 
     fn vector(&self, values: Vec<f64>, like: &Tensor<2>) -> Tensor<1> {

@@ -16,9 +16,9 @@ use crate::workspace::Workspace;
 
 /// What a batch of problems came to.
 ///
-/// With a sparse solver and implicit differentiation it keeps the last factor and linearisation of every
-/// sample, which save most of a derivative's time; with dense Cholesky factors and unrolled or truncated
-/// differentiation those of recorded steps, up to 64 KiB a sample.
+/// With a sparse solver and implicit differentiation it keeps the last linearisation of every sample and the
+/// last factor, in single precision, which save most of a derivative's time; with dense Cholesky factors and
+/// unrolled or truncated differentiation those of recorded steps, up to 64 KiB a sample.
 #[derive(Clone, Debug)]
 pub struct Solution {
     /// Stored numbers of all variables, `[batch, storage]`, in the order the variables were added.
