@@ -169,19 +169,27 @@ fn a_null_space_that_the_cotangent_does_not_touch_is_seen() {
 }
 
 /// A matrix and its factor: a chain has a simplicial one of single columns, a chain of groups, in which all
-/// are linked, one of several alike, and all pairs have a supernodal one.
+/// are linked, one of several alike; large groups that overlap have a supernodal one of several blocks, and
+/// all pairs one of a single block.
 fn factored(size: usize, each: impl Fn(&mut Sparse<'_>, &[f64])) {
     let all = |of: std::ops::Range<usize>| {
-        of.clone()
-            .flat_map(move |i| (of.start..i).map(move |j| (i, j)))
+        (of.clone()).flat_map(move |i| (of.start..i).map(move |j| (i, j)))
     };
-    let groups: Vec<_> = (0..size / 5)
+    let groups = (0..size / 5)
         .flat_map(|g| all(5 * g..5 * g + 5))
-        .chain((1..size / 5).map(|g| (5 * g, 5 * g - 1)))
+        .chain((1..size / 5).map(|g| (5 * g, 5 * g - 1)));
+    // Groups of half of them, of which the next shares three fifths.
+    let (width, step) = (size / 2, size / 5);
+    let mut overlapping: Vec<_> = (0..=2)
+        .flat_map(|g| all(g * step..g * step + width))
         .collect();
+    overlapping.extend(all(3 * step..size));
+    overlapping.sort_unstable();
+    overlapping.dedup();
     for (pairs, simplicial) in [
         (chain(size), true),
-        (groups, true),
+        (groups.collect(), true),
+        (overlapping, false),
         (all(0..size).collect(), false),
     ] {
         let objective = links(size, &pairs, Some(1.0)).0.build().unwrap();
@@ -207,7 +215,7 @@ fn factored(size: usize, each: impl Fn(&mut Sparse<'_>, &[f64])) {
 
 #[test]
 fn a_factor_times_its_transpose_is_its_matrix() {
-    let size = 200;
+    let size = 300;
     factored(size, |sparse, factor| {
         // Products with all unit vectors are the columns of K = PᵀL; KKᵀ is the matrix.
         let columns: Vec<Vec<f64>> = (0..size)
@@ -223,14 +231,14 @@ fn a_factor_times_its_transpose_is_its_matrix() {
         for column in &columns {
             axpy(-crate::dense::dot(column, &v), column, &mut product);
         }
-        // Rounding of sums of 200 numbers of up to 200.
+        // Rounding of sums of 300 numbers of up to 300.
         assert!(norm(&product) < 1e-10, "{:e}", norm(&product));
     });
 }
 
 #[test]
 fn a_factor_of_either_precision_solves_for_up_to_three() {
-    let size = 200;
+    let size = 300;
     factored(size, |sparse, factor| {
         let rounded: Vec<f32> = factor.iter().map(|v| *v as f32).collect();
         let wanted: Vec<f64> = (0..MOST_COLUMNS * size)
@@ -250,7 +258,7 @@ fn a_factor_of_either_precision_solves_for_up_to_three() {
             };
             let mut x = right[..columns * size].to_vec();
             sparse.solve_by(factor, &mut x);
-            // The condition of the chain is about 4 · 200².
+            // The condition of the chain is about 4 · 300².
             assert!(error(&x) < 1e-9, "{columns}: {:e}", error(&x));
             let mut x = right[..columns * size].to_vec();
             sparse.solve_by(&rounded, &mut x);
@@ -297,5 +305,46 @@ fn a_factor_that_single_precision_cannot_hold_is_not_kept() {
         sparse.matrix.iter_mut().for_each(|v| *v *= square);
         assert!(sparse.factor(Damp::NONE));
         assert_eq!(sparse.take().is_some(), held, "{scale}");
+    }
+    // The factor of [[1, a], [a, a² + b²]] is [[1], [a, b]]: only the entry that is no pivot is too large.
+    let (a, b): (f64, f64) = (1e39, 1e36);
+    let objective = links(2, &chain(2), Some(1.0)).0.build().unwrap();
+    for matrix in [[1.0, a, a * a + b * b], [a * a + b * b, a, 1.0]] {
+        let mut sparse = Sparse::new(&objective);
+        sparse.matrix = matrix.to_vec();
+        assert!(sparse.factor(Damp::NONE));
+        assert!(sparse.take().is_none());
+    }
+}
+
+/// Nothing holds these chains in place: what is left of the last pivot is rounding, of either sign.
+#[test]
+fn a_pivot_of_rounding_is_none() {
+    for seed in 0..40 {
+        let (mut builder, x) = links(SIZE, &[], None);
+        for i in 1..SIZE {
+            let weight = 1.0 + (seed as f64 + 1.7 * i as f64).sin().abs();
+            builder
+                .cost(
+                    &format!("link {i}"),
+                    AutoCost::new(Link),
+                    &[x[i], x[i - 1]],
+                    &[],
+                    Weight::scale(weight),
+                    Robust::None,
+                )
+                .unwrap();
+        }
+        let objective = builder.build().unwrap();
+        let numbers = vec![0.0; SIZE];
+        let mut at = Linearisation::new(&objective);
+        let sample = Sample {
+            x: &numbers,
+            auxiliaries: &[],
+        };
+        at.update(&objective, &sample);
+        let mut sparse = Sparse::new(&objective);
+        sparse.load(&objective, &at, &[false; SIZE]);
+        assert!(!sparse.factor(Damp::NONE), "{seed}");
     }
 }
