@@ -250,24 +250,25 @@ fn an_objective_that_overflows_is_no_solution() {
 /// interior-point steps shorten without end.
 #[test]
 fn squares_of_squares_of_squares() {
-    for (rows, dense) in [2, 3, 4, 5, 6, 7]
-        .into_iter()
-        .flat_map(|k| [(k, false), (k, true)])
-    {
+    for (rows, dense) in (2..=7).flat_map(|rows| [(rows, false), (rows, true)]) {
         for nearest in [0.0085, 0.07, 0.3, 0.7, 1.5] {
-            // min ½(x₀ − nearest)² + x_k,  xᵢ² ≤ xᵢ₊₁ for i < k.
+            // min ½(x₀ − nearest)² + x_k,  xᵢ² ≤ xᵢ₊₁ for i < k, in y = x + 1 and with rows of their own size.
             let n = rows + 1;
             let mut p = vec![0.0; n];
             p[0] = 1.0;
             let mut q = vec![0.0; n];
-            (q[0], q[rows]) = (-nearest, 1.0);
+            (q[0], q[rows]) = (-nearest - 1.0, 1.0);
             let entries = if dense { n * n } else { n };
             let (mut h, mut g) = (vec![0.0; rows * entries], vec![0.0; rows * n]);
+            let mut c = vec![0.0; rows];
             for row in 0..rows {
-                h[row * entries + if dense { row * n + row } else { row }] = 1.0;
-                g[row * n + row + 1] = -1.0;
+                let size = [1.0, 7.0, 0.2][row % 3];
+                h[row * entries + if dense { row * n + row } else { row }] = size;
+                g[row * n + row] = -2.0 * size;
+                g[row * n + row + 1] = -size;
+                c[row] = -2.0 * size;
             }
-            let (h, c) = (Values::Shared(&h), vec![0.0; rows]);
+            let h = Values::Shared(&h);
             let problem = Problem {
                 batch: 1,
                 n,
@@ -288,7 +289,7 @@ fn squares_of_squares_of_squares() {
             let solution = solve(&problem, &Settings::default()).unwrap();
             assert!(solution.all_solved(), "{rows}, {nearest}");
             // The whole is ½(x − nearest)² + x^(2^rows).
-            let (x, power) = (solution.x[0], 1 << rows);
+            let (x, power) = (solution.x[0] - 1.0, 1 << rows);
             let slope = x - nearest + f64::from(power) * x.powi(power - 1);
             assert!(slope.abs() < 1e-8, "{rows}, {nearest}: {slope}");
         }
