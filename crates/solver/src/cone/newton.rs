@@ -2,7 +2,7 @@
 
 use crate::cone::geometry::{Local, localise};
 use crate::cone::layout::Layout;
-use crate::cone::problem::ConeSample;
+use crate::cone::problem::{Cone, ConeSample};
 use crate::cone::system::System;
 use crate::dense::{axpy, dot, max_abs};
 use crate::residual::Measured;
@@ -84,24 +84,28 @@ pub(crate) struct Polished {
     pub(crate) price: f64,
 }
 
-/// Whether a point is at rounding. `s` and `z` are the parts of `w`: where multipliers are large it is their
-/// rounding that the slacks have, and that the rows miss by.
-fn reached(measured: &Measured, w: &[f64]) -> bool {
-    let rows = measured.absolute.primal;
-    let rounded =
-        rows <= 4.0 * f64::EPSILON * max_abs(w) && rows <= ROUNDED * measured.scale.primal;
-    let relative = match rounded {
-        true => Measured {
-            absolute: Residuals {
-                primal: 0.0,
-                ..measured.absolute
-            },
-            ..*measured
+/// Whether a point is at rounding. In a curved cone `s` and `z` are parts of one `w`: where multipliers are
+/// large it is their rounding that the slacks have, and that the rows miss by.
+fn reached(sample: &ConeSample<'_>, at: &ConePoint) -> bool {
+    let (_, mut primal, mut measured) = measure(sample, at);
+    if measured.relative() <= ACCEPT {
+        return true;
+    }
+    let allowed = ROUNDED * measured.scale.primal;
+    let mut first = 0;
+    for cone in sample.cones {
+        let rows = first..first + cone.rows();
+        if !matches!(cone, Cone::Zero(_) | Cone::Nonnegative(_)) {
+            let w = max_abs(&at.z[rows.clone()]).max(max_abs(&at.s[rows.clone()]));
+            let missed = max_abs(&primal[rows.clone()]);
+            if missed <= 4.0 * f64::EPSILON * w && missed <= allowed {
+                primal[rows.clone()].fill(0.0);
+            }
         }
-        .relative(),
-        false => measured.relative(),
-    };
-    relative <= ACCEPT
+        first = rows.end;
+    }
+    measured.absolute.primal = max_abs(&primal);
+    measured.relative() <= ACCEPT
 }
 
 /// Improves a point; never returns a worse one.
@@ -152,16 +156,15 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
     }
     match best {
         Some((point, local, measured))
-            if reached(&measured, &w_of(&point)) || measured.relative() < given.relative() =>
+            if measured.relative() <= ACCEPT || measured.relative() < given.relative() =>
         {
-            let confirmed = reached(&measured, &w_of(&point));
             Polished {
                 price: price(sample, &point),
+                confirmed: reached(sample, &point),
                 point,
                 local,
                 measured,
                 steps,
-                confirmed,
             }
         }
         _ => {

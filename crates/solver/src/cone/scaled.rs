@@ -27,7 +27,7 @@ pub(super) struct Scaled<'a> {
 }
 
 impl<'a> Scaled<'a> {
-    /// `None` where there is no such cone.
+    /// `None` where there is no such cone, or one beyond all factors.
     pub(super) fn of(sample: &ConeSample<'a>) -> Option<Scaled<'a>> {
         let mut largest = vec![0.0f64; sample.m];
         for (row, _, v) in sample.a.iter() {

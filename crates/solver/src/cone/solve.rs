@@ -302,8 +302,8 @@ fn with_even_rows<R>(
     }
 }
 
-/// Clarabel set up for this sample alone: early, and to the end where the polish does not reach rounding
-/// from there.
+/// Clarabel set up for this sample alone: early; to the end where the polish does not reach rounding from
+/// there; and on the numbers as they are where that is no solution.
 fn fresh(
     sample: &ConeSample<'_>,
     (settings, second): (&ConeSettings, Second),
@@ -326,12 +326,14 @@ fn fresh(
     }
     let mut answer = to(Ends::Refined(settings.tolerance));
     answer.iterations += first.iterations;
-    if matches!(answer.status, Status::NumericalError) {
-        let mut other = to(Ends::Plain(settings.tolerance));
-        other.iterations += answer.iterations;
-        if other.error < answer.error {
+    if answer.status == Status::NumericalError {
+        let other = to(Ends::Plain(settings.tolerance));
+        let spent = answer.iterations + other.iterations;
+        // Nearer, not only solved: without scaling a wrong point may miss small rows by little.
+        if other.error < answer.error || answer.error.is_nan() {
             answer = other;
         }
+        answer.iterations = spent;
     }
     let certified = matches!(
         answer.status,
@@ -408,6 +410,7 @@ impl Answer {
             (false, Status::Solved) => Status::NumericalError,
             (false, status) => status,
         };
+        self.confirmed &= self.status.is_solved();
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) use recast::Owned;
 use crate::dense::{max_abs, vectorised};
 use crate::interior_point::iterate::{Iterations, Pause};
 use crate::interior_point::model::Model;
+use crate::interior_point::second::Known;
 use crate::polish::{Guess, polish};
 use crate::problem::Sample;
 use crate::residual::{Measured, Point, Terms, margin, measure};
@@ -102,7 +103,7 @@ pub(crate) fn confirm(
     (answer, steps)
 }
 
-/// Iterates; where the iterations cannot tell, asks the two auxiliary problems.
+/// Iterates; where the iterations cannot tell, asks the two auxiliary problems, and then for a second opinion.
 fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
     let mut answer = iterate(sample, prepared, settings);
     if !matches!(
@@ -121,14 +122,15 @@ fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer 
         * settings
             .infeasibility_tolerance
             .max(settings.reachable_tolerance());
-    if found.status.is_solved() && found.x[sample.n] > noise * phase_one.bound_size(&found) {
+    let infeasible = match found.status.is_solved() {
+        true => found.x[sample.n] > noise * phase_one.bound_size(&found),
+        false => found.status == Status::PrimalInfeasible,
+    };
+    if infeasible {
         answer.status = Status::PrimalInfeasible;
         return answer;
     }
-    if found.status == Status::PrimalInfeasible {
-        answer.status = Status::PrimalInfeasible;
-        return answer;
-    }
+    let feasible = found.status.is_solved();
     let ray = recast::Recession::of(sample);
     let inner = ray.sample();
     let found = iterate(&inner, &Prepared::new(&inner), settings);
@@ -140,7 +142,8 @@ fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer 
             return answer;
         }
     }
-    match second::opinion(sample, settings) {
+    let bounded = found.status.is_solved();
+    match second::opinion(sample, Known { feasible, bounded }, settings) {
         Some(mut second) => {
             second.iterations += answer.iterations;
             second

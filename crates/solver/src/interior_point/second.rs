@@ -3,8 +3,8 @@
 //! Where the dense iterations end without a verdict, as on badly scaled problems with a semidefinite
 //! objective, or on quadratic rows that bound squares of squares, Clarabel's equilibration and its
 //! symmetric scaling often reach one. With `t = c − gᵀx` the row `xᵀHx ≤ t` is the second-order cone
-//! `‖(1 − t, 2Fx)‖ ≤ 1 + t`, `H = FᵀF` (Lobo, Vandenberghe, Boyd & Lebret, *Applications of
-//! second-order cone programming*, 1998, §2.1); its multiplier is `z₀ − z₁`.
+//! `‖(σ − t, 2√σ Fx)‖ ≤ σ + t`, `H = FᵀF`, for any `σ > 0`, best of the size of `t` (Lobo, Vandenberghe, Boyd &
+//! Lebret, *Applications of second-order cone programming*, 1998, §2.1); its multiplier is `z₀ − z₁`.
 
 use faer::Side;
 
@@ -17,9 +17,6 @@ use crate::problem::{Matrix, Sample};
 use crate::residual::Terms;
 use crate::settings::Settings;
 use crate::status::Status;
-
-/// Eigenvalues of a quadratic row below this, relative to its largest, are rounding.
-const RANK: f64 = 1e-15;
 
 /// The rows of a cone program, sparse by columns.
 struct Columns {
@@ -67,8 +64,18 @@ struct Rows {
     cones: Vec<Cone>,
     /// One row a finite bound: row of `G`, and the sign that makes it an upper bound.
     sides: Vec<(usize, f64)>,
-    /// One cone a finite limit: its first row, the quadratic row, and what that was divided by.
-    quadratics: Vec<(usize, usize, f64)>,
+    /// The cones of the rows with a finite limit.
+    quadratics: Vec<Quadratic>,
+}
+
+/// A quadratic row's cone.
+struct Quadratic {
+    row: usize,
+    /// Its first row, of one where H is zero and else of two or more.
+    first: usize,
+    linear: bool,
+    /// What the row was divided by.
+    size: f64,
 }
 
 impl Rows {
@@ -108,16 +115,35 @@ impl Rows {
         let size = h.max_abs().max(max_abs(g));
         let size = if size > 0.0 { size } else { 1.0 };
         let factor = factor(h, n)?;
-        self.quadratics.push((self.b.len(), row, size));
+        let rank = factor.len() / n;
+        self.quadratics.push(Quadratic {
+            row,
+            first: self.b.len(),
+            linear: rank == 0,
+            size,
+        });
         let limit = sample.c[row] / size;
         self.a.extend(g.iter().map(|v| v / size));
-        self.b.push(1.0 + limit);
+        if rank == 0 {
+            self.b.push(limit);
+            self.cones.push(Cone::Nonnegative(1));
+            return Some(());
+        }
+        // Of t = c − gᵀx all that is known is c. A power of four, of which the root is exact.
+        let least = if max_abs(g) == 0.0 && limit != 0.0 {
+            0.0
+        } else {
+            1.0
+        };
+        let root = (0.5 * limit.abs().max(least).log2()).round().exp2();
+        let sigma = root * root;
+        self.b.push(sigma + limit);
         self.a.extend(g.iter().map(|v| -v / size));
-        self.b.push(1.0 - limit);
-        let scale = -2.0 / size.sqrt();
+        self.b.push(sigma - limit);
+        let scale = -2.0 * root / size.sqrt();
         self.a.extend(factor.iter().map(|v| scale * v));
-        self.b.resize(self.b.len() + factor.len() / n, 0.0);
-        self.cones.push(Cone::SecondOrder(2 + factor.len() / n));
+        self.b.resize(self.b.len() + rank, 0.0);
+        self.cones.push(Cone::SecondOrder(2 + rank));
         Some(())
     }
 
@@ -141,10 +167,12 @@ impl Rows {
         }
         let mut terms = Terms::default();
         terms.evaluate(sample, guess.point());
-        for &(first, row, size) in &self.quadratics {
-            let multiplier = (z[first] - z[first + 1]).max(0.0);
-            guess.mu[row] = multiplier / size;
-            guess.quadratic[row] = multiplier > (sample.c[row] - terms.quadratic[row]) / size;
+        for at in &self.quadratics {
+            let less = if at.linear { 0.0 } else { z[at.first + 1] };
+            let multiplier = (z[at.first] - less).max(0.0);
+            let slack = (sample.c[at.row] - terms.quadratic[at.row]) / at.size;
+            guess.mu[at.row] = multiplier / at.size;
+            guess.quadratic[at.row] = multiplier > slack;
         }
         guess
     }
@@ -164,9 +192,10 @@ fn factor(h: Matrix<'_>, n: usize) -> Option<Vec<f64>> {
             let eigen = view(data, n, n).self_adjoint_eigen(Side::Lower).ok()?;
             let values = eigen.S().column_vector();
             let largest = values.iter().fold(0.0, |most: f64, v| most.max(*v));
+            let rounding = n as f64 * f64::EPSILON * largest;
             let mut out = Vec::new();
             for (value, column) in values.iter().zip(eigen.U().col_iter()) {
-                if *value > RANK * largest {
+                if *value > rounding {
                     out.extend(column.iter().map(|v| v * value.sqrt()));
                 }
             }
@@ -175,8 +204,18 @@ fn factor(h: Matrix<'_>, n: usize) -> Option<Vec<f64>> {
     }
 }
 
-/// `None` where Clarabel has no verdict either.
-pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer> {
+/// What is known of a sample before it is asked about.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    /// There is a point that meets all rows.
+    pub(super) feasible: bool,
+    /// The objective does not fall forever.
+    pub(super) bounded: bool,
+}
+
+/// `None` where Clarabel has no verdict either, where it is against what is known, and where its point is not the
+/// sample's solution.
+pub(super) fn opinion(sample: &Sample<'_>, known: Known, settings: &Settings) -> Option<Answer> {
     let n = sample.n;
     let rows = Rows::of(sample)?;
     let count = rows.b.len();
@@ -204,13 +243,17 @@ pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer
     };
     let found = solve_asking(&problem, &cone_settings, Second::Nobody).ok()?;
     let status = found.status[0];
-    if !matches!(
-        status,
-        Status::Solved | Status::PrimalInfeasible | Status::DualInfeasible
-    ) {
+    let credible = match status {
+        Status::Solved => true,
+        Status::PrimalInfeasible => !known.feasible,
+        Status::DualInfeasible => !known.bounded,
+        _ => false,
+    };
+    if !credible {
         return None;
     }
     let guess = rows.point(sample, &found.x, &found.s, &found.z);
+    let mut iterations = found.iterations[0];
     if status.is_solved() {
         // Where a row's slack and multiplier are both nearly nothing, which is the smaller says
         // little: all of them held is the other thing to try.
@@ -218,8 +261,8 @@ pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer
         for (held, mu) in held.quadratic.iter_mut().zip(&guess.mu) {
             *held |= *mu > 0.0;
         }
-        let mut iterations = found.iterations[0];
-        for guess in [&guess, &held] {
+        let others = (held.quadratic != guess.quadratic).then_some(&held);
+        for guess in [Some(&guess), others].into_iter().flatten() {
             let (polished, steps) = polish(sample, guess, tolerance);
             iterations += steps;
             if let Some(mut answer) = polished {
@@ -228,7 +271,8 @@ pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer
             }
         }
         // A cone's residuals are not its quadratic row's.
-        if !sample.c.is_empty() && measured(sample, guess.point()).relative() > tolerance {
+        let met = || measured(sample, guess.point()).relative() <= tolerance;
+        if !(sample.c.is_empty() || met()) {
             return None;
         }
     }
@@ -236,6 +280,6 @@ pub(super) fn opinion(sample: &Sample<'_>, settings: &Settings) -> Option<Answer
     answer.active = guess.active();
     (answer.x, answer.nu) = (guess.x, guess.nu);
     (answer.lambda, answer.mu) = (guess.lambda, guess.mu);
-    answer.iterations = found.iterations[0];
+    answer.iterations = iterations;
     Some(answer)
 }
