@@ -1,4 +1,5 @@
-//! The inner loops that the numerical crates share: sums over vectors of `f64`.
+//! The inner loops that the numerical crates share: sums over vectors, in `f64` whatever the precision they are
+//! stored in.
 //!
 //! Everything is `inline(always)`, so that it is compiled for the instruction set of the function it is
 //! called from: within [`vectorised`], the widest that the machine has.
@@ -22,29 +23,44 @@ pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
 /// Inner product of vectors of one length, in eight partial sums so that it vectorises.
 #[inline(always)]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    debug_assert_eq!(a.len(), b.len());
+    let [sum] = dots(a, [b]);
+    sum
+}
+
+/// Inner products of one vector with `K` of its length, each as [`dot`]: what `a` is stored in is read and
+/// converted once.
+#[inline(always)]
+pub fn dots<T: Copy + Into<f64>, const K: usize>(a: &[T], b: [&[f64]; K]) -> [f64; K] {
+    debug_assert!(b.iter().all(|b| a.len() == b.len()));
     let (a_head, a_tail) = a.as_chunks::<8>();
-    let (b_head, b_tail) = b.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for (a, b) in a_head.iter().zip(b_head) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
+    let b = b.map(|b| b[..a.len()].as_chunks::<8>());
+    let mut sums = [[0.0; 8]; K];
+    for (i, a) in a_head.iter().enumerate() {
+        let a = a.map(Into::<f64>::into);
+        for k in 0..K {
+            let b = &b[k].0[i];
+            for lane in 0..8 {
+                sums[k][lane] += a[lane] * b[lane];
+            }
         }
     }
-    let mut total = 0.0;
-    for (a, b) in a_tail.iter().zip(b_tail) {
-        total += a * b;
-    }
-    total
-        + ((sums[0] + sums[4]) + (sums[2] + sums[6]))
-        + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+    std::array::from_fn(|k| {
+        let sums = &sums[k];
+        let mut total = 0.0;
+        for (a, b) in a_tail.iter().zip(b[k].1) {
+            total += (*a).into() * b;
+        }
+        total
+            + ((sums[0] + sums[4]) + (sums[2] + sums[6]))
+            + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+    })
 }
 
 /// `y += factor · x`.
 #[inline(always)]
-pub fn axpy(factor: f64, x: &[f64], y: &mut [f64]) {
+pub fn axpy<T: Copy + Into<f64>>(factor: f64, x: &[T], y: &mut [f64]) {
     for (y, x) in y.iter_mut().zip(x) {
-        *y += factor * x;
+        *y += factor * (*x).into();
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Loss<'a> {
     pub(crate) dtype: DType,
 }
 
-/// The parts of a batch's loss, all but the values `[batch]`.
+/// The parts of a batch's loss, each `[batch]`, and what they are of.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) repaired: Repaired,

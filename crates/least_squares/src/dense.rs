@@ -1,6 +1,6 @@
 //! Row-major kernels, compiled for the widest vector instructions of the machine.
 
-pub(crate) use feasible_kernels::{axpy, dot, max_abs, norm, vectorised};
+pub(crate) use feasible_kernels::{axpy, dot, dots, max_abs, norm, vectorised};
 
 /// `out = A x` for row-major `A`.
 #[inline(always)]

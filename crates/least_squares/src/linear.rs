@@ -3,7 +3,6 @@
 mod cg;
 pub(crate) mod cholesky;
 mod dense;
-mod mixed;
 mod panels;
 pub(crate) mod pattern;
 mod qr;

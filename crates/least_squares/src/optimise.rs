@@ -420,7 +420,7 @@ impl<'r, 'a> Run<'r, 'a> {
             Some((matrix, factor)) => {
                 let at_end = !self.fresh && !restored;
                 let end = at_end.then(|| (std::mem::take(&mut self.space.at), matrix));
-                (Some(factor), end)
+                (factor, end)
             }
             None => (None, None),
         };

@@ -43,8 +43,8 @@ pub struct Solution {
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// The Cholesky factor of the last step's matrix, in single precision: it only preconditions, and passes
-    /// over it take as long as memory does.
-    pub(crate) factor: Vec<f32>,
+    /// over it take as long as memory does. None where that cannot hold it.
+    pub(crate) factor: Option<Vec<f32>>,
     /// The last linearisation and its matrix, where that is at the end.
     end: Option<(Linearisation, Vec<f64>)>,
     x: Vec<f64>,
@@ -148,8 +148,8 @@ impl Objective {
                 keep: matches!(settings.backward, Backward::Implicit { .. }),
             };
             let mut outcome = optimise(space, settings, &mut x, &task);
-            let kept = outcome.factor.take().map(|factor| {
-                let end = outcome.end.take();
+            let (factor, end) = (outcome.factor.take(), outcome.end.take());
+            let kept = (factor.is_some() || end.is_some()).then(|| {
                 let at_end = end.is_some();
                 Arc::new(Kept {
                     factor,

@@ -230,7 +230,7 @@ fn check(seed: u64) {
         }
         let x = &x[..];
         let value = case.f.value(&at(&case.inputs, x)).unwrap()[0];
-        // Rows are met relative to the largest terms among them, the limit's too.
+        // Rows are met relative to the largest terms among them, the limit's too; t is the objective's.
         let size = 1.0 + value.abs() + case.limit.as_ref().map_or(0.0, |(_, limit)| limit.abs());
         assert!(
             (value - t).abs() <= 1e-7 * size,

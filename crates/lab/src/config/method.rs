@@ -152,6 +152,14 @@ impl MethodConfig {
                 return Err(Error::value(key, value, "finite and at least 0"));
             }
         }
+        let moved = self.distance_weight != 0.0 || self.safeguard.weight != 0.0;
+        if matches!(self.kind, MethodKind::Soft) && moved {
+            return Err(Error::value(
+                "method",
+                "soft with a distance or safeguard weight",
+                "one with a layer, or weights of 0: nothing moves a soft prediction",
+            ));
+        }
         if let Some(penalty) = self.penalty {
             penalty.validate("method.penalty")?;
         }

@@ -306,6 +306,20 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_method_has_no_weights_of_a_layer() {
+        let soft = MethodConfig::new(MethodKind::Soft);
+        assert!(soft.validate(10).is_ok());
+        let mut far = soft.clone();
+        far.distance_weight = 1.0;
+        let mut guarded = soft;
+        guarded.safeguard.weight = 1.0;
+        for method in [far, guarded] {
+            let message = method.validate(10).unwrap_err().to_string();
+            assert!(message.contains("weights of 0"), "{message}");
+        }
+    }
+
+    #[test]
     fn given_keys_replace_the_defaults_of_the_kind() {
         let read = |text: &str| toml::from_str::<MethodConfig>(text).unwrap();
         let method = read("kind = 'hardnet++'\nmax_iterations = 7");

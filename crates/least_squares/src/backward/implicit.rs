@@ -136,7 +136,7 @@ impl<'a> Implicit<'a> {
             held: &self.held,
             exact: self.exact,
         };
-        let factor = job.kept.map(|kept| kept.factor.as_slice());
+        let factor = job.kept.and_then(|kept| kept.factor.as_deref());
         let solver = &mut self.solver;
         solver.assemble(&system, &mut self.curvature);
         let Some(w) = solver.solve(&system, &v, factor, &mut result) else {

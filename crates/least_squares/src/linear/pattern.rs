@@ -21,6 +21,8 @@ pub(crate) struct Pattern {
     pub(crate) targets: Vec<u32>,
     /// Ordered by approximate minimum degree on the variables.
     pub(crate) symbolic: SymbolicCholesky<usize>,
+    /// Where the diagonal entries of the factor's columns are.
+    pub(crate) pivots: Vec<usize>,
     /// Of the factor, where that is simplicial.
     pub(crate) panels: Panels,
 }
@@ -98,6 +100,7 @@ impl Pattern {
             Default::default(),
         )
         .expect("memory for a symbolic factor");
+        let pivots = pivots(&symbolic);
         let panels = match symbolic.raw() {
             SymbolicCholeskyRaw::Simplicial(raw) => Panels::new(raw.col_ptr(), raw.row_idx()),
             SymbolicCholeskyRaw::Supernodal(_) => Panels::new(&[0], &[]),
@@ -106,8 +109,23 @@ impl Pattern {
             matrix,
             targets,
             symbolic,
+            pivots,
             panels,
         }
+    }
+}
+
+fn pivots(symbolic: &SymbolicCholesky<usize>) -> Vec<usize> {
+    match symbolic.raw() {
+        SymbolicCholeskyRaw::Simplicial(raw) => raw.col_ptr()[..raw.ncols()].to_vec(),
+        SymbolicCholeskyRaw::Supernodal(raw) => (0..raw.n_supernodes())
+            .flat_map(|s| {
+                let size = raw.supernode_end()[s] - raw.supernode_begin()[s];
+                let [begin, end] = [0, 1].map(|next| raw.col_ptr_for_val()[s + next]);
+                let height = (end - begin) / size.max(1);
+                (0..size).map(move |i| begin + i * height + i)
+            })
+            .collect(),
     }
 }
 

@@ -255,34 +255,10 @@ impl<'a> Sparse<'a> {
     fn pivots_are_sound(&self) -> bool {
         let pointers = self.pattern.matrix.col_ptr();
         let (forward, _) = self.pattern.order();
-        self.diagonal().all(|(column, place)| {
-            let pivot = self.factor[place];
-            let entry = self.damped[pointers[forward[column]]];
-            !is_rounding(pivot * pivot, entry, 0)
+        (self.pattern.pivots.iter().zip(forward)).all(|(place, column)| {
+            let pivot = self.factor[*place];
+            !is_rounding(pivot * pivot, self.damped[pointers[*column]], 0)
         })
-    }
-
-    /// The columns of the factor and the places of their diagonal entries.
-    fn diagonal(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let n = self.pattern.matrix.ncols();
-        let (simplicial, supernodal) = match self.pattern.symbolic.raw() {
-            SymbolicCholeskyRaw::Simplicial(raw) => (Some(raw), None),
-            SymbolicCholeskyRaw::Supernodal(raw) => (None, Some(raw)),
-        };
-        let columns = simplicial.into_iter().flat_map(move |raw| {
-            let places = raw.col_ptr()[..n].iter().copied();
-            places.enumerate()
-        });
-        let blocks = supernodal.into_iter().flat_map(|raw| {
-            (0..raw.n_supernodes()).flat_map(move |s| {
-                let begin = raw.supernode_begin()[s];
-                let size = raw.supernode_end()[s] - begin;
-                let place = raw.col_ptr_for_val()[s];
-                let height = (raw.col_ptr_for_val()[s + 1] - place) / size.max(1);
-                (0..size).map(move |i| (begin + i, place + i * height + i))
-            })
-        });
-        columns.chain(blocks)
     }
 
     pub(crate) fn solve(&mut self, x: &mut [f64]) {
@@ -327,7 +303,7 @@ impl<'a> Sparse<'a> {
                 }
                 let mut parts = ordered.chunks_exact_mut(n);
                 let parts: [&mut [f64]; K] =
-                    std::array::from_fn(|_| parts.next().unwrap_or_default());
+                    std::array::from_fn(|_| parts.next().expect("K right-hand sides"));
                 supernodal::solve(raw, factor, parts, &mut self.local);
                 for (x, ordered) in x.chunks_exact_mut(n).zip(ordered.chunks_exact(n)) {
                     for (value, from) in ordered.iter().zip(forward) {
@@ -361,15 +337,15 @@ impl<'a> Sparse<'a> {
     }
 
     /// The matrix out of here, as it was loaded, and the factor that [`factor`](Self::factor) made, rounded to
-    /// single precision; `None` where there is none, or none of that.
-    pub(crate) fn take(&mut self) -> Option<(Vec<f64>, Vec<f32>)> {
+    /// single precision, if that can hold it; `None` where there is none.
+    pub(crate) fn take(&mut self) -> Option<(Vec<f64>, Option<Vec<f32>>)> {
         if self.factor.is_empty() {
             return None;
         }
         let rounded: Vec<f32> = self.factor.iter().map(|v| *v as f32).collect();
-        let usable = rounded.iter().all(|v| v.is_finite())
-            && self.diagonal().all(|(_, place)| rounded[place].is_normal());
-        usable.then(|| (std::mem::take(&mut self.matrix), rounded))
+        let mut pivots = self.pattern.pivots.iter().map(|place| rounded[*place]);
+        let holds = rounded.iter().all(|v| v.is_finite()) && pivots.all(f32::is_normal);
+        Some((std::mem::take(&mut self.matrix), holds.then_some(rounded)))
     }
 
     /// The factor alone; empty where there is none.

@@ -3,8 +3,7 @@
 
 use faer::sparse::linalg::cholesky::supernodal::SymbolicSupernodalCholesky;
 
-use super::mixed::{axpy, dots};
-use crate::dense::vectorised;
+use crate::dense::{axpy, dots, vectorised};
 
 /// `x` ← L⁻ᵀL⁻¹ `x` for each of `K` right-hand sides, in the order of the factor; each block of L is read once
 /// for all. `scratch` holds whatever is left in it.
@@ -101,15 +100,15 @@ fn bottom_product<T: Copy + Into<f64>, const K: usize>(
     let (size, height, below) = (node.size, node.height(), node.pattern.len());
     out.clear();
     out.resize(K * below, 0.0);
-    let mut fours = node.block.chunks_exact(4 * height.max(1));
+    let mut blocks = node.block.chunks_exact(4 * height.max(1));
     let x = x.map(|x| x.as_chunks::<4>());
-    for (j, columns) in (&mut fours).enumerate() {
+    for (at, columns) in (&mut blocks).enumerate() {
         let [a, b, c, d] = [0, 1, 2, 3].map(|i| &columns[i * height + size..][..below]);
-        let factors = x.map(|(fours, _)| fours[j]);
-        let mut rest = &mut out[..];
+        let factors = x.map(|(fours, _)| fours[at]);
+        let mut left = &mut out[..];
         let out: [&mut [f64]; K] = std::array::from_fn(|_| {
-            let (head, tail) = std::mem::take(&mut rest).split_at_mut(below);
-            rest = tail;
+            let (head, tail) = std::mem::take(&mut left).split_at_mut(below);
+            left = tail;
             head
         });
         for i in 0..below {
@@ -120,14 +119,11 @@ fn bottom_product<T: Copy + Into<f64>, const K: usize>(
             }
         }
     }
-    let columns = fours.remainder().chunks_exact(height.max(1));
-    for (j, column) in columns.enumerate() {
-        for (k, (_, rest)) in x.iter().enumerate() {
-            axpy(
-                rest[j],
-                &column[size..],
-                &mut out[k * below..(k + 1) * below],
-            );
+    let columns = blocks.remainder().chunks_exact(height.max(1));
+    for (at, column) in columns.enumerate() {
+        for (k, (_, last)) in x.iter().enumerate() {
+            let out = &mut out[k * below..(k + 1) * below];
+            axpy(last[at], &column[size..], out);
         }
     }
 }

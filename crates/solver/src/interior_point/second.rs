@@ -283,3 +283,88 @@ pub(super) fn opinion(sample: &Sample<'_>, known: Known, settings: &Settings) ->
     answer.iterations = iterations;
     Some(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dense::dot;
+
+    /// `FᵀF` for a full matrix of two rows, of three variables.
+    const RANK_TWO: [f64; 9] = [5.0, 1.0, 3.0, 1.0, 2.0, -3.0, 3.0, -3.0, 9.0];
+
+    fn sample<'a>(h: Matrix<'a>, hg: &'a [f64], c: &'a [f64]) -> Sample<'a> {
+        Sample {
+            n: 3,
+            p: Matrix::Diagonal(&[1.0; 3]),
+            q: &[0.0; 3],
+            a: &[],
+            b: &[],
+            g: &[],
+            l: &[],
+            u: &[],
+            h,
+            hg,
+            c,
+        }
+    }
+
+    /// A cone's boundary is the row's, and the multiplier of a ray is the row's force.
+    #[test]
+    fn cones_are_their_quadratic_rows() {
+        let g = [0.3, -2.0, 0.7];
+        let scaled = |by: f64| RANK_TWO.map(|v| by * v);
+        for size in [1e-9, 0.03, 1.0, 4e7] {
+            let (dense, diagonal) = (scaled(size), [size, 0.0, 2.0 * size]);
+            let hg = g.map(|v| v * size);
+            for (h, hg) in [
+                (Matrix::Dense(&dense), hg),
+                (Matrix::Diagonal(&diagonal), hg),
+                (Matrix::Dense(&dense), [0.0; 3]),
+                (Matrix::Diagonal(&[0.0; 3]), hg),
+            ] {
+                let x = [0.4, 0.1, -0.8];
+                let mut gradient = [0.0; 3];
+                h.add_product(2.0, &x, &mut gradient);
+                let square = 0.5 * dot(&gradient, &x);
+                gradient.iter_mut().zip(hg).for_each(|(v, g)| *v += g);
+                // x is on the boundary.
+                let c = [square + dot(&hg, &x)];
+                let sample = sample(h, &hg, &c);
+                let rows = Rows::of(&sample).unwrap();
+                let s: Vec<f64> = (rows.b.iter().zip(rows.a.chunks_exact(3)))
+                    .map(|(b, a)| b - dot(a, &x))
+                    .collect();
+                let most = max_abs(&s);
+                let radius = dot(&s[1..], &s[1..]).sqrt();
+                assert!((s[0] - radius).abs() < 1e-14 * (most + rows.b[0].abs()));
+                // The force of z = (s₀, −s̄), which is −(s₀, −s̄)ᵀ of the slack's derivative −A.
+                let mut z: Vec<f64> = s.iter().map(|v| -v).collect();
+                z[0] = if s.len() == 1 { 1.0 } else { s[0] };
+                let mu = rows.point(&sample, &x, &s, &z).mu[0];
+                for j in 0..3 {
+                    let force: f64 = z
+                        .iter()
+                        .enumerate()
+                        .map(|(i, z)| z * rows.a[3 * i + j])
+                        .sum();
+                    let wanted = mu * gradient[j];
+                    let terms = mu * max_abs(&gradient);
+                    assert!((force - wanted).abs() < 1e-13 * terms, "{force} {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_without_a_limit_are_left_out() {
+        let sample = sample(
+            Matrix::Diagonal(&[1.0; 6]),
+            &[0.0; 6],
+            &[f64::INFINITY, 1e300],
+        );
+        let rows = Rows::of(&sample).unwrap();
+        assert_eq!(rows.quadratics.len(), 1);
+        assert_eq!(rows.quadratics[0].row, 1);
+        assert!(max_abs(&rows.b).is_finite());
+    }
+}

@@ -98,8 +98,8 @@ fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<(Vec<f64>, 
         exact: true,
     };
     adjoint.assemble(&system, &mut Curvature::new(objective));
-    let (_, factor) = step.take().expect("a factor");
-    let found = adjoint.solve_by(&factor, v);
+    let (_, factor) = step.take().expect("a matrix");
+    let found = adjoint.solve_by(&factor.expect("a factor"), v);
     if let Some((w, _)) = &found {
         let mut product = vec![0.0; v.len()];
         adjoint.multiply_exact(&system, w, &mut product);
@@ -266,7 +266,7 @@ fn a_factor_of_either_precision_solves_for_up_to_three() {
             // The rounded factor is one of a matrix of its own, which its products give.
             let mut back = Vec::new();
             for x in x.chunks(size) {
-                back.extend(transposed_product(sparse, &rounded, x));
+                back.extend(product_of_factors(sparse, &rounded, x));
             }
             let right = &right[..columns * size];
             let missed = back.iter().zip(right).map(|(a, b)| (a - b).abs());
@@ -276,7 +276,7 @@ fn a_factor_of_either_precision_solves_for_up_to_three() {
 }
 
 /// K Kᵀ x for K = PᵀL of the rounded factor.
-fn transposed_product(sparse: &mut Sparse<'_>, factor: &[f32], x: &[f64]) -> Vec<f64> {
+fn product_of_factors(sparse: &mut Sparse<'_>, factor: &[f32], x: &[f64]) -> Vec<f64> {
     let size = x.len();
     let along: Vec<f64> = (0..size)
         .map(|j| {
@@ -304,7 +304,8 @@ fn a_factor_that_single_precision_cannot_hold_is_not_kept() {
         let square = scale * scale;
         sparse.matrix.iter_mut().for_each(|v| *v *= square);
         assert!(sparse.factor(Damp::NONE));
-        assert_eq!(sparse.take().is_some(), held, "{scale}");
+        let (_, factor) = sparse.take().expect("a matrix");
+        assert_eq!(factor.is_some(), held, "{scale}");
     }
     // The factor of [[1, a], [a, a² + b²]] is [[1], [a, b]]: only the entry that is no pivot is too large.
     let (a, b): (f64, f64) = (1e39, 1e36);
@@ -313,7 +314,7 @@ fn a_factor_that_single_precision_cannot_hold_is_not_kept() {
         let mut sparse = Sparse::new(&objective);
         sparse.matrix = matrix.to_vec();
         assert!(sparse.factor(Damp::NONE));
-        assert!(sparse.take().is_none());
+        assert!(matches!(sparse.take(), Some((_, None))));
     }
 }
 
