@@ -32,28 +32,37 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[inline(always)]
 pub fn dots<T: Copy + Into<f64>, const K: usize>(a: &[T], b: [&[f64]; K]) -> [f64; K] {
     debug_assert!(b.iter().all(|b| a.len() == b.len()));
+    // No closures of arrays here: what maps them is compiled for itself, without the wide instructions.
     let (a_head, a_tail) = a.as_chunks::<8>();
-    let b = b.map(|b| b[..a.len()].as_chunks::<8>());
+    let mut heads: [&[[f64; 8]]; K] = [&[]; K];
+    let mut totals = [0.0; K];
+    for k in 0..K {
+        let (head, tail) = b[k][..a.len()].as_chunks::<8>();
+        heads[k] = head;
+        for (a, b) in a_tail.iter().zip(tail) {
+            totals[k] += (*a).into() * b;
+        }
+    }
     let mut sums = [[0.0; 8]; K];
-    for (i, a) in a_head.iter().enumerate() {
-        let a = a.map(Into::<f64>::into);
+    for (i, stored) in a_head.iter().enumerate() {
+        let mut a = [0.0; 8];
+        for lane in 0..8 {
+            a[lane] = stored[lane].into();
+        }
         for k in 0..K {
-            let b = &b[k].0[i];
+            let b = &heads[k][i];
             for lane in 0..8 {
                 sums[k][lane] += a[lane] * b[lane];
             }
         }
     }
-    std::array::from_fn(|k| {
+    for k in 0..K {
         let sums = &sums[k];
-        let mut total = 0.0;
-        for (a, b) in a_tail.iter().zip(b[k].1) {
-            total += (*a).into() * b;
-        }
-        total
+        totals[k] = totals[k]
             + ((sums[0] + sums[4]) + (sums[2] + sums[6]))
-            + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
-    })
+            + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    }
+    totals
 }
 
 /// `y += factor · x`.

@@ -76,8 +76,20 @@ impl<T: Copy + Into<f64>, const W: usize> Panel<'_, T, W> {
     /// The rows below the triangle and their entries.
     #[inline(always)]
     pub(super) fn below(&self) -> impl Iterator<Item = (usize, [f64; W])> {
-        let below = self.below.map(|column| &column[..self.rows.len()]);
+        let mut below = self.below;
+        for column in &mut below {
+            *column = &column[..self.rows.len()];
+        }
         let rows = self.rows.iter().enumerate();
-        rows.map(move |(i, row)| (*row, below.map(|column| column[i].into())))
+        rows.map(
+            #[inline(always)]
+            move |(i, row)| {
+                let mut entries = [0.0; W];
+                for c in 0..W {
+                    entries[c] = below[c][i].into();
+                }
+                (*row, entries)
+            },
+        )
     }
 }

@@ -52,7 +52,11 @@ fn forward<T: Copy + Into<f64>, const W: usize, const K: usize>(
     for (row, entries) in panel.below() {
         let x = &mut x[row];
         for k in 0..K {
-            x[k] -= (0..W).map(|c| entries[c] * values[c][k]).sum::<f64>();
+            let mut known = entries[0] * values[0][k];
+            for c in 1..W {
+                known += entries[c] * values[c][k];
+            }
+            x[k] -= known;
         }
     }
 }

@@ -100,30 +100,34 @@ fn bottom_product<T: Copy + Into<f64>, const K: usize>(
     let (size, height, below) = (node.size, node.height(), node.pattern.len());
     out.clear();
     out.resize(K * below, 0.0);
+    // No closures in the loops: what maps arrays is compiled for itself, without the wide instructions.
+    let mut outs: [&mut [f64]; K] = std::array::from_fn(|_| Default::default());
+    let mut left = &mut out[..];
+    let mut fours: [&[[f64; 4]]; K] = [&[]; K];
+    let mut last: [&[f64]; K] = [&[]; K];
+    for k in 0..K {
+        (outs[k], left) = std::mem::take(&mut left).split_at_mut(below);
+        (fours[k], last[k]) = x[k].as_chunks::<4>();
+    }
     let mut blocks = node.block.chunks_exact(4 * height.max(1));
-    let x = x.map(|x| x.as_chunks::<4>());
     for (at, columns) in (&mut blocks).enumerate() {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| &columns[i * height + size..][..below]);
-        let factors = x.map(|(fours, _)| fours[at]);
-        let mut left = &mut out[..];
-        let out: [&mut [f64]; K] = std::array::from_fn(|_| {
-            let (head, tail) = std::mem::take(&mut left).split_at_mut(below);
-            left = tail;
-            head
-        });
+        let a = &columns[size..][..below];
+        let b = &columns[height + size..][..below];
+        let c = &columns[2 * height + size..][..below];
+        let d = &columns[3 * height + size..][..below];
         for i in 0..below {
-            let [a, b, c, d] = [a[i], b[i], c[i], d[i]].map(Into::<f64>::into);
+            let (a, b): (f64, f64) = (a[i].into(), b[i].into());
+            let (c, d): (f64, f64) = (c[i].into(), d[i].into());
             for k in 0..K {
-                let f = factors[k];
-                out[k][i] += (f[0] * a + f[1] * b) + (f[2] * c + f[3] * d);
+                let f = &fours[k][at];
+                outs[k][i] += (f[0] * a + f[1] * b) + (f[2] * c + f[3] * d);
             }
         }
     }
     let columns = blocks.remainder().chunks_exact(height.max(1));
     for (at, column) in columns.enumerate() {
-        for (k, (_, last)) in x.iter().enumerate() {
-            let out = &mut out[k * below..(k + 1) * below];
-            axpy(last[at], &column[size..], out);
+        for k in 0..K {
+            axpy(last[k][at], &column[size..], outs[k]);
         }
     }
 }
@@ -144,7 +148,10 @@ fn forward<T: Copy + Into<f64>, const K: usize>(
             axpy(-head[j], &column[j + 1..size], tail);
         }
     }
-    let heads = x.each_ref().map(|x| &x[begin..begin + size]);
+    let mut heads: [&[f64]; K] = [&[]; K];
+    for k in 0..K {
+        heads[k] = &x[k][begin..begin + size];
+    }
     bottom_product(node, heads, below);
     let rows = node.pattern.len();
     for (k, x) in x.iter_mut().enumerate() {
@@ -163,15 +170,23 @@ fn backward<T: Copy + Into<f64>, const K: usize>(
     let (begin, size, rows) = (node.begin, node.size, node.pattern.len());
     below.clear();
     for x in x.iter() {
-        below.extend(node.pattern.iter().map(|row| x[*row]));
+        for row in node.pattern {
+            below.push(x[*row]);
+        }
     }
-    let below: [&[f64]; K] = std::array::from_fn(|k| &below[k * rows..(k + 1) * rows]);
+    let mut belows: [&[f64]; K] = [&[]; K];
+    for k in 0..K {
+        belows[k] = &below[k * rows..(k + 1) * rows];
+    }
     for (j, column) in node.columns().enumerate().rev() {
         // The reciprocal does not wait for the sum.
         let inverse = 1.0 / column[j].into();
-        let tails = x.each_ref().map(|x| &x[begin + j + 1..begin + size]);
+        let mut tails: [&[f64]; K] = [&[]; K];
+        for k in 0..K {
+            tails[k] = &x[k][begin + j + 1..begin + size];
+        }
         let here = dots(&column[j + 1..size], tails);
-        let there = dots(&column[size..], below);
+        let there = dots(&column[size..], belows);
         for k in 0..K {
             let x = &mut x[k][begin + j];
             *x = (*x - (here[k] + there[k])) * inverse;
