@@ -149,6 +149,20 @@ mod tests {
 
     /// The same additions in the same order, so the same bits.
     #[test]
+    fn dots_are_those_of_each_vector_in_either_precision() {
+        for n in 0..40 {
+            let vectors: [Vec<f64>; 4] =
+                std::array::from_fn(|k| (0..n).map(|i| ((k + 2) * i + 1) as f64).collect());
+            let [a, b, c, d] = vectors.each_ref().map(Vec::as_slice);
+            let expected = [dot(a, b), dot(a, c), dot(a, d)];
+            assert_eq!(dots(a, [b, c, d]), expected);
+            let single: Vec<f32> = a.iter().map(|v| *v as f32).collect();
+            assert_eq!(dots(&single, [b, c, d]), expected);
+            assert_eq!(dots::<f32, 0>(&single, []), []);
+        }
+    }
+
+    #[test]
     fn lines_are_added_one_after_the_other() {
         let stride = 7;
         for count in 0..10 {
