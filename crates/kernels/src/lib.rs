@@ -147,7 +147,6 @@ mod tests {
         }
     }
 
-    /// The same additions in the same order, so the same bits.
     #[test]
     fn dots_are_those_of_each_vector_in_either_precision() {
         for n in 0..40 {
@@ -162,6 +161,7 @@ mod tests {
         }
     }
 
+    /// The same additions in the same order, so the same bits.
     #[test]
     fn lines_are_added_one_after_the_other() {
         let stride = 7;

@@ -28,8 +28,9 @@ const STEPS: usize = 60;
 /// Halvings of a step that does not bring the residual down.
 const HALVINGS: usize = 30;
 
-/// Relative residual of the path's equations that is asked for, and that is accepted at a standstill.
-const TARGET: f64 = 1e-14;
+/// Relative residual of the path's equations that is asked for, and that is accepted at a standstill. The
+/// derivative divides what is left by √μ, so that it is worth the last step.
+const TARGET: f64 = 1e-15;
 const ACCEPT: f64 = 1e-10;
 
 /// One eigenvalue of `w`: those of `z` and of `s`, whose sum is `ρ`.

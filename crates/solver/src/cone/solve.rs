@@ -324,7 +324,8 @@ fn fresh(
     if first.confirmed || certified || early <= settings.tolerance {
         return first;
     }
-    let mut answer = to(Ends::Refined(settings.tolerance));
+    // One digit more than is asked for: Clarabel's tolerance is relative to the norms of all rows.
+    let mut answer = to(Ends::Refined(0.1 * settings.tolerance));
     answer.iterations += first.iterations;
     if answer.status == Status::NumericalError {
         let other = to(Ends::Plain(settings.tolerance));

@@ -205,7 +205,7 @@ fn factor(h: Matrix<'_>, n: usize) -> Option<Vec<f64>> {
 }
 
 /// What is known of a sample before it is asked about.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Known {
     /// There is a point that meets all rows.
     pub(super) feasible: bool,
@@ -352,6 +352,37 @@ mod tests {
                     assert!((force - wanted).abs() < 1e-13 * terms, "{force} {wanted}");
                 }
             }
+        }
+    }
+
+    /// x₀² ≤ −1 has no point, and q = −e₁ falls forever: believed, but not against better knowledge.
+    #[test]
+    fn what_is_known_is_not_contradicted() {
+        let h = [1.0, 0.0, 0.0];
+        let known = |feasible, bounded| Known { feasible, bounded };
+        for (c, q, status, better) in [
+            (
+                [-1.0],
+                [0.0; 3],
+                Status::PrimalInfeasible,
+                known(true, false),
+            ),
+            (
+                [1.0],
+                [0.0, -1.0, 0.0],
+                Status::DualInfeasible,
+                known(false, true),
+            ),
+        ] {
+            let sample = Sample {
+                p: Matrix::Diagonal(&[0.0; 3]),
+                q: &q,
+                ..sample(Matrix::Diagonal(&h), &[0.0; 3], &c)
+            };
+            let settings = Settings::default();
+            let found = opinion(&sample, known(false, false), &settings).unwrap();
+            assert_eq!(found.status, status);
+            assert!(opinion(&sample, better, &settings).is_none());
         }
     }
 

@@ -71,6 +71,19 @@ fn chain(size: usize) -> Vec<(usize, usize)> {
     (1..size).map(|i| (i - 1, i)).collect()
 }
 
+/// The matrix at zero, before it is factored.
+fn at_zero(objective: &Objective) -> Sparse<'_> {
+    let sample = Sample {
+        x: &vec![0.0; objective.storage],
+        auxiliaries: &[],
+    };
+    let mut at = Linearisation::new(objective);
+    at.update(objective, &sample);
+    let mut sparse = Sparse::new(objective);
+    sparse.load(objective, &at, &vec![false; objective.tangent]);
+    sparse
+}
+
 /// What comes of the factor of JᵀJ + λI for the system with the exact Hessian, both at zero.
 fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<(Vec<f64>, f64)> {
     let x = vec![0.0; objective.storage];
@@ -81,8 +94,7 @@ fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<(Vec<f64>, 
     let mut at = Linearisation::new(objective);
     at.update(objective, &sample);
     let held = vec![false; objective.tangent];
-    let mut step = Sparse::new(objective);
-    step.load(objective, &at, &held);
+    let mut step = at_zero(objective);
     let damp = Damp {
         lambda,
         shape: Shape::Spherical,
@@ -198,15 +210,7 @@ fn factored(size: usize, each: impl Fn(&mut Sparse<'_>, &[f64])) {
             matches!(raw, SymbolicCholeskyRaw::Simplicial(_)),
             simplicial
         );
-        let x = vec![0.0; size];
-        let mut at = Linearisation::new(&objective);
-        let sample = Sample {
-            x: &x,
-            auxiliaries: &[],
-        };
-        at.update(&objective, &sample);
-        let mut sparse = Sparse::new(&objective);
-        sparse.load(&objective, &at, &vec![false; size]);
+        let mut sparse = at_zero(&objective);
         assert!(sparse.factor(Damp::NONE));
         let factor = sparse.take_factor();
         each(&mut sparse, &factor);
@@ -291,16 +295,8 @@ fn product_of_factors(sparse: &mut Sparse<'_>, factor: &[f32], x: &[f64]) -> Vec
 #[test]
 fn a_factor_that_single_precision_cannot_hold_is_not_kept() {
     let objective = links(SIZE, &chain(SIZE), Some(1.0)).0.build().unwrap();
-    let x = vec![0.0; SIZE];
-    let mut at = Linearisation::new(&objective);
-    let sample = Sample {
-        x: &x,
-        auxiliaries: &[],
-    };
-    at.update(&objective, &sample);
     for (scale, held) in [(1.0, true), (1e40, false), (1e-42, false)] {
-        let mut sparse = Sparse::new(&objective);
-        sparse.load(&objective, &at, &[false; SIZE]);
+        let mut sparse = at_zero(&objective);
         let square = scale * scale;
         sparse.matrix.iter_mut().for_each(|v| *v *= square);
         assert!(sparse.factor(Damp::NONE));
@@ -337,15 +333,7 @@ fn a_pivot_of_rounding_is_none() {
                 .unwrap();
         }
         let objective = builder.build().unwrap();
-        let numbers = vec![0.0; SIZE];
-        let mut at = Linearisation::new(&objective);
-        let sample = Sample {
-            x: &numbers,
-            auxiliaries: &[],
-        };
-        at.update(&objective, &sample);
-        let mut sparse = Sparse::new(&objective);
-        sparse.load(&objective, &at, &[false; SIZE]);
+        let mut sparse = at_zero(&objective);
         assert!(!sparse.factor(Damp::NONE), "{seed}");
     }
 }
