@@ -82,7 +82,7 @@ pub use model_solution::ModelSolution;
 pub use model_tensor::ModelTensor;
 pub use parameter::Parameter;
 pub use problem::{Hessian, QcqpTensors, QpTensors, RowHessians};
-pub use projection::{Projected, Projection};
+pub use projection::{Projected, ProjectedJacobian, ProjectedTangent, Projection};
 pub use qcqp::QcqpLayer;
 pub use qp::QpLayer;
 pub use settings::{ConvexSettings, OnFailure};

@@ -61,6 +61,26 @@ impl ModelSolution {
     pub fn conflict(&self, sample: usize) -> Option<Conflict> {
         self.batch.solved.solution.conflict(sample)
     }
+
+    /// A constraint's largest violation in each sample, of a relaxed one how far it had to give way; of
+    /// a matrix inequality the most negative eigenvalue.
+    ///
+    /// # Errors
+    /// If the model has no constraint of this name.
+    pub fn violation(&self, name: &str) -> Result<Vec<f64>, Error> {
+        self.names.constraint(name)?;
+        Ok(self.batch.solved.solution.violation(name)?)
+    }
+
+    /// The direction of a variable along which an unbounded sample's objective falls forever, `[size]`,
+    /// matrices row-major; `None` for every other sample.
+    ///
+    /// # Errors
+    /// If the model has no variable of this name.
+    pub fn ray(&self, name: &str, sample: usize) -> Result<Option<Vec<f64>>, Error> {
+        self.names.variable(name)?;
+        Ok(self.batch.solved.solution.ray(name, sample)?)
+    }
 }
 
 impl ModelSolution {

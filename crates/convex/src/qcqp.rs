@@ -1,4 +1,4 @@
-use crate::quadratic;
+use crate::quadratic::{self, Origin};
 use crate::{ConvexSettings, ConvexSolution, Error, QcqpTensors};
 
 /// A differentiable layer that solves a batch of quadratically constrained quadratic programs.
@@ -58,7 +58,12 @@ impl QcqpLayer {
     /// # Errors
     /// As the type says.
     pub fn forward(&self, problem: &QcqpTensors) -> Result<ConvexSolution, Error> {
-        quadratic::forward(&self.settings, &problem.qp, Some(&problem.quadratics), None)
+        quadratic::forward(
+            &self.settings,
+            &problem.qp,
+            Some(&problem.quadratics),
+            Origin::default(),
+        )
     }
 
     /// Solves the batch starting from the solution of another batch of the same sizes: the last one
@@ -76,7 +81,7 @@ impl QcqpLayer {
             &self.settings,
             &problem.qp,
             Some(&problem.quadratics),
-            Some(previous),
+            previous.into(),
         )
     }
 }

@@ -1,4 +1,4 @@
-use crate::quadratic;
+use crate::quadratic::{self, Origin};
 use crate::{ConvexSettings, ConvexSolution, Error, QpTensors};
 
 /// A differentiable layer that solves a batch of quadratic programs.
@@ -73,7 +73,7 @@ impl QpLayer {
     /// # Errors
     /// As the type says.
     pub fn forward(&self, problem: &QpTensors) -> Result<ConvexSolution, Error> {
-        quadratic::forward(&self.settings, problem, None, None)
+        quadratic::forward(&self.settings, problem, None, Origin::default())
     }
 
     /// Solves the batch starting from the solution of another batch of the same sizes: the last one
@@ -87,6 +87,6 @@ impl QpLayer {
         problem: &QpTensors,
         previous: &ConvexSolution,
     ) -> Result<ConvexSolution, Error> {
-        quadratic::forward(&self.settings, problem, None, Some(previous))
+        quadratic::forward(&self.settings, problem, None, previous.into())
     }
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Settings, Solution, Status, adjoint, solve, solve_from,
+    AdjointSettings, Conflict, Cotangent, NamedRow, Settings, Solution, Status, adjoint, solve,
+    solve_from,
 };
 
 use crate::adjoint::{Answer, Part, Solved};
@@ -12,19 +13,38 @@ use crate::layer::SolvedBatch;
 use crate::problem::{QpTensors, QuadraticTensors};
 use crate::{ConvexSettings, ConvexSolution, Error};
 
-/// Solves the batch, from another batch's solution if there is one, and records it.
+/// Where a problem comes from.
+#[derive(Default)]
+pub(crate) struct Origin<'p> {
+    /// The solution of another batch to start from.
+    pub(crate) previous: Option<&'p ConvexSolution>,
+    /// The places of the rows of A, of G and of the quadratic rows in what the caller calls its rows,
+    /// where that is another order.
+    pub(crate) rows: Option<[Vec<usize>; 3]>,
+}
+
+impl<'p> From<&'p ConvexSolution> for Origin<'p> {
+    fn from(previous: &'p ConvexSolution) -> Self {
+        Self {
+            previous: Some(previous),
+            rows: None,
+        }
+    }
+}
+
+/// Solves the batch and records it.
 pub(crate) fn forward(
     settings: &ConvexSettings,
     qp: &QpTensors,
     quadratics: Option<&QuadraticTensors>,
-    previous: Option<&ConvexSolution>,
+    origin: Origin<'_>,
 ) -> Result<ConvexSolution, Error> {
     let (problem, tracked) = read(qp, quadratics)?;
     let solver = Settings {
         rounding: settings.solver.rounding.max(tracked.rounding),
         ..settings.solver
     };
-    let found = match previous {
+    let found = match origin.previous {
         Some(previous) => {
             let previous = &previous.batch.solved.solution;
             solve_from(&problem.as_problem(), previous, &solver)?
@@ -41,6 +61,7 @@ pub(crate) fn forward(
         solution: found,
         settings: settings.adjoint,
         roles: tracked.roles.clone(),
+        rows: origin.rows,
     };
     let batch = SolvedBatch::new(solved, tracked, settings.on_failure)?;
     Ok(ConvexSolution {
@@ -58,6 +79,26 @@ pub(crate) struct SolvedProgram {
     pub(crate) solution: Solution,
     pub(crate) settings: AdjointSettings,
     roles: Vec<Role>,
+    /// As [`Origin::rows`].
+    rows: Option<[Vec<usize>; 3]>,
+}
+
+impl SolvedProgram {
+    /// The rows that make a sample infeasible, by the caller's names.
+    pub(crate) fn conflicting_rows(&self, sample: usize) -> Option<Conflict> {
+        let mut conflict = self.solution.conflict(sample)?;
+        if let Some([equalities, inequalities, quadratics]) = &self.rows {
+            for found in &mut conflict.rows {
+                found.row = match found.row {
+                    NamedRow::Equality(i) => NamedRow::Equality(equalities[i]),
+                    NamedRow::Lower(i) => NamedRow::Lower(inequalities[i]),
+                    NamedRow::Upper(i) => NamedRow::Upper(inequalities[i]),
+                    NamedRow::Quadratic(i) => NamedRow::Quadratic(quadratics[i]),
+                };
+            }
+        }
+        Some(conflict)
+    }
 }
 
 impl Solved for SolvedProgram {
@@ -66,7 +107,7 @@ impl Solved for SolvedProgram {
     }
 
     fn conflict(&self, sample: usize) -> Option<String> {
-        Some(self.solution.conflict(sample)?.to_string())
+        Some(self.conflicting_rows(sample)?.to_string())
     }
 
     fn parts(&self) -> Vec<Part<'_>> {

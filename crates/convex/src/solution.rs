@@ -51,7 +51,13 @@ impl ConvexSolution {
     /// The rows that make an infeasible sample so, the weightiest first; `None` for every other
     /// sample, and where the contradiction is too slight to be proved.
     pub fn conflict(&self, sample: usize) -> Option<Conflict> {
-        self.batch.solved.solution.conflict(sample)
+        self.batch.solved.conflicting_rows(sample)
+    }
+
+    /// The direction, `[n]`, along which the objective of an unbounded sample falls forever; `None` for
+    /// every other sample.
+    pub fn ray(&self, sample: usize) -> Option<&[f64]> {
+        self.batch.solved.solution.ray(sample)
     }
 
     /// How far the bounds of a [`Status::Relaxed`] sample gave way; `None` for every other sample.

@@ -181,6 +181,34 @@ impl CompiledProblem {
         batch: usize,
         settings: &SolveSettings,
     ) -> Result<Solution, Error> {
+        self.solve_after(parameters, batch, settings, None)
+    }
+
+    /// As [`CompiledProblem::solve`], from the solutions of another batch of the same size: the last of
+    /// a trajectory, say. Where active rows stay a QP or QCQP takes a few steps; answers and their
+    /// accuracy are those of a cold start. A cone program has no use for it: interior points start cold.
+    ///
+    /// # Errors
+    /// Those of [`CompiledProblem::solve`]; [`Error::ForeignSolution`] when `previous` is another
+    /// problem's, [`Error::Solver`] when it has another batch size.
+    pub fn solve_from(
+        &self,
+        parameters: &[(&str, Values<'_>)],
+        batch: usize,
+        previous: &Solution,
+        settings: &SolveSettings,
+    ) -> Result<Solution, Error> {
+        self.check_own(previous)?;
+        self.solve_after(parameters, batch, settings, Some(previous))
+    }
+
+    fn solve_after(
+        &self,
+        parameters: &[(&str, Values<'_>)],
+        batch: usize,
+        settings: &SolveSettings,
+        previous: Option<&Solution>,
+    ) -> Result<Solution, Error> {
         let canonical = &self.0.canonical;
         let parameters = Parameters::new(
             &canonical.parameters,
@@ -190,7 +218,8 @@ impl CompiledProblem {
         );
         let parameters = parameters.map_err(|error| self.0.explained(error))?;
         let data = Data::new(&canonical.program, &parameters, canonical.n);
-        let solved = data.solve(&canonical.program, batch, settings);
+        let previous = previous.map(Solution::solved);
+        let solved = data.solve(&canonical.program, batch, settings, previous);
         let solved = solved.map_err(|error| parameters.blamed(&canonical.parameters, error))?;
         Ok(Solution::new(
             self.0.clone(),

@@ -197,6 +197,19 @@ impl Solution {
         conflict(&self.problem, self, sample)
     }
 
+    /// The direction of a variable along which an unbounded sample's objective falls forever, `[size]`;
+    /// `None` for every sample that is not [`Status::DualInfeasible`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn ray(&self, variable: &str, sample: usize) -> Result<Option<Vec<f64>>, Error> {
+        let variables = &self.problem.canonical.variables;
+        let at = self.problem.variable_index(variable)?;
+        let columns = &variables[at].1;
+        let part = |ray: &[f64]| columns.iter().map(|c| ray[*c as usize]).collect();
+        Ok(self.solved.ray(sample).map(part))
+    }
+
     fn leaf(&self, name: &str, sample: usize) -> Option<&[f64]> {
         let canonical = &self.problem.canonical;
         if let Some(at) = canonical.variables.iter().position(|(l, _)| l.name == name) {
@@ -208,6 +221,10 @@ impl Solution {
             .iter()
             .position(|(l, _)| l.name == name)?;
         Some(self.parameters.given[at].sample(sample))
+    }
+
+    pub(crate) fn solved(&self) -> &Solved {
+        &self.solved
     }
 
     pub(crate) fn problem(&self) -> &Arc<Inner> {

@@ -76,6 +76,7 @@ mod interior_point;
 mod kkt;
 mod nullspace;
 mod packed;
+mod parallel;
 mod polish;
 mod problem;
 mod residual;

@@ -163,6 +163,12 @@ pub(crate) enum Factors {
     PerSample(Arc<Vec<Own>>),
 }
 
+impl Factors {
+    pub(crate) fn are_shared(&self) -> bool {
+        matches!(self, Factors::Shared(_))
+    }
+}
+
 /// The factors of a sample with matrices of its own.
 #[derive(Clone, Debug)]
 pub(crate) enum Own {

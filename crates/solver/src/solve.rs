@@ -13,6 +13,7 @@ use crate::crossed::Uncrossed;
 use crate::elastic::relax;
 use crate::error::Error;
 use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
+use crate::parallel::{map_runs, run_length, threads};
 use crate::polish::Guess;
 use crate::problem::Problem;
 use crate::settings::{Infeasible, Method, Settings};
@@ -23,9 +24,6 @@ use crate::validate::validate;
 /// Samples one task solves together: enough rows to fill a matrix product, few enough that their
 /// points stay in the second-level cache.
 const RUN: usize = 64;
-
-/// Samples with matrices of their own that one task solves one after the other.
-const CHUNK: usize = 8;
 
 /// Solves a batch of convex QPs or QCQPs.
 ///
@@ -236,9 +234,9 @@ fn active_set(
     } else {
         None
     };
+    let threads = threads(problem, shared);
     let run = if shared {
-        let threads = rayon::current_num_threads();
-        problem.batch.div_ceil(threads).clamp(1, RUN)
+        run_length(problem.batch, threads, RUN)
     } else {
         1
     };
@@ -269,34 +267,28 @@ fn active_set(
             (x, nu, lambda) = (tail_x, tail_nu, tail_lambda);
         }
     }
-    let found: Vec<(Vec<Found>, Own)> = slots
-        .into_par_iter()
-        .enumerate()
-        .with_min_len(if shared { 1 } else { CHUNK })
-        .map_init(
-            || Memory::new(problem, run),
-            |memory, (r, mut slots)| {
-                let first = r * run;
-                let count = run.min(problem.batch - first);
-                let own = match &reduced {
-                    Some(_) => None,
-                    None => match Reduced::for_one(&problem.sample(first)) {
-                        Some(own) => Some(own),
-                        None => return (vec![Found::handed_over()], Own::None),
-                    },
-                };
-                let Some(factors) = reduced.as_deref().or(own.as_ref()) else {
-                    unreachable!("either the batch or the sample has factors");
-                };
-                if count < run {
-                    *memory = Memory::new(problem, count);
-                }
-                let slots = &mut slots;
-                let found = solve_run(problem, factors, first, memory, slots, settings, previous);
-                (found, own.map_or(Own::None, Own::of))
+    let solve_one = |memory: &mut Memory, r: usize, mut slots: Slots<'_>| {
+        let first = r * run;
+        let count = run.min(problem.batch - first);
+        let own = match &reduced {
+            Some(_) => None,
+            None => match Reduced::for_one(&problem.sample(first)) {
+                Some(own) => Some(own),
+                None => return (vec![Found::handed_over()], Own::None),
             },
-        )
-        .collect();
+        };
+        let Some(factors) = reduced.as_deref().or(own.as_ref()) else {
+            unreachable!("either the batch or the sample has factors");
+        };
+        if count < run {
+            *memory = Memory::new(problem, count);
+        }
+        let slots = &mut slots;
+        let found = solve_run(problem, factors, first, memory, slots, settings, previous);
+        (found, own.map_or(Own::None, Own::of))
+    };
+    let found: Vec<(Vec<Found>, Own)> =
+        map_runs(slots, threads, || Memory::new(problem, run), solve_one);
     let (found, own): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let mut left = Vec::new();
     for (i, one) in found.into_iter().flatten().enumerate() {

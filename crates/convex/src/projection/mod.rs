@@ -1,18 +1,17 @@
 //! Euclidean projection on a set of constraints.
 
 mod gather;
+mod projected;
 mod rows;
 
 use burn::tensor::Tensor;
 use feasible_core::{Bounds, Constraints, host};
-use feasible_solver::{Residuals, Status};
 
-use crate::adjoint::GradientReports;
-use crate::layer::SolvedBatch;
-use crate::quadratic::SolvedProgram;
-use crate::{ConvexSettings, ConvexSolution, Error, Hessian, QpTensors, quadratic};
+use crate::quadratic::Origin;
+use crate::{ConvexSettings, Error, Hessian, QpTensors, quadratic};
 
 use gather::Gather;
+pub use projected::{Projected, ProjectedJacobian, ProjectedTangent};
 use rows::{Kind, Rows};
 
 /// A differentiable layer that moves each output of a network to the closest point that meets
@@ -60,62 +59,6 @@ pub struct Projection {
     settings: ConvexSettings,
 }
 
-/// The points that a [`Projection`] returns.
-#[derive(Debug, Clone)]
-pub struct Projected {
-    /// The closest feasible points, `[batch, n]`.
-    pub y: Tensor<2>,
-    /// What the solver found, one per sample.
-    pub status: Vec<Status>,
-    /// Pivots and Newton steps of each sample.
-    pub iterations: Vec<usize>,
-    /// How well each sample meets its optimality conditions.
-    pub residuals: Vec<Residuals>,
-    duals: Duals,
-    reports: GradientReports,
-}
-
-/// Where the multipliers come from.
-#[derive(Debug, Clone)]
-enum Duals {
-    /// An empty batch.
-    None(Tensor<2>),
-    /// A solved batch, and the constraints' rows in the order of its multipliers.
-    Of(SolvedBatch<SolvedProgram>, Vec<usize>),
-}
-
-impl Projected {
-    /// A batch without samples. Arithmetic on tensors without entries is not to be relied on:
-    /// cubecl's kernels compute the last element's place.
-    fn of_nothing(y_hat: &Tensor<2>, rows: usize) -> Self {
-        let [_, n] = y_hat.dims();
-        let empty = |columns| host::write(vec![], [0, columns], &y_hat.device(), y_hat.dtype());
-        Self {
-            y: empty(n),
-            status: vec![],
-            iterations: vec![],
-            residuals: vec![],
-            duals: Duals::None(empty(rows)),
-            reports: GradientReports::default(),
-        }
-    }
-
-    /// The multipliers λ, `[batch, m]` in the order of the constraints' rows: positive where the
-    /// upper bound holds y, negative where the lower bound does. Differentiable.
-    pub fn dual(&self) -> Tensor<2> {
-        match &self.duals {
-            Duals::None(nothing) => nothing.clone(),
-            Duals::Of(batch, order) if order.is_empty() => batch.parts(1..4),
-            Duals::Of(batch, order) => batch.parts(1..4).gather_axis(1, order),
-        }
-    }
-
-    /// A handle on what the backward pass will say about each sample's gradient.
-    pub fn gradient_reports(&self) -> GradientReports {
-        self.reports.clone()
-    }
-}
-
 impl Projection {
     /// A layer with these settings.
     ///
@@ -136,7 +79,29 @@ impl Projection {
         constraints: &dyn Constraints,
     ) -> Result<Projected, Error> {
         let bounds = constraints.bounds();
-        self.project(y_hat, constraints, bounds, bounds.equalities())
+        self.project(y_hat, constraints, bounds, bounds.equalities(), None)
+    }
+
+    /// As [`Self::forward`], starting from the projections of another batch of the same sizes: the last
+    /// of a trajectory, or the last epoch's. Where active rows stay it takes a few steps; the answer, its
+    /// accuracy and its gradients are those of [`Self::forward`].
+    ///
+    /// # Errors
+    /// As the type says, and if `previous` has other sizes.
+    pub fn forward_from(
+        &self,
+        y_hat: Tensor<2>,
+        constraints: &dyn Constraints,
+        previous: &Projected,
+    ) -> Result<Projected, Error> {
+        let bounds = constraints.bounds();
+        self.project(
+            y_hat,
+            constraints,
+            bounds,
+            bounds.equalities(),
+            Some(previous),
+        )
     }
 
     /// The closest points to `y_hat`, `[batch, n]`, that meet `constraints` with the box widened
@@ -167,7 +132,7 @@ impl Projection {
         let equalities = constraints.bounds().equalities().iter().zip(&epsilon);
         let equalities: Vec<bool> = equalities.map(|(&equal, &e)| equal && e == 0.0).collect();
         let bounds = constraints.bounds().relaxed(relaxation);
-        self.project(y_hat, constraints, &bounds, &equalities)
+        self.project(y_hat, constraints, &bounds, &equalities, None)
     }
 
     fn project(
@@ -176,6 +141,7 @@ impl Projection {
         constraints: &dyn Constraints,
         bounds: &Bounds,
         equalities: &[bool],
+        previous: Option<&Projected>,
     ) -> Result<Projected, Error> {
         let n = constraints.variables();
         if y_hat.dims()[1] != n {
@@ -215,28 +181,17 @@ impl Projection {
             );
         }
         let quadratic = rows.of(Kind::Quadratic);
-        let solution = if quadratic.is_empty() {
-            quadratic::forward(&self.settings, &qp, None, None)?
-        } else {
+        let problem = (!quadratic.is_empty()).then(|| {
             let upper = bounds.upper().gather_axis(1, quadratic);
             let matrix = rows.linear(&blocks, Kind::Quadratic);
-            let problem = qp.quadratics(rows.hessians(&blocks), matrix, upper);
-            quadratic::forward(&self.settings, &problem.qp, Some(&problem.quadratics), None)?
+            qp.clone().quadratics(rows.hessians(&blocks), matrix, upper)
+        });
+        let quadratics = problem.as_ref().map(|problem| &problem.quadratics);
+        let origin = Origin {
+            previous: previous.and_then(Projected::solved),
+            rows: Some(rows.sorted()),
         };
-        let ConvexSolution {
-            x,
-            status,
-            iterations,
-            residuals,
-            batch,
-        } = solution;
-        Ok(Projected {
-            y: x,
-            status,
-            iterations,
-            residuals,
-            reports: batch.reports.clone(),
-            duals: Duals::Of(batch, rows.original_order()),
-        })
+        let solution = quadratic::forward(&self.settings, &qp, quadratics, origin)?;
+        Ok(Projected::new(solution, rows.original_order()))
     }
 }

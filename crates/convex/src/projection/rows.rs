@@ -57,6 +57,11 @@ impl Rows {
         &self.sorted[kind as usize]
     }
 
+    /// The rows of every kind, in the order of [`Kind`].
+    pub(super) fn sorted(&self) -> [Vec<usize>; 3] {
+        self.sorted.clone()
+    }
+
     /// Where each row of the constraints went when the kinds are put one after the other.
     pub(super) fn original_order(&self) -> Vec<usize> {
         let mut order = vec![0; self.sorted.iter().map(Vec::len).sum()];

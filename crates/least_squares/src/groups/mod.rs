@@ -21,6 +21,7 @@
 //! J. Solà, J. Deray, D. Atchuthan, *A micro Lie theory for state estimation in robotics*, arXiv 1812.01537;
 //! T. D. Barfoot, *State Estimation for Robotics*, 2017, chapter 7.
 
+mod inverse_curvature;
 mod matrix;
 mod se2;
 mod se3;

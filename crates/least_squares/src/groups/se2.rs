@@ -1,5 +1,6 @@
 //! Rigid motions of the plane.
 
+use super::inverse_curvature::inverse_curvature;
 use super::matrix::{Matrix, apply, sum};
 use super::stumpff::Stumpff;
 use super::{LieGroup, So2};
@@ -42,10 +43,10 @@ fn translation_matrix<S: Real>(angle: S, c: &Stumpff<S>) -> Matrix<S, 2, 2> {
     [[c.c1, -b], [b, c.c1]]
 }
 
-/// `V(θ)⁻¹ = (θ/2) [[cot(θ/2), 1], [−1, cot(θ/2)]]`.
-fn translation_inverse<S: Real>(angle: S, c: &Stumpff<S>) -> Matrix<S, 2, 2> {
-    let a = S::constant(1.0) - angle * angle * c.inverse_curvature();
-    let b = S::constant(0.5) * angle;
+/// `V(θ)⁻¹ = (θ/2) [[cot(θ/2), 1], [−1, cot(θ/2)]]`, given `κ(θ²)`.
+fn translation_inverse<S: Real>(angle: S, curvature: S) -> Matrix<S, 2, 2> {
+    let a = S::constant(1.0) - angle * angle * curvature;
+    let b = angle * 0.5;
     [[a, b], [-b, a]]
 }
 
@@ -124,8 +125,8 @@ impl<S: Real> LieGroup<S, 3> for Se2<S> {
 
     fn log(&self) -> [S; 3] {
         let [angle] = self.rotation.log();
-        let c = Stumpff::new(angle * angle);
-        let [x, y] = apply(&translation_inverse(angle, &c), &self.translation);
+        let inverse = translation_inverse(angle, inverse_curvature(angle * angle));
+        let [x, y] = apply(&inverse, &self.translation);
         [x, y, angle]
     }
 
@@ -155,10 +156,24 @@ impl<S: Real> LieGroup<S, 3> for Se2<S> {
         )
     }
 
-    fn left_jacobian_inverse(tangent: &[S; 3]) -> Matrix<S, 3, 3> {
-        let c = Stumpff::new(tangent[2] * tangent[2]);
-        let inverse = translation_inverse(tangent[2], &c);
-        let column = apply(&inverse, &jacobian_column(tangent, &c)).map(|v| -v);
-        upper(inverse, column)
+    /// The column is `−V⁻¹` times that of `J_l`, which in the complex plane is `(θκ + i/2)(x + iy)`.
+    fn left_jacobian_inverse(&[x, y, angle]: &[S; 3]) -> Matrix<S, 3, 3> {
+        let curvature = inverse_curvature(angle * angle);
+        let bent = angle * curvature;
+        let column = [bent * x - y * 0.5, x * 0.5 + bent * y];
+        upper(translation_inverse(angle, curvature), column)
+    }
+
+    /// Of opposite argument, transposed: the column changes the sign of its second term, the block stays.
+    #[inline(always)]
+    fn pull_back(&[x, y, angle]: &[S; 3], &[s_x, s_y, s_angle]: &[S; 3]) -> [S; 3] {
+        let curvature = inverse_curvature(angle * angle);
+        let bent = angle * curvature;
+        let (a, b) = (S::constant(1.0) - angle * bent, angle * 0.5);
+        [
+            a * s_x + b * s_y,
+            a * s_y - b * s_x,
+            bent * (x * s_x + y * s_y) + (y * s_x - x * s_y) * 0.5 + s_angle,
+        ]
     }
 }

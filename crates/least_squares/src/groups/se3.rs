@@ -1,7 +1,8 @@
 //! Rigid motions of space.
 
+use super::inverse_curvature::{inverse_curvature, inverse_curvature_slope};
 use super::matrix::{
-    Matrix, add_to, axial, cross, dot, negated, product, set_block, skew, sum, zeros,
+    Matrix, add_to, axial, cross, dot, product, scaled, set_block, skew, sum, zeros,
 };
 use super::so3::{apply_left_jacobian, apply_left_jacobian_inverse};
 use super::stumpff::Stumpff;
@@ -140,33 +141,31 @@ impl<S: Real> LieGroup<S, 6> for Se3<S> {
         upper(&rotation, &product(&skew(&self.translation), &rotation))
     }
 
-    /// With `w = J_l(θ)⁻¹ s_ρ`, `(w, J_l(θ)⁻¹ (s_θ − Q w))`: transposed and of opposite argument, the blocks of
-    /// `J_r⁻¹` are those of `J_l⁻¹`.
+    /// `(J_l⁻¹ s_ρ, B s_ρ + J_l⁻¹ s_θ)`, of the terms of [`LieGroup::left_jacobian_inverse`]: transposed and of
+    /// opposite argument, the blocks of `J_r⁻¹` are those of `J_l⁻¹`.
     #[inline(always)]
     fn pull_back(tangent: &[S; 6], s: &[S; 6]) -> [S; 6] {
         let ((rho, theta), (s_rho, s_theta)) = (split(tangent), split(s));
         let t = dot(&theta, &theta);
-        let c = Stumpff::new(t);
-        let curvature = c.inverse_curvature();
-        let turn = |x: &[S; 3]| {
-            let once = cross(&theta, x);
-            let twice = cross(&theta, &once);
-            std::array::from_fn(|i| x[i] - once[i] * 0.5 + curvature * twice[i])
-        };
-        let w: [S; 3] = turn(&s_rho);
-        // Q w, of the terms of `coupling`.
-        let (d, along, across) = (dot(&rho, &theta), dot(&theta, &w), dot(&rho, &w));
-        let last = d * (c.c4 - c.c5 * 3.0);
-        let by_w = last * t - d * c.c3 * 2.0;
-        let by_theta = c.c3 * across - last * along;
-        let by_rho = c.c3 * along;
-        let by_turn = d * (c.c4 * 2.0 - c.c3);
-        let (rho_w, theta_w) = (cross(&rho, &w), cross(&theta, &w));
-        let rest = std::array::from_fn(|i| {
-            let planar = by_w * w[i] + by_theta * theta[i] + by_rho * rho[i];
-            s_theta[i] - planar - c.c2 * rho_w[i] - by_turn * theta_w[i]
+        let curvature = inverse_curvature(t);
+        // [θ]²ₓ x = (θᵀx) θ − t x.
+        let own = S::constant(1.0) - t * curvature;
+        let along = dot(&theta, &s_rho);
+        let w_along = curvature * along;
+        let turned = cross(&theta, &s_rho);
+        let v_along = curvature * dot(&theta, &s_theta);
+        let v_turned = cross(&theta, &s_theta);
+        let d = dot(&rho, &theta);
+        let bend = d * inverse_curvature_slope(t, curvature) * 2.0;
+        let by_theta = curvature * dot(&rho, &s_rho) + bend * along + v_along;
+        let by_s = -(d * curvature * 2.0) - bend * t;
+        let moved = cross(&rho, &s_rho);
+        let w: [S; 3] =
+            std::array::from_fn(|i| own * s_rho[i] - turned[i] * 0.5 + w_along * theta[i]);
+        let v: [S; 3] = std::array::from_fn(|i| {
+            let both = (moved[i] + v_turned[i]) * 0.5;
+            own * s_theta[i] + by_s * s_rho[i] + by_theta * theta[i] + w_along * rho[i] - both
         });
-        let v: [S; 3] = turn(&rest);
         [w[0], w[1], w[2], v[0], v[1], v[2]]
     }
 
@@ -195,15 +194,26 @@ impl<S: Real> LieGroup<S, 6> for Se3<S> {
         )
     }
 
-    /// `[[J⁻¹, −J⁻¹ Q J⁻¹], [0, J⁻¹]]` (Solà, eq. 179b).
+    /// `[[J⁻¹, B], [0, J⁻¹]]`, where `B = −J⁻¹ Q J⁻¹` (Solà, eq. 179b) is the derivative of `J⁻¹` along `ρ`, as
+    /// it is of every power series of `[[θ]ₓ, [ρ]ₓ; 0, [θ]ₓ]`: with `d = ρᵀθ` and `t = θ²`
+    /// `−½ [ρ]ₓ + κ (ρθᵀ + θρᵀ − 2d I) + 2d κ' (θθᵀ − t I)`.
     fn left_jacobian_inverse(tangent: &[S; 6]) -> Matrix<S, 6, 6> {
         let (rho, theta) = split(tangent);
         let t = dot(&theta, &theta);
-        let c = Stumpff::new(t);
-        let curvature = c.inverse_curvature();
-        let half = S::constant(0.5);
-        let inverse = axial(S::constant(1.0) - t * curvature, -half, curvature, &theta);
-        let coupled = product(&product(&inverse, &coupling(&rho, &theta, &c)), &inverse);
-        upper(&inverse, &negated(coupled))
+        let curvature = inverse_curvature(t);
+        let minus_half = S::constant(-0.5);
+        let own = S::constant(1.0) - t * curvature;
+        let inverse = axial(own, minus_half, curvature, &theta);
+        let d = dot(&rho, &theta);
+        let bend = d * inverse_curvature_slope(t, curvature) * 2.0;
+        let mut coupled = skew(&scaled(&rho, minus_half));
+        for i in 0..3 {
+            for j in 0..3 {
+                coupled[i][j] += curvature * (rho[i] * theta[j] + theta[i] * rho[j])
+                    + bend * theta[i] * theta[j];
+            }
+            coupled[i][i] -= d * curvature * 2.0 + bend * t;
+        }
+        upper(&inverse, &coupled)
     }
 }

@@ -1,7 +1,8 @@
 //! Rotations of space.
 
 use super::LieGroup;
-use super::matrix::{Matrix, axial, cross, dot, negated, product, scaled, skew, sum};
+use super::inverse_curvature::inverse_curvature;
+use super::matrix::{Matrix, axial, cross, dot, negated, product, scaled, skew};
 use super::stumpff::{Stumpff, arctangent_ratio};
 use crate::scalar::Real;
 
@@ -153,7 +154,7 @@ impl<S: Real> LieGroup<S, 3> for So3<S> {
     /// Solà, eq. 146.
     fn left_jacobian_inverse(tangent: &[S; 3]) -> Matrix<S, 3, 3> {
         let t = dot(tangent, tangent);
-        let curvature = Stumpff::new(t).inverse_curvature();
+        let curvature = inverse_curvature(t);
         axial(
             S::constant(1.0) - t * curvature,
             S::constant(-0.5),
@@ -173,9 +174,8 @@ pub(super) fn apply_left_jacobian<S: Real>(angles: &[S; 3], x: &[S; 3]) -> [S; 3
 
 /// `J_l(θ)⁻¹ t` without the matrix: the translation of SE(3)'s logarithm.
 pub(super) fn apply_left_jacobian_inverse<S: Real>(angles: &[S; 3], x: &[S; 3]) -> [S; 3] {
-    let curvature = Stumpff::new(dot(angles, angles)).inverse_curvature();
+    let curvature = inverse_curvature(dot(angles, angles));
     let turned = cross(angles, x);
     let twice = cross(angles, &turned);
-    let half = scaled(&turned, S::constant(-0.5));
-    sum(&sum(x, &half), &scaled(&twice, curvature))
+    std::array::from_fn(|i| x[i] - turned[i] * 0.5 + curvature * twice[i])
 }

@@ -1,4 +1,4 @@
-//! The smooth functions of the squared angle that every exponential and logarithm is made of.
+//! The smooth functions of the squared angle that every exponential is made of.
 //!
 //! With `t = θ²` the Stumpff functions (Stiefel and Scheifele, *Linear and Regular Celestial Mechanics*, 1971, §11)
 //!
@@ -12,6 +12,10 @@ use crate::scalar::Real;
 
 /// Below this `t` the series are summed. At `t = 4` the closed forms of `c4` and `c5` lose less than one digit.
 const SERIES_BELOW: f64 = 4.0;
+
+/// Below this `t`, where errors of measurement are, `FEW` terms leave out less than 1e-19 of the sum.
+const FEW_BELOW: f64 = 1.0 / 16.0;
+const FEW: usize = 6;
 
 /// `1/(2j + 4)!`. At `t = 4` the first term left out is below 1e-20 of the sum.
 const C4: [f64; 13] = reciprocal_factorials(4);
@@ -57,8 +61,9 @@ impl<S: Real> Stumpff<S> {
     pub(super) fn new(t: S) -> Self {
         let constant = S::constant;
         if t.value() < SERIES_BELOW {
-            let c4 = S::polynomial(&C4, -t);
-            let c5 = S::polynomial(&C5, -t);
+            let terms = if t.value() < FEW_BELOW { FEW } else { C4.len() };
+            let c4 = S::polynomial(&C4[..terms], -t);
+            let c5 = S::polynomial(&C5[..terms], -t);
             let c3 = constant(1.0 / 6.0) - t * c5;
             let c2 = constant(0.5) - t * c4;
             Stumpff {
@@ -88,17 +93,13 @@ impl<S: Real> Stumpff<S> {
             }
         }
     }
-
-    /// `(1 − (θ/2) cot(θ/2))/θ²`, the coefficient of `[θ]²ₓ` in the inverse Jacobian of the rotations;
-    /// infinite at a full turn, where the exponential is singular.
-    #[inline(always)]
-    pub(super) fn inverse_curvature(&self) -> S {
-        (self.c3 - S::constant(2.0) * self.c4) / (S::constant(2.0) * self.c2)
-    }
 }
 
 /// Below this `(y/x)²` the arctangent's series is summed.
 const ARCTANGENT_SERIES_BELOW: f64 = 0.1;
+
+/// Below this `(y/x)²` the first nine terms do.
+const NINE_TERMS_BELOW: f64 = 0.01;
 
 /// `(−1)^j / (2j + 1)`. At 0.1 the first term left out is below 1e-19 of the sum.
 const ARCTANGENT: [f64; 19] = {
@@ -115,7 +116,9 @@ const ARCTANGENT: [f64; 19] = {
 /// `atan2(y, x) / y` as a function of `y²` and `x ≥ 0`; smooth at `y = 0` where `x > 0`.
 pub(super) fn arctangent_ratio<S: Real>(y_squared: S, x: S) -> S {
     let x_squared = x * x;
-    if y_squared.value() < ARCTANGENT_SERIES_BELOW * x_squared.value() {
+    if y_squared.value() < NINE_TERMS_BELOW * x_squared.value() {
+        S::polynomial(&ARCTANGENT[..9], y_squared / x_squared) / x
+    } else if y_squared.value() < ARCTANGENT_SERIES_BELOW * x_squared.value() {
         S::polynomial(&ARCTANGENT, y_squared / x_squared) / x
     } else {
         let y = y_squared.sqrt();
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn both_branches_agree_with_the_defining_series() {
         for t in [
-            0.0, 1e-300, 1e-20, 1e-8, 1e-3, 0.5, 2.0, 3.999_999, 4.0, 5.0, 9.0,
+            0.0, 1e-300, 1e-20, 1e-8, 1e-3, 0.0624, 0.0625, 0.5, 2.0, 3.999_999, 4.0, 5.0, 9.0,
         ] {
             let s = Stumpff::new(t);
             for (k, got) in [s.c0, s.c1, s.c2, s.c3, s.c4, s.c5].into_iter().enumerate() {
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_arctangent_is_smooth_across_its_branches() {
-        for y in [1e-200_f64, 1e-9, 0.1, 0.316, 0.317, 1.0, 30.0] {
+        for y in [1e-200_f64, 1e-9, 0.0999, 0.1, 0.316, 0.317, 1.0, 30.0] {
             let got = arctangent_ratio(y * y, 1.0);
             let expected = if y < 1e-100 { 1.0 } else { y.atan() / y };
             assert!(

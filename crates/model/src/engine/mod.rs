@@ -10,7 +10,7 @@ mod tangent;
 
 use feasible_solver::{
     AdjointSettings, ConeSolution, CrossedBounds, GradientReport, Residuals, Settings, Status,
-    solve, solve_cones,
+    solve, solve_cones, solve_from,
 };
 
 use crate::canon::{Block, Program};
@@ -49,6 +49,7 @@ impl Data {
         program: &Program,
         batch: usize,
         settings: &SolveSettings,
+        previous: Option<&Solved>,
     ) -> Result<Solved, Error> {
         match (self, program) {
             (Data::Cones(data), Program::Cones(maps)) => {
@@ -61,7 +62,11 @@ impl Data {
                     crossed_bounds: CrossedBounds::Infeasible,
                     ..settings.dense
                 };
-                let solution = solve(&data.problem(batch), &settings)?;
+                let problem = data.problem(batch);
+                let solution = match previous {
+                    Some(Solved::Dense(previous)) => solve_from(&problem, previous, &settings)?,
+                    _ => solve(&problem, &settings)?,
+                };
                 Ok(Solved::Dense(Box::new(solution)))
             }
             _ => Err(Error::ForeignSolution),
@@ -115,6 +120,14 @@ impl Solved {
         match self {
             Solved::Dense(solution) => &solution.status,
             Solved::Cones(solution) => &solution.status,
+        }
+    }
+
+    /// The direction along which an unbounded sample's objective falls forever, by columns.
+    pub(crate) fn ray(&self, sample: usize) -> Option<&[f64]> {
+        match self {
+            Solved::Dense(solution) => solution.ray(sample),
+            Solved::Cones(solution) => solution.ray(sample),
         }
     }
 

@@ -170,7 +170,7 @@ impl Held {
             Program::Cones(maps) => Program::Cones(Box::new(maps.with_fixed(columns, values))),
         };
         let data = Data::new(&program, &parameters.single(i), canonical.n);
-        let solved = data.solve(&program, 1, settings)?;
+        let solved = data.solve(&program, 1, settings, None)?;
         Ok(Held {
             program,
             data,

@@ -11,8 +11,6 @@ mod system;
 mod tangent;
 mod types;
 
-use rayon::prelude::*;
-
 pub use accumulate::Parameter;
 pub use jacobian::{Jacobian, Outputs, jacobian};
 pub use sample::{SampleDerivative, differentiate};
@@ -21,6 +19,7 @@ pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
 
 use crate::batch::Values;
 use crate::error::Error;
+use crate::parallel::{map_runs, run_length, threads};
 use crate::problem::Problem;
 use crate::settings::AdjointSettings;
 use crate::solution::Solution;
@@ -88,7 +87,8 @@ pub fn adjoint(
             ]
         })
     });
-    let run = run_length(batch);
+    let threads = threads(problem, solution.factors.are_shared());
+    let run = run_length(batch, threads, longest(batch));
     let runs = batch.div_ceil(run);
 
     // Cut the per-sample gradients into one slice per run.
@@ -111,10 +111,11 @@ pub fn adjoint(
             };
         }
     }
-    let done: Vec<(Vec<GradientReport>, [Vec<f64>; COUNT])> = tasks
-        .into_par_iter()
-        .enumerate()
-        .map(|(r, mut sinks)| {
+    let done: Vec<(Vec<GradientReport>, [Vec<f64>; COUNT])> = map_runs(
+        tasks,
+        threads,
+        || (),
+        |(), r, mut sinks| {
             let first = r * run;
             let count = run.min(batch - first);
             let source = Source::Cotangent(cotangent);
@@ -131,8 +132,8 @@ pub fn adjoint(
                 }
             }
             (directions.reports, sums)
-        })
-        .collect();
+        },
+    );
     // Added in the runs' order, so that the result does not depend on which thread was first.
     let mut reports = Vec::with_capacity(batch);
     for (more, sums) in done {
@@ -159,12 +160,9 @@ pub fn adjoint(
     })
 }
 
-/// Samples per task.
-pub(crate) fn run_length(batch: usize) -> usize {
-    let longest = RUN.max(batch.div_ceil(MOST_RUNS));
-    batch
-        .div_ceil(rayon::current_num_threads())
-        .clamp(1, longest)
+/// Samples one task takes at most.
+pub(crate) fn longest(batch: usize) -> usize {
+    RUN.max(batch.div_ceil(MOST_RUNS))
 }
 
 /// Whether the solution has the problem's sizes.

@@ -1,14 +1,13 @@
 //! Forward derivatives: how the solution moves when the parameters do.
 
-use rayon::prelude::*;
-
 use crate::adjoint::accumulate::{PARAMETERS, Parameter, numbers};
 use crate::adjoint::direction::directions;
 use crate::adjoint::force::Source;
 use crate::adjoint::types::GradientReport;
-use crate::adjoint::{check_solution, run_length};
+use crate::adjoint::{check_solution, longest};
 use crate::batch::Values;
 use crate::error::Error;
+use crate::parallel::{map_runs, run_length, threads};
 use crate::problem::Problem;
 use crate::settings::AdjointSettings;
 use crate::solution::Solution;
@@ -157,16 +156,15 @@ pub fn tangent(
     check_solution(problem, solution)?;
     tangents.check(problem)?;
     let batch = problem.batch;
-    let run = run_length(batch);
-    let parts: Vec<_> = (0..batch.div_ceil(run))
-        .into_par_iter()
-        .map(|r| {
-            let first = r * run;
-            let count = run.min(batch - first);
-            let source = Source::Tangents(tangents);
-            directions(problem, solution, source, settings, first, count)
-        })
-        .collect();
+    let threads = threads(problem, solution.factors.are_shared());
+    let run = run_length(batch, threads, longest(batch));
+    let firsts: Vec<usize> = (0..batch).step_by(run).collect();
+    let along = |_: &mut (), _, first: usize| {
+        let count = run.min(batch - first);
+        let source = Source::Tangents(tangents);
+        directions(problem, solution, source, settings, first, count)
+    };
+    let parts = map_runs(firsts, threads, || (), along);
     let mut out = SolutionTangent::default();
     for part in parts {
         out.x.extend(part.x);

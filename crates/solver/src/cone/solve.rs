@@ -100,6 +100,16 @@ pub struct ConeSolution {
 }
 
 impl ConeSolution {
+    /// The direction along which the objective of a [`Status::DualInfeasible`] sample falls forever,
+    /// `[n]`; `None` for every other sample.
+    pub fn ray(&self, sample: usize) -> Option<&[f64]> {
+        if *self.status.get(sample)? != Status::DualInfeasible {
+            return None;
+        }
+        let n = self.x.len() / self.status.len();
+        Some(&self.x[sample * n..(sample + 1) * n])
+    }
+
     /// The rows whose multipliers prove a sample [`Status::PrimalInfeasible`] and those multipliers
     /// relative to the largest, the weightiest first; `None` for every other sample. Multipliers
     /// below `1e-6` are left out: they are what Clarabel's tolerance leaves. Rows that the proof can do
