@@ -9,11 +9,16 @@ use feasible_solver::{
     GradientQuality, Status, Values, cone_adjoint, solve_cones,
 };
 use support::cones::{KINDS, Pattern, nearest, quality, random, solve};
-use support::differences::known_solutions_and_their_gradients;
+use support::differences::{gradients_near_kinks, known_solutions_and_their_gradients};
 
 #[test]
 fn known_solutions() {
     known_solutions_and_their_gradients(7_800, &KINDS);
+}
+
+#[test]
+fn derivatives_near_kinks() {
+    gradients_near_kinks(2_000, &KINDS);
 }
 
 /// Softmax is the entropy-regularised choice: max cᵀy + H(y) over the simplex. Variables (y, t) with

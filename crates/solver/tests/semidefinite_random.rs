@@ -6,13 +6,18 @@ mod support;
 
 use feasible_solver::Cone;
 use support::cones::{MATRICES, random};
-use support::differences::known_solutions_and_their_gradients;
+use support::differences::{gradients_near_kinks, known_solutions_and_their_gradients};
 
 const PROGRAMS: u64 = 1_000;
 
 #[test]
 fn known_solutions() {
     known_solutions_and_their_gradients(PROGRAMS, &MATRICES);
+}
+
+#[test]
+fn derivatives_near_kinks() {
+    gradients_near_kinks(200, &MATRICES);
 }
 
 #[test]
