@@ -6,7 +6,8 @@ mod support;
 
 use feasible_solver::Cone;
 use support::cones::{MATRICES, random};
-use support::differences::{gradients_near_kinks, known_solutions_and_their_gradients};
+use support::differences::{Tally, gradients_near_kinks, known_solutions_and_their_gradients};
+use support::pinned::random_pinned;
 
 const PROGRAMS: u64 = 1_000;
 
@@ -18,6 +19,15 @@ fn known_solutions() {
 #[test]
 fn derivatives_near_kinks() {
     gradients_near_kinks(200, &MATRICES);
+}
+
+#[test]
+fn linear_objectives_and_ones_of_low_rank() {
+    let mut tally = Tally::default();
+    for seed in 0..400 {
+        tally.check(seed, &random_pinned(seed, &MATRICES));
+    }
+    tally.finish(5);
 }
 
 #[test]
