@@ -181,7 +181,7 @@ mod tests {
     /// `K_WW · K_WW⁻¹ = I`, and `B` agrees with its products.
     fn check(basis: &mut Basis, k: &[f64]) {
         let (m, count) = (basis.m, basis.working.len());
-        let root = root_of(&basis);
+        let root = root_of(basis);
         for i in 0..count {
             let mut column = vec![0.0; count];
             column[i] = 1.0;

@@ -78,7 +78,7 @@ impl Owned {
         ConeProblem {
             batch: self.batch,
             n: self.n,
-            p: (!self.p.indices.is_empty()).then(|| self.p.with(values(0))),
+            p: Some(self.p.with(values(0))),
             q: values(1),
             a: self.a.with(values(2)),
             b: values(3),

@@ -53,10 +53,7 @@ impl Root {
     /// The upper triangle by columns at `t`.
     pub fn at(&self, t: f64) -> Vec<f64> {
         let moved: Vec<f64> = self.v.iter().zip(&self.e).map(|(v, e)| v + t * e).collect();
-        self.products(
-            |i| &moved[i * self.rank..(i + 1) * self.rank],
-            |a, b| inner(a, b),
-        )
+        self.products(|i| &moved[i * self.rank..(i + 1) * self.rank], inner)
     }
 
     /// Its derivative at 0.
@@ -177,7 +174,7 @@ impl Tally {
             false => Values::PerSample(&known.d[i]),
         });
         let tangents = ConeTangents {
-            p: (!known.d[0].is_empty()).then_some(p),
+            p: Some(p),
             q: Some(q),
             a: Some(a),
             b: Some(b),
