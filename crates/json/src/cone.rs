@@ -6,9 +6,9 @@ use feasible_solver::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::Options;
 use crate::answer;
 use crate::fields::{Fault, Fields, Matrix, Symmetric, kind};
+use crate::{Infeasible, Options};
 
 /// One problem as written.
 #[derive(Clone, Debug)]
@@ -69,6 +69,17 @@ impl ConeProgram {
             cones,
             cotangent: fields.vector_of("cotangent", n, "one a variable")?,
         })
+    }
+
+    /// Refuses what only quadratic programs have.
+    pub(crate) fn suits(&self, options: &Options) -> Result<(), Fault> {
+        match options.quadratic.infeasible {
+            Infeasible::Report => Ok(()),
+            other => Err(format!(
+                "`infeasible` is {other:?} but must be Report for a cone program, whose rows cannot \
+                 give way"
+            )),
+        }
     }
 
     /// Whether two problems can be one batch.
@@ -207,11 +218,13 @@ pub(crate) fn answers(problems: &[&ConeProgram], options: &Options) -> Result<Ve
             map.insert(name.to_owned(), value);
         }
         if let Some(rows) = cone_conflict(&program, &solution, i, &options.cones) {
+            let message = sentence(&rows);
             let rows: Value = rows
                 .iter()
                 .map(|(row, weight)| json!({ "row": row, "weight": answer::number(*weight) }))
                 .collect();
-            map.insert("conflict".to_owned(), json!({ "rows": rows }));
+            let conflict = json!({ "rows": rows, "message": message });
+            map.insert("conflict".to_owned(), conflict);
         }
         if let (Some(_), Some(gradients)) = (&problem.cotangent, &gradients) {
             let of = |values: &Option<Vec<f64>>, len: usize| -> Vec<f64> {
@@ -239,6 +252,16 @@ pub(crate) fn answers(problems: &[&ConeProgram], options: &Options) -> Result<Ve
         answers.push(Value::Object(map));
     }
     Ok(answers)
+}
+
+/// What conflicting rows are to a reader.
+fn sentence(rows: &[(usize, f64)]) -> String {
+    let names: Vec<String> = rows.iter().map(|(row, _)| row.to_string()).collect();
+    match names.split_last() {
+        None => "no row conflicts".to_owned(),
+        Some((only, [])) => format!("row {only} cannot be met"),
+        Some((last, rest)) => format!("rows {} and {last} conflict", rest.join(", ")),
+    }
 }
 
 /// The gradient of the upper triangle, where an entry stands for two, spread over both.

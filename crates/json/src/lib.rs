@@ -85,7 +85,8 @@ fn answer_all(input: &Value, options: &Options) -> Answers {
         Value::Array(list) => (list.iter().collect::<Vec<_>>(), false),
         one => (vec![one], true),
     };
-    let read: Vec<Result<Problem, Fault>> = problems.iter().map(|value| read(value)).collect();
+    let read: Vec<Result<Problem, Fault>> =
+        problems.iter().map(|value| read(value, options)).collect();
     let mut answers = vec![Value::Null; read.len()];
     for group in groups(&read) {
         let problems: Vec<&Problem> = group
@@ -125,7 +126,7 @@ fn refusal(reason: &str) -> Value {
     json!({ "error": reason })
 }
 
-fn read(value: &Value) -> Result<Problem, Fault> {
+fn read(value: &Value, options: &Options) -> Result<Problem, Fault> {
     let fields = Fields::of(value, "")?;
     let problem = match fields.required("problem")? {
         Value::String(kind) if kind == "qp" => Problem::Qp(Qp::read(&fields)?),
@@ -137,6 +138,9 @@ fn read(value: &Value) -> Result<Problem, Fault> {
         }
     };
     fields.finish()?;
+    if let Problem::Cone(program) = &problem {
+        program.suits(options)?;
+    }
     Ok(problem)
 }
 

@@ -129,15 +129,16 @@ impl<'a> Split<'a> {
     }
 
     /// The sample's own rows among those of the split one, each once.
-    pub(crate) fn own(&self, rows: &mut Vec<u32>) {
+    pub(crate) fn own(&self, rows: &[u32]) -> Vec<u32> {
         let m = self.base.l.len();
-        for row in rows.iter_mut() {
-            if let Some(behind) = (*row as usize).checked_sub(m) {
-                *row = self.rows[behind] as u32;
-            }
-        }
+        let own = |row: &u32| match (*row as usize).checked_sub(m) {
+            Some(behind) => self.rows[behind] as u32,
+            None => *row,
+        };
+        let mut rows: Vec<u32> = rows.iter().map(own).collect();
         rows.sort_unstable();
         rows.dedup();
+        rows
     }
 }
 

@@ -23,8 +23,9 @@ pub(crate) fn relax(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Op
     };
     if let Some(split) = &split {
         split.fold(&mut answer.lambda);
-        split.own(&mut answer.active.linear);
-        split.own(&mut answer.active.dependent);
+        let active = &mut answer.active;
+        active.linear = split.own(&active.linear).into();
+        active.dependent = split.own(&active.dependent);
     }
     answer.x.truncate(sample.n);
     answer.status = Status::Relaxed;

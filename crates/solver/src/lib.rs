@@ -68,6 +68,7 @@ mod batch;
 mod cone;
 mod conflict;
 mod crossed;
+mod cut;
 pub mod damped;
 mod dense;
 mod elastic;

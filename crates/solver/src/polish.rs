@@ -5,6 +5,7 @@
 //! enter it, a few times; a guess that does not settle is given up.
 
 use crate::adjoint::direction::lagrangian_hessian;
+use crate::cut::Cut;
 use crate::dense::{dot, vectorised};
 use crate::interior_point::Answer;
 use crate::kkt::ActiveKkt;
@@ -44,7 +45,7 @@ impl Guess {
     pub(crate) fn of(sample: &Sample<'_>, at: Point<'_>, active: &ActiveRows) -> Guess {
         let n = sample.n;
         let mut linear = vec![0.0; sample.l.len()];
-        for &row in &active.linear {
+        for &row in active.linear.iter() {
             let row = row as usize;
             let value = dot(&sample.g[row * n..(row + 1) * n], at.x);
             let (l, u, lambda) = (sample.l[row], sample.u[row], at.lambda[row]);
@@ -97,7 +98,7 @@ impl Guess {
                 .map(|(i, _)| i)
                 .collect(),
             dependent: Vec::new(),
-            root: Vec::new(),
+            root: Cut::default(),
             identified: false,
         }
     }
@@ -191,7 +192,7 @@ fn newton(sample: &Sample<'_>, at: &mut Guess, steps: &mut usize, accept: f64) -
         let mut rows = sample.a.to_vec();
         let mut rest = Vec::with_capacity(sample.b.len() + n);
         rest.extend(terms.ax.iter().zip(sample.b).map(|(ax, b)| b - ax));
-        for &row in &active.linear {
+        for &row in active.linear.iter() {
             let row = row as usize;
             rows.extend_from_slice(&sample.g[row * n..(row + 1) * n]);
             rest.push(bound(sample, at, row) - terms.gx[row]);

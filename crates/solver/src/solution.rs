@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::active_set::reduced::Reduced;
 use crate::conflict::{Certificate, Conflict, Farkas};
+use crate::cut::Cut;
 use crate::problem::Problem;
 use crate::residual::Point;
 use crate::status::{Residuals, Status};
@@ -198,7 +199,7 @@ impl Own {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ActiveRows {
     /// Inequality rows, by position in `root`.
-    pub(crate) linear: Vec<u32>,
+    pub(crate) linear: Cut<u32>,
     /// Quadratic rows, ascending.
     pub(crate) quadratic: Vec<u32>,
     /// Rows of equal bounds that the others imply: satisfied, but with multipliers of their own only
@@ -206,7 +207,7 @@ pub(crate) struct ActiveRows {
     pub(crate) dependent: Vec<u32>,
     /// A square root of the inverse of the scaled `K` on `linear`, see [`crate::active_set::basis`];
     /// empty when the sample was not solved by pivots.
-    pub(crate) root: Vec<f64>,
+    pub(crate) root: Cut<f64>,
     /// Whether the equations of these rows were solved to rounding and every other row and sign
     /// agreed; otherwise the rows are a guess from a converged iterate.
     pub(crate) identified: bool,

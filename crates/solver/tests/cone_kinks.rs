@@ -2,17 +2,13 @@
 #![allow(missing_docs)]
 
 use feasible_solver::{
-    AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeTangents, ConeWanted,
-    Degenerate, Error, GradientQuality, Sparse, Values, cone_adjoint, cone_tangent, solve_cones,
+    AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeSolution, ConeTangents,
+    ConeWanted, Degenerate, Error, GradientQuality, Sparse, Values, cone_adjoint, cone_tangent,
+    solve_cones,
 };
 
-/// The derivative of the projection of `target` on a cone, applied to `cotangent`.
-fn projection(
-    cone: Cone,
-    target: &[f64],
-    cotangent: &[f64],
-    degenerate: Degenerate,
-) -> Result<(Vec<f64>, GradientQuality), Error> {
+/// min ½‖x − target‖² over a cone.
+fn with_projection<R>(cone: Cone, target: &[f64], work: impl FnOnce(&ConeProblem<'_>) -> R) -> R {
     let n = target.len();
     let (starts, indices): (Vec<usize>, Vec<usize>) = ((0..=n).collect(), (0..n).collect());
     let (ones, minus) = (vec![1.0; n], vec![-1.0; n]);
@@ -25,7 +21,7 @@ fn projection(
     };
     let q: Vec<f64> = target.iter().map(|v| -v).collect();
     let (b, cones) = (vec![0.0; n], [cone]);
-    let problem = ConeProblem {
+    work(&ConeProblem {
         batch: 1,
         n,
         p: Some(matrix(&ones)),
@@ -33,8 +29,23 @@ fn projection(
         a: matrix(&minus),
         b: Values::Shared(&b),
         cones: &cones,
-    };
-    let solution = solve_cones(&problem, &ConeSettings::default())?;
+    })
+}
+
+fn solved(cone: Cone, target: &[f64]) -> Result<ConeSolution, Error> {
+    with_projection(cone, target, |problem| {
+        solve_cones(problem, &ConeSettings::default())
+    })
+}
+
+/// The derivative of the projection of `target` on a cone, applied to `cotangent`.
+fn projection(
+    cone: Cone,
+    target: &[f64],
+    cotangent: &[f64],
+    degenerate: Degenerate,
+) -> Result<(Vec<f64>, GradientQuality), Error> {
+    let solution = solved(cone, target)?;
     assert!(solution.all_solved());
     let cotangent = ConeCotangent {
         x: cotangent,
@@ -45,7 +56,9 @@ fn projection(
         degenerate,
         ..AdjointSettings::default()
     };
-    let gradients = cone_adjoint(&problem, &solution, &cotangent, &ConeWanted::ALL, &settings)?;
+    let gradients = with_projection(cone, target, |problem| {
+        cone_adjoint(problem, &solution, &cotangent, &ConeWanted::ALL, &settings)
+    })?;
     // x depends on the target, −q.
     let of_target = gradients.q.unwrap().iter().map(|v| -v).collect();
     Ok((of_target, gradients.reports[0].quality))
@@ -264,4 +277,152 @@ fn smoothed_derivatives_of_whole_programs() {
         "{errors:?}"
     );
     assert!(errors[3] < 1e-6, "{errors:?}");
+}
+
+/// A point, its multiplier and the normal of the boundary there, of a kind that has three rows.
+fn boundary(cone: Cone) -> ([f64; 3], [f64; 3]) {
+    let (point, slope): ([f64; 3], [f64; 3]) = match cone {
+        Cone::Power(alpha) => {
+            let (x, y): (f64, f64) = (0.8, 1.7);
+            let g = x.powf(alpha) * y.powf(1.0 - alpha);
+            ([x, y, -g], [-alpha * g / x, -(1.0 - alpha) * g / y, -1.0])
+        }
+        _ => {
+            let (x, y): (f64, f64) = (-0.6, 1.2);
+            let e = (x / y).exp();
+            ([x, y, y * e], [e, e * (1.0 - x / y), -1.0])
+        }
+    };
+    let norm = slope.iter().map(|v| v * v).sum::<f64>().sqrt();
+    (point, slope.map(|v| v / norm))
+}
+
+const THREE_ROWS: [Cone; 4] = [
+    Cone::Exponential(1),
+    Cone::Power(0.5),
+    Cone::Power(0.2),
+    Cone::Power(0.9),
+];
+
+/// On their curved boundaries, as on that of the second-order cone: however they bend, a point that is
+/// not pushed loses the normal alone.
+#[test]
+fn the_boundaries_of_exponential_and_power_cones() {
+    let cotangent = [0.7, -1.3, 0.4];
+    for cone in THREE_ROWS {
+        let (target, normal) = boundary(cone);
+        let along: f64 = normal.iter().zip(&cotangent).map(|(n, c)| n * c).sum();
+        let without: [f64; 3] = std::array::from_fn(|i| cotangent[i] - along * normal[i]);
+        for (choice, expected) in [
+            (Degenerate::LeastNorm, without),
+            (Degenerate::Held, without),
+            (Degenerate::Released, cotangent),
+        ] {
+            let (got, quality) = projection(cone, &target, &cotangent, choice).unwrap();
+            assert_eq!(quality, GradientQuality::Degenerate, "{cone:?}");
+            close(&got, &expected);
+        }
+    }
+}
+
+/// At the apex, pushed by a multiplier that is on the dual cone's boundary: it stays, or leaves along the
+/// ray that this multiplier touches.
+#[test]
+fn the_apexes_of_exponential_and_power_cones() {
+    let cotangent = [0.7, -1.3, 0.4];
+    for cone in THREE_ROWS {
+        let (ray, normal) = boundary(cone);
+        let size: f64 = ray.iter().map(|v| v * v).sum();
+        let along: f64 = ray.iter().zip(&cotangent).map(|(r, c)| r * c).sum();
+        let leaving = ray.map(|r| along * r / size);
+        let target = normal.map(|n| 1.5 * n);
+        for (choice, expected) in [
+            (Degenerate::LeastNorm, [0.0; 3]),
+            (Degenerate::Held, [0.0; 3]),
+            (Degenerate::Released, leaving),
+        ] {
+            let (got, quality) = projection(cone, &target, &cotangent, choice).unwrap();
+            assert_eq!(quality, GradientQuality::Degenerate, "{cone:?}");
+            close(&got, &expected);
+        }
+    }
+}
+
+/// The two sides are those of the projection: difference quotients to either side of the kink.
+#[test]
+fn the_sides_are_one_sided_differences() {
+    let project = |cone: Cone, target: &[f64; 3]| {
+        let solution = solved(cone, target).unwrap();
+        assert!(solution.all_solved());
+        solution.x
+    };
+    for cone in THREE_ROWS {
+        let (on, normal) = boundary(cone);
+        let size = on.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let apex = normal.map(|n| 1.5 * n);
+        // Outwards where it is held, and where the apex is, away from the ray.
+        for (target, held) in [(on, normal), (apex, on.map(|v| -v / size))] {
+            for (choice, sign) in [(Degenerate::Held, 1.0), (Degenerate::Released, -1.0)] {
+                // The quotient is off by the boundary's curvature over the step's length.
+                let step = 1e-7;
+                let moved: [f64; 3] = std::array::from_fn(|i| target[i] + sign * step * held[i]);
+                let (from, to) = (project(cone, &target), project(cone, &moved));
+                for i in 0..3 {
+                    let mut unit = [0.0; 3];
+                    unit[i] = 1.0;
+                    let (row, _) = projection(cone, &target, &unit, choice).unwrap();
+                    let slope: f64 = row.iter().zip(&held).map(|(r, d)| r * sign * d).sum();
+                    let quotient = (to[i] - from[i]) / step;
+                    assert!(
+                        (slope - quotient).abs() < 1e-6,
+                        "{cone:?} {choice:?} {i}: {slope} {quotient}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The nearest point with v ≥ y·exp((x + b₀)/y), y = 1 + b₁, to one of the curve itself, (0, 1): held, only
+/// what is along the tangent (1, 1) moves it, and b moves the curve; released, it is where it is wanted.
+#[test]
+fn a_row_of_an_exponential_cone_without_force() {
+    let (starts, indices) = ([0, 1, 2], [0, 1]);
+    let (a_starts, a_indices) = ([0, 1, 2], [0, 2]);
+    let (ones, minus) = ([1.0; 2], [-1.0; 2]);
+    let matrix = |rows, starts, indices, values| Sparse {
+        rows,
+        columns: 2,
+        starts,
+        indices,
+        values: Values::Shared(values),
+    };
+    let cones = [Cone::Exponential(1)];
+    let problem = ConeProblem {
+        batch: 1,
+        n: 2,
+        p: Some(matrix(2, &starts, &indices, &ones)),
+        q: Values::Shared(&[0.0, -1.0]),
+        a: matrix(3, &a_starts, &a_indices, &minus),
+        b: Values::Shared(&[0.0, 1.0, 0.0]),
+        cones: &cones,
+    };
+    let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+    assert!(solution.all_solved());
+    close(&solution.x, &[0.0, 1.0]);
+    for (degenerate, of_q, of_b) in [
+        (Degenerate::Held, [-0.5, -0.5], [-0.5, -0.5, 0.5]),
+        (Degenerate::Released, [-1.0, 0.0], [0.0; 3]),
+    ] {
+        let settings = AdjointSettings {
+            degenerate,
+            ..AdjointSettings::default()
+        };
+        let cotangent = ConeCotangent::of_x(&[1.0, 0.0]);
+        let found = cone_adjoint(&problem, &solution, &cotangent, &ConeWanted::ALL, &settings);
+        let found = found.unwrap();
+        assert_eq!(found.reports[0].quality, GradientQuality::Degenerate);
+        close(found.q.as_ref().unwrap(), &of_q);
+        close(found.b.as_ref().unwrap(), &of_b);
+    }
 }

@@ -9,11 +9,27 @@ use feasible_solver::{
     GradientQuality, Status, Values, cone_adjoint, solve_cones,
 };
 use support::cones::{KINDS, Pattern, nearest, quality, random, solve};
-use support::differences::known_solutions_and_their_gradients;
+use support::differences::{Tally, gradients_near_kinks, known_solutions_and_their_gradients};
+use support::pinned::random_pinned;
 
 #[test]
 fn known_solutions() {
     known_solutions_and_their_gradients(7_800, &KINDS);
+}
+
+#[test]
+fn derivatives_near_kinks() {
+    gradients_near_kinks(2_000, &KINDS);
+}
+
+/// Vertices and points of smooth boundaries that only the cones pin.
+#[test]
+fn linear_objectives_and_ones_of_low_rank() {
+    let mut tally = Tally::default();
+    for seed in 0..3_000 {
+        tally.check(seed, &random_pinned(seed, &KINDS));
+    }
+    tally.finish(5);
 }
 
 /// Softmax is the entropy-regularised choice: max cᵀy + H(y) over the simplex. Variables (y, t) with

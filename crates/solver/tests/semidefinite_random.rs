@@ -6,13 +6,28 @@ mod support;
 
 use feasible_solver::Cone;
 use support::cones::{MATRICES, random};
-use support::differences::known_solutions_and_their_gradients;
+use support::differences::{Tally, gradients_near_kinks, known_solutions_and_their_gradients};
+use support::pinned::random_pinned;
 
 const PROGRAMS: u64 = 1_000;
 
 #[test]
 fn known_solutions() {
     known_solutions_and_their_gradients(PROGRAMS, &MATRICES);
+}
+
+#[test]
+fn derivatives_near_kinks() {
+    gradients_near_kinks(200, &MATRICES);
+}
+
+#[test]
+fn linear_objectives_and_ones_of_low_rank() {
+    let mut tally = Tally::default();
+    for seed in 0..400 {
+        tally.check(seed, &random_pinned(seed, &MATRICES));
+    }
+    tally.finish(5);
 }
 
 #[test]

@@ -124,18 +124,16 @@ impl Basis {
         }
     }
 
-    /// `B`, row-major.
-    pub(crate) fn root(&self) -> Vec<f64> {
+    /// Appends `B`, row-major.
+    pub(crate) fn append_root(&self, root: &mut Vec<f64>) {
         let (m, count, width) = (self.m, self.working.len(), self.m + self.most);
-        let mut root = Vec::with_capacity(count * count);
         for line in self.lines.chunks_exact(width.max(1)).take(count) {
             root.extend_from_slice(&line[m..m + count]);
         }
-        root
     }
 }
 
-/// `rhs ← BᵀB rhs` for a square `B` of [`Basis::root`]; `work` is as long as `rhs`.
+/// `rhs ← BᵀB rhs` for a square `B` of [`Basis::append_root`]; `work` is as long as `rhs`.
 #[inline(always)]
 pub(crate) fn solve_root(root: &[f64], rhs: &mut [f64], work: &mut [f64]) {
     let count = rhs.len();
@@ -160,6 +158,12 @@ pub(crate) fn condition(root: &[f64], count: usize) -> f64 {
 mod tests {
     use super::*;
 
+    fn root_of(basis: &Basis) -> Vec<f64> {
+        let mut root = Vec::new();
+        basis.append_root(&mut root);
+        root
+    }
+
     /// A Gram matrix of unit vectors of length `rank`.
     fn gram(m: usize, rank: usize) -> Vec<f64> {
         let vector = |i: usize| -> Vec<f64> {
@@ -177,7 +181,7 @@ mod tests {
     /// `K_WW · K_WW⁻¹ = I`, and `B` agrees with its products.
     fn check(basis: &mut Basis, k: &[f64]) {
         let (m, count) = (basis.m, basis.working.len());
-        let root = basis.root();
+        let root = root_of(basis);
         for i in 0..count {
             let mut column = vec![0.0; count];
             column[i] = 1.0;
@@ -249,7 +253,7 @@ mod tests {
             basis.accept(row);
         }
         let exact = 1.0 / (1.0 - c * c);
-        assert!((condition(&basis.root(), 2) / exact - 1.0).abs() < 1e-6);
+        assert!((condition(&root_of(&basis), 2) / exact - 1.0).abs() < 1e-6);
         assert_eq!(condition(&[], 0), 1.0);
     }
 }

@@ -1,10 +1,14 @@
 //! Solves a run of samples that share `P`, `A`, `G`: everything of size `n` is a matrix product
 //! over the run, each sample only pivots on its own few rows.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use crate::active_set::basis::solve_root;
 use crate::active_set::certificate::proves_infeasible;
 use crate::active_set::pivot::{Outcome, Pivots, Rows};
 use crate::active_set::reduced::Reduced;
+use crate::cut::Cut;
 use crate::dense::{add_multiply, multiply, vectorised, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::{Evaluated, Measured, Point, margin, measure};
@@ -53,6 +57,8 @@ pub(crate) struct Memory {
     start: Vec<f64>,
     lower: Vec<f64>,
     upper: Vec<f64>,
+    /// Where each sample's working rows and their root are among the run's.
+    places: Vec<(Range<usize>, Range<usize>)>,
     /// For the factors, as long as they ask for.
     work: Vec<f64>,
 }
@@ -82,6 +88,7 @@ impl Memory {
             start: zeros(m),
             lower: zeros(m),
             upper: zeros(m),
+            places: Vec::with_capacity(count),
             work: Vec::new(),
         }
     }
@@ -180,10 +187,15 @@ fn pivot_all(
         start,
         lower,
         upper,
+        places,
         ..
     } = memory;
     let count = memory.point.len() / (reduced.n + reduced.p);
     let mut found = Vec::with_capacity(count);
+    // The run's working rows and roots, one sample's after the other's.
+    let (mut linear, mut root) = (Vec::new(), Vec::new());
+    places.clear();
+    places.resize(count, (0..0, 0..0));
     for i in 0..count {
         let sample = problem.sample(first + i);
         let values = &rows[i * m..(i + 1) * m];
@@ -223,8 +235,12 @@ fn pivot_all(
             Outcome::Optimal => {
                 one.status = Some(Status::Solved);
                 multipliers[i * m..(i + 1) * m].copy_from_slice(&pivots.lambda);
+                let (row, entry) = (linear.len(), root.len());
+                linear.extend(pivots.basis.working.iter().map(|&w| w as u32));
+                pivots.basis.append_root(&mut root);
+                places[i] = (row..linear.len(), entry..root.len());
                 one.active = ActiveRows {
-                    linear: pivots.basis.working.iter().map(|&w| w as u32).collect(),
+                    linear: Cut::default(),
                     quadratic: Vec::new(),
                     dependent: (0..m)
                         .filter(|&j| {
@@ -232,7 +248,7 @@ fn pivot_all(
                         })
                         .map(|j| j as u32)
                         .collect(),
-                    root: pivots.basis.root(),
+                    root: Cut::default(),
                     identified: true,
                 };
             }
@@ -244,6 +260,11 @@ fn pivot_all(
             Outcome::Stalled => {}
         }
         found.push(one);
+    }
+    let (linear, root) = (Arc::new(linear), Arc::new(root));
+    for (one, (rows, entries)) in found.iter_mut().zip(places.drain(..)) {
+        one.active.linear = Cut::of(&linear, rows);
+        one.active.root = Cut::of(&root, entries);
     }
     found
 }
@@ -482,12 +503,12 @@ pub(crate) fn solve_on_active(
             for (i, active) in active.iter().enumerate() {
                 let held = active.linear.len();
                 let (small, work) = (&mut small[..held], &mut work[..held]);
-                for (slot, &row) in small.iter_mut().zip(&active.linear) {
+                for (slot, &row) in small.iter_mut().zip(active.linear.iter()) {
                     let row = row as usize;
                     *slot = reduced.scale[row] * rows[i * m + row] - target(i, row);
                 }
                 solve_root(&active.root, small, work);
-                for (value, &row) in small.iter().zip(&active.linear) {
+                for (value, &row) in small.iter().zip(active.linear.iter()) {
                     multipliers[i * m + row as usize] = *value;
                 }
             }

@@ -215,7 +215,7 @@ impl Pivoted<'_> {
                 *r = -v;
             }
             let sample = problem.sample(first + i);
-            for &row in &solution.active[first + i].linear {
+            for &row in solution.active[first + i].linear.iter() {
                 let row = row as usize;
                 wanted[i * m + row] = -force.row(&sample, row, at.lambda[row], at.x);
             }
@@ -253,7 +253,7 @@ impl Pivoted<'_> {
                         note(products.ax[i * p + j] - line[n + j]);
                     }
                     let mut force = max_abs(line);
-                    for &row in &active[i].linear {
+                    for &row in active[i].linear.iter() {
                         let wanted = wanted[i * m + row as usize];
                         note(products.gx[i * m + row as usize] - wanted);
                         force = force.max(wanted.abs());

@@ -81,8 +81,8 @@ pub struct ConeGradients {
 ///
 /// # Kinks
 /// Where an eigenvalue of the pair is too small to have a sign, what touches is held
-/// ([`crate::Degenerate::LeastNorm`], `Held`) or let go (`Released`); the apexes of exponential and
-/// power cones take what the polish found. A singular system gets its least-norm solution.
+/// ([`crate::Degenerate::LeastNorm`], `Held`) or let go (`Released`), and so are exponential and power
+/// cones that touch their boundary or that of their dual. A singular system gets its least-norm solution.
 /// [`crate::Degenerate::Smoothed`] differentiates the central path's point: `z ∘ s = μe` in symmetric
 /// cones, `z = −μ∇f(s)` in exponential and power cones, `f` their barriers of degree 3,
 /// `−ln(y·ln(v/y) − x) − ln y − ln v` and `−ln(x^(2α)·y^(2−2α) − v²) − (1−α)·ln x − α·ln y`

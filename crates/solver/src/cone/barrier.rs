@@ -20,8 +20,8 @@ const NEAR: f64 = 0.25;
 /// What `μ` shrinks by on the way down from where the barrier outweighs the data.
 const SHRINK: f64 = 0.1;
 
-/// The point `s` of the cone's interior with `−∇f(s) = s`.
-fn centre(kind: Three) -> [f64; 3] {
+/// The point `s` of the cone's interior with `−∇f(s) = s`, which is inside the dual cone, too.
+pub(crate) fn centre(kind: Three) -> [f64; 3] {
     match kind {
         Three::Exponential => [
             -0.827_838_399_065_678_6,

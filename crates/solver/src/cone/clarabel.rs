@@ -31,7 +31,13 @@ pub(crate) enum Ends {
     /// The same on the numbers as they are: equilibration helps badly scaled rows, and now and then is what
     /// leads astray.
     Plain(f64),
+    /// At this tolerance, with a firmer regularisation: where the objective is singular and there are
+    /// equalities, pivots that are nothing but Clarabel's own 1e-8 can end it at the first factorisation.
+    Firm(f64),
 }
+
+/// What [`Ends::Firm`] adds to the diagonal.
+const FIRM: f64 = 1e-6;
 
 /// Clarabel set up for a sample's matrices and cones.
 pub(crate) struct Prepared(DefaultSolver<f64>);
@@ -113,13 +119,19 @@ fn prepare(
         chordal_decomposition_enable: false,
         ..DefaultSettings::default()
     };
-    let (Ends::At(tolerance) | Ends::Refined(tolerance) | Ends::Plain(tolerance)) = ends;
+    let (Ends::At(tolerance)
+    | Ends::Refined(tolerance)
+    | Ends::Plain(tolerance)
+    | Ends::Firm(tolerance)) = ends;
     options.tol_gap_abs = tolerance;
     options.tol_gap_rel = tolerance;
     options.tol_feas = tolerance;
     if !matches!(ends, Ends::At(_)) {
         options.iterative_refinement_reltol = f64::EPSILON;
         options.iterative_refinement_abstol = f64::EPSILON;
+    }
+    if matches!(ends, Ends::Firm(_)) {
+        options.static_regularization_constant = FIRM;
     }
     options.equilibrate_enable = !matches!(ends, Ends::Plain(_));
     DefaultSolver::new(&p, sample.q, &a, sample.b, &cones, options).ok()

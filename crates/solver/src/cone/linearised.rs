@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::adjoint::{GradientQuality, GradientReport};
+use crate::cone::barrier::centre;
 use crate::cone::central::{Central, central};
 use crate::cone::geometry::{Local, localise};
 use crate::cone::newton::ConePoint;
@@ -10,6 +11,7 @@ use crate::cone::problem::{Cone, ConeProblem, ConeSample};
 use crate::cone::scaled::Scaled;
 use crate::cone::solve::ConeSolution;
 use crate::cone::system::{Rank, System};
+use crate::cone::three::Three;
 use crate::dense::max_abs;
 use crate::error::Error;
 use crate::settings::{AdjointSettings, Degenerate};
@@ -169,7 +171,9 @@ impl<'a> Linearised<'a> {
 }
 
 /// The directions on one side of a kink: eigenvalues too small to have a sign count as multipliers
-/// where what touches is held, as slacks where it is released.
+/// where what touches is held, as slacks where it is released. Exponential and power cones, which have no
+/// eigenvalues, move along a direction that is inside of them and of their duals: from a point that only
+/// touches, `w = −s`, it leads out of where `z` is 0, and back.
 fn beside(cones: &[Cone], at: &ConePoint, settings: &AdjointSettings) -> Local {
     let (s, z) = (&at.s, &at.z);
     let size = 1.0 + max_abs(s).max(max_abs(z));
@@ -178,6 +182,11 @@ fn beside(cones: &[Cone], at: &ConePoint, settings: &AdjointSettings) -> Local {
         _ => 2.0 * settings.degenerate_margin * size,
     };
     let mut w: Vec<f64> = z.iter().zip(s).map(|(z, s)| z - s).collect();
+    let move_three = |w: &mut [f64], kind: Three| {
+        for (w, inwards) in w.iter_mut().zip(centre(kind).iter().cycle()) {
+            *w += shift * inwards;
+        }
+    };
     let mut first = 0;
     for &cone in cones {
         match cone {
@@ -189,8 +198,11 @@ fn beside(cones: &[Cone], at: &ConePoint, settings: &AdjointSettings) -> Local {
                 let diagonal = (1..=size).map(|k| k * (k + 1) / 2 - 1);
                 diagonal.for_each(|at| w[first + at] += shift);
             }
-            // The apexes of the others have no side of their own.
-            Cone::Zero(_) | Cone::Exponential(_) | Cone::Power(_) => {}
+            Cone::Exponential(_) => {
+                move_three(&mut w[first..first + cone.rows()], Three::Exponential)
+            }
+            Cone::Power(alpha) => move_three(&mut w[first..first + 3], Three::Power(alpha)),
+            Cone::Zero(_) => {}
         }
         first += cone.rows();
     }

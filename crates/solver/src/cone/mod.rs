@@ -15,6 +15,7 @@ mod jacobian;
 mod layout;
 mod linear;
 mod linearised;
+mod nearest;
 mod newton;
 mod problem;
 mod sample;

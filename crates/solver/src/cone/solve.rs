@@ -313,7 +313,8 @@ fn with_even_rows<R>(
 }
 
 /// Clarabel set up for this sample alone: early; to the end where the polish does not reach rounding from
-/// there; and on the numbers as they are where that is no solution.
+/// there; on the numbers as they are where that is no solution; and with a firmer regularisation where that
+/// is none either.
 fn fresh(
     sample: &ConeSample<'_>,
     (settings, second): (&ConeSettings, Second),
@@ -337,8 +338,12 @@ fn fresh(
     // One digit more than is asked for: Clarabel's tolerance is relative to the norms of all rows.
     let mut answer = to(Ends::Refined(0.1 * settings.tolerance));
     answer.iterations += first.iterations;
-    if answer.status == Status::NumericalError {
-        let other = to(Ends::Plain(settings.tolerance));
+    // The polish has less far to go than the regularisation would let Clarabel come.
+    for ends in [Ends::Plain(settings.tolerance), Ends::Firm(early)] {
+        if answer.status != Status::NumericalError {
+            break;
+        }
+        let other = to(ends);
         let spent = answer.iterations + other.iterations;
         // Nearer, not only solved: without scaling a wrong point may miss small rows by little.
         if other.error < answer.error || answer.error.is_nan() {

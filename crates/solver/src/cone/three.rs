@@ -58,7 +58,7 @@ impl Three {
                 (g - v.abs()) / (1.0 + alpha * g / x + (1.0 - alpha) * g / y)
             }
         };
-        depth.min(y).max(0.0)
+        positive(depth).min(y)
     }
 
     /// The same for the dual cone: `{(u, v, w): −u·exp(v/u) ≤ e·w, u < 0}` and
@@ -72,7 +72,7 @@ impl Three {
                 }
                 let e = (v / u - 1.0).exp();
                 let depth = (w + u * e) / (1.0 + e * (2.0 + (v / u).abs()));
-                depth.min(-u).max(0.0)
+                positive(depth).min(-u)
             }
             Three::Power(alpha) => {
                 Three::Power(alpha).depth(&[u / alpha, v / (1.0 - alpha), w])
@@ -198,6 +198,12 @@ impl Three {
     }
 }
 
+/// The number if it is positive. A NaN is one of infinite numbers, far outside, and `f64::min` would let
+/// it pass for whatever it is compared with.
+fn positive(depth: f64) -> f64 {
+    if depth > 0.0 { depth } else { 0.0 }
+}
+
 fn length(v: &[f64; 3]) -> f64 {
     v.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
@@ -226,4 +232,20 @@ fn solve_four(mut matrix: [[f64; 4]; 4], mut rhs: [f64; 4]) -> Option<[f64; 4]> 
         rhs[k] /= matrix[k][k];
     }
     rhs.iter().all(|v| v.is_finite()).then_some(rhs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `exp(x/y)` overflows at points far outside.
+    #[test]
+    fn points_far_outside_have_no_depth() {
+        for y in [1e-3, 1e-9, 1e-300] {
+            assert_eq!(Three::Exponential.depth(&[2.0, y, 1.0]), 0.0);
+            assert_eq!(Three::Exponential.depth(&[2.0, y, -1.0]), 0.0);
+            assert_eq!(Three::Exponential.dual_depth(&[-y, -2.0, 1.0]), 0.0);
+        }
+        assert!(Three::Exponential.depth(&[-2.0, 1e-9, 1.0]) > 0.0);
+    }
 }

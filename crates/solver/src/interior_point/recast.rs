@@ -134,7 +134,7 @@ impl<'a> EqualRows<'a> {
             .collect();
         linear.extend(self.moved.iter().map(|&row| row as u32));
         linear.sort_unstable();
-        answer.active.linear = linear;
+        answer.active.linear = linear.into();
     }
 }
 

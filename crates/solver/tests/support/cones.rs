@@ -266,8 +266,43 @@ pub fn pair(cone: Cone, rng: &mut ChaCha8Rng) -> (Vec<f64>, Vec<f64>) {
     }
 }
 
+/// A complementary pair near a kink: one of the two is small, or inside and near the boundary.
+pub fn near_a_kink(cone: Cone, rng: &mut ChaCha8Rng) -> (Vec<f64>, Vec<f64>) {
+    let near = 10f64.powf(rng.random_range(-5.0..-2.0));
+    let (mut s, mut z) = pair(cone, rng);
+    if matches!(cone, Cone::Zero(_)) {
+        return (s, z);
+    }
+    let is_zero = |v: &[f64]| v.iter().all(|v| *v == 0.0);
+    let (no_s, no_z) = (is_zero(&s), is_zero(&z));
+    let shrink = |v: &mut [f64]| v.iter_mut().for_each(|v| *v *= near);
+    if !no_s && !no_z {
+        shrink(if rng.random_bool(0.5) { &mut s } else { &mut z });
+        return (s, z);
+    }
+    let boundary = loop {
+        let (s, z) = pair(cone, rng);
+        if !is_zero(&s) && !is_zero(&z) {
+            break if no_z { s } else { z };
+        }
+    };
+    let inside = if no_z { &mut s } else { &mut z };
+    shrink(inside);
+    inside.iter_mut().zip(&boundary).for_each(|(v, b)| *v += b);
+    (s, z)
+}
+
 /// A strictly convex problem built around a solution, with that solution.
 pub fn random(seed: u64, kinds: &[Cone]) -> (Owned, Vec<f64>, Vec<f64>, Vec<f64>) {
+    random_of(seed, kinds, pair)
+}
+
+/// The same of pairs that are drawn as a test chooses.
+pub fn random_of(
+    seed: u64,
+    kinds: &[Cone],
+    pair: impl Fn(Cone, &mut ChaCha8Rng) -> (Vec<f64>, Vec<f64>),
+) -> (Owned, Vec<f64>, Vec<f64>, Vec<f64>) {
     let mut rng = rng(seed);
     let batch = rng.random_range(1..4);
     let mut cones = Vec::new();

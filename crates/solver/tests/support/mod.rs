@@ -5,6 +5,7 @@ pub mod barrier;
 pub mod cones;
 pub mod derivatives;
 pub mod differences;
+pub mod pinned;
 pub mod reference;
 pub mod relaxed;
 
