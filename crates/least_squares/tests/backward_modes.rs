@@ -1,0 +1,397 @@
+//! Every backward mode on every problem of a list, sample by sample, against differences of what the mode
+//! differentiates. `--nocapture` prints the worst errors.
+
+mod common;
+#[path = "support/backward_problems.rs"]
+mod problems;
+
+use common::{solvers, tight};
+use faer::{Mat, Side};
+use feasible_least_squares::{
+    Backward, Damping, Dogleg, GradientQuality, Gradients, Hessian, LevenbergMarquardt, Linear,
+    Settings, Shape, Solution, Step, Stopping,
+};
+use problems::{BY_DIFFERENCES, Kind, Problem, Sample, numbers, problems};
+
+/// What a derivative may be off, relative to the largest of its sample.
+const LIMIT: f64 = 1e-6;
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |m, v| f64::max(m, v.abs()))
+}
+
+/// The largest difference of two gradients relative to the largest entry of the second.
+fn error(got: &[f64], expected: &[f64]) -> f64 {
+    let differences: Vec<f64> = got.iter().zip(expected).map(|(g, e)| g - e).collect();
+    assert!(got.iter().all(|g| g.is_finite()));
+    let size = largest(expected);
+    assert!(size > 1e-3, "a gradient that shows nothing: {size:e}");
+    largest(&differences) / size
+}
+
+/// Derivatives of several functions of many numbers by one of them: those whose steps balance truncation and
+/// rounding, function by function (Ridders' extrapolation).
+fn differences<const N: usize>(h: f64, f: impl Fn(f64) -> [f64; N]) -> [f64; N] {
+    const SHRINK: f64 = 1.6;
+    const LEVELS: i32 = 9;
+    let central: Vec<[f64; N]> = (0..LEVELS)
+        .map(|k| {
+            let h = h / SHRINK.powi(k);
+            let (high, low) = (f(h), f(-h));
+            std::array::from_fn(|i| (high[i] - low[i]) / (2.0 * h))
+        })
+        .collect();
+    std::array::from_fn(|i| {
+        let mut last = vec![central[0][i]];
+        let (mut best, mut error) = (last[0], f64::INFINITY);
+        for slope in &central[1..] {
+            let mut row = vec![slope[i]];
+            for j in 0..last.len() {
+                let factor = SHRINK.powi(2 * (j as i32 + 1));
+                let next = (factor * row[j] - last[j]) / (factor - 1.0);
+                let change = (next - row[j]).abs().max((next - last[j]).abs());
+                if change <= error {
+                    (best, error) = (next, change);
+                }
+                row.push(next);
+            }
+            last = row;
+        }
+        best
+    })
+}
+
+/// The worst error of each kind of problem, and where it was.
+#[derive(Default)]
+struct Worst {
+    entries: Vec<(String, f64, String)>,
+    checks: usize,
+}
+
+impl Worst {
+    fn see(&mut self, rule: &str, error: f64, limit: f64, place: &dyn Fn() -> String) {
+        // A NaN fails.
+        assert!(error <= limit, "{rule}, {}: {error:e}", place());
+        self.checks += 1;
+        match self.entries.iter_mut().find(|(name, ..)| name == rule) {
+            Some(entry) if entry.1 >= error => {}
+            Some(entry) => (entry.1, entry.2) = (error, place()),
+            None => self.entries.push((rule.to_owned(), error, place())),
+        }
+    }
+
+    fn print(&self, mode: &str, problems: usize) {
+        println!("{mode}: {} checks on {problems} problems", self.checks);
+        for (rule, error, place) in &self.entries {
+            println!("  {rule}: {error:.1e} ({place})");
+        }
+    }
+}
+
+/// The eigenvectors of the symmetric part of a matrix, with their eigenvalues.
+fn eigen(matrix: &[f64], n: usize) -> Vec<(f64, Vec<f64>)> {
+    let symmetric = Mat::from_fn(n, n, |i, j| 0.5 * (matrix[i * n + j] + matrix[j * n + i]));
+    let eigen = symmetric.self_adjoint_eigen(Side::Lower).unwrap();
+    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+    (0..n)
+        .map(|k| (values[k], (0..n).map(|i| vectors[(i, k)]).collect()))
+        .collect()
+}
+
+/// Σ f(λ) u uᵀv over the eigenvectors that are no null space.
+fn by_eigen(eigen: &[(f64, Vec<f64>)], v: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
+    let top = eigen.iter().map(|(value, _)| value.abs()).fold(0.0, f64::max);
+    let mut out = vec![0.0; v.len()];
+    // Eigenvalues of these problems are above 1e-4 of the largest, or zero to the error of differences.
+    for (value, vector) in eigen.iter().filter(|(value, _)| value.abs() > 1e-6 * top) {
+        let along = f(*value) * dot(vector, v);
+        out.iter_mut().zip(vector).for_each(|(o, u)| *o += along * u);
+    }
+    out
+}
+
+/// What is known of one sample at its minimiser, by means that are not the crate's.
+struct Truth {
+    /// The minimiser, and the auxiliaries.
+    at: Sample,
+    /// What each step moves, `[n, storage]`.
+    directions: Vec<Vec<f64>>,
+    /// Of the Gauss-Newton matrix, over the coordinates that are free.
+    gauss_newton: Vec<(f64, Vec<f64>)>,
+    /// The exact Hessian, and its eigenvectors.
+    matrix: Vec<f64>,
+    hessian: Vec<(f64, Vec<f64>)>,
+    /// The cotangent by steps that derivatives are taken along: in the range of the Hessian.
+    v: Vec<f64>,
+    free: Vec<bool>,
+}
+
+impl Truth {
+    fn new(problem: &Problem, theta: &[f64], x: &[f64], seed: f64) -> Self {
+        let n = problem.objective.tangent();
+        let free: Vec<bool> = problem.at_bounds(x).iter().map(|held| !held).collect();
+        let restrict = |matrix: &mut Vec<f64>| {
+            for (k, entry) in matrix.iter_mut().enumerate() {
+                if !(free[k / n] && free[k % n]) {
+                    *entry = 0.0;
+                }
+            }
+        };
+        let mut gauss_newton = problem.normal_equations(x, theta).1;
+        restrict(&mut gauss_newton);
+        let mut matrix = Vec::new();
+        for i in 0..n {
+            let gradient = |h: f64| {
+                let mut delta = vec![0.0; n];
+                delta[i] = h;
+                problem.normal_equations(&problem.moved(x, &delta), theta).0
+            };
+            matrix.extend((0..n).map(|j| differences(1e-2, |h| [gradient(h)[j]])[0]));
+        }
+        restrict(&mut matrix);
+        let hessian = eigen(&matrix, n);
+        let v = by_eigen(&hessian, &numbers(n, seed), |_| 1.0);
+        Self {
+            at: Sample {
+                start: x.to_vec(),
+                theta: theta.to_vec(),
+            },
+            directions: problem.directions(x),
+            gauss_newton: eigen(&gauss_newton, n),
+            matrix,
+            hessian,
+            v,
+            free,
+        }
+    }
+
+    /// The cotangent by stored numbers of one by steps: the columns of the directions are orthogonal.
+    fn stored(&self, v: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; self.at.start.len()];
+        for (v, direction) in v.iter().zip(&self.directions) {
+            let along = v / dot(direction, direction);
+            out.iter_mut().zip(direction).for_each(|(o, d)| *o += along * d);
+        }
+        out
+    }
+
+    /// HM⁺v: the cotangent for which the exact gradient is the Gauss-Newton one for v.
+    fn as_gauss_newton_sees(&self, v: &[f64]) -> Vec<f64> {
+        let w = by_eigen(&self.gauss_newton, v, |value| 1.0 / value);
+        self.matrix.chunks_exact(w.len()).map(|row| dot(row, &w)).collect()
+    }
+}
+
+/// Differences of vᵀx by all auxiliaries for several cotangents at once.
+fn by_theta<const N: usize>(
+    problem: &Problem,
+    sample: &Sample,
+    settings: &Settings,
+    cotangents: [&[f64]; N],
+) -> [Vec<f64>; N] {
+    let mut out: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    for i in 0..sample.theta.len() {
+        let slopes = differences(1e-2, |h| {
+            let mut moved = sample.clone();
+            moved.theta[i] += h;
+            let x = problem.solved(&moved, settings);
+            cotangents.map(|v| dot(v, &x))
+        });
+        out.iter_mut().zip(slopes).for_each(|(out, slope)| out.push(slope));
+    }
+    out
+}
+
+/// Differences of vᵀx by steps from the start.
+fn by_start(problem: &Problem, sample: &Sample, settings: &Settings, v: &[f64]) -> Vec<f64> {
+    (0..problem.objective.tangent())
+        .map(|i| {
+            let [slope] = differences(1e-2, |h| {
+                let mut delta = vec![0.0; problem.objective.tangent()];
+                delta[i] = h;
+                let moved = Sample {
+                    start: problem.moved(&sample.start, &delta),
+                    theta: sample.theta.clone(),
+                };
+                [dot(v, &problem.solved(&moved, settings))]
+            });
+            slope
+        })
+        .collect()
+}
+
+/// All samples of a problem at their minimisers.
+struct Case {
+    problem: Problem,
+    truths: Vec<Truth>,
+    /// The minimisers as starts.
+    samples: Vec<Sample>,
+}
+
+fn cases() -> Vec<Case> {
+    let cases: Vec<Case> = problems().into_iter().map(Case::new).collect();
+    assert!(cases.len() >= 48);
+    cases
+}
+
+impl Case {
+    fn new(problem: Problem) -> Self {
+        let solution = problem.with_inputs(&problem.samples, |inputs| {
+            let solution = problem.objective.solve(inputs, &tight(Linear::Auto)).unwrap();
+            assert!(
+                solution.all_converged(),
+                "{}: {:?}",
+                problem.name,
+                solution.status
+            );
+            solution
+        });
+        let truths: Vec<Truth> = problem
+            .samples
+            .iter()
+            .enumerate()
+            .map(|(s, sample)| {
+                let truth = Truth::new(&problem, &sample.theta, solution.sample(s), 0.5 + s as f64);
+                let singular = truth.hessian.len()
+                    - truth.free.iter().filter(|free| !**free).count()
+                    - truth
+                        .hessian
+                        .iter()
+                        .filter(|(value, _)| *value > 1e-4 * truth.hessian.last().unwrap().0)
+                        .count();
+                let cost = solution.cost[s];
+                match problem.kind {
+                    Kind::ZeroResidual => assert!(cost < 1e-20 && singular == 0),
+                    Kind::Residual => assert!(cost > 1e-4 && singular == 0, "{}", problem.name),
+                    Kind::RankDeficient => assert!(singular > 0, "{}", problem.name),
+                }
+                truth
+            })
+            .collect();
+        Self {
+            samples: truths.iter().map(|truth| truth.at.clone()).collect(),
+            problem,
+            truths,
+        }
+    }
+
+    fn solve(&self, samples: &[Sample], settings: &Settings) -> Solution {
+        self.problem.with_inputs(samples, |inputs| {
+            self.problem.objective.solve(inputs, settings).unwrap()
+        })
+    }
+
+    fn gradients(
+        &self,
+        samples: &[Sample],
+        solution: &Solution,
+        cotangent: &[f64],
+        backward: &Backward,
+    ) -> Gradients {
+        let objective = &self.problem.objective;
+        self.problem.with_inputs(samples, |inputs| {
+            objective.vjp_by(inputs, solution, cotangent, backward).unwrap()
+        })
+    }
+
+    /// Every sample's cotangent by stored numbers.
+    fn cotangent(&self, v: impl Fn(&Truth) -> Vec<f64>) -> Vec<f64> {
+        self.truths
+            .iter()
+            .flat_map(|truth| truth.stored(&v(truth)))
+            .collect()
+    }
+
+    fn auxiliaries<'g>(&self, gradients: &'g Gradients, sample: usize) -> &'g [f64] {
+        let len = self.problem.objective.auxiliary_len();
+        &gradients.auxiliaries[sample * len..(sample + 1) * len]
+    }
+
+    fn rule(&self) -> &'static str {
+        match self.problem.kind {
+            Kind::ZeroResidual => "zero residual",
+            Kind::Residual => "residual",
+            Kind::RankDeficient => "rank-deficient",
+        }
+    }
+
+    fn place<'p>(&'p self, sample: usize, by: &'p dyn std::fmt::Debug) -> impl Fn() -> String + 'p {
+        move || format!("{}, sample {sample}, {by:?}", self.problem.name)
+    }
+}
+
+/// The qualities that a gradient of the implicit modes may have.
+fn expected(case: &Case, linear: Linear) -> &'static [GradientQuality] {
+    let iterative = matches!(linear, Linear::ConjugateGradient { .. });
+    match case.problem.kind {
+        // Conjugate gradients see no null space that the cotangent has no part in.
+        Kind::RankDeficient if iterative => &[GradientQuality::Exact, GradientQuality::Degenerate],
+        Kind::RankDeficient => &[GradientQuality::Degenerate],
+        _ if case.problem.name.starts_with(BY_DIFFERENCES) => &[GradientQuality::Inexact],
+        _ => &[GradientQuality::Exact],
+    }
+}
+
+#[test]
+fn implicit_modes_on_every_problem() {
+    let (mut exact, mut rough) = (Worst::default(), Worst::default());
+    let (mut wrong, mut cases_seen) = (0, 0);
+    for case in cases() {
+        cases_seen += 1;
+        let settings = tight(Linear::Auto);
+        let pairs: Vec<[Vec<f64>; 2]> = case
+            .truths
+            .iter()
+            .map(|truth| {
+                let v = truth.stored(&truth.v);
+                let seen = truth.stored(&truth.as_gauss_newton_sees(&truth.v));
+                by_theta(&case.problem, &truth.at, &settings, [&v, &seen])
+            })
+            .collect();
+        for linear in solvers() {
+            let solution = case.solve(&case.samples, &tight(linear));
+            let v = case.cotangent(|truth| truth.v.clone());
+            let by = |hessian| {
+                let backward = Backward::Implicit { hessian };
+                case.gradients(&case.samples, &solution, &v, &backward)
+            };
+            let (by_hessian, by_rows) = (by(Hessian::Exact), by(Hessian::GaussNewton));
+            for (s, [all, without_curvature]) in pairs.iter().enumerate() {
+                let place = case.place(s, &linear);
+                let got = case.auxiliaries(&by_hessian, s);
+                exact.see(case.rule(), error(got, all), LIMIT, &place);
+                let quality = by_hessian.quality[s];
+                assert!(
+                    expected(&case, linear).contains(&quality),
+                    "{}: {quality:?}",
+                    place()
+                );
+                // The error of the Gauss-Newton gradient in closed form: it is the exact one for HM⁺v.
+                let got = case.auxiliaries(&by_rows, s);
+                let truth = &case.truths[s];
+                let seen = truth.as_gauss_newton_sees(&truth.v);
+                rough.see(case.rule(), error(got, without_curvature), LIMIT, &place);
+                let off: Vec<f64> = seen.iter().zip(&truth.v).map(|(a, b)| a - b).collect();
+                let off = dot(&off, &off).sqrt() / dot(&truth.v, &truth.v).sqrt();
+                let known = (by_rows.residual[s] - off).abs();
+                rough.see("curvature left out, as reported", known, LIMIT, &place);
+                if case.problem.kind == Kind::ZeroResidual {
+                    rough.see("zero residual, as exact", error(got, all), LIMIT, &place);
+                }
+                if error(got, all) > LIMIT {
+                    wrong += 1;
+                    assert_ne!(by_rows.quality[s], GradientQuality::Exact, "{}", place());
+                }
+            }
+        }
+    }
+    exact.print("implicit, exact Hessian", cases_seen);
+    rough.print("implicit, Gauss-Newton", cases_seen);
+    println!("  {wrong} gradients were wrong, and said so");
+    // Most problems with a residual, by every solver.
+    assert!(wrong > 200, "{wrong}");
+}
