@@ -65,18 +65,19 @@ fn differences<const N: usize>(h: f64, f: impl Fn(f64) -> [f64; N]) -> [f64; N] 
     })
 }
 
-/// The worst error of each kind of problem, and where it was.
+/// The worst error under each rule, and where it was.
 #[derive(Default)]
 struct Worst {
     entries: Vec<(String, f64, String)>,
     checks: usize,
+    broken: Vec<String>,
 }
 
 impl Worst {
     fn see(&mut self, rule: &str, error: f64, limit: f64, place: &dyn Fn() -> String) {
-        // A NaN fails.
-        assert!(error <= limit, "{rule}, {}: {error:e}", place());
         self.checks += 1;
+        // A NaN is no success.
+        self.require(error <= limit, || format!("{rule}, {}: {error:.1e}", place()));
         match self.entries.iter_mut().find(|(name, ..)| name == rule) {
             Some(entry) if entry.1 >= error => {}
             Some(entry) => (entry.1, entry.2) = (error, place()),
@@ -84,11 +85,20 @@ impl Worst {
         }
     }
 
-    fn print(&self, mode: &str, problems: usize) {
-        println!("{mode}: {} checks on {problems} problems", self.checks);
+    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.broken.push(what());
+        }
+    }
+
+    /// Prints all, and panics where a rule was broken.
+    fn finish(self, mode: &str) {
+        println!("{mode}: {} checks", self.checks);
         for (rule, error, place) in &self.entries {
             println!("  {rule}: {error:.1e} ({place})");
         }
+        let broken = self.broken.len();
+        assert!(broken == 0, "{mode}, {broken}:\n{}", self.broken.join("\n"));
     }
 }
 
@@ -224,6 +234,18 @@ fn by_start(problem: &Problem, sample: &Sample, settings: &Settings, v: &[f64]) 
         .collect()
 }
 
+/// Settings for differences of minimisers: with damping that keeps rounding from moving them along a null
+/// space, which they would drift along by 1e-4.
+fn to_the_end(linear: Linear) -> Settings {
+    Settings {
+        step: Step::LevenbergMarquardt(LevenbergMarquardt {
+            min: 1e-4,
+            ..LevenbergMarquardt::default()
+        }),
+        ..tight(linear)
+    }
+}
+
 /// All samples of a problem at their minimisers.
 struct Case {
     problem: Problem,
@@ -241,7 +263,7 @@ fn cases() -> Vec<Case> {
 impl Case {
     fn new(problem: Problem) -> Self {
         let solution = problem.with_inputs(&problem.samples, |inputs| {
-            let solution = problem.objective.solve(inputs, &tight(Linear::Auto)).unwrap();
+            let solution = problem.objective.solve(inputs, &to_the_end(Linear::Auto)).unwrap();
             assert!(
                 solution.all_converged(),
                 "{}: {:?}",
@@ -342,7 +364,7 @@ fn implicit_modes_on_every_problem() {
     let (mut wrong, mut cases_seen) = (0, 0);
     for case in cases() {
         cases_seen += 1;
-        let settings = tight(Linear::Auto);
+        let settings = to_the_end(Linear::Auto);
         let pairs: Vec<[Vec<f64>; 2]> = case
             .truths
             .iter()
@@ -353,7 +375,7 @@ fn implicit_modes_on_every_problem() {
             })
             .collect();
         for linear in solvers() {
-            let solution = case.solve(&case.samples, &tight(linear));
+            let solution = case.solve(&case.samples, &to_the_end(linear));
             let v = case.cotangent(|truth| truth.v.clone());
             let by = |hessian| {
                 let backward = Backward::Implicit { hessian };
@@ -365,11 +387,9 @@ fn implicit_modes_on_every_problem() {
                 let got = case.auxiliaries(&by_hessian, s);
                 exact.see(case.rule(), error(got, all), LIMIT, &place);
                 let quality = by_hessian.quality[s];
-                assert!(
-                    expected(&case, linear).contains(&quality),
-                    "{}: {quality:?}",
-                    place()
-                );
+                exact.require(expected(&case, linear).contains(&quality), || {
+                    format!("{}: {quality:?}", place())
+                });
                 // The error of the Gauss-Newton gradient in closed form: it is the exact one for HM⁺v.
                 let got = case.auxiliaries(&by_rows, s);
                 let truth = &case.truths[s];
@@ -384,13 +404,17 @@ fn implicit_modes_on_every_problem() {
                 }
                 if error(got, all) > LIMIT {
                     wrong += 1;
-                    assert_ne!(by_rows.quality[s], GradientQuality::Exact, "{}", place());
+                    let quality = by_rows.quality[s];
+                    rough.require(quality != GradientQuality::Exact, || {
+                        format!("wrong, but {quality:?}: {}", place())
+                    });
                 }
             }
         }
     }
-    exact.print("implicit, exact Hessian", cases_seen);
-    rough.print("implicit, Gauss-Newton", cases_seen);
+    println!("{cases_seen} problems");
+    exact.finish("implicit, exact Hessian");
+    rough.finish("implicit, Gauss-Newton");
     println!("  {wrong} gradients were wrong, and said so");
     // Most problems with a residual, by every solver.
     assert!(wrong > 200, "{wrong}");

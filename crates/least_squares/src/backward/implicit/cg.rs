@@ -1,6 +1,6 @@
 //! The adjoint system by conjugate gradients on the terms' blocks, preconditioned by the diagonal.
 
-use super::System;
+use super::{SINGULAR, System};
 use super::blocks::Blocks;
 use crate::backward::Adjoint;
 use crate::dense::{axpy, dot, norm};
@@ -13,8 +13,8 @@ pub(super) struct Cg {
 }
 
 impl Cg {
-    /// The solution as far as the iterations lead; a direction that the matrix is not positive along ends
-    /// them, and makes the result degenerate.
+    /// The solution as far as the iterations lead; a direction that the matrix is not positive along, or only
+    /// by rounding, ends them and makes the result degenerate.
     pub(super) fn solve(&self, system: &System<'_>, v: &[f64], result: &mut Adjoint) -> Vec<f64> {
         let n = v.len();
         let mut diagonal = vec![0.0; n];
@@ -43,7 +43,10 @@ impl Cg {
             }
             self.blocks.multiply(system, &p, &mut q);
             let curvature = dot(&p, &q);
-            if !(curvature > f64::EPSILON * f64::EPSILON * dot(&p, &p)) {
+            // Relative to the diagonal, so that units do not matter. Iterations past their rounding turn into
+            // the null space, and a step there is as long as they please.
+            let scale: f64 = p.iter().zip(&diagonal).map(|(p, d)| d * p * p).sum();
+            if !(curvature * SINGULAR > scale) {
                 result.worsen(GradientQuality::Degenerate);
                 break;
             }
