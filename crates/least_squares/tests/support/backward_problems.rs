@@ -1,12 +1,12 @@
 //! Problems of every kind for the backward modes, with several samples each, and their normal equations
 //! assembled a second time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use feasible_least_squares::{
-    AnalyticCost, AutoCost, AuxiliaryId, Between, Builder, Clipped, Cost, Difference, Inputs,
-    LinearCost, Manifold, Numbers, Objective, Point, Quadratic, Real, Residual, Robust, Settings,
-    Values, VariableId, Weight,
+    AnalyticCost, AutoCost, AuxiliaryId, Between, Builder, Clipped, Control, Cost, Difference,
+    Inputs, LinearCost, Manifold, Numbers, Objective, Point, Quadratic, Real, Residual, Robust,
+    Settings, Values, VariableId, Weight,
 };
 
 use crate::common::{Curve, Pull, tight};
@@ -200,6 +200,22 @@ impl Problem {
         self.with_inputs(std::slice::from_ref(sample), |inputs| {
             self.objective.solve(inputs, settings).unwrap().x
         })
+    }
+
+    /// The points that a sample's iterations lead to, one after each.
+    pub(crate) fn iterates(&self, sample: &Sample, settings: &Settings) -> Vec<Vec<f64>> {
+        let seen = Mutex::new(Vec::new());
+        self.with_inputs(std::slice::from_ref(sample), |inputs| {
+            self.objective
+                .solve_with(inputs, settings, &|iteration| {
+                    let variables = self.variables.iter();
+                    let x = variables.flat_map(|(id, _)| iteration.variable(*id));
+                    seen.lock().unwrap().push(x.copied().collect());
+                    Control::Continue
+                })
+                .unwrap()
+        });
+        seen.into_inner().unwrap()
     }
 
     /// x ⊞ δ over all variables.
@@ -524,9 +540,16 @@ fn fitted_curve(robust: Robust) -> Problem {
             // At θ = 0 the rows are the model, which θ counts in times 1 + 0.1 x₁².
             let mut model = vec![0.0; 9];
             Curve(9).evaluate::<f64>(&[&x[..2], &x[2..]], &[&[0.0; 9]], &mut model);
-            let mut theta: Vec<f64> = model.iter().map(|m| m / (1.0 + 0.1 * x[1] * x[1])).collect();
+            let mut theta: Vec<f64> = model
+                .iter()
+                .map(|m| m / (1.0 + 0.1 * x[1] * x[1]))
+                .collect();
             theta.extend_from_slice(&x);
-            theta.extend(near(&[0.5, 0.2, -0.1, 0.6, 0.6, 0.7, 0.4, 0.8], 0.1, s as f64));
+            theta.extend(near(
+                &[0.5, 0.2, -0.1, 0.6, 0.6, 0.7, 0.4, 0.8],
+                0.1,
+                s as f64,
+            ));
             Sample {
                 start: near(&x, 0.05, 1.5),
                 theta,
@@ -609,7 +632,10 @@ fn quadratic(residual: f64) -> Problem {
     let samples = (0..SAMPLES)
         .map(|s| {
             let at = near(&[0.6, -0.4], 0.2, s as f64);
-            let mut theta: Vec<f64> = numbers(12, 4.0 + s as f64).iter().map(|v| 0.5 * v).collect();
+            let mut theta: Vec<f64> = numbers(12, 4.0 + s as f64)
+                .iter()
+                .map(|v| 0.5 * v)
+                .collect();
             theta.extend(near(&[1.0, 0.2, -0.3, 1.2, 0.7, -0.8], 0.2, s as f64));
             let mut value = vec![0.0; 3];
             rows().residual(
@@ -866,7 +892,10 @@ fn graph(manifold: &Manifold, consistent: bool, tied: bool, robust: Robust) -> P
                 .iter()
                 .enumerate()
                 .flat_map(|(i, pose)| {
-                    let off: Vec<f64> = numbers(n, 40.0 + i as f64).iter().map(|v| 0.2 * v).collect();
+                    let off: Vec<f64> = numbers(n, 40.0 + i as f64)
+                        .iter()
+                        .map(|v| 0.2 * v)
+                        .collect();
                     let mut out = pose.clone();
                     manifold.retract(pose, &off, &mut out);
                     out
@@ -891,10 +920,7 @@ fn few_rows(by_matrix: bool) -> Problem {
     let mut draft = Draft::default();
     let x = draft.variable(Manifold::Vector(4));
     let matrix = numbers(8, 0.7);
-    let (a, b) = (
-        by_matrix.then(|| draft.auxiliary(8)),
-        draft.auxiliary(2),
-    );
+    let (a, b) = (by_matrix.then(|| draft.auxiliary(8)), draft.auxiliary(2));
     let rows = if by_matrix {
         LinearCost::new(2, 4, Numbers::Auxiliary(8), Numbers::Auxiliary(2))
     } else {
@@ -929,9 +955,7 @@ fn dependent_rows(met: bool) -> Problem {
     let mut draft = Draft::default();
     let x = draft.variable(Manifold::Vector(3));
     let (b, w) = (draft.auxiliary(4), draft.auxiliary(1));
-    let a = [
-        1.0, 2.0, 2.0, 2.0, 4.0, 4.0, 0.5, -1.0, 0.3, 1.5, 1.0, 2.3,
-    ];
+    let a = [1.0, 2.0, 2.0, 2.0, 4.0, 4.0, 0.5, -1.0, 0.3, 1.5, 1.0, 2.3];
     let rows = LinearCost::new(4, 3, a, Numbers::Auxiliary(4));
     draft.cost(rows, &[x], &[b], By::Scale(w), Robust::None);
     let samples = (0..SAMPLES)

@@ -1,7 +1,7 @@
 //! The adjoint system by conjugate gradients on the terms' blocks, preconditioned by the diagonal.
 
-use super::{SINGULAR, System};
 use super::blocks::Blocks;
+use super::{SINGULAR, System};
 use crate::backward::Adjoint;
 use crate::dense::{axpy, dot, norm};
 use crate::status::GradientQuality;
