@@ -105,7 +105,7 @@ impl<'a> Direct<'a> {
             );
         }
         // A point that is no minimiser to within ε is on neither side of the middle.
-        if gradient <= 0.1 * self.epsilon && !are_opposite(&displaced[0], &displaced[1]) {
+        if gradient <= 0.1 * self.epsilon && !are_opposite(job.x, &displaced[0], &displaced[1]) {
             return Adjoint::zero(objective, GradientQuality::Unavailable);
         }
         result
@@ -147,11 +147,11 @@ impl<'a> Direct<'a> {
 
 /// Whether two displacements differ by terms of order ε² from ±εH⁻¹v: their sum is then far below their
 /// difference, or nothing has moved but by rounding.
-fn are_opposite(a: &[f64], b: &[f64]) -> bool {
+fn are_opposite(x: &[f64], a: &[f64], b: &[f64]) -> bool {
     let (sum, difference): (Vec<f64>, Vec<f64>) =
         a.iter().zip(b).map(|(a, b)| (a + b, a - b)).unzip();
-    norm(&sum) <= 0.5 * norm(&difference) + NOT_MOVED
+    norm(&sum) <= 0.5 * norm(&difference) + NOT_MOVED * (1.0 + norm(x))
 }
 
-/// A displacement, relative to coordinates of order one, that is the accuracy of a minimiser.
+/// A displacement, relative to the point, as small as minimisers are inaccurate.
 const NOT_MOVED: f64 = 1e-8;
