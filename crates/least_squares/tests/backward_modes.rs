@@ -13,9 +13,11 @@ use feasible_least_squares::{
 };
 use problems::{BY_DIFFERENCES, Kind, Problem, Sample, numbers, problems};
 
-/// What a derivative may be off, relative to the largest of its sample. Differences are good to 1e-9 here; to
-/// less where iterations or problems without full rank leave rounding along a null space.
+/// What a derivative may be off, relative to the largest of its sample.
 const LIMIT: f64 = 1e-6;
+
+/// That of minimisers by the implicit modes, whose differences are good to 1e-9.
+const IMPLICIT: f64 = 1e-7;
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
@@ -422,7 +424,7 @@ fn implicit_modes_on_every_problem() {
             for (s, [all, without_curvature]) in pairs.iter().enumerate() {
                 let place = case.place(s, &linear);
                 let got = case.auxiliaries(&by_hessian, s);
-                exact.see(case.rule(), error(got, all), LIMIT, &place);
+                exact.see(case.rule(), error(got, all), IMPLICIT, &place);
                 let quality = by_hessian.quality[s];
                 exact.require(expected(&case, linear).contains(&quality), || {
                     format!("{}: {quality:?}", place())
@@ -431,13 +433,13 @@ fn implicit_modes_on_every_problem() {
                 let got = case.auxiliaries(&by_rows, s);
                 let truth = &case.truths[s];
                 let seen = truth.as_gauss_newton_sees(&truth.v);
-                rough.see(case.rule(), error(got, without_curvature), LIMIT, &place);
+                rough.see(case.rule(), error(got, without_curvature), IMPLICIT, &place);
                 let off: Vec<f64> = seen.iter().zip(&truth.v).map(|(a, b)| a - b).collect();
                 let off = dot(&off, &off).sqrt() / dot(&truth.v, &truth.v).sqrt();
                 let known = (by_rows.residual[s] - off).abs();
-                rough.see("curvature left out, as reported", known, LIMIT, &place);
+                rough.see("curvature left out, as reported", known, IMPLICIT, &place);
                 if case.problem.kind == Kind::ZeroResidual {
-                    rough.see("zero residual, as exact", error(got, all), LIMIT, &place);
+                    rough.see("zero residual, as exact", error(got, all), IMPLICIT, &place);
                 }
                 if error(got, all) > LIMIT {
                     wrong += 1;

@@ -13,8 +13,8 @@ pub(super) struct Cg {
 }
 
 impl Cg {
-    /// The solution as far as the iterations lead; a direction that the matrix is not positive along, or only
-    /// by rounding, ends them and makes the result degenerate.
+    /// The iterate of the least residual; a direction that the matrix is not positive along, or only by
+    /// rounding, ends the iterations and makes the result degenerate.
     pub(super) fn solve(&self, system: &System<'_>, v: &[f64], result: &mut Adjoint) -> Vec<f64> {
         let n = v.len();
         let mut diagonal = vec![0.0; n];
@@ -36,15 +36,17 @@ impl Cg {
         let mut p = z.clone();
         let mut q = vec![0.0; n];
         let mut rz = dot(&r, &z);
-        let target = self.tolerance * norm(v);
+        let mut least = norm(v);
+        let mut best = w.clone();
+        let target = self.tolerance * least;
         for _ in 0..self.iterations {
-            if norm(&r) <= target {
+            if least <= target {
                 break;
             }
             self.blocks.multiply(system, &p, &mut q);
             let curvature = dot(&p, &q);
-            // Relative to the diagonal, so that units do not matter. Iterations past their rounding turn into
-            // the null space, and a step there is as long as they please.
+            // Relative to the diagonal, so that units do not matter. Where the rounding of v has a part in a
+            // null space, iterations past the solution turn there, along steps of any length.
             let scale: f64 = p.iter().zip(&diagonal).map(|(p, d)| d * p * p).sum();
             if !(curvature * SINGULAR > scale) {
                 result.worsen(GradientQuality::Degenerate);
@@ -53,6 +55,11 @@ impl Cg {
             let alpha = rz / curvature;
             axpy(alpha, &p, &mut w);
             axpy(-alpha, &q, &mut r);
+            let residual = norm(&r);
+            if residual < least {
+                least = residual;
+                best.copy_from_slice(&w);
+            }
             z = precondition(&r);
             let next = dot(&r, &z);
             let beta = next / rz;
@@ -61,6 +68,6 @@ impl Cg {
                 *p = z + beta * *p;
             }
         }
-        w
+        best
     }
 }
