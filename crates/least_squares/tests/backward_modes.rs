@@ -1,6 +1,9 @@
 //! Every backward mode on every problem of a list, sample by sample, against differences of what the mode
 //! differentiates. `--nocapture` prints the worst errors.
 
+// The errors, where they are asked for.
+#![allow(clippy::print_stdout)]
+
 mod common;
 #[path = "support/backward_problems.rs"]
 mod problems;

@@ -29,12 +29,15 @@ impl Residual for Decay {
     }
 }
 
+/// Weighted rows, each with its derivatives.
+type Rows = Vec<(f64, [f64; 2])>;
+
 /// One problem in two unknowns: as an objective, and as weighted rows with their Jacobian by hand.
 struct Problem {
     name: &'static str,
     objective: Objective,
     x: VariableId,
-    rows: fn(&[f64; 2]) -> Vec<(f64, [f64; 2])>,
+    rows: fn(&[f64; 2]) -> Rows,
     robust: Robust,
     starts: [[f64; 2]; 2],
 }
@@ -272,6 +275,5 @@ fn records_are_those_of_the_method_written_a_second_time() {
             }
         }
     }
-    println!("{records} records, {rejected} of steps that were rejected");
     assert!(records > 150 && rejected > 10, "{records} {rejected}");
 }

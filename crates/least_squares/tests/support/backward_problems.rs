@@ -298,7 +298,13 @@ impl Problem {
             let (mut c, mut j) = (vec![0.0; m], vec![0.0; m * width]);
             term.cost.linearise(&at, &mut c, &mut j);
             let diagonal = |w: &dyn Fn(usize) -> f64| -> Vec<f64> {
-                let entry = |k: usize| if k % (m + 1) == 0 { w(k / m) } else { 0.0 };
+                let entry = |k: usize| {
+                    if k.is_multiple_of(m + 1) {
+                        w(k / m)
+                    } else {
+                        0.0
+                    }
+                };
                 (0..m * m).map(entry).collect()
             };
             let w = match term.weight {
