@@ -20,7 +20,8 @@ use crate::status::GradientQuality;
 pub struct Gradients {
     /// By the stored numbers of the start, `[batch, storage]`: on a curved space the shortest vector whose
     /// products with the directions in the space are right. Zero in the implicit and direct-loss modes, as
-    /// minimisers do not depend on their start, and where a truncated mode left iterations out.
+    /// minimisers do not depend on their start, where a truncated mode left iterations out, and for numbers
+    /// outside of their bounds.
     pub start: Vec<f64>,
     /// By the auxiliaries, `[batch, auxiliary_len]`, also where the batch shares them: the gradient by
     /// shared numbers is the sum over the samples, [`shared`](Self::shared).
@@ -262,6 +263,10 @@ impl Objective {
             gradients.quality.push(adjoint.quality);
             gradients.residual.push(adjoint.residual);
             gradients.condition.push(adjoint.condition);
+        }
+        // Such a start was moved to its bound, wherever it was.
+        for place in checked.outside {
+            gradients.start[place] = 0.0;
         }
         Ok(gradients)
     }

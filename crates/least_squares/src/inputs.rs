@@ -116,6 +116,7 @@ impl<'a> Inputs<'a> {
             });
         }
         let mut x = vec![0.0; self.batch * objective.storage];
+        let mut outside = Vec::new();
         for (variable, values) in objective.variables.iter().zip(&self.starts) {
             let values = values.ok_or_else(|| Error::Missing {
                 kind: "variable",
@@ -126,11 +127,16 @@ impl<'a> Inputs<'a> {
             values.validate(&variable.name, self.batch, len)?;
             for sample in 0..self.batch {
                 let start = values.sample(sample, len);
-                let out = &mut x[sample * objective.storage + variable.place..][..len];
+                let first = sample * objective.storage + variable.place;
+                let out = &mut x[first..first + len];
                 out.copy_from_slice(start);
                 if let Some(bounds) = variable.manifold.bounds() {
                     for (i, out) in out.iter_mut().enumerate() {
-                        *out = out.clamp(bounds.lower[i], bounds.upper[i]);
+                        let inside = out.clamp(bounds.lower[i], bounds.upper[i]);
+                        if inside != *out {
+                            outside.push(first + i);
+                        }
+                        *out = inside;
                     }
                 }
                 variable
@@ -153,7 +159,11 @@ impl<'a> Inputs<'a> {
             values.validate(&auxiliary.name, self.batch, auxiliary.len)?;
             auxiliaries.push((values, auxiliary.len));
         }
-        Ok(Checked { x, auxiliaries })
+        Ok(Checked {
+            x,
+            outside,
+            auxiliaries,
+        })
     }
 }
 
@@ -161,6 +171,8 @@ impl<'a> Inputs<'a> {
 pub(crate) struct Checked<'a> {
     /// `[batch, storage]`.
     pub(crate) x: Vec<f64>,
+    /// Which of them were outside of their bounds.
+    pub(crate) outside: Vec<usize>,
     auxiliaries: Vec<(Values<'a>, usize)>,
 }
 

@@ -17,7 +17,7 @@
 //! | cost | derivatives |
 //! |---|---|
 //! | [`AutoCost`] of a [`Residual`] written over [`Real`] | exact, by forward and reverse mode |
-//! | [`AnalyticCost`] of closures | Jacobian as given, others by differences |
+//! | [`AnalyticCost`] of closures | Jacobian as given, others as given or by differences |
 //! | [`Difference`], [`Between`] | closed form, on every manifold |
 //! | [`LinearCost`], [`Quadratic`] | closed form, also by their coefficients |
 //! | [`Clipped`] | those of its inner cost, outside the box |

@@ -165,7 +165,8 @@ pub enum Backward {
     },
     /// From the gradients by θ of E at the minimisers of E(x; θ) ± ε vᵀx, divided by 2ε (McAllester,
     /// Hazan & Keshet, *Direct loss minimization for structured prediction*, 2010; there one-sided):
-    /// two more solves and no second derivatives. The error is of the order of ε².
+    /// two more solves and no second derivatives. The error is of the order of ε² at isolated minimisers;
+    /// others have no gradient of this kind.
     DirectLoss {
         /// ε, for a cotangent v of largest entry 1. About 1e-4 balances ε² and rounding over ε.
         epsilon: f64,

@@ -2,13 +2,17 @@
 //!
 //! x± minimise E(x; θ) ± ε aᵀx, where a is the cotangent by stored numbers. Then x± = x ∓ εH⁻¹v + O(ε²), and
 //! (∂E/∂θ(x₊) − ∂E/∂θ(x₋))/2ε = −∂²E/∂θ∂x H⁻¹v + O(ε²), the implicit gradient.
+//!
+//! A minimiser that is not isolated has no such neighbours: where nothing but the tilt decides, x± are wherever
+//! that leads, and there is no gradient.
 
 use super::{Adjoint, Job};
-use crate::dense::max_abs;
+use crate::dense::{max_abs, norm};
 use crate::objective::Objective;
 use crate::optimise::{Task, optimise};
 use crate::settings::{LevenbergMarquardt, Settings, Step, Stopping};
 use crate::status::GradientQuality;
+use crate::step::find_held;
 use crate::term::{self, Linearisation, Sample, TermProbe};
 use crate::workspace::Workspace;
 
@@ -58,6 +62,8 @@ impl<'a> Direct<'a> {
             return result;
         }
         let epsilon = self.epsilon / largest;
+        let gradient = self.free_gradient(job);
+        let mut displaced = Vec::with_capacity(2);
         for sign in [1.0, -1.0] {
             let mut tilt = vec![0.0; objective.storage];
             for variable in &objective.variables {
@@ -91,8 +97,34 @@ impl<'a> Direct<'a> {
                 sign / (2.0 * epsilon),
                 &mut result.auxiliaries,
             );
+            displaced.push(
+                x.iter()
+                    .zip(job.x)
+                    .map(|(a, b)| a - b)
+                    .collect::<Vec<f64>>(),
+            );
+        }
+        // A point that is no minimiser to within ε is on neither side of the middle.
+        if gradient <= 0.1 * self.epsilon && !are_opposite(job.x, &displaced[0], &displaced[1]) {
+            return Adjoint::zero(objective, GradientQuality::Unavailable);
         }
         result
+    }
+
+    /// max|∇E| over the coordinates that are free to move.
+    fn free_gradient(&mut self, job: &Job<'_>) -> f64 {
+        let objective = self.objective;
+        let sample = Sample {
+            x: job.x,
+            auxiliaries: job.auxiliaries,
+        };
+        self.at.update(objective, &sample);
+        let held = &mut self.space.held;
+        held.fill(false);
+        find_held(objective, job.x, &self.at.gradient, held);
+        let free = self.at.gradient.iter().zip(held.iter());
+        free.filter(|(_, held)| !**held)
+            .fold(0.0, |most, (g, _)| f64::max(most, g.abs()))
     }
 
     /// `out` += `factor` ∂E/∂θ.
@@ -112,3 +144,14 @@ impl<'a> Direct<'a> {
         }
     }
 }
+
+/// Whether two displacements differ by terms of order ε² from ±εH⁻¹v: their sum is then far below their
+/// difference, or nothing has moved but by rounding.
+fn are_opposite(x: &[f64], a: &[f64], b: &[f64]) -> bool {
+    let (sum, difference): (Vec<f64>, Vec<f64>) =
+        a.iter().zip(b).map(|(a, b)| (a + b, a - b)).unzip();
+    norm(&sum) <= 0.5 * norm(&difference) + NOT_MOVED * (1.0 + norm(x))
+}
+
+/// A displacement, relative to the point, as small as minimisers are inaccurate.
+const NOT_MOVED: f64 = 1e-8;

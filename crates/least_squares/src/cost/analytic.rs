@@ -6,6 +6,7 @@ use super::{Cost, Gradient, Point, Probe, Shapes};
 use crate::manifold::Manifold;
 
 type Values = Box<dyn Fn(&Point<'_>, &mut [f64]) + Send + Sync>;
+type Derivatives = Box<dyn Fn(&Point<'_>, &Probe<'_>, &mut Gradient<'_>) + Send + Sync>;
 
 /// A cost given by two closures: its rows, `[rows]`, and its Jacobian with respect to the variables'
 /// steps, `[rows, width]` row-major.
@@ -13,11 +14,12 @@ type Values = Box<dyn Fn(&Point<'_>, &mut [f64]) + Send + Sync>;
 /// The Jacobian is taken as it is. Its derivatives, and those with respect to auxiliaries, are central
 /// differences with steps of ∛ε times the size of the number, whose error is of the order of 1e-10
 /// relative to the third derivatives; gradients that rest on them are
-/// [`crate::GradientQuality::Inexact`].
+/// [`crate::GradientQuality::Inexact`]. A third closure, [`with_probe`](Self::with_probe), replaces them.
 pub struct AnalyticCost {
     rows: usize,
     residual: Values,
     jacobian: Values,
+    probe: Option<Derivatives>,
 }
 
 impl AnalyticCost {
@@ -31,7 +33,38 @@ impl AnalyticCost {
             rows,
             residual: Box::new(residual),
             jacobian: Box::new(jacobian),
+            probe: None,
         }
+    }
+
+    /// The same with [`Cost::probe`] by hand: `probe` adds the derivatives of ψ = sᵀJd + tᵀc by the
+    /// variables' steps and by the auxiliaries, and is taken as exact. On a
+    /// curved space the derivative by steps is the symmetric one, that of c(x ⊞ δ) by δ twice.
+    ///
+    /// ```
+    /// use feasible_least_squares::AnalyticCost;
+    ///
+    /// // One row θ x²: J = 2θx, ψ = 2sθxd + tθx².
+    /// let cost = AnalyticCost::new(
+    ///     1,
+    ///     |at, out| out[0] = at.auxiliaries[0][0] * at.variables[0][0].powi(2),
+    ///     |at, out| out[0] = 2.0 * at.auxiliaries[0][0] * at.variables[0][0],
+    /// )
+    /// .with_probe(|at, probe, gradient| {
+    ///     let (x, theta) = (at.variables[0][0], at.auxiliaries[0][0]);
+    ///     let (s, d, t) = (probe.s[0], probe.d[0], probe.t[0]);
+    ///     gradient.variables[0] += 2.0 * theta * (s * d + t * x);
+    ///     gradient.auxiliaries[0] += x * (2.0 * s * d + t * x);
+    /// });
+    /// # let _ = cost;
+    /// ```
+    #[must_use]
+    pub fn with_probe(
+        mut self,
+        probe: impl Fn(&Point<'_>, &Probe<'_>, &mut Gradient<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.probe = Some(Box::new(probe));
+        self
     }
 
     /// ψ at the point moved by `step` along the `column`-th number of the variables.
@@ -74,6 +107,7 @@ impl fmt::Debug for AnalyticCost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnalyticCost")
             .field("rows", &self.rows)
+            .field("has_probe", &self.probe.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -101,6 +135,9 @@ impl Cost for AnalyticCost {
     }
 
     fn probe(&self, at: &Point<'_>, probe: &Probe<'_>, gradient: &mut Gradient<'_>) {
+        if let Some(by_hand) = &self.probe {
+            return by_hand(at, probe, gradient);
+        }
         let mut column = 0;
         for (manifold, x) in at.manifolds.iter().zip(at.variables) {
             for i in 0..manifold.tangent() {
@@ -162,6 +199,6 @@ impl Cost for AnalyticCost {
     }
 
     fn is_exact(&self) -> bool {
-        false
+        self.probe.is_some()
     }
 }

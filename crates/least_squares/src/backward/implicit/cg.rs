@@ -1,7 +1,7 @@
 //! The adjoint system by conjugate gradients on the terms' blocks, preconditioned by the diagonal.
 
-use super::System;
 use super::blocks::Blocks;
+use super::{SINGULAR, System};
 use crate::backward::Adjoint;
 use crate::dense::{axpy, dot, norm};
 use crate::status::GradientQuality;
@@ -13,8 +13,8 @@ pub(super) struct Cg {
 }
 
 impl Cg {
-    /// The solution as far as the iterations lead; a direction that the matrix is not positive along ends
-    /// them, and makes the result degenerate.
+    /// The iterate of the least residual; a direction that the matrix is not positive along, or only by
+    /// rounding, ends the iterations and makes the result degenerate.
     pub(super) fn solve(&self, system: &System<'_>, v: &[f64], result: &mut Adjoint) -> Vec<f64> {
         let n = v.len();
         let mut diagonal = vec![0.0; n];
@@ -36,20 +36,30 @@ impl Cg {
         let mut p = z.clone();
         let mut q = vec![0.0; n];
         let mut rz = dot(&r, &z);
-        let target = self.tolerance * norm(v);
+        let mut least = norm(v);
+        let mut best = w.clone();
+        let target = self.tolerance * least;
         for _ in 0..self.iterations {
-            if norm(&r) <= target {
+            if least <= target {
                 break;
             }
             self.blocks.multiply(system, &p, &mut q);
             let curvature = dot(&p, &q);
-            if !(curvature > f64::EPSILON * f64::EPSILON * dot(&p, &p)) {
+            // Relative to the diagonal, so that units do not matter. Where the rounding of v has a part in a
+            // null space, iterations past the solution turn there, along steps of any length.
+            let scale: f64 = p.iter().zip(&diagonal).map(|(p, d)| d * p * p).sum();
+            if !(curvature * SINGULAR > scale) {
                 result.worsen(GradientQuality::Degenerate);
                 break;
             }
             let alpha = rz / curvature;
             axpy(alpha, &p, &mut w);
             axpy(-alpha, &q, &mut r);
+            let residual = norm(&r);
+            if residual < least {
+                least = residual;
+                best.copy_from_slice(&w);
+            }
             z = precondition(&r);
             let next = dot(&r, &z);
             let beta = next / rz;
@@ -58,6 +68,6 @@ impl Cg {
                 *p = z + beta * *p;
             }
         }
-        w
+        best
     }
 }
