@@ -2,8 +2,8 @@
 
 use burn::tensor::{DType, Tensor};
 use feasible_convex::{
-    Cone, ConeLayer, ConeLayerSettings, ConeTensorSolution, ConeTensors, Error, GradientQuality,
-    OnFailure, SparseMatrix, Status,
+    Cone, ConeLayer, ConeLayerSettings, ConeParameter, ConeTensorSolution, ConeTensors, Direction,
+    Error, GradientQuality, OnFailure, SparseMatrix, Status,
 };
 use feasible_core::host;
 
@@ -240,4 +240,64 @@ fn single_precision_costs_one_rounding() {
     let tolerance = 8.0 * f64::from(f32::EPSILON);
     assert_close("x", &single.0, &double.0, tolerance);
     assert_close("∂q", &single.1, &double.1, tolerance);
+}
+
+/// Exponential, power and semidefinite cones through tensors: differences, and forwards against backwards.
+#[test]
+fn curved_cones_have_every_gradient() {
+    const ROWS: usize = 9;
+    let cones = [Cone::Exponential, Cone::Power(0.4), Cone::Semidefinite(2)];
+    let mut worst = 0.0f64;
+    for seed in 0..6 {
+        let mut draw = random(100 + seed);
+        let q: Vec<f64> = draw(BATCH * N).iter().map(|v| 4.0 * v).collect();
+        let a = draw(ROWS * N);
+        // x = 0 is strictly feasible: e⁰ < 2, 1 > 0.2, a positive definite matrix.
+        let b = [0.0, 1.0, 2.0, 1.0, 1.0, 0.2, 1.0, 0.1, 1.0];
+        let data = [q, a, b.to_vec()];
+        let solve = |data: &[Vec<f64>; 3]| {
+            let leaf = |values: &[f64], shape: [usize; 2]| tensor(values, shape).require_grad();
+            let leaves = [
+                leaf(&data[0], [BATCH, N]),
+                leaf(&data[1], [ROWS, N]),
+                leaf(&data[2], [1, ROWS]),
+            ];
+            let [q, a, b] = leaves.clone();
+            let identity: Vec<f64> = (0..N * N)
+                .map(|e| f64::from(u8::from(e % (N + 1) == 0)))
+                .collect();
+            let problem = ConeTensors::new(q, SparseMatrix::dense(a), b, cones.to_vec())
+                .quadratic(SparseMatrix::upper_triangle(tensor(&identity, [N, N])));
+            (ConeLayer::default().forward(&problem).unwrap(), leaves)
+        };
+        let weights = draw(BATCH * (N + 2 * ROWS));
+        let (solution, leaves) = solve(&data);
+        let reports = solution.gradient_reports();
+        let gradients = loss(&solution, &weights).backward();
+        assert_eq!(reports.count(GradientQuality::Exact), Some(BATCH), "{seed}");
+        let mut pulled = 0.0;
+        let mut direction = Direction::default();
+        for (at, (leaf, parameter)) in leaves
+            .iter()
+            .zip([ConeParameter::Q, ConeParameter::A, ConeParameter::B])
+            .enumerate()
+        {
+            let got = numbers(&leaf.grad(&gradients).unwrap());
+            let expected = central_differences(&data[at], &entries(data[at].len()), |values| {
+                let mut data = data.clone();
+                data[at] = values.to_vec();
+                numbers(&loss(&solve(&data).0, &weights))[0]
+            });
+            worst = worst.max(assert_close("gradient", &got, &expected, 1e-6));
+            let along = draw(got.len());
+            pulled += got.iter().zip(&along).map(|(g, d)| g * d).sum::<f64>();
+            let along: Tensor<2> = tensor(&along, leaf.dims());
+            direction = direction.along(parameter, &along).unwrap();
+        }
+        let tangent = solution.tangent(&direction).unwrap();
+        let all = Tensor::cat(vec![tangent.x, tangent.s, tangent.z], 1);
+        let pushed = numbers(&(all.clone() * tensor(&weights, all.dims())).sum())[0];
+        assert_close("⟨c, Jd⟩", &[pushed], &[pulled], 1e-9);
+    }
+    eprintln!("curved cones against differences: {worst:.1e}");
 }

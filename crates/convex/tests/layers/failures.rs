@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 use feasible_convex::{
-    ConvexSettings, ConvexSolution, Error, GradientQuality, Hessian, OnFailure, QcqpLayer, QpLayer,
-    QpTensors, RowHessians, Status,
+    ConvexSettings, ConvexSolution, Error, GradientQuality, Hessian, Infeasible, OnFailure,
+    QcqpLayer, QpLayer, QpTensors, RowHessians, Status,
 };
 
 use crate::support::{assert_close, numbers, random, tensor};
@@ -442,4 +442,57 @@ fn a_warm_start_changes_the_steps_only() {
     let Batch { problem, .. } = batch(&[0, 1], &[]);
     let error = layer.forward_from(&problem, &cold).unwrap_err().to_string();
     assert!(error.contains("`solution` holds 4 for `batch`"), "{error}");
+}
+
+/// min ½‖x − 2e₀‖² over the unit disc, moved: the next one starts from the last.
+#[test]
+fn quadratic_rows_start_from_another_solution_too() {
+    let problem = |points: &[f64]| {
+        QpTensors::new(identity(2), tensor::<2>(points, [2, 2])).quadratics(
+            RowHessians::diagonal(tensor::<2>(&[1.0, 1.0], [1, 2])),
+            tensor::<2>(&[0.0, 0.0], [1, 2]),
+            tensor::<1>(&[1.0], [1]),
+        )
+    };
+    let layer = QcqpLayer::default();
+    let before = layer.forward(&problem(&[-2.0, 0.0, 0.0, -3.0])).unwrap();
+    let next = problem(&[-2.0, -0.1, 0.1, -3.0]);
+    let cold = layer.forward(&next).unwrap();
+    let warm = layer.forward_from(&next, &before).unwrap();
+    assert_close("x", &numbers(&warm.x), &numbers(&cold.x), 1e-12);
+    let steps = |solution: &ConvexSolution| -> usize { solution.iterations.iter().sum() };
+    assert!(steps(&warm) < steps(&cold));
+}
+
+/// A disc that a row leaves no room in, relaxed: the gradient of the elastic problem in closed form.
+#[test]
+fn quadratic_rows_give_way_with_a_gradient() {
+    const WEIGHT: f64 = 40.0;
+    let mut settings = ConvexSettings::default();
+    settings.solver.infeasible = Infeasible::Elastic { weight: WEIGHT };
+    let layer = QcqpLayer::new(settings).unwrap();
+    // x² ≤ 1, x ≥ 2, next to x₁ free: min ½x² + qx + ½w(x² − 1)² + ½w(2 − x)².
+    let q = tensor::<2>(&[0.3], [1, 1]).require_grad();
+    let problem = QpTensors::new(identity(1), q.clone())
+        .inequalities(
+            tensor::<2>(&[1.0], [1, 1]),
+            tensor::<1>(&[2.0], [1]),
+            tensor::<1>(&[f64::INFINITY], [1]),
+        )
+        .quadratics(
+            RowHessians::diagonal(tensor::<2>(&[1.0], [1, 1])),
+            tensor::<2>(&[0.0], [1, 1]),
+            tensor::<1>(&[1.0], [1]),
+        );
+    let solution = layer.forward(&problem).unwrap();
+    assert_eq!(solution.status, [Status::Relaxed]);
+    let x = numbers(&solution.x)[0];
+    let shift = solution.shift(0).unwrap();
+    assert_close("inequality", &shift.inequality, &[x - 2.0], 1e-9);
+    assert_close("quadratic", &shift.quadratic, &[x * x - 1.0], 1e-9);
+    let slope = x + 0.3 + 2.0 * WEIGHT * (x * x - 1.0) * x + WEIGHT * (x - 2.0);
+    assert!(slope.abs() < 1e-7, "{slope}");
+    let gradient = numbers(&q.grad(&solution.x.sum().backward()).unwrap());
+    let expected = -1.0 / (1.0 + 2.0 * WEIGHT * (3.0 * x * x - 1.0) + WEIGHT);
+    assert_close("∂q", &gradient, &[expected], 1e-8);
 }

@@ -12,6 +12,7 @@ mod gradients;
 mod model_forward;
 mod models;
 mod precision;
+mod projected;
 mod projection;
 mod projection_gradients;
 mod support;

@@ -4,8 +4,8 @@
 use burn::tensor::Tensor;
 use feasible_convex::model::{CompiledProblem, Model, norm1, norm2, sum_squares};
 use feasible_convex::{
-    ConvexLayer, ConvexLayerSettings, Error, GradientQuality, ModelSolution, ModelTensor,
-    OnFailure, Status,
+    ConvexLayer, ConvexLayerSettings, Error, GradientQuality, Infeasible, ModelSolution,
+    ModelTensor, OnFailure, Status,
 };
 
 use crate::support::{assert_close, central_differences, entries, numbers, random, tensor};
@@ -206,4 +206,108 @@ fn mistakes_are_named() {
         message.contains("no named constraint `limit`; it has: budget"),
         "{message}"
     );
+}
+
+/// The regression's next batch from the last one's solutions; a conic model and another's solutions.
+#[test]
+fn a_warm_start_changes_the_steps_only() {
+    let mut model = Model::new();
+    let x = model.variable("x", [4]);
+    let y = model.parameter("y", [4]);
+    let problem = model
+        .minimize(sum_squares(&x - y))
+        .subject_to(x.ge(0.0))
+        .subject_to(x.sum().eq(1.0))
+        .compile()
+        .unwrap();
+    let layer = ConvexLayer::new(problem.clone());
+    let points = random(4)(12);
+    let near: Vec<f64> = points.iter().map(|v| v + 1e-3).collect();
+    let given = |values: &[f64]| [("y", tensor::<2>(values, [3, 4]).into())];
+    let before = layer.forward(given(&points)).unwrap();
+    let cold = layer.forward(given(&near)).unwrap();
+    let warm = layer.forward_from(given(&near), &before).unwrap();
+    let x = |solution: &ModelSolution| numbers(&solution.variable("x").unwrap());
+    assert_close("x", &x(&warm), &x(&cold), 1e-12);
+    let steps = |solution: &ModelSolution| solution.iterations.iter().sum::<usize>();
+    assert!(
+        steps(&warm) < steps(&cold),
+        "{} {}",
+        steps(&warm),
+        steps(&cold)
+    );
+    let (conic, _) = reach(OnFailure::Nan).unwrap();
+    let error = layer
+        .forward_from(given(&near), &conic)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "the solution belongs to another compiled problem");
+}
+
+/// min a·x over x ≥ 0, y free: unbounded along x where a < 0. Dense and conic.
+#[test]
+fn an_unbounded_sample_has_a_ray_by_the_names_of_variables() {
+    for conic in [false, true] {
+        let mut model = Model::new();
+        let (x, y) = (model.variable("x", [2]), model.variable("y", []));
+        let a = model.parameter("a", [2]);
+        let mut problem = model.minimize(a.dot(&x) + y.square()).subject_to(x.ge(0.0));
+        if conic {
+            problem = problem.subject_to(norm2(&y).le(1.0));
+        }
+        let settings = ConvexLayerSettings {
+            on_failure: OnFailure::Keep,
+            ..ConvexLayerSettings::default()
+        };
+        let layer = ConvexLayer::new(problem.compile().unwrap())
+            .with_settings(settings)
+            .unwrap();
+        let a: Tensor<2> = tensor(&[1.0, 2.0, 1.0, -1.0], [2, 2]);
+        let solution = layer.forward([("a", a.into())]).unwrap();
+        assert_eq!(solution.status, [Status::Solved, Status::DualInfeasible]);
+        assert_eq!(solution.ray("x", 0).unwrap(), None);
+        let ray = solution.ray("x", 1).unwrap().unwrap();
+        assert!(
+            ray[1] > 0.0 && ray[0] - ray[1] < 0.0 && ray[0] > -1e-7 * ray[1],
+            "{ray:?}"
+        );
+        let along = solution.ray("y", 1).unwrap().unwrap();
+        assert!(along[0].abs() < 1e-7 * ray[1], "{along:?}");
+        assert!(solution.ray("z", 1).is_err());
+    }
+}
+
+/// A relaxed sample's violation is how far its constraint gave way.
+#[test]
+fn a_relaxed_sample_says_how_far_constraints_gave_way() {
+    let mut model = Model::new();
+    let x = model.variable("x", []);
+    let low = model.parameter("low", []);
+    let problem = model
+        .minimize(x.square())
+        .subject_to(x.ge(low).named("low"))
+        .subject_to(x.le(1.0).named("high"))
+        .compile()
+        .unwrap();
+    let mut settings = ConvexLayerSettings::default();
+    settings.solver.dense.infeasible = Infeasible::Elastic { weight: 100.0 };
+    let layer = ConvexLayer::new(problem).with_settings(settings).unwrap();
+    let low: Tensor<1> = tensor(&[0.5, 2.0], [2]);
+    let solution = layer.forward([("low", low.into())]).unwrap();
+    assert_eq!(solution.status, [Status::Solved, Status::Relaxed]);
+    // min x² + 50(2 − x)² + 50(x − 1)².
+    let x = 300.0 / 202.0;
+    assert_close(
+        "low",
+        &solution.violation("low").unwrap(),
+        &[0.0, 2.0 - x],
+        1e-9,
+    );
+    assert_close(
+        "high",
+        &solution.violation("high").unwrap(),
+        &[0.0, x - 1.0],
+        1e-9,
+    );
+    assert!(solution.violation("none").is_err());
 }

@@ -127,7 +127,7 @@ fn a_ball() {
 }
 
 /// Affine and quadratic rows in turns, shared and per sample, equalities between inequalities.
-fn mixed(batch: usize) -> Stacked {
+pub(crate) fn mixed(batch: usize) -> Stacked {
     let n = 5;
     let mut random = random(21);
     let first = Affine::shared(
