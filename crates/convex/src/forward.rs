@@ -191,7 +191,7 @@ impl ConvexSolution {
 
 impl ConeTensorSolution {
     /// The derivative of the solutions along a direction of the parameters; those of P and A are on
-    /// their patterns. A constant of automatic differentiation.
+    /// their patterns, by columns also where the matrix was given [dense](crate::SparseMatrix::dense). A constant of automatic differentiation.
     ///
     /// # Errors
     /// As [`ConvexSolution::tangent`].
@@ -230,7 +230,7 @@ impl ConeTensorSolution {
         })
     }
 
-    /// The whole derivative of the solutions with respect to one parameter, on its pattern.
+    /// The whole derivative of the solutions with respect to one parameter, on its pattern, by columns.
     ///
     /// # Errors
     /// None for a solution that a layer returned.

@@ -251,7 +251,9 @@ fn an_unbounded_sample_has_a_ray_by_the_names_of_variables() {
         let mut model = Model::new();
         let (x, y) = (model.variable("x", [2]), model.variable("y", []));
         let a = model.parameter("a", [2]);
-        let mut problem = model.minimize(a.dot(&x) + y.square()).subject_to(x.ge(0.0));
+        let mut problem = model
+            .minimize(a.dot(&x) + sum_squares(&y))
+            .subject_to(x.ge(0.0));
         if conic {
             problem = problem.subject_to(norm2(&y).le(1.0));
         }
@@ -284,7 +286,7 @@ fn a_relaxed_sample_says_how_far_constraints_gave_way() {
     let x = model.variable("x", []);
     let low = model.parameter("low", []);
     let problem = model
-        .minimize(x.square())
+        .minimize(sum_squares(&x))
         .subject_to(x.ge(low).named("low"))
         .subject_to(x.le(1.0).named("high"))
         .compile()
