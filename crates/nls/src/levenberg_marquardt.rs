@@ -4,7 +4,10 @@ use burn::tensor::Tensor;
 use feasible_core::host;
 
 use crate::state::{Start, State};
-use crate::{Backward, Error, Iteration, Residual, Settings, Solution, Status, Weights, implicit};
+use crate::{
+    Backward, Error, Iteration, IterationRecord, Residual, Settings, Solution, Status, Weights,
+    implicit,
+};
 
 /// Gauss-Newton and Levenberg-Marquardt for a batch of nonlinear least-squares problems.
 ///
@@ -116,7 +119,11 @@ impl LevenbergMarquardt {
     ) -> Result<Solution, Error> {
         let [batch, n] = start.dims();
         check_start(residual, &start)?;
-        if batch == 0 || n == 0 || residual.rows() == 0 {
+        if batch > 0 && n == 0 {
+            let expected = "[batch, n] with at least one variable".to_owned();
+            return Err(feasible_core::Error::shape("start", &[batch, n], expected).into());
+        }
+        if batch == 0 || residual.rows() == 0 {
             return Ok(nothing_to_do(start));
         }
         let recorded = self.settings.backward == Backward::Unrolled;
@@ -131,11 +138,12 @@ impl LevenbergMarquardt {
                 break;
             }
             let step_norm = state.step(&self.settings, residual, &run_weights, &at)?;
+            let cost = at.costs();
             if let Some(callback) = callback.as_mut() {
                 let iteration = Iteration {
                     index,
                     y: &state.y,
-                    cost: &at.costs(),
+                    cost: &cost,
                     residual_norm: &at.norms,
                     step_norm: &step_norm,
                     damping: &state.damping,
@@ -147,7 +155,13 @@ impl LevenbergMarquardt {
                 if flow.is_break() {
                     state.stop_the_rest();
                 }
-            } else if state.norms_are_current {
+            }
+            state.history.push(IterationRecord {
+                cost,
+                step_norm,
+                damping: state.damping.clone(),
+            });
+            if callback.is_none() && state.norms_are_current {
                 // No sample moved: the linearisation still holds.
                 evaluation = Some(at);
             }
@@ -182,7 +196,7 @@ fn check_start<R: Residual + ?Sized>(residual: &R, start: &Tensor<2>) -> Result<
     Ok(())
 }
 
-/// Without rows, variables or samples the start is the solution.
+/// Without rows or samples the start is the solution.
 fn nothing_to_do(start: Tensor<2>) -> Solution {
     let batch = start.dims()[0];
     Solution {
@@ -190,6 +204,7 @@ fn nothing_to_do(start: Tensor<2>) -> Solution {
         status: vec![Status::ConvergedByResidual; batch],
         iterations: vec![0; batch],
         residual_norm: vec![0.0; batch],
+        history: vec![],
         gradient: None,
     }
 }

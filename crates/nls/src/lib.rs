@@ -72,5 +72,5 @@ pub use objective::{
 };
 pub use residual::Residual;
 pub use settings::{AdaptiveDamping, Backward, Damping, Settings};
-pub use solution::{GradientQuality, Iteration, Solution, Status};
+pub use solution::{GradientQuality, Iteration, IterationRecord, Solution, Status};
 pub use weights::Weights;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host::{self, HostAdjoint, Input, Numbers};
 use feasible_least_squares::{
-    GradientQuality, Gradients, Inputs, Objective, Record, Settings, Solution, Status, Values,
+    Callback, GradientQuality, Gradients, Inputs, Objective, Record, Settings, Solution, Status, Values,
 };
 
 use crate::Error;
@@ -254,6 +254,28 @@ impl ObjectiveLayer {
     /// # Errors
     /// As the type says.
     pub fn solve(&self, tensors: &ObjectiveTensors) -> Result<ObjectiveSolution, Error> {
+        self.run(tensors, None)
+    }
+
+    /// As [`ObjectiveLayer::solve`], with `callback` at the end of every iteration of every sample, on the
+    /// thread that runs it. What it may change, and what that means for derivatives, is said at
+    /// [`feasible_least_squares::Iteration`].
+    ///
+    /// # Errors
+    /// As the type says.
+    pub fn solve_with(
+        &self,
+        tensors: &ObjectiveTensors,
+        callback: &Callback<'_>,
+    ) -> Result<ObjectiveSolution, Error> {
+        self.run(tensors, Some(callback))
+    }
+
+    fn run(
+        &self,
+        tensors: &ObjectiveTensors,
+        callback: Option<&Callback<'_>>,
+    ) -> Result<ObjectiveSolution, Error> {
         let objective = &self.objective;
         let named = tensors.starts.iter().chain(&tensors.auxiliaries);
         let leading = || named.clone().map(|(_, tensor)| tensor.dims()[0]);
@@ -313,7 +335,10 @@ impl ObjectiveLayer {
             solution: None,
             reports: ObjectiveReports::default(),
         };
-        let solution = objective.solve(&solved.inputs(), &self.settings)?;
+        let solution = match callback {
+            None => objective.solve(&solved.inputs(), &self.settings)?,
+            Some(callback) => objective.solve_with(&solved.inputs(), &self.settings, callback)?,
+        };
         let (cost, status, history) = (
             solution.cost.clone(),
             solution.status.clone(),

@@ -67,8 +67,21 @@ pub struct Solution {
     pub iterations: Vec<usize>,
     /// max|r| at `y`, weights not included; NaN where r is not finite.
     pub residual_norm: Vec<f64>,
+    /// What each iteration did, the first to the last.
+    pub history: Vec<IterationRecord>,
     /// The quality of implicit gradients; `None` when unrolled or when no gradient will be asked for.
     pub gradient: Option<Vec<GradientQuality>>,
+}
+
+/// What an iteration did. Vectors have one entry per sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IterationRecord {
+    /// ½‖W r‖² before it.
+    pub cost: Vec<f64>,
+    /// max|Δ| of the step that was computed; 0 for samples that had stopped.
+    pub step_norm: Vec<f64>,
+    /// λ of the next iteration.
+    pub damping: Vec<f64>,
 }
 
 /// What a callback sees at the end of an iteration. Slices have one entry per sample.

@@ -6,7 +6,7 @@ use feasible_core::host::{self, Input};
 use crate::evaluation::{self, Evaluation, RowWeights, fixed};
 use crate::implicit::ImplicitGradient;
 use crate::step::Steps;
-use crate::{Damping, Error, Residual, Settings, Solution, Status, Stopping, Weights};
+use crate::{Damping, Error, IterationRecord, Residual, Settings, Solution, Status, Stopping, Weights};
 
 /// Relative rounding of a cost, in units of the precision: sums of squares of a few dozen rows.
 const COST_ROUNDING: f64 = 10.0;
@@ -84,6 +84,7 @@ pub(crate) struct State {
     pub(crate) status: Vec<Option<Status>>,
     iterations: Vec<usize>,
     pub(crate) damping: Vec<f64>,
+    pub(crate) history: Vec<IterationRecord>,
     norms: Vec<f64>,
     /// Whether `norms` belong to `y`.
     pub(crate) norms_are_current: bool,
@@ -108,6 +109,7 @@ impl State {
             y,
             status,
             iterations: vec![0; batch],
+            history: vec![],
             damping: vec![settings.damping.initial(); batch],
             norms: vec![f64::NAN; batch],
             norms_are_current: false,
@@ -367,6 +369,7 @@ impl State {
             status,
             iterations: self.iterations,
             residual_norm: self.norms,
+            history: self.history,
             gradient,
         }
     }

@@ -359,4 +359,43 @@ fn empty_problems_return_their_start() {
         (solution.status[0], solution.iterations[0]),
         (Status::ConvergedByResidual, 0)
     );
+    let no_variables = FunctionResidual::new(0, 1, |_| unreachable!("nothing to evaluate at"));
+    let error = solver
+        .solve(&no_variables, Tensor::zeros([2, 0], &device()))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`start` has shape [2, 0] but must be [batch, n] with at least one variable"
+    );
+}
+
+/// Newton's method for y² = a, damped: what the history says is what a loop written here does.
+#[test]
+fn the_history_is_every_iteration() {
+    let settings = Settings {
+        max_iterations: 4,
+        damping: Damping::Fixed(0.5),
+        residual_tolerance: 0.0,
+        step_tolerance: 0.0,
+        ..Settings::default()
+    };
+    let target = [2.0, 9.0];
+    let residual = FunctionResidual::new(1, 1, move |y: Tensor<2>| {
+        y.clone() * y - tensor(target.to_vec(), [2, 1])
+    });
+    let start = tensor(vec![1.0, 5.0], [2, 1]);
+    let solution = solver(settings).solve(&residual, start).unwrap();
+    assert_eq!(solution.history.len(), 4);
+    let mut y = [1.0f64, 5.0];
+    for record in &solution.history {
+        for i in 0..2 {
+            let (r, j) = (y[i] * y[i] - target[i], 2.0 * y[i]);
+            let step = -j * r / (j * j + 0.5);
+            let close = |got: f64, expected: f64| (got - expected).abs() <= 1e-12 * (1.0 + expected.abs());
+            assert!(close(record.cost[i], 0.5 * r * r), "{record:?}");
+            assert!(close(record.step_norm[i], step.abs()), "{record:?}");
+            assert_eq!(record.damping[i], 0.5);
+            y[i] += step;
+        }
+    }
 }

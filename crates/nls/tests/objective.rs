@@ -317,3 +317,31 @@ fn an_empty_batch_and_a_cotangent_that_is_not_finite() {
     assert_eq!(reports[0].quality, GradientQuality::Unavailable);
     assert_eq!(reports[1].quality, GradientQuality::Exact);
 }
+
+/// The callback sees what the history says, sample by sample, and may stop them.
+#[test]
+fn a_callback_sees_every_iteration_and_may_stop() {
+    let start = tensor(&[1.0, 1.0, 1.5, 0.2], [2, 2]);
+    let tensors = ObjectiveTensors::new()
+        .start("curve", start)
+        .auxiliary("measured", tensor(&MEASURED, [2, 4]))
+        .auxiliary("trust", tensor(&TRUST, [1, 4]));
+    let layer = ObjectiveLayer::new(decay(), Settings::default()).unwrap();
+    let seen = Mutex::new(vec![vec![]; 2]);
+    let solution = layer
+        .solve_with(&tensors, &|iteration| {
+            seen.lock().unwrap()[iteration.sample].push(iteration.record);
+            Control::Continue
+        })
+        .unwrap();
+    assert_eq!(*seen.lock().unwrap(), solution.history);
+    assert!(solution.history.iter().all(|records| records.len() > 2));
+    let stopped = layer
+        .solve_with(&tensors, &|iteration| match iteration.sample {
+            0 if iteration.iteration == 1 => Control::Stop,
+            _ => Control::Continue,
+        })
+        .unwrap();
+    assert_eq!(stopped.history[0].len(), 1);
+    assert_eq!(stopped.history[1], solution.history[1]);
+}
