@@ -289,7 +289,9 @@ fn three_rows(
         kind.dual_depth(&guess_z) / dual,
     );
     let (size_s, size_z) = (max_abs(&guess_s) / primal, max_abs(&guess_z) / dual);
-    if inside_s > size_z {
+    // The guess is of another `w`: only this one says whether its part is in the cone.
+    let target = [w[0], w[1], w[2]];
+    if inside_s > size_z && kind.contains(&target.map(|w| -w)) {
         z.fill(0.0);
         for (s, w) in s.iter_mut().zip(w) {
             *s = -w;
@@ -297,14 +299,13 @@ fn three_rows(
         local.distance(kind.depth(&[s[0], s[1], s[2]]) / primal);
         return;
     }
-    if inside_z > size_s {
+    if inside_z > size_s && kind.dual_contains(&target) {
         s.fill(0.0);
         z.copy_from_slice(w);
         local.distance(kind.dual_depth(&[z[0], z[1], z[2]]) / dual);
         (first..first + 3).for_each(|row| local.unit(row));
         return;
     }
-    let target = [w[0], w[1], w[2]];
     let Some(boundary) = kind.project(&target, &mut guess_s, &mut guess_z) else {
         local.smooth = false;
         local.distance(0.0);
@@ -424,6 +425,34 @@ pub(crate) mod tests {
             ];
             let w: Vec<f64> = z.iter().zip(&s).map(|(z, s)| z - s).collect();
             check(&[Cone::Power(alpha)], &w, &s, &z);
+        }
+    }
+
+    /// What was inside at the guess need not be at `w`: a point that is called smooth is in the cones.
+    #[test]
+    fn guesses_of_another_point_do_not_leave_the_cones() {
+        let power = (Three::Power(0.25), Cone::Power(0.25));
+        let exponential = (Three::Exponential, Cone::Exponential(1));
+        let none = [0.0; 3];
+        for ((kind, cone), s, z, w, smooth) in [
+            (power, [0.1, 1.0, 0.3], none, [-0.05, -1.0, -0.6], true),
+            (power, none, [0.1, 0.8, 0.1], [5e-3, 0.1, 0.6], false),
+            (exponential, [0.0, 1.0, 1.3], none, [-0.1, -1.0, -0.9], true),
+            (exponential, none, [-1.0, 0.5, 2.0], [-1.0, 0.5, 0.1], false),
+        ] {
+            let (mut s, mut z) = (s, z);
+            let local = localise(&[cone], &w, &mut s, &mut z);
+            assert_eq!(local.smooth, smooth, "{cone:?} {w:?}");
+            if smooth {
+                // Rounding's width inside.
+                let inwards = match kind {
+                    Three::Power(_) => [1e-12, 1e-12, 0.0],
+                    Three::Exponential => [0.0, 0.0, 1e-12],
+                };
+                let [s, z] = [s, z].map(|v| [0, 1, 2].map(|i| v[i] + inwards[i]));
+                assert!(kind.contains(&s) && kind.dual_contains(&z), "{s:?} {z:?}");
+                assert!(dot(&s, &z).abs() < 1e-11);
+            }
         }
     }
 
