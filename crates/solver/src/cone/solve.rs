@@ -363,7 +363,11 @@ fn fresh(
 /// The polish from where linear rows with tiny multipliers are let go, if it ends at a solution. Rows whose
 /// slack at the solution is below the square root of Clarabel's last gap still have the larger multiplier, and
 /// held together they may contradict each other.
-fn without_weak_rows(sample: &ConeSample<'_>, answer: &Answer, layout: &Layout) -> Option<Polished> {
+fn without_weak_rows(
+    sample: &ConeSample<'_>,
+    answer: &Answer,
+    layout: &Layout,
+) -> Option<Polished> {
     if !answer.is_measured() {
         return None;
     }
