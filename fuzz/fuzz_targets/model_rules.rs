@@ -5,10 +5,10 @@
 use arbitrary::{Result, Unstructured};
 use feasible_model::{
     Domain, Expr, Model, SolveSettings, Values, abs, constant, diag, entropy, exp, geo_mean,
-    hstack, huber, inv_pos, kl_div, lambda_max, lambda_min, log, log_det, log_sum_exp, logistic,
-    max, maximum, min, minimum, neg_part, norm_inf, norm1, norm2, nuclear_norm, pos, power,
-    quad_form, quad_over_lin, rel_entr, sqrt, square, sum_largest, sum_smallest, sum_squares,
-    vstack,
+    hstack, huber, identity, inv_pos, kl_div, kron, lambda_max, lambda_min, log, log_det,
+    log_sum_exp, logistic, matrix_frac, max, maximum, min, minimum, neg_part, norm_inf, norm1,
+    norm2, nuclear_norm, operator_norm, pos, power, quad_form, quad_over_lin, rel_entr, sqrt,
+    square, sum_largest, sum_smallest, sum_squares, vstack, weighted_geo_mean,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -25,12 +25,17 @@ fn numbers(u: &mut Unstructured<'_>, count: usize) -> Result<Vec<f64>> {
     (0..count).map(|_| number(u)).collect()
 }
 
+/// Often within a vector of two, and now and then empty, backwards or too far.
+fn range(u: &mut Unstructured<'_>) -> Result<std::ops::Range<usize>> {
+    Ok(u.int_in_range(0..=2)?..u.int_in_range(0..=3)?)
+}
+
 /// A few expressions to build from, of several shapes; whatever is built joins them.
 fn grow(u: &mut Unstructured<'_>, pool: &mut Vec<Expr>) -> Result<()> {
     let a = u.choose(pool)?.clone();
     let b = u.choose(pool)?.clone();
     let c = number(u)?;
-    let made = match u.int_in_range(0..=54)? {
+    let made = match u.int_in_range(0..=71)? {
         0 => a + b,
         1 => a - b,
         2 => a * b,
@@ -88,6 +93,45 @@ fn grow(u: &mut Unstructured<'_>, pool: &mut Vec<Expr>) -> Result<()> {
             constant([N], numbers(u, count)?)
         }
         53 => a.matmul(&diag(&b)),
+        54 => a.slice(range(u)?),
+        55 => a.slice2(range(u)?, range(u)?),
+        56 => {
+            let count = u.int_in_range(0..=3)?;
+            let places: Vec<usize> = (0..count)
+                .map(|_| u.int_in_range(0..=3))
+                .collect::<Result<_>>()?;
+            a.select(&places)
+        }
+        57 => a.row(u.int_in_range(0..=2)?),
+        58 => a.column(u.int_in_range(0..=2)?),
+        59 => a.at([u.int_in_range(0..=2)?, u.int_in_range(0..=2)?]),
+        60 => match u.int_in_range(0..=3)? {
+            0 => a.flatten(),
+            1 => a.reshape([N, N]),
+            2 => a.reshape([u.int_in_range(0..=4)?]),
+            _ => a.reshape([u.int_in_range(0..=4)?, u.int_in_range(0..=4)?]),
+        },
+        61 => a.broadcast([u.int_in_range(0..=3)?]),
+        62 => a.sum_axis(u.int_in_range(0..=2)?),
+        63 => a.mean(),
+        64 => a.diff(),
+        65 => operator_norm(&a),
+        66 => matrix_frac(&a, &b),
+        67 => {
+            let count = u.int_in_range(0..=3)?;
+            weighted_geo_mean(&a, &numbers(u, count)?)
+        }
+        68 => {
+            // As long as the argument, and often legal.
+            let entries = a.shape().size();
+            let weights: Vec<f64> = (0..entries)
+                .map(|_| Ok([0.5, 1.0, 2.0][u.int_in_range(0..=2)?]))
+                .collect::<Result<_>>()?;
+            weighted_geo_mean(&a, &weights)
+        }
+        // Products of products would fill the memory.
+        69 if a.shape().size() * b.shape().size() <= 64 => kron(&a, &b),
+        70 => identity(u.int_in_range(0..=3)?),
         _ => a.clone() + a,
     };
     pool.push(made);

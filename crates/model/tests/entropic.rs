@@ -7,7 +7,8 @@ use feasible_model::{
     CompiledProblem, Domain, Form, Model, constant, entropy, exp, kl_div, log_sum_exp, rel_entr,
 };
 use support::{
-    against_differences, close, each, gradients, normal, rng, shared, softmax, solved, uniform,
+    against_differences, close, each, eliminate, gradients, normal, rng, shared, softmax, solved,
+    uniform,
 };
 
 /// What the polish of exponential cones leaves of a solver's tolerance.
@@ -138,6 +139,78 @@ fn limited_multi_label_layer() {
     against_differences(&problem, &inputs, batch, &["x"], &["count"], 6);
 }
 
+/// The solution of `min cᵀx − εH(x)`, `Ax = b` differentiated: with `D = diag(x)/ε` and
+/// `e = (ADAᵀ)⁻¹ADw`, `d = D(w − Aᵀe)`, the derivative of `wᵀx` is `−d` in `c`, `e` in `b`,
+/// `−Σ d(1 + log x)` in `ε` and `−(ν dᵀ + e xᵀ)` in `A`, `ν` the multipliers.
+fn entropic_slopes(x: &[f64], a: &[f64], smoothing: f64, w: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let n = x.len();
+    let rows: Vec<&[f64]> = a.chunks_exact(n).collect();
+    let inner =
+        |u: &[f64], v: &[f64]| -> f64 { (0..n).map(|j| u[j] * v[j] * x[j] / smoothing).sum() };
+    let matrix: Vec<f64> = (rows.iter())
+        .flat_map(|u| rows.iter().map(|v| inner(u, v)))
+        .collect();
+    let right: Vec<f64> = rows.iter().map(|u| inner(u, w)).collect();
+    let e = eliminate(&matrix, &right);
+    let d = (0..n)
+        .map(|j| {
+            let force: f64 = rows.iter().zip(&e).map(|(u, e)| u[j] * e).sum();
+            x[j] / smoothing * (w[j] - force)
+        })
+        .collect();
+    (d, e)
+}
+
+fn negative(v: &[f64]) -> Vec<f64> {
+    v.iter().map(|v| -v).collect()
+}
+
+/// `min cᵀx − εH(x)` on the simplex is `p = softmax(−c/ε)`: `dp/dc = −(diag(p) − ppᵀ)/ε` and
+/// `dp/dε = p(c − pᵀc)/ε²`.
+#[test]
+fn entropic_linear_program_on_the_simplex() {
+    let (n, batch) = (5, 3);
+    let mut model = Model::new();
+    let x = model.variable("x", [n]);
+    let c = model.parameter("c", [n]);
+    let smoothing = model.parameter_in("smoothing", [], Domain::Nonnegative);
+    let problem = model
+        .minimize(c.dot(&x) - &smoothing * entropy(&x).sum())
+        .subject_to(x.sum().eq(1.0))
+        .compile()
+        .unwrap();
+    let mut rng = rng(19);
+    let inputs = [
+        each("c", normal(&mut rng, batch * n)),
+        each("smoothing", vec![0.3, 1.0, 2.5]),
+    ];
+    let solution = solved(&problem, &inputs, batch);
+    let w = normal(&mut rng, batch * n);
+    let g = gradients(&problem, &solution, &inputs, &[("x", &w)], &[]);
+    let mean = |p: &[f64], v: &[f64]| -> f64 { p.iter().zip(v).map(|(p, v)| p * v).sum() };
+    for i in 0..batch {
+        let at = i * n..(i + 1) * n;
+        let (c, w, smoothing) = (
+            &inputs[0].data[at.clone()],
+            &w[at.clone()],
+            inputs[1].data[i],
+        );
+        let scaled: Vec<f64> = c.iter().map(|c| -c / smoothing).collect();
+        let p = softmax(&scaled);
+        close(&solution.variable("x").unwrap()[at.clone()], &p, NEAR);
+        let (of_w, of_c) = (mean(&p, w), mean(&p, c));
+        let expected: Vec<f64> = (0..n).map(|j| -p[j] * (w[j] - of_w) / smoothing).collect();
+        close(&g.parameter("c").unwrap()[at], &expected, NEAR);
+        let slope: f64 = (0..n).map(|j| w[j] * p[j] * (c[j] - of_c)).sum();
+        close(
+            &g.parameter("smoothing").unwrap()[i..=i],
+            &[slope / smoothing.powi(2)],
+            NEAR,
+        );
+    }
+    against_differences(&problem, &inputs, batch, &["x"], &[], 20);
+}
+
 fn transport(m: usize, n: usize) -> CompiledProblem {
     let mut model = Model::new();
     let x = model.variable("x", [m, n]);
@@ -170,6 +243,14 @@ fn entropic_transport() {
         shared("smoothing", vec![0.3]),
     ];
     let solution = solved(&problem, &inputs, batch);
+    let w = normal(&mut rng, batch * m * n);
+    let g = gradients(&problem, &solution, &inputs, &[("x", &w)], &[]);
+    // Totals of the rows, and of the columns but the last.
+    let totals: Vec<f64> = (0..m + n - 1)
+        .flat_map(|row| (0..m * n).map(move |at| at / n == row || at % n + m == row))
+        .map(|within| f64::from(u8::from(within)))
+        .collect();
+    let (mut of_totals, mut of_smoothing) = (vec![0.0; m + n - 1], 0.0);
     for i in 0..batch {
         let kernel: Vec<f64> = cost[i * m * n..(i + 1) * m * n]
             .iter()
@@ -194,7 +275,16 @@ fn entropic_transport() {
             &plan,
             NEAR,
         );
+        let at = i * m * n..(i + 1) * m * n;
+        let (d, e) = entropic_slopes(&plan, &totals, 0.3, &w[at.clone()]);
+        close(&g.parameter("cost").unwrap()[at], &negative(&d), NEAR);
+        of_totals.iter_mut().zip(&e).for_each(|(sum, e)| *sum += e);
+        let each = d.iter().zip(&plan).map(|(d, x)| d * (1.0 + x.ln()));
+        of_smoothing -= each.sum::<f64>();
     }
+    close(g.parameter("rows").unwrap(), &of_totals[..m], NEAR);
+    close(g.parameter("columns").unwrap(), &of_totals[m..], NEAR);
+    close(g.parameter("smoothing").unwrap(), &[of_smoothing], NEAR);
     against_differences(&problem, &inputs, batch, &["x"], &["rows"], 8);
 }
 
@@ -222,6 +312,29 @@ fn entropic_linear_program() {
         .collect();
     let inputs = [shared("c", normal(&mut rng, n)), each("a", a), each("b", b)];
     against_differences(&problem, &inputs, batch, &["x"], &["rows"], 10);
+    let solution = solved(&problem, &inputs, batch);
+    let w = normal(&mut rng, batch * n);
+    let g = gradients(&problem, &solution, &inputs, &[("x", &w)], &[]);
+    let duals = solution.dual("rows").unwrap();
+    let mut of_c = vec![0.0; n];
+    for i in 0..batch {
+        let x = &solution.variable("x").unwrap()[i * n..(i + 1) * n];
+        let a = &inputs[1].data[i * m * n..(i + 1) * m * n];
+        let (c, nu) = (&inputs[0].data, &duals[i * m..(i + 1) * m]);
+        for j in 0..n {
+            let force: f64 = (0..m).map(|k| a[k * n + j] * nu[k]).sum();
+            assert!((c[j] + 0.5 * (1.0 + x[j].ln()) + force).abs() < 1e-8);
+        }
+        let (d, e) = entropic_slopes(x, a, 0.5, &w[i * n..(i + 1) * n]);
+        of_c.iter_mut().zip(&d).for_each(|(sum, d)| *sum -= d);
+        close(&g.parameter("b").unwrap()[i * m..(i + 1) * m], &e, NEAR);
+        let of_a: Vec<f64> = (0..m * n)
+            .map(|at| -(nu[at / n] * d[at % n] + e[at / n] * x[at % n]))
+            .collect();
+        let got = &g.parameter("a").unwrap()[i * m * n..(i + 1) * m * n];
+        close(got, &of_a, NEAR);
+    }
+    close(g.parameter("c").unwrap(), &of_c, NEAR);
 }
 
 /// Projection on a simplex by Kullback-Leibler divergence scales the prior, and on a half of it

@@ -6,10 +6,10 @@ mod support;
 use std::cell::Cell;
 
 use feasible_model::{
-    CompiledProblem, Expr, GradientQuality, Model, Route, SolveSettings, abs, constant, entropy,
-    exp, geo_mean, huber, inv_pos, kl_div, log, log_sum_exp, logistic, max, maximum, min, minimum,
-    neg_part, norm_inf, norm1, norm2, pos, power, quad_form, quad_over_lin, rel_entr, sqrt, square,
-    sum_largest, sum_smallest, sum_squares, vstack,
+    AdjointSettings, CompiledProblem, Expr, GradientQuality, Model, Route, SolveSettings, abs,
+    constant, entropy, exp, geo_mean, huber, inv_pos, kl_div, log, log_sum_exp, logistic, max,
+    maximum, min, minimum, neg_part, norm_inf, norm1, norm2, pos, power, quad_form, quad_over_lin,
+    rel_entr, sqrt, square, sum_largest, sum_smallest, sum_squares, vstack,
 };
 use proptest::prelude::*;
 use rand::RngExt;
@@ -291,11 +291,51 @@ fn nearly_all_random_models_are_solved() {
     );
 }
 
-/// Gradients of random models that are called exact, against central differences.
+/// Kinks at a smaller margin are within the steps of any difference that rounding leaves six digits.
+const WITHIN_STEPS: f64 = 1e-6;
+
+/// The derivative of `f` at 0 by central differences and Richardson's extrapolation, with the step at
+/// which two estimates differ least: the map may bend or have a kink at any distance.
+fn derivative(f: &mut dyn FnMut(f64) -> f64) -> f64 {
+    let mut slope = |step: f64| (f(step) - f(-step)) / (2.0 * step);
+    let mut best = (0.0, f64::INFINITY);
+    let mut last = f64::INFINITY;
+    for k in 0..10 {
+        let step = 3e-3 * 0.25f64.powi(k);
+        let (near, far) = (slope(step), slope(2.0 * step));
+        let estimate = (4.0 * near - far) / 3.0;
+        let doubt = (estimate - near).abs().min((estimate - last).abs());
+        if doubt < best.1 {
+            best = (estimate, doubt);
+        }
+        if best.1 <= 1e-9 * (1.0 + estimate.abs()) {
+            break;
+        }
+        last = estimate;
+    }
+    best.0
+}
+
+/// What keeps a gradient from being exact.
+#[derive(Default, Debug)]
+struct Causes {
+    /// Slopes on the two sides differ: the solution has no derivative.
+    kink: usize,
+    /// A row touches with a multiplier of zero.
+    weak: usize,
+    /// Rows depend on each other: multipliers are not unique.
+    dependent: usize,
+    /// None of these: the solver's to answer for.
+    none: usize,
+}
+
+/// Gradients of random models that are called exact, against extrapolated differences; and those that
+/// are not called exact, by cause.
 #[test]
 fn exact_gradients_are_exact() {
-    let (mut seen, mut exact) = (0, 0);
-    for seed in 1000..1200 {
+    let (mut seen, mut exact, mut unresolved) = (0, 0, 0);
+    let mut causes = Causes::default();
+    for seed in 1000..1500 {
         let Some(case) = case(seed) else {
             continue;
         };
@@ -320,48 +360,57 @@ fn exact_gradients_are_exact() {
                 &[],
                 &mut random,
             );
-            if g.reports[0].quality != GradientQuality::Exact {
-                println!(
-                    "seed {seed}: {:?} for {} limit {:?} in {:?}",
-                    g.reports[0],
-                    case.f,
-                    case.limit,
-                    problem.form()
-                );
-                continue;
-            }
-            // A kink or a strong bend closer than the step shows in the margin.
-            if g.reports[0].margin < 1e-3 {
-                continue;
-            }
-            exact += 1;
-            let loss = |inputs: &[Input]| -> f64 {
-                let solution = solve(inputs);
+            let report = g.reports[0];
+            let loss = |k: usize, at: usize, by: f64| -> f64 {
+                let mut inputs = case.inputs.clone();
+                inputs[k].data[at] += by;
+                let solution = solve(&inputs);
                 let x = solution.variable("x").unwrap();
                 x.iter().zip(&weight).map(|(x, w)| x * w).sum()
             };
-            for (k, input) in case.inputs.iter().enumerate() {
-                for at in 0..input.data.len() {
-                    let moved = |by: f64| {
-                        let mut inputs = case.inputs.clone();
-                        inputs[k].data[at] += by;
-                        loss(&inputs)
-                    };
-                    let step = 1e-5;
-                    let difference = (moved(step) - moved(-step)) / (2.0 * step);
-                    let own = g.parameter(input.name).unwrap()[at];
+            let entries = case.inputs.iter().enumerate();
+            let entries = entries.flat_map(|(k, input)| (0..input.data.len()).map(move |i| (k, i)));
+            if report.quality == GradientQuality::Exact {
+                exact += 1;
+                if report.margin < WITHIN_STEPS {
+                    unresolved += 1;
+                    continue;
+                }
+                for (k, at) in entries {
+                    let name = case.inputs[k].name;
+                    let own = g.parameter(name).unwrap()[at];
+                    let difference = derivative(&mut |by| loss(k, at, by));
                     assert!(
-                        (own - difference).abs() <= 1e-4 * (1.0 + difference.abs()),
-                        "seed {seed}, {}[{at}]: {own} and {difference} for {}",
-                        input.name,
+                        (own - difference).abs() <= 1e-6 * (1.0 + difference.abs()),
+                        "seed {seed}, {name}[{at}]: {own} and {difference}, {report:?} for {}",
                         case.f
                     );
                 }
+                continue;
             }
+            let mut kink = false;
+            for (k, at) in entries {
+                let step = 1e-6;
+                let here = loss(k, at, 0.0);
+                let above = (loss(k, at, step) - here) / step;
+                let below = (here - loss(k, at, -step)) / step;
+                kink |= (above - below).abs() > 1e-4 * (1.0 + above.abs());
+            }
+            let limits = AdjointSettings::default();
+            *match () {
+                () if kink => &mut causes.kink,
+                () if report.margin <= limits.degenerate_margin => &mut causes.weak,
+                () if report.condition > limits.condition_limit => &mut causes.dependent,
+                () => &mut causes.none,
+            } += 1;
         }
     }
-    println!("{exact} exact of {seen}");
-    assert!(exact * 100 >= seen * 85, "{exact} of {seen}");
+    println!(
+        "{exact} exact of {seen}, {unresolved} too near a kink for differences; others {causes:?}"
+    );
+    assert!(exact * 100 >= seen * 97, "{exact} of {seen}");
+    assert!(unresolved * 100 <= seen, "{unresolved} of {seen}");
+    assert!(causes.none * 1000 <= exact, "{causes:?} beside {exact}");
 }
 
 /// Seeds that random runs have failed on.
@@ -380,6 +429,12 @@ fn seeds_that_failed_once() {
         9602361342662100413,
         8728525181350871927,
         12020750270088085071,
+        10095126074087733002,
+        13135298978938547441,
+        2521990747777851080,
+        16336804878435849634,
+        18198772056466226010,
+        100320,
     ] {
         check(seed);
     }

@@ -6,9 +6,14 @@ mod support;
 use feasible_model::{
     CompiledProblem, Domain, Expr, Form, Model, Route, huber, logistic, norm1, norm2, sum_squares,
 };
-use support::{Input, against_differences, close, each, gradients, normal, rng, shared, solved};
+use support::{
+    Input, against_differences, close, each, gradients, normal, rng, saddle, shared, solved,
+};
 
 const EXACT: f64 = 1e-10;
+
+/// Of a gradient, which an elimination with other pivots rounds differently.
+const NEAR: f64 = 1e-9;
 
 /// A regression of `[m, n]` with a penalty; `a` and `b` are parameters.
 fn regression(
@@ -165,24 +170,80 @@ fn lasso_by_both_solvers() {
     }
 }
 
+/// On the support `S`, and with the budget held where it is: `v` of `A_SᵀA_S v + β1 = w_S`, `1ᵀv = 0`
+/// (without a budget `v = (A_SᵀA_S)⁻¹w_S`), and as for the ridge the derivative of `wᵀx` is `A_S v` in `b`
+/// and `r vᵀ − (A_S v)x_Sᵀ` in `A_S`.
 #[test]
 fn constrained_least_squares() {
     let (m, n, batch) = (7, 4, 4);
-    let problem = regression((m, n), Route::Auto, |_, x, residual| {
-        (
-            sum_squares(residual),
-            vec![x.ge(0.0).named("floor"), x.sum().le(0.8).named("budget")],
-        )
-    });
-    assert!(matches!(problem.form(), Form::Qp { .. }));
-    against_differences(
-        &problem,
-        &data(6, batch, (m, n)),
-        batch,
-        &["x"],
-        &["floor", "budget"],
-        7,
-    );
+    for budget in [false, true] {
+        let problem = regression((m, n), Route::Auto, |_, x, residual| {
+            let mut constraints = vec![x.ge(0.0).named("floor")];
+            if budget {
+                constraints.push(x.sum().le(0.8).named("budget"));
+            }
+            (sum_squares(residual), constraints)
+        });
+        assert!(matches!(problem.form(), Form::Qp { .. }));
+        let duals: &[&str] = if budget {
+            &["floor", "budget"]
+        } else {
+            &["floor"]
+        };
+        let inputs = data(6, batch, (m, n));
+        against_differences(&problem, &inputs, batch, &["x"], duals, 7);
+        let solution = solved(&problem, &inputs, batch);
+        let w = normal(&mut rng(16), batch * n);
+        let g = gradients(&problem, &solution, &inputs, &[("x", &w)], &[]);
+        let (mut zeros, mut spent) = (0, 0);
+        for i in 0..batch {
+            let a = &inputs[0].data[i * m * n..(i + 1) * m * n];
+            let b = &inputs[1].data[i * m..(i + 1) * m];
+            let near = &solution.variable("x").unwrap()[i * n..(i + 1) * n];
+            let support: Vec<usize> = (0..n).filter(|&j| near[j] > 1e-8).collect();
+            let size = support.len();
+            let holds = budget && near.iter().sum::<f64>() > 0.8 - 1e-8;
+            zeros += n - size;
+            spent += usize::from(holds);
+            let column = |j: usize| (0..m).map(move |k| a[k * n + j]);
+            let gram: Vec<f64> = (support.iter())
+                .flat_map(|&i| (support.iter()).map(move |&j| (i, j)))
+                .map(|(i, j)| column(i).zip(column(j)).map(|(a, b)| a * b).sum())
+                .collect();
+            let of_rows = |v: &[f64]| -> Vec<f64> {
+                let line = |k: usize| (support.iter().zip(v)).map(move |(&j, v)| a[k * n + j] * v);
+                (0..m).map(|k| line(k).sum()).collect()
+            };
+            let row = vec![1.0; if holds { size } else { 0 }];
+            let right: &[f64] = if holds { &[0.8] } else { &[] };
+            let pull: Vec<f64> = (support.iter())
+                .map(|&j| column(j).zip(b).map(|(a, b)| a * b).sum())
+                .collect();
+            let (x, price) = saddle(&gram, &row, &pull, right);
+            // No price pays for more, and no entry off the support would rise.
+            assert!(price.iter().all(|p| *p > 1e-6) && x.iter().all(|x| *x > 0.0));
+            let r: Vec<f64> = of_rows(&x).iter().zip(b).map(|(ax, b)| b - ax).collect();
+            for j in (0..n).filter(|j| !support.contains(j)) {
+                let gain: f64 = column(j).zip(&r).map(|(a, r)| a * r).sum();
+                assert!(gain < price.first().unwrap_or(&0.0) - 1e-6);
+            }
+            let on_support: Vec<f64> = support.iter().map(|&j| near[j]).collect();
+            close(&on_support, &x, EXACT);
+            let of_support: Vec<f64> = support.iter().map(|&j| w[i * n + j]).collect();
+            let (v, _) = saddle(&gram, &row, &of_support, &vec![0.0; right.len()]);
+            let av = of_rows(&v);
+            close(&g.parameter("b").unwrap()[i * m..(i + 1) * m], &av, NEAR);
+            let mut of_a = vec![0.0; m * n];
+            for k in 0..m {
+                for (at, &j) in support.iter().enumerate() {
+                    of_a[k * n + j] = r[k] * v[at] - av[k] * x[at];
+                }
+            }
+            let got = &g.parameter("a").unwrap()[i * m * n..(i + 1) * m * n];
+            close(got, &of_a, NEAR);
+        }
+        assert!(zeros > 0 && (spent > 0) == budget);
+    }
 }
 
 #[test]

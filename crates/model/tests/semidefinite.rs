@@ -8,7 +8,10 @@ use feasible_model::{
     CompiledProblem, Domain, Form, Formulation, Model, Sign, diag, lambda_max, lambda_min, log_det,
     matrix_frac, norm1, nuclear_norm, operator_norm, sum_squares,
 };
-use support::{against_differences, close, definite, each, gradients, normal, rng, shared, solved};
+use support::{
+    against_differences, close, definite, each, gradients, normal, rng, shared, solved,
+    symmetric_part,
+};
 
 const NEAR: f64 = 1e-7;
 
@@ -125,6 +128,70 @@ fn sparse_inverse_covariance() {
         shared("weight", vec![0.2]),
     ];
     against_differences(&problem, &inputs, 1, &["x"], &[], 5);
+}
+
+/// Where the entries of `S` beyond the weight make a tree, `W = X⁻¹` has them shrunk by the weight, the
+/// diagonal raised by it, and `w_ij` for a pair that is not an edge the product along the path: here
+/// `w₁₃ = w₁₂w₂₃/w₂₂` (Fattahi & Sojoudi 2019). `dX = −X dW X`.
+#[test]
+fn sparse_inverse_covariance_of_a_path() {
+    let n = 3;
+    let mut model = Model::new();
+    let x = model.variable_in("x", [n, n], Domain::Symmetric);
+    let s = model.parameter_in("s", [n, n], Domain::Symmetric);
+    let weight = model.parameter_in("weight", [], Domain::Nonnegative);
+    let problem = compiled(model.minimize(x.dot(&s) - log_det(&x) + &weight * norm1(&x)));
+    let (s, weight) = ([1.0, 0.5, 0.1, 0.5, 1.2, -0.45, 0.1, -0.45, 0.9], 0.2);
+    let inputs = [
+        each("s", s.to_vec()).symmetric(n),
+        shared("weight", vec![weight]),
+    ];
+    let solution = solved(&problem, &inputs, 1);
+    let [d1, d2, d3] = [s[0], s[4], s[8]].map(|v| v + weight);
+    let (a, b) = (s[1] - weight, s[5] + weight);
+    assert!((a * b / d2 - s[2]).abs() < weight);
+    let (of_a, of_b) = (d1 * d2 - a * a, d2 * d3 - b * b);
+    let expected = [
+        d2 / of_a,
+        -a / of_a,
+        0.0,
+        -a / of_a,
+        (1.0 + a * a / of_a + b * b / of_b) / d2,
+        -b / of_b,
+        0.0,
+        -b / of_b,
+        d2 / of_b,
+    ];
+    close(solution.variable("x").unwrap(), &expected, NEAR);
+    let w = normal(&mut rng(11), n * n);
+    let g = gradients(&problem, &solution, &inputs, &[("x", &w)], &[]);
+    // The derivative of Σ wX in W is q = −X w X, w symmetric.
+    let mean = symmetric_part(&w, n);
+    let q = |i: usize, j: usize| -> f64 {
+        let pairs = (0..n * n).map(|at| (at / n, at % n));
+        -pairs
+            .map(|(k, l)| expected[i * n + k] * mean[k * n + l] * expected[l * n + j])
+            .sum::<f64>()
+    };
+    // Half of what a pair of mirrored entries has.
+    let (of_12, of_23) = (q(0, 1) + q(0, 2) * b / d2, q(1, 2) + q(0, 2) * a / d2);
+    let of_22 = q(1, 1) - 2.0 * q(0, 2) * a * b / (d2 * d2);
+    let of_s = [
+        q(0, 0),
+        of_12,
+        0.0,
+        of_12,
+        of_22,
+        of_23,
+        0.0,
+        of_23,
+        q(2, 2),
+    ];
+    close(&symmetric_part(g.parameter("s").unwrap(), n), &of_s, NEAR);
+    // s₁₂ is shrunk, s₂₃ is negative and raised.
+    let of_weight = q(0, 0) + of_22 + q(2, 2) - 2.0 * of_12 + 2.0 * of_23;
+    close(g.parameter("weight").unwrap(), &[of_weight], NEAR);
+    against_differences(&problem, &inputs, 1, &["x"], &[], 12);
 }
 
 /// Singular values are shrunk by the weight of the nuclear norm, clipped by a bound on the operator

@@ -300,18 +300,7 @@ fn null_form(
     if split.rank() < count {
         deficient = true;
         let rank = split.rank();
-        // The row space of the transpose is the range.
-        let mut transposed = vec![0.0; n * count];
-        for i in 0..count {
-            for j in 0..n {
-                transposed[j * count + i] = scaled[i * n + j];
-            }
-        }
-        let columns = Nullspace::with_tolerance(&transposed, n, count, rank_tolerance);
-        if columns.rank() != rank {
-            return None;
-        }
-        let range = columns.range;
+        let range = split.column_space();
         let mut independent = vec![0.0; rank * n];
         multiply(
             view_mut(&mut independent, rank, n),
@@ -319,7 +308,8 @@ fn null_form(
             range.transpose(),
             view(&scaled, count, n),
         );
-        split = Nullspace::with_tolerance(&independent, rank, n, rank_tolerance);
+        // The rank has been decided; a row at the limit must not be judged anew.
+        split = Nullspace::with_tolerance(&independent, rank, n, 1e-2 * rank_tolerance);
         if split.rank() < rank {
             return None;
         }
@@ -450,6 +440,19 @@ mod tests {
         assert!(error < 1e-14);
         assert!((x[0] - 1.0).abs() < 1e-14 && (eta[0] - 1.0).abs() < 1e-14);
         assert!((eta[0] - eta[1]).abs() < 1e-14);
+    }
+
+    /// By its rows the matrix has rank 1, by its columns, which are judged by their own lengths, 2.
+    #[test]
+    fn rows_that_almost_agree_are_a_deficient_system() {
+        for apart in [1e-16, 1e-13, 0.9e-10] {
+            let rows = [1.0, 0.0, 0.0, 1.0, apart, 0.0];
+            let kkt = ActiveKkt::new(3, Matrix::Dense(&DENSE), &rows, 1e-10).unwrap();
+            assert!(kkt.deficient);
+            let (x, eta, error) = kkt.solve(&[5.0, 4.0, 2.5], &[1.0, 1.0]);
+            assert!(error < 2.0 * apart.max(1e-14), "{apart}: {error}");
+            assert!((x[0] - 1.0).abs() < 1e-9 && (eta[0] - eta[1]).abs() < 1e-9);
+        }
     }
 
     #[test]

@@ -131,6 +131,22 @@ impl Nullspace {
         })
     }
 
+    /// Orthonormal basis of the normalised rows' column space, `[p, rank]`: of the rank that this
+    /// factorisation found. Another one, of the transpose, may decide otherwise.
+    pub(crate) fn column_space(&self) -> Mat<f64> {
+        let (rank, p) = (self.rank(), self.norms.len());
+        let mut columns = Mat::zeros(p, rank);
+        for (j, &row) in self.kept.iter().enumerate() {
+            columns[(row, j)] = 1.0;
+        }
+        for (d, &row) in self.dropped.iter().enumerate() {
+            for j in 0..rank {
+                columns[(row, j)] = self.combination[(d, j)];
+            }
+        }
+        columns.qr().compute_thin_Q()
+    }
+
     /// Largest violation of the redundant rows when the kept ones hold, on normalised rows, and
     /// the size of the right-hand sides it has to be compared with.
     pub(crate) fn inconsistency(&self, b: &[f64]) -> (f64, f64) {

@@ -407,3 +407,57 @@ pub fn softmax(y: &[f64]) -> Vec<f64> {
     let total: f64 = e.iter().sum();
     e.iter().map(|v| v / total).collect()
 }
+
+/// `M⁻¹ rhs` by Gaussian elimination with row pivots, `M` `[n, n]`.
+pub fn eliminate(m: &[f64], rhs: &[f64]) -> Vec<f64> {
+    let n = rhs.len();
+    assert_eq!(m.len(), n * n);
+    let mut lines: Vec<Vec<f64>> = m
+        .chunks_exact(n)
+        .zip(rhs)
+        .map(|(line, b)| [line, &[*b]].concat())
+        .collect();
+    for k in 0..n {
+        let pivot = (k..n).max_by(|&a, &b| lines[a][k].abs().total_cmp(&lines[b][k].abs()));
+        lines.swap(k, pivot.unwrap());
+        let (above, below) = lines.split_at_mut(k + 1);
+        let line = &above[k];
+        assert!(line[k] != 0.0, "a singular matrix");
+        for other in below {
+            let f = other[k] / line[k];
+            other.iter_mut().zip(line).for_each(|(o, v)| *o -= f * v);
+        }
+    }
+    let mut x = vec![0.0; n];
+    for k in (0..n).rev() {
+        let rest: f64 = (k + 1..n).map(|j| lines[k][j] * x[j]).sum();
+        x[k] = (lines[k][n] - rest) / lines[k][k];
+    }
+    x
+}
+
+/// `(x, y)` with `H x + Eᵀy = r`, `E x = s`: the optimality system of rows `E` `[k, n]` that hold.
+pub fn saddle(h: &[f64], e: &[f64], r: &[f64], s: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (n, k) = (r.len(), s.len());
+    let size = n + k;
+    let mut m = vec![0.0; size * size];
+    for i in 0..n {
+        m[i * size..i * size + n].copy_from_slice(&h[i * n..(i + 1) * n]);
+    }
+    for row in 0..k {
+        for j in 0..n {
+            m[(n + row) * size + j] = e[row * n + j];
+            m[j * size + n + row] = e[row * n + j];
+        }
+    }
+    let mut x = eliminate(&m, &[r, s].concat());
+    let y = x.split_off(n);
+    (x, y)
+}
+
+/// The mean of a matrix and its transpose.
+pub fn symmetric_part(m: &[f64], n: usize) -> Vec<f64> {
+    (0..n * n)
+        .map(|at| 0.5 * (m[at] + m[at % n * n + at / n]))
+        .collect()
+}

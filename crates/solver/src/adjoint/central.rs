@@ -368,7 +368,8 @@ impl Central {
                         (&defect.terms.jacobian[i * n..(i + 1) * n], sample.c[i])
                     }
                 };
-                row(*miss, norm(line), value)
+                // Bounds without room between them have slacks only as large as they are missed by.
+                row(*miss, norm(line), value) && miss.abs() < 0.5 * bound.slack
             })
     }
 }

@@ -13,8 +13,9 @@ use crate::cone::geometry::Local;
 use crate::cone::layout::Layout;
 use crate::cone::linear::as_quadratic;
 use crate::cone::newton::{ConePoint, Polished, polish};
-use crate::cone::problem::{ConeProblem, ConeSample, Sparse};
+use crate::cone::problem::{Cone, ConeProblem, ConeSample, Sparse};
 use crate::cone::scaled::Scaled;
+use crate::dense::max_abs;
 use crate::error::Error;
 use crate::settings::in_open_unit;
 use crate::status::{Residuals, Status};
@@ -141,6 +142,9 @@ const RUNS: usize = 4;
 /// The largest [`price`](crate::cone::newton::price) of a solution. Residuals of 1e-8 at multipliers of the
 /// size of the objective are worth 1e-8 of it; badly scaled rows may be four digits worse, but no more.
 const PRICE: f64 = 1e-4;
+
+/// Multipliers that are weak, relative to the largest.
+const WEAK: [f64; 2] = [1e-5, 1e-3];
 
 /// Where Clarabel stops first.
 const EARLY: f64 = 1e-6;
@@ -355,6 +359,12 @@ fn fresh(
         answer.status,
         Status::PrimalInfeasible | Status::DualInfeasible
     );
+    if !(answer.confirmed || certified)
+        && let Some(better) = without_weak_rows(sample, &answer, layout)
+    {
+        answer.take(better);
+        answer.judge(settings);
+    }
     if second == Second::Dense
         && !(answer.confirmed || certified)
         && let Some(better) = as_quadratic(sample, answer.error, settings)
@@ -363,6 +373,38 @@ fn fresh(
         answer.judge(settings);
     }
     answer
+}
+
+/// The polish from where linear rows with tiny multipliers are let go, if it ends at a solution. Rows whose
+/// slack at the solution is below the square root of Clarabel's last gap still have the larger multiplier, and
+/// held together they may contradict each other.
+fn without_weak_rows(
+    sample: &ConeSample<'_>,
+    answer: &Answer,
+    layout: &Layout,
+) -> Option<Polished> {
+    if !answer.is_measured() {
+        return None;
+    }
+    let strongest = 1.0 + max_abs(&answer.point.z);
+    WEAK.into_iter().find_map(|share| {
+        let mut start = answer.point.clone();
+        let mut first = 0;
+        let mut let_go = false;
+        for cone in sample.cones {
+            let rows = first..first + cone.rows();
+            first = rows.end;
+            if let Cone::Nonnegative(_) = cone {
+                for row in rows {
+                    if start.z[row] > 0.0 && start.z[row] <= share * strongest {
+                        (start.z[row], let_go) = (0.0, true);
+                    }
+                }
+            }
+        }
+        let polished = let_go.then(|| polish(sample, &start, layout))?;
+        polished.confirmed.then_some(polished)
+    })
 }
 
 /// An answer for data that Clarabel refuses, or gives up on by a panic.
