@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host::{self, HostAdjoint, Input, Numbers};
 use feasible_least_squares::{
-    Callback, GradientQuality, Gradients, Inputs, Objective, Record, Settings, Solution, Status, Values,
+    Callback, GradientQuality, Gradients, Inputs, Objective, Record, Settings, Solution, Status,
+    Values,
 };
 
 use crate::Error;

@@ -6,7 +6,9 @@ use feasible_core::host::{self, Input};
 use crate::evaluation::{self, Evaluation, RowWeights, fixed};
 use crate::implicit::ImplicitGradient;
 use crate::step::Steps;
-use crate::{Damping, Error, IterationRecord, Residual, Settings, Solution, Status, Stopping, Weights};
+use crate::{
+    Damping, Error, IterationRecord, Residual, Settings, Solution, Status, Stopping, Weights,
+};
 
 /// Relative rounding of a cost, in units of the precision: sums of squares of a few dozen rows.
 const COST_ROUNDING: f64 = 10.0;

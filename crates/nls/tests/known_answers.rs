@@ -365,7 +365,7 @@ fn empty_problems_return_their_start() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`start` has shape [2, 0] but must be [batch, n] with at least one variable"
+        "`start` has shape [2, 0], must be [batch, n] with at least one variable"
     );
 }
 
@@ -380,9 +380,9 @@ fn the_history_is_every_iteration() {
         ..Settings::default()
     };
     let target = [2.0, 9.0];
-    let residual = FunctionResidual::new(1, 1, move |y: Tensor<2>| {
-        y.clone() * y - tensor(target.to_vec(), [2, 1])
-    });
+    let p = tensor(target.to_vec(), [2, 1]);
+    let residual =
+        FunctionResidual::with_parameters(1, 1, vec![p], |y, p| y.square() - p[0].clone());
     let start = tensor(vec![1.0, 5.0], [2, 1]);
     let solution = solver(settings).solve(&residual, start).unwrap();
     assert_eq!(solution.history.len(), 4);
@@ -391,7 +391,8 @@ fn the_history_is_every_iteration() {
         for i in 0..2 {
             let (r, j) = (y[i] * y[i] - target[i], 2.0 * y[i]);
             let step = -j * r / (j * j + 0.5);
-            let close = |got: f64, expected: f64| (got - expected).abs() <= 1e-12 * (1.0 + expected.abs());
+            let close =
+                |got: f64, expected: f64| (got - expected).abs() <= 1e-12 * (1.0 + expected.abs());
             assert!(close(record.cost[i], 0.5 * r * r), "{record:?}");
             assert!(close(record.step_norm[i], step.abs()), "{record:?}");
             assert_eq!(record.damping[i], 0.5);

@@ -1,10 +1,12 @@
 //! The layer of named variables and costs: what it returns, its derivatives in every mode, its errors.
 
+use std::sync::Mutex;
+
 use burn::tensor::{DType, Device, Tensor};
 use feasible_core::host;
 use feasible_nls::least_squares::{
-    AutoCost, Backward, Between, Builder, Difference, GradientQuality, Hessian, Manifold, Numbers,
-    Objective, Real, Residual, Robust, Settings, Source, Stopping, Weight,
+    AutoCost, Backward, Between, Builder, Control, Difference, GradientQuality, Hessian, Manifold,
+    Numbers, Objective, Real, Residual, Robust, Settings, Source, Stopping, Weight,
 };
 use feasible_nls::{ObjectiveLayer, ObjectiveTensors};
 

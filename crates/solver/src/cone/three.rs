@@ -38,28 +38,6 @@ struct Value {
 }
 
 impl Three {
-    /// Whether a point is in the cone.
-    pub(crate) fn contains(self, s: &[f64; 3]) -> bool {
-        let [x, y, v] = *s;
-        match self {
-            Three::Exponential if y == 0.0 => x <= 0.0 && v >= 0.0,
-            Three::Exponential => y > 0.0 && v >= y * (x / y).exp(),
-            Three::Power(alpha) => {
-                x >= 0.0 && y >= 0.0 && x.powf(alpha) * y.powf(1.0 - alpha) >= v.abs()
-            }
-        }
-    }
-
-    /// Whether a point is in the dual cone.
-    pub(crate) fn dual_contains(self, z: &[f64; 3]) -> bool {
-        let [u, v, w] = *z;
-        match self {
-            Three::Exponential if u == 0.0 => v >= 0.0 && w >= 0.0,
-            Three::Exponential => u < 0.0 && w >= -u * (v / u - 1.0).exp(),
-            Three::Power(alpha) => self.contains(&[u / alpha, v / (1.0 - alpha), w]),
-        }
-    }
-
     /// How far inside the cone a point is, in its own units: 0 on the boundary and outside.
     pub(crate) fn depth(self, s: &[f64; 3]) -> f64 {
         let [x, y, v] = *s;
