@@ -121,7 +121,7 @@ pub fn read_finite<const D: usize>(
 
 /// Whether every number is finite, without a branch a number.
 pub fn all_finite(values: &[f64]) -> bool {
-    values.iter().fold(true, |all, v| all & v.is_finite())
+    feasible_kernels::all_finite(values)
 }
 
 /// Errors at the first number that is not finite, with its index in `dims`.

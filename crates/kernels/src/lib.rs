@@ -120,6 +120,21 @@ pub fn max_abs(x: &[f64]) -> f64 {
         .fold(largest, |largest, v| worse(largest, v.abs()))
 }
 
+/// Whether no entry is infinite or NaN.
+#[inline(always)]
+pub fn all_finite(x: &[f64]) -> bool {
+    // A finite number times 0 is 0, any other NaN, which stays in its sum.
+    let (head, tail) = x.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for block in head {
+        for lane in 0..8 {
+            lanes[lane] += block[lane] * 0.0;
+        }
+    }
+    let sum: f64 = lanes.into_iter().chain(tail.iter().map(|v| v * 0.0)).sum();
+    sum == 0.0
+}
+
 /// Euclidean norm; the squares must be within the range of the type.
 #[inline(always)]
 pub fn norm(x: &[f64]) -> f64 {
@@ -129,6 +144,21 @@ pub fn norm(x: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_entry_that_is_not_finite_is_found_anywhere() {
+        for n in 0..40 {
+            let mut x = vec![f64::MAX; n];
+            assert!(all_finite(&x));
+            for at in 0..n {
+                for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                    x[at] = bad;
+                    assert!(!all_finite(&x), "{bad} at {at} of {n}");
+                }
+                x[at] = -0.0;
+            }
+        }
+    }
 
     #[test]
     fn dot_sums_every_length() {

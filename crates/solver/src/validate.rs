@@ -4,7 +4,7 @@ use faer::Side;
 use rayon::prelude::*;
 
 use crate::batch::{Symmetric, Values};
-use crate::dense::view;
+use crate::dense::{all_finite, view};
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -172,8 +172,15 @@ pub(crate) fn check(
             layout,
         });
     }
-    // A finite number times 0 is 0, anything else NaN: one pass clears the common case.
-    if infinities == Infinities::None && data.iter().map(|v| v * 0.0).sum::<f64>() == 0.0 {
+    // One pass without a branch clears the common case; a NaN is on no side of anything.
+    let clear = match infinities {
+        Infinities::None => all_finite(data),
+        Infinities::Lower => data.iter().fold(true, |all, v| all & (*v < f64::INFINITY)),
+        Infinities::Upper => data
+            .iter()
+            .fold(true, |all, v| all & (*v > f64::NEG_INFINITY)),
+    };
+    if clear {
         return Ok(());
     }
     let allowed = match infinities {

@@ -4,6 +4,7 @@
 mod convex;
 mod dynamics;
 mod least_squares;
+mod outcomes;
 mod repair;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -73,6 +74,12 @@ impl Backend {
         self.relaxed_projection();
         self.samples_without_a_solution();
         self.forward_derivatives();
+        self.conflicts_and_relaxed_samples();
+        self.kinks_by_option();
+        self.warm_starts();
+        self.semidefinite_cone();
+        self.conic_samples_without_a_solution();
+        self.least_squares_that_cannot_be_met();
         self.numbers_that_are_none();
         self.no_samples_and_no_rows();
         self.repair_of_affine_rows();
