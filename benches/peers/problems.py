@@ -1,4 +1,4 @@
-"""The problems that are timed: the sizes and distributions of benches/benches/layers.rs, and cone programs.
+"""The problems that are timed: the sizes and distributions of benches/benches/layers.rs, solver.rs and cones.rs.
 
 The draws are numpy's, so that the numbers differ from those of the Rust benchmark; all else agrees. `WORKS` has
 every problem under the name that the benchmark gives its group, with the size as criterion writes it.
@@ -206,77 +206,89 @@ def cone_program(p, q, a, b, answer, zero=0, nonnegative=0, second_order=(), exp
     )
 
 
-def portfolio(size):
-    """max return  s.t.  risk <= 1, weights of a long-only portfolio, with a factor model of the risk.
+def entries(rng, shape, density):
+    """Normal numbers where a coin of this density falls, as the Rust benchmark draws its sparse matrices."""
+    return sp.csr_array(np.where(rng.random(shape) < density, rng.normal(size=shape), 0.0))
 
-    Variables: n weights, k factor exposures. One second-order cone of 1 + k + n rows.
+
+def portfolio(size):
+    """max return - |(F'x, Dx)|  over long-only weights that sum to one, with a factor model of the risk.
+
+    Variables: n weights and the risk. One second-order cone of 1 + k + n rows.
     """
-    n, k = size
+    n, k, batch = size
     rng = np.random.default_rng(2)
-    factors = sp.random_array((k, n), density=0.3, rng=rng, data_sampler=rng.normal)
-    own = rng.uniform(0.5, 1.5, size=n)
-    returns = rng.normal(1, 0.5, size=(BATCH, n))
+    factors = entries(rng, (k, n), 0.5)
+    own = rng.uniform(0.5, 1.5, size=n) * np.sqrt(k)
+    returns = rng.normal(size=(batch, n))
     rows = sp.block_array([
         [np.ones((1, n)), None],
-        [-factors, sp.eye_array(k)],
         [-sp.eye_array(n), None],
-        [sp.csr_array((1, n)), None],
-        [None, -sp.eye_array(k)],
+        [None, -np.ones((1, 1))],
+        [-factors, None],
         [-sp.diags_array(own), None],
     ])  # fmt: skip
-    # The risk of equal weights, and a half more.
-    equal = np.full(n, 1 / n)
-    limit = 1.5 * np.sqrt(np.sum((factors @ equal) ** 2) + np.sum((own * equal) ** 2))
-    b = np.concatenate([[1], np.zeros(k + n), [limit], np.zeros(k + n)])
-    q = np.hstack([-returns, np.zeros((BATCH, k))])
+    b = np.concatenate([[1.0], np.zeros(rows.shape[0] - 1)])
+    q = np.hstack([-returns, np.ones((batch, 1))])
     return cone_program(
-        sp.csr_array((n + k, n + k)), q, rows, np.tile(b, (BATCH, 1)), n, 1 + k, n, [1 + k + n]
+        sp.csr_array((n + 1, n + 1)), q, rows, np.tile(b, (batch, 1)), n, 1, n, [1 + k + n]
     )
 
 
 def entropy(size):
-    """min q'x + sum x log x  on the simplex with m sparse rows; without them the softmax of -q.
+    """max entropy - c'x  on the simplex with m sparse rows; without them the softmax of -c.
 
-    Variables: n probabilities, n bounds of their entropies. n exponential cones.
+    Variables: n probabilities, n lower bounds of their entropies. n exponential cones.
     """
-    n, m = size
+    n, m, batch = size
     rng = np.random.default_rng(3)
-    g = sp.random_array((m, n), density=0.2, rng=rng)
-    q = np.hstack([rng.normal(size=(BATCH, n)), np.ones((BATCH, n))])
-    # (-t, x, 1) in the exponential cone, x exp(-t / x) <= 1.
+    q = np.hstack([rng.normal(size=(batch, n)), -np.ones((batch, n))])
+    # (t, x, 1) in the exponential cone, x exp(t / x) <= 1.
     cones = sp.lil_array((3 * n, 2 * n))
     for i in range(n):
-        cones[3 * i, n + i] = 1
+        cones[3 * i, n + i] = -1
         cones[3 * i + 1, i] = -1
-    rows = sp.block_array([[np.ones((1, n)), None], [g, sp.csr_array((m, n))]])
-    # The mean of the rows at equal probabilities binds some of them.
-    limit = g @ np.full(n, 1 / n)
-    b = np.concatenate([[1], limit, np.tile([0, 0, 1], n)])
+    rows = sp.block_array([[np.ones((1, n)), None], [entries(rng, (m, n), 0.2), sp.csr_array((m, n))]])
+    b = np.concatenate([[1.0], np.full(m, 0.05), np.tile([0.0, 0.0, 1.0], n)])
     return cone_program(
-        sp.csr_array((2 * n, 2 * n)), q, sp.vstack([rows, cones]), np.tile(b, (BATCH, 1)), n, 1, m, exponential=n
+        sp.csr_array((2 * n, 2 * n)), q, sp.vstack([rows, cones]), np.tile(b, (batch, 1)), n, 1, m, exponential=n
     )
 
 
 def lasso(size):
-    """min 1/2 |Mx - y|^2 + sum |x|  with a sparse M, y per sample.
+    """min 1/2 |Fx - y|^2 + sum |x| + c'x  with a sparse F and c per sample.
 
-    Variables: n coefficients, m residuals, n absolute values.
+    Variables: n coefficients, n absolute values, m residuals.
     """
-    n, m = size
+    n, m, batch = size
     rng = np.random.default_rng(4)
-    design = sp.random_array((m, n), density=0.15, rng=rng, data_sampler=rng.normal)
-    truth = np.where(rng.random((BATCH, n)) < 0.2, rng.normal(size=(BATCH, n)), 0)
-    y = 3 * truth @ design.T.toarray() + 0.1 * rng.normal(size=(BATCH, m))
+    design = entries(rng, (m, n), 0.15)
+    y = rng.normal(size=m)
     eye = sp.eye_array(n)
     rows = sp.block_array([
-        [design, -sp.eye_array(m), None],
-        [eye, None, -eye],
-        [-eye, None, -eye],
+        [design, None, -sp.eye_array(m)],
+        [eye, -eye, None],
+        [-eye, -eye, None],
     ])  # fmt: skip
-    p = sp.diags_array(np.concatenate([np.zeros(n), np.ones(m), np.zeros(n)]))
-    q = np.tile(np.concatenate([np.zeros(n + m), np.ones(n)]), (BATCH, 1))
-    b = np.hstack([y, np.zeros((BATCH, 2 * n))])
-    return cone_program(p, q, rows, b, n, m, 2 * n)
+    p = sp.diags_array(np.concatenate([np.zeros(2 * n), np.ones(m)]))
+    q = np.hstack([0.1 * rng.normal(size=(batch, n)), np.ones((batch, n)), np.zeros((batch, m))])
+    b = np.concatenate([y, np.zeros(2 * n)])
+    return cone_program(p, q, rows, np.tile(b, (batch, 1)), n, m, 2 * n)
+
+
+def cone_works(name, sizes, make):
+    """Under the size that the Rust benchmark's group has in its name."""
+
+    def words(size):
+        n, k, batch = size
+        variables, rows = {
+            "portfolio": (n + 1, 2 + 2 * n + k),
+            "lasso": (2 * n + k, k + 2 * n),
+            "entropy": (2 * n, 1 + k + 3 * n),
+        }[name]
+        return f"batch {batch}, n={variables}, m={rows}"
+
+    return {(f"cones, {name}", words(size)): (lambda size=size: make(size)) for size in sizes}
 
 
 def named(name, sizes, make):
@@ -297,8 +309,9 @@ QCQP_WORKS = {
     **named("projection, diagonal H", SIZES, projection_diagonal),
     **named("projection, diagonal H, no equalities", QUADRATIC_SIZES, projection_free),
 }
+# Variables or features, factors or rows, batch: as in benches/benches/cones.rs.
 CONE_WORKS = {
-    **named("cones, portfolio", [(100, 10)], portfolio),
-    **named("cones, entropy", [(50, 10)], entropy),
-    **named("cones, lasso", [(100, 50)], lasso),
+    **cone_works("portfolio", [(100, 20, 64), (400, 40, 16)], portfolio),
+    **cone_works("lasso", [(100, 60, 64), (400, 200, 16)], lasso),
+    **cone_works("entropy", [(100, 20, 64), (500, 50, 16)], entropy),
 }

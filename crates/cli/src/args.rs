@@ -276,7 +276,8 @@ Cone programs: min ½xᵀPx + qᵀx, Ax + s = b, s in a product of cones.
   Exponential and power cones have three rows, a psd cone of size k has k(k + 1)/2: the upper
   triangle by columns, entries off the diagonal times √2.
 An infeasible problem's answer names the rows that conflict.
-  feasible solve problem.json --elastic         ... or has the closest point instead
+  feasible solve problem.json --elastic         ... or has the closest point instead (QPs and QCQPs;
+                                                a cone program gets an error)
   feasible solve problem.json --degenerate smoothed=1e-4
 
 Exit codes: 0 every problem was read, whatever its status; 2 one was not.")]
@@ -284,7 +285,8 @@ pub(crate) struct SolveArguments {
     /// The problems, or - for standard input.
     pub(crate) file: PathBuf,
     /// Let the rows of infeasible QPs and QCQPs give way, at a quadratic price of this weight: their
-    /// answer is the closest point, with status `relaxed` and the `shift` of every bound.
+    /// answer is the closest point, with status `relaxed` and the `shift` of every bound. Cone programs
+    /// refuse it: each gets an `error`.
     #[arg(long, value_name = "WEIGHT", num_args = 0..=1, default_missing_value = "1e6")]
     pub(crate) elastic: Option<f64>,
     /// Which derivative to take where the solution has a kink: `least-norm`, the one-sided `held` and

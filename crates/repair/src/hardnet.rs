@@ -44,7 +44,8 @@ use crate::{Error, Repaired, RowPolicy, SnareNetSettings};
 /// # Reference
 ///
 /// Min and Azizan, Hard-Constrained Neural Networks with Universal Approximation Guarantees, arXiv
-/// 2410.10807, the two-sided form of its version 2.
+/// 2410.10807, HardNet-Aff: the formula under Method, in the published code `hardnet_aff.py`, in the
+/// two-sided form of its version 2.0.
 #[derive(Debug, Clone, Default)]
 pub struct HardNetAff {
     inverses: Remembered<Inverses>,
@@ -117,8 +118,9 @@ impl HardNetAff {
 ///
 /// # Reference
 ///
-/// Min and Azizan, arXiv 2410.10807, HardNet-Cvx, which solves the program by cvxpylayers at a
-/// tolerance of 1e-5.
+/// Min and Azizan, arXiv 2410.10807, HardNet-Cvx, argmin ‖z − ŷ‖² over the set, which the published code
+/// (`hardnet_cvx.py`) solves by cvxpylayers at a tolerance of 1e-5. For quadratic programs the layer is also
+/// Amos and Kolter, OptNet, ICML 2017, arXiv 1703.00443: the differential of the optimality conditions.
 #[derive(Debug, Clone, Copy)]
 pub struct HardNetCvx {
     projection: Projection,
@@ -179,7 +181,8 @@ impl HardNetCvx {
 }
 
 impl SnareNetSettings {
-    /// HardNet++ (Goertzen, Alim and Azizan, arXiv 2604.19669): y ← y − Jᵀ(JJᵀ + λI)⁻¹r. By the
+    /// HardNet++ (Goertzen, Alim and Azizan, arXiv 2604.19669, its damped local linearisation; in the published
+    /// code `Model::HN_pp` of `model.py`): y ← y − Jᵀ(JJᵀ + λI)⁻¹r. By the
     /// push-through identity that is SnareNet's step with every row, so it is one implementation.
     /// The published runs take λ = 0.3 and 500 iterations without a stopping test; here a sample
     /// whose residual is below 1e-8 stops, where the remaining steps would be as small.

@@ -86,7 +86,7 @@ impl RelaxationSettings {
 /// The value is its own state: written and read back by serde, a resumed run goes on as it was.
 ///
 /// Reference: Chu, Boukas and Udell, SnareNet, arXiv 2602.09317, adaptive relaxation as in the
-/// published code.
+/// published code, `AdaptiveRelaxation` of `utils/utils.py`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdaptiveRelaxation {
     settings: RelaxationSettings,

@@ -74,8 +74,9 @@ use crate::{Error, GradientQuality, SnareNetSettings, fused, general, stepwise};
 ///
 /// # Reference
 ///
-/// Chu, Boukas and Udell, SnareNet, arXiv 2602.09317, with `Stopping::WholeBatch` for exactly the
-/// published iteration.
+/// Chu, Boukas and Udell, SnareNet, arXiv 2602.09317: y ← y − J⁺_λ(y)(g(y) − z) with z the box's nearest
+/// point to g(y) and J⁺_λ = (JᵀJ + λI)⁻¹Jᵀ, in the published code `SnareNetRepairLayer::repair` and
+/// `_compute_update_pinv` of `models/snarenet.py`; with `Stopping::WholeBatch` exactly that iteration.
 #[derive(Debug, Clone)]
 pub struct SnareNet {
     settings: SnareNetSettings,

@@ -31,8 +31,8 @@ use history::History;
 /// included; step lengths are constants, and so are the steps of later iterations. Gradients reach
 /// the input, the bounds, and tensors inside g where tracked.
 ///
-/// The published loss adds ½ρ‖y − ŷ‖² with ρ = 5, so that the network learns to need few steps, and
-/// ten times ‖r(ŷ)‖² in batches that are far from the constraints.
+/// The published loss adds 5‖y − ŷ‖², ½ρ‖y − ŷ‖² with ρ = 10, so that the network learns to need few steps,
+/// and ten times ‖r(ŷ)‖² in batches that are far from the constraints.
 ///
 /// # Shapes
 ///
@@ -52,7 +52,10 @@ use history::History;
 /// # Reference
 ///
 /// Nguyen and Donti, FSNet: Feasibility-Seeking Neural Network for Constrained Optimization with
-/// Guarantees, NeurIPS 2025, arXiv 2506.00362.
+/// Guarantees, NeurIPS 2025, arXiv 2506.00362. φ is its feasibility-seeking problem
+/// min ‖h(s)‖² + ‖g⁺(s)‖². The steps are those of the published code, `utils/lbfgs.py`: `lbfgs_solve`,
+/// `_search_direction`, `_backtracking_line_search`, truncated as `hybrid_lbfgs_solve` does it; the loss is
+/// the trainer's. [`LineSearch`] says where ours differs.
 #[derive(Debug, Clone)]
 pub struct FsNet {
     settings: FsNetSettings,

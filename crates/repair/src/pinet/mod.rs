@@ -60,7 +60,9 @@ use lift::Lift;
 /// # Reference
 ///
 /// Grontas, Terpin et al., Pinet: Optimizing hard-constrained neural networks with orthogonal
-/// projection layers, arXiv 2508.10480, with its equilibration by Ruiz as a setting
+/// projection layers, arXiv 2508.10480: Douglas-Rachford on the lifted sets and the implicit function
+/// theorem at its fixed point, in the published code `iteration_step` of `src/pinet/solver/admm.py` and
+/// `_project_general_bwd` of `src/pinet/project.py`; with its equilibration by Ruiz as a setting
 /// ([`PiNetSettings::equilibration`]); its tuning of σ is not here.
 #[derive(Debug, Clone)]
 pub struct PiNet {

@@ -62,7 +62,8 @@ use view::{Found, View};
 /// # Reference
 ///
 /// Tordesillas, How and Hutter, RAYEN: Imposition of Hard Convex Constraints on Neural Networks, arXiv
-/// 2307.08336.
+/// 2307.08336: z = z₀ + min(1/κ, ‖v‖) v/‖v‖ with κ the gauge of v/‖v‖, in the published code
+/// `forwardForRAYEN` and `computeKappa` of `rayen/constraint_module.py`.
 #[derive(Debug, Clone)]
 pub struct Rayen {
     settings: RaySettings,
@@ -91,7 +92,8 @@ pub struct Rayen {
 ///
 /// # Reference
 ///
-/// Tabas and Zhang, Computationally efficient safe reinforcement learning for power systems, ACC 2022;
+/// Tabas and Zhang, Computationally efficient safe reinforcement learning for power systems, ACC 2022, the
+/// gauge map from the ball of ‖·‖_∞ onto a polytope with an interior point;
 /// Li, Kolouri and Mohammadi, Learning to solve optimization problems with hard linear constraints
 /// (LOOP-LC), IEEE Access 2023.
 #[derive(Debug, Clone)]
