@@ -27,8 +27,8 @@ pub struct Projected {
 
 #[derive(Debug, Clone)]
 enum Answer {
-    /// Of an empty batch: its multipliers.
-    None(Tensor<2>),
+    /// Of an empty batch on so many rows.
+    None(usize),
     /// Of a solved batch, and the constraints' rows in the order of its multipliers.
     Of(Box<ConvexSolution>, Vec<usize>),
 }
@@ -73,14 +73,18 @@ impl Projected {
     /// cubecl's kernels compute the last element's place.
     pub(super) fn of_nothing(y_hat: &Tensor<2>, rows: usize) -> Self {
         let [_, n] = y_hat.dims();
-        let empty = |columns| host::write(vec![], [0, columns], &y_hat.device(), y_hat.dtype());
         Self {
-            y: empty(n),
+            y: host::write(vec![], [0, n], &y_hat.device(), y_hat.dtype()),
             status: vec![],
             iterations: vec![],
             residuals: vec![],
-            answer: Answer::None(empty(rows)),
+            answer: Answer::None(rows),
         }
+    }
+
+    /// A tensor without entries.
+    fn empty<const D: usize>(&self, shape: [usize; D]) -> Tensor<D> {
+        host::write(vec![], shape, &self.y.device(), self.y.dtype())
     }
 
     /// What the solver left, unless the batch is empty.
@@ -99,7 +103,7 @@ impl Projected {
     /// upper bound holds y, negative where the lower bound does. Differentiable.
     pub fn dual(&self) -> Tensor<2> {
         match &self.answer {
-            Answer::None(nothing) => nothing.clone(),
+            Answer::None(rows) => self.empty([0, *rows]),
             Answer::Of(solution, order) => gathered(solution.batch.parts(1..4), order),
         }
     }
@@ -147,10 +151,10 @@ impl Projected {
         }
         let (solution, order) = match &self.answer {
             Answer::Of(solution, order) => (solution, order),
-            Answer::None(nothing) => {
+            Answer::None(rows) => {
                 return Ok(ProjectedTangent {
                     y: self.y.clone().detach(),
-                    dual: nothing.clone(),
+                    dual: self.empty([0, *rows]),
                     reports: vec![],
                 });
             }
@@ -181,12 +185,10 @@ impl Projected {
         let [_, n] = self.y.dims();
         let (solution, order) = match &self.answer {
             Answer::Of(solution, order) => (solution, order),
-            Answer::None(nothing) => {
-                let (device, dtype) = (self.y.device(), self.y.dtype());
-                let empty = |rows| host::write(vec![], [0, rows, n], &device, dtype);
+            Answer::None(rows) => {
                 return Ok(ProjectedJacobian {
-                    y: empty(n),
-                    dual: empty(nothing.dims()[1]),
+                    y: self.empty([0, n, n]),
+                    dual: self.empty([0, *rows, n]),
                     reports: vec![],
                 });
             }
