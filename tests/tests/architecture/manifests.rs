@@ -9,7 +9,7 @@ use crate::{BACKEND_PACKAGES, root};
 
 /// What each package may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("feasible-core", &[]),
+    ("feasible-core", &["feasible-kernels"]),
     ("feasible-kernels", &[]),
     ("feasible-lapack", &[]),
     ("feasible-solver", &["feasible-lapack", "feasible-kernels"]),
