@@ -160,14 +160,15 @@ impl Backend {
     /// A residual without numbers, one that nothing meets, and no variables.
     pub(crate) fn least_squares_that_cannot_be_met(&self) {
         let solver = LevenbergMarquardt::new(nls::Settings::default()).unwrap();
-        let target = self.matrix([[-1.0], [4.0]]);
-        // √(y − target) is no number below the target.
+        let target = self.matrix([[-2.0], [4.0]]);
+        // ln(y − target) is no number below the target, and 0 one above it.
         let residual =
-            FunctionResidual::with_parameters(1, 1, vec![target], |y, p| (y - p[0].clone()).sqrt());
+            FunctionResidual::with_parameters(1, 1, vec![target], |y, p| (y - p[0].clone()).log());
         let start = self.matrix([[0.0], [0.0]]);
         let solution = solver.solve(&residual, start).unwrap();
         assert_eq!(solution.status[1], nls::Status::NonFinite);
-        assert!(!solution.status[0].is_failure(), "{:?}", solution.status);
+        assert!(solution.status[0].is_converged(), "{:?}", solution.status);
+        self.same("root", &solution.y.narrow(0, 0, 1), &[-1.0]);
         // y² = −1: the best is y = 0, with the residual that stays.
         let short = self.matrix([[-1.0]]);
         let residual =
