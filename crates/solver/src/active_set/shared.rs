@@ -108,12 +108,13 @@ pub(crate) fn solve_run(
     let size = n + p;
     let count = memory.point.len() / size;
     for i in 0..count {
-        let sample = problem.sample(first + i);
         let line = &mut memory.rhs[i * size..(i + 1) * size];
-        for (r, q) in line.iter_mut().zip(sample.q) {
+        for (r, q) in line.iter_mut().zip(problem.q.sample(first + i, n)) {
             *r = -q;
         }
-        line[n..].copy_from_slice(sample.b);
+        if let Some(part) = problem.equalities {
+            line[n..].copy_from_slice(part.b.sample(first + i, p));
+        }
     }
     reduced.point(&memory.rhs, &mut memory.point, &mut memory.work);
     let g = view(problem.sample(first).g, m, n);
@@ -197,19 +198,24 @@ fn pivot_all(
     places.clear();
     places.resize(count, (0..0, 0..0));
     for i in 0..count {
-        let sample = problem.sample(first + i);
+        let b = problem
+            .equalities
+            .map_or(&[][..], |part| part.b.sample(first + i, reduced.p));
+        let (l, u) = problem.inequalities.map_or((&[][..], &[][..]), |part| {
+            (part.l.sample(first + i, m), part.u.sample(first + i, m))
+        });
         let values = &rows[i * m..(i + 1) * m];
-        let mut feasible = consistent(reduced, sample.b, contradiction);
+        let mut feasible = consistent(reduced, b, contradiction);
         for j in 0..m {
             let scale = reduced.scale[j];
             if scale > 0.0 {
                 start[j] = scale * values[j];
-                lower[j] = scale * sample.l[j];
-                upper[j] = scale * sample.u[j];
+                lower[j] = scale * l[j];
+                upper[j] = scale * u[j];
             } else {
                 // The equalities fix this row: it is satisfied or nothing can be done.
                 let slack = contradiction * (reduced.norms[j] + values[j].abs());
-                feasible &= values[j] >= sample.l[j] - slack && values[j] <= sample.u[j] + slack;
+                feasible &= values[j] >= l[j] - slack && values[j] <= u[j] + slack;
                 (start[j], lower[j], upper[j]) = (0.0, f64::NEG_INFINITY, f64::INFINITY);
             }
         }
@@ -243,9 +249,7 @@ fn pivot_all(
                     linear: Cut::default(),
                     quadratic: Vec::new(),
                     dependent: (0..m)
-                        .filter(|&j| {
-                            sample.l[j] == sample.u[j] && !pivots.basis.working.contains(&j)
-                        })
+                        .filter(|&j| l[j] == u[j] && !pivots.basis.working.contains(&j))
                         .map(|j| j as u32)
                         .collect(),
                     root: Cut::default(),
@@ -253,7 +257,7 @@ fn pivot_all(
                 };
             }
             Outcome::Contradiction => {
-                if proves_infeasible(&sample, reduced, &pivots.ray, settings) {
+                if proves_infeasible(&problem.sample(first + i), reduced, &pivots.ray, settings) {
                     one.status = Some(Status::PrimalInfeasible);
                 }
             }

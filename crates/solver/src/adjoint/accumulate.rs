@@ -402,16 +402,30 @@ impl<'a> Run<'a> {
                 .map(|(w, above)| if upper { *above } else { w - above })
                 .collect();
         }
-        let mut part = vec![0.0; w.len()];
+        // Nearly always the multiplier says which bound it is: one pass without a branch.
+        let side = |(w, lambda): (&f64, &f64)| if (*lambda > 0.0) == upper { *w } else { 0.0 };
+        let mut part: Vec<f64> = w.iter().zip(self.lambda).map(side).collect();
+        let Some(bounds) = self.problem.inequalities else {
+            return part;
+        };
         for i in 0..self.count {
-            let sample = self.problem.sample(self.first + i);
+            let rows = i * m..(i + 1) * m;
+            let (l, u) = (
+                bounds.l.sample(self.first + i, m),
+                bounds.u.sample(self.first + i, m),
+            );
+            let (w, lambda) = (&w[rows.clone()], &self.lambda[rows.clone()]);
+            let mut plain = true;
             for j in 0..m {
-                let at = i * m + j;
-                if w[at] == 0.0 {
-                    continue;
-                }
-                let share = upper_share(&sample, j, self.lambda[at], self.lines(i).0);
-                part[at] = w[at] * if upper { share } else { 1.0 - share };
+                plain &= w[j] == 0.0 || (lambda[j] != 0.0 && l[j] <= u[j]);
+            }
+            if plain {
+                continue;
+            }
+            let sample = self.problem.sample(self.first + i);
+            for (j, part) in part[rows].iter_mut().enumerate() {
+                let share = upper_share(&sample, j, lambda[j], self.lines(i).0);
+                *part = w[j] * if upper { share } else { 1.0 - share };
             }
         }
         part

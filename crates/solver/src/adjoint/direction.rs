@@ -10,8 +10,8 @@ use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Memory, solve_on_active};
 use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Step, System};
-use crate::adjoint::types::{GradientQuality, GradientReport};
-use crate::dense::{max_abs, vectorised};
+use crate::adjoint::types::{Cotangent, GradientQuality, GradientReport};
+use crate::dense::{axpy, max_abs, vectorised};
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::Point;
 use crate::settings::{AdjointSettings, Degenerate};
@@ -208,9 +208,14 @@ impl Pivoted<'_> {
                 continue;
             }
             active.push(&solution.active[first + i]);
+            let line = &mut memory.rhs[i * size..(i + 1) * size];
+            if let Source::Cotangent(cotangent) = self.source {
+                let rows = &mut wanted[i * m..(i + 1) * m];
+                push_back(cotangent, first + i, line.split_at_mut(n), active[i], rows);
+                continue;
+            }
             let at = solution.point(problem, first + i);
             self.source.write(problem, first + i, at, &mut force);
-            let line = &mut memory.rhs[i * size..(i + 1) * size];
             for (r, v) in line.iter_mut().zip(force.x.iter().chain(&force.nu)) {
                 *r = -v;
             }
@@ -240,18 +245,18 @@ impl Pivoted<'_> {
                         continue;
                     }
                     let line = &rhs[i * size..(i + 1) * size];
-                    let mut error = 0.0f64;
+                    let (on_x, on_nu) = line.split_at(n);
+                    let stationarity = &mut products.gradient[i * n..(i + 1) * n];
+                    let equalities = &mut products.ax[i * p..(i + 1) * p];
+                    axpy(-1.0, on_x, stationarity);
+                    axpy(-1.0, on_nu, equalities);
+                    let mut error = max_abs(stationarity);
                     let mut note = |v: f64| {
                         if v.abs() > error || v.is_nan() {
                             error = v.abs();
                         }
                     };
-                    for j in 0..n {
-                        note(products.gradient[i * n + j] - line[j]);
-                    }
-                    for j in 0..p {
-                        note(products.ax[i * p + j] - line[n + j]);
-                    }
+                    note(max_abs(equalities));
                     let mut force = max_abs(line);
                     for &row in active[i].linear.iter() {
                         let wanted = wanted[i * m + row as usize];
@@ -289,6 +294,30 @@ impl Pivoted<'_> {
                 }
             },
         );
+    }
+}
+
+/// Minus a cotangent, on stationarity and equalities and on the active rows, at whichever bound.
+fn push_back(
+    cotangent: &Cotangent<'_>,
+    index: usize,
+    (on_x, on_nu): (&mut [f64], &mut [f64]),
+    active: &ActiveRows,
+    on_rows: &mut [f64],
+) {
+    let (n, p, m) = (on_x.len(), on_nu.len(), on_rows.len());
+    for (push, c) in on_x.iter_mut().zip(&cotangent.x[index * n..]) {
+        *push = -c;
+    }
+    if let Some(dual) = cotangent.equality_dual {
+        for (push, c) in on_nu.iter_mut().zip(&dual[index * p..]) {
+            *push = -c;
+        }
+    }
+    if let Some(dual) = cotangent.inequality_dual {
+        for &row in active.linear.iter() {
+            on_rows[row as usize] = -dual[index * m + row as usize];
+        }
     }
 }
 
