@@ -732,3 +732,64 @@ fn truncated_iterations_of_every_problem() {
     worst.finish("truncated");
     assert!(checks > 2400, "{checks}");
 }
+
+/// ½(x − θ)² + ½c(y − 1)², solved to the usual tolerances: y's direction hardly counts, so that the solution
+/// is off in it by more than ε moves x. Direct loss differentiates x in θ all the same.
+#[test]
+fn direct_loss_at_a_solution_that_is_off_where_it_hardly_counts() {
+    use feasible_least_squares::{
+        Builder, Difference, Inputs, Manifold, Numbers, Robust, Values, Weight,
+    };
+    for stiffness in [1e-2, 1e-3] {
+        let mut builder = Builder::new();
+        let x = builder.variable("x", Manifold::Vector(1)).unwrap();
+        let y = builder.variable("y", Manifold::Vector(1)).unwrap();
+        let theta = builder.auxiliary("theta", 1).unwrap();
+        let difference = || Difference::new(Manifold::Vector(1), Numbers::Auxiliary(1));
+        builder
+            .cost(
+                "x",
+                difference(),
+                &[x],
+                &[theta],
+                Weight::scale(1.0),
+                Robust::None,
+            )
+            .unwrap();
+        let fixed = Difference::new(Manifold::Vector(1), vec![1.0]);
+        builder
+            .cost(
+                "y",
+                fixed,
+                &[y],
+                &[],
+                Weight::scale(stiffness),
+                Robust::None,
+            )
+            .unwrap();
+        let objective = builder.build().unwrap();
+        // Off by 1e-2 in y, where the gradient is c · 1e-2.
+        let start = [0.3, 1.01];
+        let inputs = Inputs::new(&objective, 1)
+            .start(x, Values::Shared(&start[..1]))
+            .start(y, Values::Shared(&start[1..]))
+            .auxiliary(theta, Values::Shared(&[0.3]));
+        let epsilon = 1e-2;
+        let settings = Settings {
+            backward: Backward::DirectLoss { epsilon },
+            stopping: Stopping {
+                gradient: 1e-3,
+                ..Stopping::default()
+            },
+            ..Settings::default()
+        };
+        let solution = objective.solve(&inputs, &settings).unwrap();
+        assert_eq!(solution.x, start, "it stops at once");
+        let gradients = objective.vjp(&inputs, &solution, &[1.0, 0.0]).unwrap();
+        assert_eq!(gradients.quality, [GradientQuality::Inexact]);
+        assert!(
+            (gradients.auxiliaries[0] - 1.0).abs() < 1e-6,
+            "{gradients:?}"
+        );
+    }
+}

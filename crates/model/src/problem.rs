@@ -199,6 +199,14 @@ impl CompiledProblem {
         settings: &SolveSettings,
     ) -> Result<Solution, Error> {
         self.check_own(previous)?;
+        if previous.batch() != batch {
+            return Err(feasible_solver::Error::ForeignSolution {
+                what: "batch",
+                got: previous.batch(),
+                expected: batch,
+            }
+            .into());
+        }
         self.solve_after(parameters, batch, settings, Some(previous))
     }
 

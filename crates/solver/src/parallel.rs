@@ -60,8 +60,8 @@ enum Slot<T, R> {
 ///
 /// A rayon iterator called from a thread outside its pool only waits there: two changes of thread a
 /// call, some tens of microseconds, in which a batch of small problems is solved. Here the caller
-/// takes runs as the pool's threads do, so nothing waits for one that wakes late, and on a machine
-/// with one thread no other is asked.
+/// takes runs as the pool's threads do, so that one that wakes late finds less to do, or nothing. It
+/// is waited for all the same: what it was given is borrowed.
 pub(crate) fn map_runs<T: Send, M, R: Send>(
     runs: Vec<T>,
     threads: usize,

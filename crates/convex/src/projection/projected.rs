@@ -194,16 +194,25 @@ impl Projected {
             }
         };
         let found = solution.jacobian(Parameter::Q)?;
-        let duals = vec![
+        let duals = [
             found.equality_dual,
             found.inequality_dual,
             found.quadratic_dual,
         ];
         Ok(ProjectedJacobian {
             y: -found.x,
-            dual: gathered(-host::cat(duals, 1), order),
+            dual: gathered(host::cat(duals.map(negated).to_vec(), 1), order),
             reports: found.reports,
         })
+    }
+}
+
+/// Minus a tensor, which may have no entries.
+fn negated(tensor: Tensor<3>) -> Tensor<3> {
+    if tensor.shape().num_elements() == 0 {
+        tensor
+    } else {
+        -tensor
     }
 }
 

@@ -242,6 +242,31 @@ fn a_warm_start_changes_the_steps_only() {
         .unwrap_err()
         .to_string();
     assert_eq!(error, "the solution belongs to another compiled problem");
+    let mut model = Model::new();
+    let x = model.variable("x", [2]);
+    let at = model.parameter("at", [2]);
+    let conic = model.minimize(norm2(&x - at)).subject_to(norm2(&x).le(1.0));
+    let layer = ConvexLayer::new(conic.compile().unwrap());
+    let given = |values: &[f64]| {
+        let at: Tensor<2> = tensor(values, [values.len() / 2, 2]);
+        [("at", at.into())]
+    };
+    let before = layer.forward(given(&[3.0, 4.0, 0.0, 2.0])).unwrap();
+    let again = layer
+        .forward_from(given(&[4.0, 3.0, 2.0, 0.0]), &before)
+        .unwrap();
+    let expected = [0.8, 0.6, 1.0, 0.0];
+    assert_close(
+        "conic",
+        &numbers(&again.variable("x").unwrap()),
+        &expected,
+        1e-8,
+    );
+    let error = layer
+        .forward_from(given(&[4.0, 3.0]), &before)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("holds 2 for `batch`"), "{error}");
 }
 
 /// min a·x over x ≥ 0, y free: unbounded along x where a < 0. Dense and conic.

@@ -63,32 +63,11 @@ impl<'a> Direct<'a> {
         }
         let epsilon = self.epsilon / largest;
         let gradient = self.free_gradient(job);
-        let mut displaced = Vec::with_capacity(2);
+        let mut tilted = Vec::with_capacity(2);
         for sign in [1.0, -1.0] {
-            let mut tilt = vec![0.0; objective.storage];
-            for variable in &objective.variables {
-                let place = variable.place..variable.place + variable.manifold.storage();
-                let column = variable.column..variable.column + variable.manifold.tangent();
-                variable
-                    .manifold
-                    .raise(&job.x[place.clone()], &job.v[column], &mut tilt[place]);
-            }
-            tilt.iter_mut().for_each(|t| *t *= sign * epsilon);
-            let mut x = job.x.to_vec();
-            let task = Task {
-                sample: 0,
-                auxiliaries: job.auxiliaries,
-                tilt: Some(&tilt),
-                callback: None,
-                record: Some(0),
-                keep: false,
-            };
-            let outcome = optimise(&mut self.space, &self.settings, &mut x, &task);
-            let gradient = outcome.history.last().map_or(0.0, |r| r.gradient);
-            // The error of x± is about that of the gradient, to be compared with ε.
-            if !(outcome.cost.is_finite() && gradient <= 1e-3 * self.epsilon) {
+            let Some(x) = self.minimiser(job, sign * epsilon) else {
                 return Adjoint::zero(objective, GradientQuality::Unavailable);
-            }
+            };
             self.add_gradient(
                 &Sample {
                     x: &x,
@@ -97,18 +76,46 @@ impl<'a> Direct<'a> {
                 sign / (2.0 * epsilon),
                 &mut result.auxiliaries,
             );
-            displaced.push(
-                x.iter()
-                    .zip(job.x)
-                    .map(|(a, b)| a - b)
-                    .collect::<Vec<f64>>(),
-            );
+            tilted.push(x);
         }
-        // A point that is no minimiser to within ε is on neither side of the middle.
-        if gradient <= 0.1 * self.epsilon && !are_opposite(job.x, &displaced[0], &displaced[1]) {
-            return Adjoint::zero(objective, GradientQuality::Unavailable);
+        // A point that is no minimiser to within ε is on neither side of the middle. The solution is one to
+        // its own tolerance only, which in a direction that hardly counts can be far: then the middle is
+        // where the same iterations end without a tilt.
+        if gradient <= 0.1 * self.epsilon && !are_opposite(job.x, &tilted[0], &tilted[1]) {
+            let middle = self.minimiser(job, 0.0);
+            if !middle.is_some_and(|middle| are_opposite(&middle, &tilted[0], &tilted[1])) {
+                return Adjoint::zero(objective, GradientQuality::Unavailable);
+            }
         }
         result
+    }
+
+    /// Where the iterations from a solution end with `factor` times the cotangent added to the gradient;
+    /// `None` where they do not come near enough.
+    fn minimiser(&mut self, job: &Job<'_>, factor: f64) -> Option<Vec<f64>> {
+        let objective = self.objective;
+        let mut tilt = vec![0.0; objective.storage];
+        for variable in &objective.variables {
+            let place = variable.place..variable.place + variable.manifold.storage();
+            let column = variable.column..variable.column + variable.manifold.tangent();
+            variable
+                .manifold
+                .raise(&job.x[place.clone()], &job.v[column], &mut tilt[place]);
+        }
+        tilt.iter_mut().for_each(|t| *t *= factor);
+        let mut x = job.x.to_vec();
+        let task = Task {
+            sample: 0,
+            auxiliaries: job.auxiliaries,
+            tilt: Some(&tilt),
+            callback: None,
+            record: Some(0),
+            keep: false,
+        };
+        let outcome = optimise(&mut self.space, &self.settings, &mut x, &task);
+        let gradient = outcome.history.last().map_or(0.0, |r| r.gradient);
+        // The error of x± is about that of the gradient, to be compared with ε.
+        (outcome.cost.is_finite() && gradient <= 1e-3 * self.epsilon).then_some(x)
     }
 
     /// max|∇E| over the coordinates that are free to move.
@@ -145,11 +152,12 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// Whether two displacements differ by terms of order ε² from ±εH⁻¹v: their sum is then far below their
-/// difference, or nothing has moved but by rounding.
+/// Whether two points are displaced from `x` by what differs in terms of order ε² from ±εH⁻¹v: the sum of
+/// the displacements is then far below their difference, or nothing has moved but by rounding.
 fn are_opposite(x: &[f64], a: &[f64], b: &[f64]) -> bool {
-    let (sum, difference): (Vec<f64>, Vec<f64>) =
-        a.iter().zip(b).map(|(a, b)| (a + b, a - b)).unzip();
+    let (sum, difference): (Vec<f64>, Vec<f64>) = (a.iter().zip(b).zip(x))
+        .map(|((a, b), x)| ((a - x) + (b - x), a - b))
+        .unzip();
     norm(&sum) <= 0.5 * norm(&difference) + NOT_MOVED * (1.0 + norm(x))
 }
 

@@ -316,7 +316,7 @@ fn three_rows(
             local.distance(0.0);
             return;
         }
-        if max_abs(&nearest) <= rounding {
+        if max_abs(&nearest) <= rounding && inside_z >= -1e-8 * max_abs(&target) {
             s.fill(0.0);
             z.copy_from_slice(w);
             (first..first + 3).for_each(|row| local.unit(row));

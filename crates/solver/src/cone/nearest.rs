@@ -58,6 +58,13 @@ fn exponential(p: &[f64; 3]) -> Option<[f64; 3]> {
         }
     }
     let ratio = 0.5 * (low + high);
+    // At the root `y·e^ρ` is `v` and the multiplier's part, of which for large `ρ` only the former is there:
+    // `y` itself is then a difference of numbers that are 1e40 times larger.
+    let third = v + dual(ratio) * (-ratio).exp();
+    if ratio > 0.0 && third > 0.0 {
+        let y = third * (-ratio).exp();
+        return Some([y * ratio, y, third]);
+    }
     let y = primal(ratio);
     Some([y * ratio, y, y * ratio.exp()])
 }
@@ -104,6 +111,19 @@ fn power(alpha: f64, p: &[f64; 3]) -> Option<[f64; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nearly on the ray `(0, 0, v)`, where `x/y` is large and both are tiny.
+    #[test]
+    fn points_beside_the_ray_are_found() {
+        for x in [0.1, 0.02, 0.01, 3e-3, 1e-3, 5e-4] {
+            for (y, v) in [(-1.0, 1.0), (-3.0, 0.2)] {
+                let found = Three::Exponential.nearest(&[x, y, v]).unwrap();
+                assert!((found[2] - v).abs() < 1e-3 * v, "{x}: {found:?}");
+                assert!(found[0] >= 0.0 && found[0] < 1e-3, "{x}: {found:?}");
+                assert!(found[1] >= 0.0 && found[1] < 1e-3, "{x}: {found:?}");
+            }
+        }
+    }
 
     /// From boundary points and outward normals of all sizes back to the points.
     #[test]
