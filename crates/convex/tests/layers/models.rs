@@ -245,7 +245,9 @@ fn a_warm_start_changes_the_steps_only() {
     let mut model = Model::new();
     let x = model.variable("x", [2]);
     let at = model.parameter("at", [2]);
-    let conic = model.minimize(norm2(&x - at)).subject_to(norm2(&x).le(1.0));
+    let conic = model
+        .minimize(norm2(&(&x - at)))
+        .subject_to(norm2(&x).le(1.0));
     let layer = ConvexLayer::new(conic.compile().unwrap());
     let given = |values: &[f64]| {
         let at: Tensor<2> = tensor(values, [values.len() / 2, 2]);
