@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use burn::tensor::Tensor;
 use feasible_solver::{
     AdjointSettings, Cone, ConeCotangent, ConeParameter, ConeProblem, ConeSettings, ConeSolution,
-    ConeWanted, Residuals, Status, cone_adjoint, cone_conflict, solve_cones,
+    ConeWanted, Residuals, Status, cone_adjoint, cone_conflict, conflict_in_words, solve_cones,
 };
 use serde::{Deserialize, Serialize};
 
@@ -345,16 +345,8 @@ impl Solved for SolvedCones {
 
     fn conflict(&self, sample: usize) -> Option<String> {
         let rows = self.conflicting_rows(sample)?;
-        let named: Vec<String> = rows
-            .iter()
-            .take(8)
-            .map(|(row, _)| row.to_string())
-            .collect();
-        let more = if rows.len() > 8 { ", …" } else { "" };
-        Some(match &named[..] {
-            [row] => format!("row {row} cannot hold"),
-            _ => format!("rows {}{more} conflict", named.join(", ")),
-        })
+        let names: Vec<String> = rows.iter().map(|(row, _)| format!("row {row}")).collect();
+        Some(conflict_in_words(&names))
     }
 
     fn parts(&self) -> Vec<Part<'_>> {

@@ -2,7 +2,7 @@
 
 use feasible_solver::{
     Cone, ConeCotangent, ConeProblem, ConeWanted, Error, Sparse, Values, cone_adjoint,
-    cone_conflict, solve_cones,
+    cone_conflict, conflict_in_words, solve_cones,
 };
 use serde_json::{Map, Value, json};
 
@@ -218,7 +218,8 @@ pub(crate) fn answers(problems: &[&ConeProgram], options: &Options) -> Result<Ve
             map.insert(name.to_owned(), value);
         }
         if let Some(rows) = cone_conflict(&program, &solution, i, &options.cones) {
-            let message = sentence(&rows);
+            let names: Vec<String> = rows.iter().map(|(row, _)| format!("row {row}")).collect();
+            let message = conflict_in_words(&names);
             let rows: Value = rows
                 .iter()
                 .map(|(row, weight)| json!({ "row": row, "weight": answer::number(*weight) }))
@@ -252,16 +253,6 @@ pub(crate) fn answers(problems: &[&ConeProgram], options: &Options) -> Result<Ve
         answers.push(Value::Object(map));
     }
     Ok(answers)
-}
-
-/// What conflicting rows are to a reader.
-fn sentence(rows: &[(usize, f64)]) -> String {
-    let names: Vec<String> = rows.iter().map(|(row, _)| row.to_string()).collect();
-    match names.split_last() {
-        None => "no row conflicts".to_owned(),
-        Some((only, [])) => format!("row {only} cannot be met"),
-        Some((last, rest)) => format!("rows {} and {last} conflict", rest.join(", ")),
-    }
 }
 
 /// The gradient of the upper triangle, where an entry stands for two, spread over both.

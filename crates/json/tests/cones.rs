@@ -204,12 +204,9 @@ fn rows_that_cannot_hold_together() {
     }
     assert!(!named.iter().any(|(row, _)| *row == 1));
     let message = found["conflict"]["message"].as_str().unwrap();
-    let order: Vec<String> = named.iter().map(|(row, _)| row.to_string()).collect();
+    let order: Vec<String> = named.iter().map(|(row, _)| format!("row {row}")).collect();
     let (last, rest) = order.split_last().unwrap();
-    assert_eq!(
-        message,
-        format!("rows {} and {last} conflict", rest.join(", "))
-    );
+    assert_eq!(message, format!("{} and {last} conflict", rest.join(", ")));
     assert_eq!(found["gradient"]["status"], "unavailable");
 }
 

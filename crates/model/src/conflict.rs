@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use feasible_solver::conflict_in_words;
+
 use crate::canon::Block;
 use crate::constraint::Relation;
 use crate::expr::{Expr, Op, postorder};
@@ -61,8 +63,6 @@ pub enum ConflictSource {
 
 /// Entries of one constraint that a message lists.
 const LISTED: usize = 4;
-/// Parts that a message lists.
-const PARTS: usize = 8;
 
 impl fmt::Display for Conflicting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,19 +97,7 @@ impl fmt::Display for Conflicting {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.parts.iter().map(ToString::to_string).collect();
-        match &names[..] {
-            [] => f.write_str("no constraint conflicts"),
-            [only] => write!(f, "{only} cannot be met"),
-            [rest @ .., last] if names.len() <= PARTS => {
-                write!(f, "{} and {last} conflict", rest.join(", "))
-            }
-            many => write!(
-                f,
-                "{} and {} more conflict",
-                many[..PARTS].join(", "),
-                many.len() - PARTS
-            ),
-        }
+        f.write_str(&conflict_in_words(&names))
     }
 }
 

@@ -98,7 +98,7 @@ pub use cone::{
     ConeSettings, ConeSolution, ConeTangents, ConeVelocity, ConeWanted, Sparse, cone_adjoint,
     cone_conflict, cone_differentiate, cone_jacobian, cone_tangent, solve_cones,
 };
-pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
+pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow, conflict_in_words};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
 pub use settings::{AdjointSettings, CrossedBounds, Degenerate, Infeasible, Method, Settings};

@@ -26,12 +26,12 @@ const WORTH: usize = 1 << 18;
 pub(crate) fn threads(problem: &Problem<'_>, in_common: bool) -> usize {
     let size = problem.n + problem.equality_rows();
     let rows = size + problem.inequality_rows() + problem.quadratic_rows();
-    let sample = if in_common {
-        size * rows
+    let each = if in_common {
+        rows
     } else {
-        size * size * rows
+        rows.saturating_mul(size)
     };
-    if problem.batch.saturating_mul(sample) < WORTH {
+    if problem.batch.saturating_mul(size).saturating_mul(each) < WORTH {
         1
     } else {
         rayon::current_num_threads()

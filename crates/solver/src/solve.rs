@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::active_set::memory::Memory;
 use crate::active_set::reduced::Reduced;
-use crate::active_set::shared::{Found, Memory, Slots, solve_run};
+use crate::active_set::shared::{Found, Slots, solve_run};
 use crate::adjoint::check_solution;
 use crate::conflict::{certify, least_norm};
 use crate::crossed::Uncrossed;

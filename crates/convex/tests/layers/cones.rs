@@ -145,7 +145,7 @@ fn samples_without_a_solution_follow_the_policy() {
     let message = crossed(OnFailure::Error).unwrap_err().to_string();
     assert!(
         message.contains("sample 1 ended as PrimalInfeasible")
-            && message.contains("rows 0, 1 conflict"),
+            && message.contains("row 0 and row 1 conflict"),
         "{message}"
     );
     let solution = crossed(OnFailure::Nan).unwrap();

@@ -3,6 +3,7 @@
 pub(crate) mod basis;
 mod certificate;
 mod least_distance;
+pub(crate) mod memory;
 pub(crate) mod pivot;
 mod range;
 pub(crate) mod reduced;

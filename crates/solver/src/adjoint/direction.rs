@@ -6,8 +6,9 @@
 //! solution's derivative along `dθ`.
 
 use crate::active_set::basis::condition;
+use crate::active_set::memory::Memory;
 use crate::active_set::reduced::Reduced;
-use crate::active_set::shared::{Memory, solve_on_active};
+use crate::active_set::shared::solve_on_active;
 use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Step, System};
 use crate::adjoint::types::{Cotangent, GradientQuality, GradientReport};

@@ -46,7 +46,6 @@ impl Force {
     }
 
     /// The push on a row that is active at either bound.
-    #[inline(always)]
     pub(crate) fn row(&self, sample: &Sample<'_>, row: usize, lambda: f64, x: &[f64]) -> f64 {
         let (upper, lower) = (self.upper[row], self.lower[row]);
         if upper == lower {
@@ -61,17 +60,7 @@ impl Force {
 /// to, without a multiplier the nearer one. An equal-bounds row with a zero multiplier is split
 /// evenly, which is right for every change that keeps the bounds equal. Crossed bounds that both give
 /// way hold the row at their middle.
-#[inline(always)]
 pub(crate) fn upper_share(sample: &Sample<'_>, row: usize, lambda: f64, x: &[f64]) -> f64 {
-    if lambda != 0.0 && sample.l[row] <= sample.u[row] {
-        f64::from(u8::from(lambda > 0.0))
-    } else {
-        unusual_share(sample, row, lambda, x)
-    }
-}
-
-/// As [`upper_share`], without a multiplier or between crossed bounds.
-fn unusual_share(sample: &Sample<'_>, row: usize, lambda: f64, x: &[f64]) -> f64 {
     let (l, u) = (sample.l[row], sample.u[row]);
     if is_between(sample, row, x) {
         0.5

@@ -6,10 +6,12 @@
 //! Barratt, Boyd, Busseti & Moursi 2019, in a symmetric form of our own: see [`solve_cones`]).
 
 mod adjoint;
+mod attempts;
 mod barrier;
 mod central;
 mod clarabel;
 mod conflict;
+mod convexity;
 mod geometry;
 mod jacobian;
 mod layout;
@@ -25,6 +27,7 @@ mod solve;
 mod system;
 mod tangent;
 mod three;
+mod three_rows;
 
 pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
 pub use conflict::cone_conflict;

@@ -8,9 +8,9 @@
 
 use std::ops::Range;
 
+use crate::cone::attempts::Answer;
 use crate::cone::newton::{ConePoint, measure};
 use crate::cone::problem::{Cone, ConeSample, Matrix};
-use crate::cone::solve::Answer;
 use crate::dense::max_abs;
 
 /// Cones whose largest coefficient is within this factor of 1 stay as they are: slacks and multipliers are

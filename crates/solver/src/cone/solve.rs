@@ -3,23 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ::clarabel::algebra::CscMatrix;
-use ::clarabel::qdldl::{QDLDLFactorisation, QDLDLSettings};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::cone::clarabel::{Ends, Prepared, Raw};
+use crate::cone::attempts::{Answer, EARLY, finish, fresh};
+use crate::cone::clarabel::{Ends, Prepared};
+use crate::cone::convexity::convex;
 use crate::cone::geometry::Local;
 use crate::cone::layout::Layout;
-use crate::cone::linear::as_quadratic;
-use crate::cone::newton::{ConePoint, Polished, polish};
-use crate::cone::problem::{Cone, ConeProblem, ConeSample, Sparse};
+use crate::cone::problem::{ConeProblem, ConeSample};
 use crate::cone::scaled::Scaled;
 use crate::dense::max_abs;
 use crate::error::Error;
 use crate::settings::in_open_unit;
 use crate::status::{Residuals, Status};
-use crate::validate;
 
 /// How to solve cone programs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,7 +118,7 @@ impl ConeSolution {
         }
         let rows = self.z.len() / self.status.len();
         let z = &self.z[sample * rows..(sample + 1) * rows];
-        let largest = crate::dense::max_abs(z);
+        let largest = max_abs(z);
         let mut named: Vec<(usize, f64)> = (z.iter().enumerate())
             .map(|(row, z)| (row, z / largest))
             .filter(|(_, weight)| weight.abs() > 1e-6)
@@ -138,16 +135,6 @@ impl ConeSolution {
 
 /// Runs of samples per thread: enough to even out their lengths.
 const RUNS: usize = 4;
-
-/// The largest [`price`](crate::cone::newton::price) of a solution. Residuals of 1e-8 at multipliers of the
-/// size of the objective are worth 1e-8 of it; badly scaled rows may be four digits worse, but no more.
-const PRICE: f64 = 1e-4;
-
-/// Multipliers that are weak, relative to the largest.
-const WEAK: [f64; 2] = [1e-5, 1e-3];
-
-/// Where Clarabel stops first.
-const EARLY: f64 = 1e-6;
 
 /// Solves a batch of cone programs.
 ///
@@ -235,20 +222,6 @@ pub(crate) fn solve_asking(
     Ok(solution)
 }
 
-pub(super) struct Answer {
-    pub(super) point: ConePoint,
-    objective: f64,
-    status: Status,
-    iterations: usize,
-    pub(super) residuals: Residuals,
-    /// The worst residual, relative; infinite until it is measured.
-    error: f64,
-    /// What the rows' misses are worth at the point's multipliers, relative to the objective.
-    price: f64,
-    local: Local,
-    confirmed: bool,
-}
-
 /// Whether one preparation of Clarabel serves the batch: then only `q` and `b` change.
 fn prepare_once(problem: &ConeProblem<'_>) -> bool {
     problem.a.values.is_shared() && problem.p.is_none_or(|p| p.values.is_shared())
@@ -314,221 +287,4 @@ fn with_even_rows<R>(
         None => work(&sample, None),
         Some(scaled) => work(&scaled.sample(), Some(&scaled)),
     }
-}
-
-/// Clarabel set up for this sample alone: early; to the end where the polish does not reach rounding from
-/// there; on the numbers as they are where that is no solution; and with a firmer regularisation where that
-/// is none either.
-fn fresh(
-    sample: &ConeSample<'_>,
-    (settings, second): (&ConeSettings, Second),
-    layout: &Layout,
-) -> Answer {
-    let to = |ends| {
-        let raw = Prepared::new(sample, settings, ends)
-            .and_then(|mut prepared| prepared.solve())
-            .unwrap_or_else(|| nothing(sample));
-        finish(sample, raw, settings, layout)
-    };
-    let early = EARLY.max(settings.tolerance);
-    let first = to(Ends::At(early));
-    let certified = matches!(
-        first.status,
-        Status::PrimalInfeasible | Status::DualInfeasible
-    );
-    if first.confirmed || certified || early <= settings.tolerance {
-        return first;
-    }
-    // One digit more than is asked for: Clarabel's tolerance is relative to the norms of all rows.
-    let mut answer = to(Ends::Refined(0.1 * settings.tolerance));
-    answer.iterations += first.iterations;
-    // The polish has less far to go than the regularisation would let Clarabel come.
-    for ends in [Ends::Plain(settings.tolerance), Ends::Firm(early)] {
-        if answer.status != Status::NumericalError {
-            break;
-        }
-        let other = to(ends);
-        let spent = answer.iterations + other.iterations;
-        // Nearer, not only solved: without scaling a wrong point may miss small rows by little.
-        if other.error < answer.error || answer.error.is_nan() {
-            answer = other;
-        }
-        answer.iterations = spent;
-    }
-    let certified = matches!(
-        answer.status,
-        Status::PrimalInfeasible | Status::DualInfeasible
-    );
-    if !(answer.confirmed || certified)
-        && let Some(better) = without_weak_rows(sample, &answer, layout)
-    {
-        answer.take(better);
-        answer.judge(settings);
-    }
-    if second == Second::Dense
-        && !(answer.confirmed || certified)
-        && let Some(better) = as_quadratic(sample, answer.error, settings)
-    {
-        answer.take(better);
-        answer.judge(settings);
-    }
-    answer
-}
-
-/// The polish from where linear rows with tiny multipliers are let go, if it ends at a solution. Rows whose
-/// slack at the solution is below the square root of Clarabel's last gap still have the larger multiplier, and
-/// held together they may contradict each other.
-fn without_weak_rows(
-    sample: &ConeSample<'_>,
-    answer: &Answer,
-    layout: &Layout,
-) -> Option<Polished> {
-    if !answer.is_measured() {
-        return None;
-    }
-    let strongest = 1.0 + max_abs(&answer.point.z);
-    WEAK.into_iter().find_map(|share| {
-        let mut start = answer.point.clone();
-        let mut first = 0;
-        let mut let_go = false;
-        for cone in sample.cones {
-            let rows = first..first + cone.rows();
-            first = rows.end;
-            if let Cone::Nonnegative(_) = cone {
-                for row in rows {
-                    if start.z[row] > 0.0 && start.z[row] <= share * strongest {
-                        (start.z[row], let_go) = (0.0, true);
-                    }
-                }
-            }
-        }
-        let polished = let_go.then(|| polish(sample, &start, layout))?;
-        polished.confirmed.then_some(polished)
-    })
-}
-
-/// An answer for data that Clarabel refuses, or gives up on by a panic.
-fn nothing(sample: &ConeSample<'_>) -> Raw {
-    Raw {
-        point: ConePoint {
-            x: vec![0.0; sample.n],
-            s: vec![0.0; sample.m],
-            z: vec![0.0; sample.m],
-        },
-        status: Status::NumericalError,
-        almost: false,
-        iterations: 0,
-    }
-}
-
-/// Polishes what Clarabel found, and judges it on the data given.
-fn finish(sample: &ConeSample<'_>, raw: Raw, settings: &ConeSettings, layout: &Layout) -> Answer {
-    let mut answer = Answer {
-        objective: 0.0,
-        status: raw.status,
-        iterations: raw.iterations,
-        residuals: Residuals::default(),
-        local: Local::default(),
-        error: f64::INFINITY,
-        price: f64::INFINITY,
-        confirmed: false,
-        point: raw.point,
-    };
-    if !(raw.status.is_solved() || raw.almost) {
-        return answer;
-    }
-    answer.take(polish(sample, &answer.point, layout));
-    answer.judge(settings);
-    answer
-}
-
-impl Answer {
-    /// Whether the point was taken for a solution and its residuals measured.
-    pub(super) fn is_measured(&self) -> bool {
-        self.error != f64::INFINITY
-    }
-
-    fn take(&mut self, polished: Polished) {
-        self.iterations += polished.steps;
-        self.residuals = polished.measured.absolute;
-        self.objective = polished.measured.objective;
-        self.error = polished.measured.relative();
-        self.price = polished.price;
-        self.confirmed = polished.confirmed;
-        self.local = polished.local;
-        self.point = polished.point;
-    }
-
-    /// Clarabel's verdict is about its scaled problem; the residuals are about the one given. Rows that
-    /// are small as a whole miss by little however wrong the point is, but at a price.
-    fn judge(&mut self, settings: &ConeSettings) {
-        let reached = self.error <= settings.tolerance.max(1e-8) && self.price <= PRICE;
-        self.status = match (reached, self.status) {
-            (true, _) => Status::Solved,
-            (false, Status::Solved) => Status::NumericalError,
-            (false, status) => status,
-        };
-        self.confirmed &= self.status.is_solved();
-    }
-}
-
-/// Refuses a `P` with a negative eigenvalue.
-fn convex(problem: &ConeProblem<'_>, rounding: f64) -> Result<(), Error> {
-    let Some(p) = problem.p else {
-        return Ok(());
-    };
-    let copies = if p.values.is_shared() {
-        problem.batch.min(1)
-    } else {
-        problem.batch
-    };
-    let check = |copy: usize| {
-        let values = p.values.sample(copy, p.entries());
-        let allowed =
-            validate::eigenvalue_tolerance(problem.n, rounding) * crate::dense::max_abs(values);
-        let sample = (!p.values.is_shared()).then_some(copy);
-        if allowed == 0.0 || definite(&p, values, allowed) {
-            return None;
-        }
-        validate::lowest_of_upper(problem.n, p.places().zip(values), allowed).map(|eigenvalue| {
-            Error::NotConvex {
-                argument: "p",
-                sample,
-                index: 0,
-                eigenvalue,
-            }
-        })
-    };
-    match (0..copies).into_par_iter().find_map_first(check) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
-}
-
-/// Whether a symmetric matrix given by its upper triangle has no eigenvalue below `-allowed`, by a
-/// sparse factorisation. False says nothing: a semidefinite matrix may fail by rounding.
-fn definite(p: &Sparse<'_>, values: &[f64], allowed: f64) -> bool {
-    let shift = 0.5 * allowed;
-    let (mut starts, mut indices, mut entries) = (vec![0], Vec::new(), Vec::new());
-    for column in 0..p.columns {
-        let mut diagonal = shift;
-        for at in p.starts[column]..p.starts[column + 1] {
-            if p.indices[at] == column {
-                diagonal += values[at];
-            } else {
-                indices.push(p.indices[at]);
-                entries.push(values[at]);
-            }
-        }
-        indices.push(column);
-        entries.push(diagonal);
-        starts.push(indices.len());
-    }
-    let matrix = CscMatrix::new(p.columns, p.columns, starts, indices, entries);
-    let settings = QDLDLSettings {
-        regularize_enable: false,
-        ..QDLDLSettings::default()
-    };
-    QDLDLFactorisation::<f64>::new(&matrix, Some(settings))
-        .is_ok_and(|factor| factor.D.iter().all(|pivot| *pivot > 0.0))
 }

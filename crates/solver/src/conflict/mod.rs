@@ -76,11 +76,26 @@ impl fmt::Display for NamedRow {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.rows.iter().map(|row| row.row.to_string()).collect();
-        match names.split_last() {
-            None => f.write_str("no row conflicts"),
-            Some((only, [])) => write!(f, "{only} cannot be met"),
-            Some((last, rest)) => write!(f, "{} and {last} conflict", rest.join(", ")),
+        f.write_str(&conflict_in_words(&names))
+    }
+}
+
+/// Names that a sentence lists.
+const NAMED: usize = 8;
+
+/// The sentence that what is named contradicts itself: the first eight names, and how many more there are.
+pub fn conflict_in_words(names: &[String]) -> String {
+    match names {
+        [] => "nothing conflicts".to_owned(),
+        [only] => format!("{only} cannot be met"),
+        [rest @ .., last] if names.len() <= NAMED => {
+            format!("{} and {last} conflict", rest.join(", "))
         }
+        many => format!(
+            "{} and {} more conflict",
+            many[..NAMED].join(", "),
+            many.len() - NAMED
+        ),
     }
 }
 
@@ -111,5 +126,8 @@ mod tests {
             "row 0 (lower), row 3 (upper) and equality 1 conflict"
         );
         assert_eq!(of(&[Quadratic(2)]), "quadratic row 2 cannot be met");
+        let nine: Vec<NamedRow> = (0..9).map(Equality).collect();
+        assert!(of(&nine).ends_with("equality 6, equality 7 and 1 more conflict"));
+        assert!(of(&nine[..8]).ends_with("equality 6 and equality 7 conflict"));
     }
 }

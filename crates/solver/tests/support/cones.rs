@@ -344,18 +344,7 @@ pub fn random_of(
         }
         let entries = a.indices.len();
         let values = &a_values[if shared_a { 0 } else { i * entries }..][..entries];
-        let mut q_i = vec![0.0; n];
-        let mut b_i = s_i.clone();
-        for ((row, column), v) in p.places().into_iter().zip(&p_values) {
-            q_i[row] -= v * x_i[column];
-            if row != column {
-                q_i[column] -= v * x_i[row];
-            }
-        }
-        for ((row, column), v) in a.places().into_iter().zip(values) {
-            q_i[column] -= v * z_i[row];
-            b_i[row] += v * x_i[column];
-        }
+        let (q_i, b_i) = optimal_at((&p, &p_values), (&a, values), [&x_i, &s_i, &z_i]);
         q.extend(q_i);
         b.extend(b_i);
         x.extend(x_i);
@@ -376,6 +365,26 @@ pub fn random_of(
         ],
     };
     (owned, x, s, z)
+}
+
+/// The `q` and `b` of which `x`, `s` and `z` are the solution: `q = −Px − Aᵀz`, `b = Ax + s`.
+pub fn optimal_at(
+    (p, p_values): (&Pattern, &[f64]),
+    (a, a_values): (&Pattern, &[f64]),
+    [x, s, z]: [&[f64]; 3],
+) -> (Vec<f64>, Vec<f64>) {
+    let (mut q, mut b) = (vec![0.0; x.len()], s.to_vec());
+    for ((row, column), v) in p.places().into_iter().zip(p_values) {
+        q[row] -= v * x[column];
+        if row != column {
+            q[column] -= v * x[row];
+        }
+    }
+    for ((row, column), v) in a.places().into_iter().zip(a_values) {
+        q[column] -= v * z[row];
+        b[row] += v * x[column];
+    }
+    (q, b)
 }
 
 pub fn solve(owned: &Owned) -> ConeSolution {

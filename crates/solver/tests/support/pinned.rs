@@ -4,7 +4,7 @@
 use faer::{Mat, Side};
 use rand::RngExt;
 
-use super::cones::{Owned, Pattern, pair};
+use super::cones::{Owned, Pattern, optimal_at, pair};
 use super::differences::{Known, Root};
 use super::{normal, rng};
 use feasible_solver::Cone;
@@ -103,17 +103,7 @@ pub fn random_pinned(seed: u64, kinds: &[Cone]) -> Known {
     for (i, (s_i, z_i)) in pairs.into_iter().enumerate() {
         let x_i = normal(&mut rng, n);
         let values = &a_values[if shared_a { 0 } else { i * m * n }..][..m * n];
-        let (mut q_i, mut b_i) = (vec![0.0; n], s_i.clone());
-        for ((row, column), v) in p.places().into_iter().zip(&p_values) {
-            q_i[row] -= v * x_i[column];
-            if row != column {
-                q_i[column] -= v * x_i[row];
-            }
-        }
-        for ((row, column), v) in a.places().into_iter().zip(values) {
-            q_i[column] -= v * z_i[row];
-            b_i[row] += v * x_i[column];
-        }
+        let (q_i, b_i) = optimal_at((&p, &p_values), (&a, values), [&x_i, &s_i, &z_i]);
         q.extend(q_i);
         b.extend(b_i);
         x.extend(x_i);
