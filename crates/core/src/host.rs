@@ -83,6 +83,12 @@ impl Numbers {
     }
 }
 
+impl From<Vec<f64>> for Numbers {
+    fn from(values: Vec<f64>) -> Self {
+        Self(Storage::Copied(values))
+    }
+}
+
 impl Deref for Numbers {
     type Target = [f64];
 

@@ -1,13 +1,18 @@
-//! The inner loops that the numerical crates share: sums over vectors, in `f64` whatever the precision they are
-//! stored in.
+//! What the numerical crates share beneath their algorithms: sums over vectors, dense Cholesky factors, and the
+//! samples of a batch spread over threads, in `f64` whatever the precision numbers are stored in.
 //!
-//! Everything is `inline(always)`, so that it is compiled for the instruction set of the function it is
+//! Loops are `inline(always)`, so that they are compiled for the instruction set of the function they are
 //! called from: within [`vectorised`], the widest that the machine has.
 
+mod cholesky;
+pub mod lanes;
+mod parallel;
 mod tanh;
 
 use faer::traits::ComplexField;
 
+pub use cholesky::{Cholesky, gram_of_columns, gram_of_rows, pivot_is_rounding};
+pub use parallel::{map_runs, run_length, threads};
 pub use tanh::tanh;
 
 /// The instruction set faer detected at run time.

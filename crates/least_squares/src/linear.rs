@@ -1,7 +1,6 @@
 //! The linear systems of a step, (JᵀJ + D)δ = −Jᵀr, behind one interface.
 
 mod cg;
-pub(crate) mod cholesky;
 mod dense;
 mod panels;
 pub(crate) mod pattern;

@@ -1,7 +1,10 @@
 //! Evaluating a residual: shapes, weights, and the numbers on the host.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use feasible_core::{Error, host};
+use feasible_kernels::{all_finite, max_abs};
 
 use crate::step::Linear;
 use crate::{Residual, Weights};
@@ -19,7 +22,7 @@ pub(crate) struct Evaluation {
     /// W r, `[batch, m]`.
     pub(crate) residual: Tensor<2>,
     /// Both on the host.
-    pub(crate) linear: Linear,
+    pub(crate) linear: Arc<Linear>,
     /// max|r| per sample, without weights.
     pub(crate) norms: Vec<f64>,
     /// Whether r and J are finite, per sample.
@@ -122,29 +125,28 @@ impl Evaluation {
         if !recorded {
             (values, jacobian) = (fixed(values), fixed(jacobian));
         }
-        let plain = host::read("residual(y)", &values)?;
+        let plain = host::borrow("residual(y)", &values)?;
+        let norms = max_abs_rows(&plain, m, batch);
         let weighted = weights.apply(values);
         let jacobian = weights.apply_rows(jacobian);
-        let norms = max_abs_rows(&plain, m, batch);
         let linear = Linear {
             rows: m,
             variables: n,
-            jacobian: host::read("jacobian(y)", &jacobian)?,
+            jacobian: host::borrow("jacobian(y)", &jacobian)?,
             residual: match weights.0 {
                 None => plain,
-                Some(_) => host::read("residual(y)", &weighted)?,
+                Some(_) => host::borrow("residual(y)", &weighted)?,
             },
         };
-        let finite = (0..batch)
-            .map(|b| {
-                let numbers = linear.residual_of(b).iter().chain(linear.jacobian_of(b));
-                norms[b].is_finite() && numbers.into_iter().all(|v| v.is_finite())
-            })
-            .collect();
+        let is_finite = |b: usize| {
+            let (residual, jacobian) = (linear.residual_of(b), linear.jacobian_of(b));
+            norms[b].is_finite() && all_finite(residual) && all_finite(jacobian)
+        };
+        let finite = (0..batch).map(is_finite).collect();
         Ok(Self {
             jacobian,
             residual: weighted,
-            linear,
+            linear: Arc::new(linear),
             norms,
             finite,
         })
@@ -185,14 +187,4 @@ pub(crate) fn costs(residual: &[f64], m: usize) -> Vec<f64> {
 /// The largest absolute value of every row of `[batch, m]`; NaN if one is.
 pub(crate) fn max_abs_rows(values: &[f64], m: usize, batch: usize) -> Vec<f64> {
     (0..batch).map(|b| max_abs(&values[b * m..][..m])).collect()
-}
-
-pub(crate) fn max_abs(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |largest: f64, v| {
-        if v.is_nan() || largest.is_nan() {
-            f64::NAN
-        } else {
-            largest.max(v.abs())
-        }
-    })
 }

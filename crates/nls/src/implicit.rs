@@ -6,9 +6,10 @@ use burn::tensor::Tensor;
 use faer::linalg::solvers::{Llt, Solve};
 use faer::{Col, Mat, Side};
 use feasible_core::host::{self, HostAdjoint, Input};
+use feasible_kernels::max_abs;
 use rayon::prelude::*;
 
-use crate::evaluation::{RowWeights, fixed, linearise, max_abs};
+use crate::evaluation::{RowWeights, fixed, linearise};
 use crate::step::Linear;
 use crate::{Error, GradientQuality, Residual, Settings, Status};
 
@@ -46,8 +47,8 @@ pub(crate) fn differentiate<R: Residual + ?Sized>(
     let linear = Linear {
         rows: residual.rows(),
         variables: n,
-        jacobian: host::read("jacobian(y)", &constant.apply_rows(jacobian.clone()))?,
-        residual: host::read("residual(y)", &constant.apply(values.clone()))?,
+        jacobian: host::borrow("jacobian(y)", &constant.apply_rows(jacobian.clone()))?,
+        residual: host::borrow("residual(y)", &constant.apply(values.clone()))?,
     };
     let multipliers = constant.apply(constant.apply(fixed(values.clone())));
     let weighted = weights.apply_rows(jacobian);

@@ -238,7 +238,7 @@ impl State {
                 Input::new(at.residual.clone()),
             ];
             let delta = std::mem::take(&mut steps.delta);
-            let adjoint = steps.into_adjoint(at.linear.rows, n);
+            let adjoint = steps.into_adjoint();
             let delta = host::record(
                 delta,
                 [batch, n],
@@ -307,7 +307,7 @@ impl State {
             // False for a NaN: a trial that is not finite.
             let accepted = steps.solved(b) && (old[b] - new[b]) / predicted > adaptive.accept;
             if !accepted {
-                steps.reject(b, n);
+                steps.reject(b);
             }
             self.damping[b] = adaptive.update(self.damping[b], accepted);
         }

@@ -77,7 +77,6 @@ mod interior_point;
 mod kkt;
 mod nullspace;
 mod packed;
-mod parallel;
 mod polish;
 mod problem;
 mod residual;
@@ -87,6 +86,7 @@ mod solution;
 mod solve;
 mod status;
 mod validate;
+mod work;
 
 pub use adjoint::{
     Cotangent, GradientQuality, GradientReport, Gradients, Jacobian, Outputs, Parameter,

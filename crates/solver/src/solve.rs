@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use feasible_kernels::{map_runs, run_length};
+
 use crate::active_set::memory::Memory;
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::{Found, Slots, solve_run};
@@ -14,13 +16,13 @@ use crate::crossed::Uncrossed;
 use crate::elastic::relax;
 use crate::error::Error;
 use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
-use crate::parallel::{map_runs, run_length, threads};
 use crate::polish::Guess;
 use crate::problem::Problem;
 use crate::settings::{Infeasible, Method, Settings};
 use crate::solution::{ActiveRows, Factors, Own, Solution};
 use crate::status::{Residuals, Status};
 use crate::validate::validate;
+use crate::work::threads;
 
 /// Samples one task solves together: enough rows to fill a matrix product, few enough that their
 /// points stay in the second-level cache.

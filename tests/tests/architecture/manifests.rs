@@ -25,7 +25,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feasible-least-squares", &["feasible-kernels"]),
     (
         "feasible-nls",
-        &["feasible-core", "feasible-solver", "feasible-least-squares"],
+        &[
+            "feasible-core",
+            "feasible-kernels",
+            "feasible-solver",
+            "feasible-least-squares",
+        ],
     ),
     ("feasible-data", &["feasible-core", "feasible-solver"]),
     (

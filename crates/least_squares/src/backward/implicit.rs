@@ -16,7 +16,6 @@ use super::hessian::Curvature;
 use super::propagate::{Cotangent, Place, Scratch, propagate};
 use super::{Adjoint, Job};
 use crate::dense::{axpy, max_abs, norm};
-use crate::linear::cholesky::Cholesky;
 use crate::linear::is_sparse;
 use crate::linear::sparse::Sparse;
 use crate::objective::Objective;
@@ -25,6 +24,7 @@ use crate::status::GradientQuality;
 use crate::step::find_held;
 use crate::term::{Linearisation, Sample};
 use blocks::Blocks;
+use feasible_kernels::Cholesky;
 
 pub(super) struct Implicit<'a> {
     objective: &'a Objective,

@@ -1,10 +1,10 @@
 //! Conjugate gradients on M + D without forming it, preconditioned by the blocks of the variables.
 
 use super::Damp;
-use super::cholesky::Cholesky;
 use crate::dense::{axpy, dot};
 use crate::objective::Objective;
 use crate::term::Linearisation;
+use feasible_kernels::Cholesky;
 
 #[derive(Debug)]
 pub(crate) struct Cg {

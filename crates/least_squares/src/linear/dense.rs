@@ -1,10 +1,10 @@
 //! Dense Cholesky of M + D.
 
 use super::Damp;
-use super::cholesky::{Cholesky, gram_of_columns};
 use crate::dense::axpy;
 use crate::objective::Objective;
 use crate::term::Linearisation;
+use feasible_kernels::{Cholesky, gram_of_columns};
 
 #[derive(Debug)]
 pub(crate) struct Dense {

@@ -2,10 +2,10 @@
 //! δ = −Jᵀ(JJᵀ + λI)⁻¹ r, which is also defined at λ = 0, as the shortest solution of Jδ = −r.
 
 use super::StepAdjoint;
-use super::cholesky::{Cholesky, gram_of_rows};
 use crate::dense::{add_transposed, multiply, vectorised};
 use crate::objective::Objective;
 use crate::term::Linearisation;
+use feasible_kernels::{Cholesky, gram_of_rows};
 
 #[derive(Debug)]
 pub(crate) struct Rows {

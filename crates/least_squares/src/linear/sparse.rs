@@ -8,11 +8,11 @@ use faer::sparse::{SparseColMat, SparseColMatRef, Triplet};
 use faer::{Par, Side};
 
 use super::Damp;
-use super::cholesky::is_rounding;
 use super::pattern::Pattern;
 use super::{simplicial, supernodal};
 use crate::objective::Objective;
 use crate::term::Linearisation;
+use feasible_kernels::pivot_is_rounding;
 
 /// Right-hand sides that are solved for together.
 pub(crate) const MOST_COLUMNS: usize = 3;
@@ -257,7 +257,7 @@ impl<'a> Sparse<'a> {
         let (forward, _) = self.pattern.order();
         (self.pattern.pivots.iter().zip(forward)).all(|(place, column)| {
             let pivot = self.factor[*place];
-            !is_rounding(pivot * pivot, self.damped[pointers[*column]], 0)
+            !pivot_is_rounding(pivot * pivot, self.damped[pointers[*column]], 0)
         })
     }
 

@@ -17,13 +17,15 @@ pub use sample::{SampleDerivative, differentiate};
 pub use tangent::{SolutionTangent, Tangents, tangent};
 pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
 
+use feasible_kernels::{map_runs, run_length};
+
 use crate::batch::Values;
 use crate::error::Error;
-use crate::parallel::{map_runs, run_length, threads};
 use crate::problem::Problem;
 use crate::settings::AdjointSettings;
 use crate::solution::Solution;
 use crate::validate::{self, Infinities};
+use crate::work::threads;
 use accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
 use direction::directions;
 use force::Source;

@@ -1,5 +1,7 @@
 //! Forward derivatives: how the solution moves when the parameters do.
 
+use feasible_kernels::{map_runs, run_length};
+
 use crate::adjoint::accumulate::{PARAMETERS, Parameter, numbers};
 use crate::adjoint::direction::directions;
 use crate::adjoint::force::Source;
@@ -7,11 +9,11 @@ use crate::adjoint::types::GradientReport;
 use crate::adjoint::{check_solution, longest};
 use crate::batch::Values;
 use crate::error::Error;
-use crate::parallel::{map_runs, run_length, threads};
 use crate::problem::Problem;
 use crate::settings::AdjointSettings;
 use crate::solution::Solution;
 use crate::validate::{self, Infinities};
+use crate::work::threads;
 
 /// A direction in the parameters; an absent part does not move.
 ///

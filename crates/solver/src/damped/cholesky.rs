@@ -6,19 +6,9 @@ use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_s
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, Par};
 
+use feasible_kernels::pivot_is_rounding;
+
 use crate::dense::{axpy, dot, view};
-
-/// Pivots lose about a unit of relative rounding a row; for few rows the sums of the diagonal
-/// entries themselves lose more.
-const FEWEST_ROUNDINGS: usize = 50;
-
-/// Whether a pivot of the Cholesky factorisation of a `size × size` matrix has cancelled down to
-/// rounding, so that its row depends on those before it for all that can be known. `diagonal` is
-/// the matrix's own entry there: rows of any scale are judged by their own. True for NaN.
-pub fn pivot_is_rounding(pivot: f64, diagonal: f64, size: usize) -> bool {
-    let rounding = size.max(FEWEST_ROUNDINGS) as f64 * f64::EPSILON * diagonal;
-    pivot.is_nan() || rounding.is_nan() || pivot <= rounding
-}
 
 /// What one thread needs to factor.
 pub(super) struct Scratch {

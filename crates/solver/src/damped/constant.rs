@@ -7,13 +7,13 @@
 //! ḡ = −[r ≠ 0] c, c ← c + ḡ Tᵀ, and v ← v + (Σ ḡ) J at the end: one product.
 
 use faer::Mat;
+use feasible_kernels::pivot_is_rounding;
 use rayon::prelude::*;
 
 use super::chunk::{Chunk, Sides};
 use super::constant_limit::{Limits, ends};
 use super::{
     Damped, DampedGradients, DampedProblem, DampedSettings, DampedStatus, Record, Stopping,
-    pivot_is_rounding,
 };
 use crate::dense::{add_multiply, multiply, view, view_mut};
 

@@ -43,7 +43,6 @@ use rayon::prelude::*;
 
 use crate::batch::Values;
 use crate::error::Error;
-pub use cholesky::pivot_is_rounding;
 pub use held::{Contact, LimitQuality};
 pub use held_rows::{HeldRows, Output};
 pub use rows::{RowCurvature, Rows};

@@ -7,9 +7,9 @@ use super::condition::inverse_norm;
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
 use crate::dense::{add_transposed, multiply};
-use crate::linear::cholesky::{Cholesky, gram_of_rows};
 use crate::linear::rows::whole_jacobian;
 use crate::status::GradientQuality;
+use feasible_kernels::{Cholesky, gram_of_rows};
 
 /// Curvature, relative to the whole, up to which a direction that only it decides counts as undecided.
 const NEGLIGIBLE: f64 = 1e-6;

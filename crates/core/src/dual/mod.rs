@@ -4,6 +4,10 @@ use burn::tensor::Tensor;
 
 use crate::host;
 
+use tangent::Tangent;
+
+mod tangent;
+
 /// A batch of vectors with their derivatives: forward-mode automatic differentiation on tensors.
 ///
 /// The value is `[batch, k]`; the tangent, where there is one, is the Jacobian `[batch, k, n]`
@@ -15,24 +19,21 @@ use crate::host;
 /// and a constant `[1, k]` with every sample. Methods panic, as tensor operations do, on shapes
 /// that do not fit.
 ///
-/// Cost of an operation: n + 1 times that of the plain one. Reference: Griewank & Walther,
+/// Cost of an operation: n + 1 times that of the plain one; twice, while every component depends on
+/// one variable of its own (elementwise functions of the variables and slices of them), and a matrix
+/// times such a vector costs one product for each entry of the result. Reference: Griewank & Walther,
 /// Evaluating Derivatives, 2nd ed., section 3.1.
 #[derive(Debug, Clone)]
 pub struct Dual {
     value: Tensor<2>,
-    tangent: Option<Tensor<3>>,
+    tangent: Option<Tangent>,
 }
 
 impl Dual {
     /// The independent variable: its Jacobian is the identity. `value` is `[batch, n]`.
     pub fn variable(value: Tensor<2>) -> Self {
-        let [batch, n] = value.dims();
-        let identity = Tensor::<2>::eye(n, &value.device()).cast(value.dtype());
-        let tangent = host::expand(identity.unsqueeze_dim::<3>(0), [batch, n, n]);
-        Self {
-            value,
-            tangent: Some(tangent),
-        }
+        let tangent = Some(Tangent::identity(&value));
+        Self { value, tangent }
     }
 
     /// A constant: it has no derivative.
@@ -57,8 +58,8 @@ impl Dual {
     pub fn into_parts(self, variables: usize) -> (Tensor<2>, Tensor<3>) {
         let [batch, k] = self.value.dims();
         let tangent = match self.tangent {
-            // A component broadcast from a constant sample count still gets its full batch.
-            Some(tangent) => host::expand(tangent, [batch, k, variables]),
+            // What all samples have in common is kept once.
+            Some(tangent) => host::expand(tangent.full(), [batch, k, variables]),
             None => Tensor::zeros(
                 [batch, k, variables],
                 (&self.value.device(), self.value.dtype()),
@@ -80,7 +81,7 @@ impl Dual {
     ) -> Self {
         let tangent = self
             .tangent
-            .map(|t| t * derivative(self.value.clone()).unsqueeze_dim::<3>(2));
+            .map(|t| t.scale_rows(derivative(self.value.clone())));
         Self {
             value: f(self.value),
             tangent,
@@ -89,7 +90,7 @@ impl Dual {
 
     /// y².
     pub fn square(self) -> Self {
-        self.powi(2)
+        self.map(|v| v.clone() * v, |v| v * 2.0)
     }
 
     /// y to an integer power; zero to the zeroth is one, with derivative zero.
@@ -97,6 +98,7 @@ impl Dual {
         match exponent {
             0 => Self::constant(self.value.ones_like()),
             1 => self,
+            2 => self.square(),
             _ => self.map(
                 |v| v.powi_scalar(exponent),
                 |v| v.powi_scalar(exponent - 1) * f64::from(exponent),
@@ -153,7 +155,7 @@ impl Dual {
     pub fn slice(&self, range: Range<usize>) -> Self {
         Self {
             value: self.value.clone().slice_dim(1, range.clone()),
-            tangent: self.tangent.clone().map(|t| t.slice_dim(1, range)),
+            tangent: self.tangent.clone().map(|t| t.slice(range)),
         }
     }
 
@@ -161,7 +163,7 @@ impl Dual {
     pub fn sum(self) -> Self {
         Self {
             value: self.value.sum_dim(1),
-            tangent: self.tangent.map(|t| t.sum_dim(1)),
+            tangent: self.tangent.map(Tangent::sum),
         }
     }
 
@@ -172,9 +174,7 @@ impl Dual {
 
     /// A constant matrix times the vector: `matrix` is `[rows, k]`, the result `[batch, rows]`.
     pub fn left_multiply(self, matrix: Tensor<2>) -> Self {
-        let tangent = self
-            .tangent
-            .map(|t| matrix.clone().unsqueeze_dim::<3>(0).matmul(t));
+        let tangent = self.tangent.map(|t| t.left_multiply(matrix.clone()));
         Self {
             value: self.value.matmul(matrix.transpose()),
             tangent,
@@ -192,7 +192,7 @@ impl Dual {
         let batch = batch.expect("at least one part");
         let directions = parts
             .iter()
-            .find_map(|p| p.tangent.as_ref().map(|t| t.dims()[2]));
+            .find_map(|p| p.tangent.as_ref().map(Tangent::variables));
         let (mut values, mut tangents) = (vec![], vec![]);
         for part in parts {
             let k = part.components();
@@ -204,14 +204,14 @@ impl Dual {
         }
         Self {
             value: host::cat(values, 1),
-            tangent: directions.map(|_| host::cat(tangents, 1)),
+            tangent: directions.map(|_| Tangent::Full(host::cat(tangents, 1))),
         }
     }
 }
 
-fn add_tangents(left: Option<Tensor<3>>, right: Option<Tensor<3>>) -> Option<Tensor<3>> {
+fn add_tangents(left: Option<Tangent>, right: Option<Tangent>) -> Option<Tangent> {
     match (left, right) {
-        (Some(l), Some(r)) => Some(l + r),
+        (Some(l), Some(r)) => Some(l.add(r)),
         (l, r) => l.or(r),
     }
 }
@@ -221,11 +221,8 @@ impl Add for Dual {
     fn add(self, other: Dual) -> Dual {
         // A lone tangent keeps its own number of components; broadcast it to the sum's.
         let value = self.value + other.value;
-        let [batch, k] = value.dims();
-        let tangent = add_tangents(self.tangent, other.tangent).map(|t| {
-            let n = t.dims()[2];
-            host::expand(t, [batch, k, n])
-        });
+        let k = value.dims()[1];
+        let tangent = add_tangents(self.tangent, other.tangent).map(|t| t.repeat(k));
         Dual { value, tangent }
     }
 }
@@ -235,7 +232,7 @@ impl Neg for Dual {
     fn neg(self) -> Dual {
         Dual {
             value: -self.value,
-            tangent: self.tangent.map(|t| -t),
+            tangent: self.tangent.map(Tangent::neg),
         }
     }
 }
@@ -243,16 +240,21 @@ impl Neg for Dual {
 impl Sub for Dual {
     type Output = Dual;
     fn sub(self, other: Dual) -> Dual {
-        self + (-other)
+        let value = self.value - other.value;
+        let k = value.dims()[1];
+        let tangent = add_tangents(self.tangent, other.tangent.map(Tangent::neg));
+        Dual {
+            value,
+            tangent: tangent.map(|t| t.repeat(k)),
+        }
     }
 }
 
 impl Mul for Dual {
     type Output = Dual;
     fn mul(self, other: Dual) -> Dual {
-        let scaled = |tangent: Option<Tensor<3>>, by: &Tensor<2>| {
-            tangent.map(|t| t * by.clone().unsqueeze_dim::<3>(2))
-        };
+        let scaled =
+            |tangent: Option<Tangent>, by: &Tensor<2>| tangent.map(|t| t.scale_rows(by.clone()));
         Dual {
             tangent: add_tangents(
                 scaled(self.tangent, &other.value),
@@ -274,15 +276,8 @@ impl Div for Dual {
     }
 }
 
-macro_rules! with_constant {
+macro_rules! with_constants {
     ($($trait:ident $method:ident),*) => {$(
-        impl $trait<f64> for Dual {
-            type Output = Dual;
-            fn $method(self, other: f64) -> Dual {
-                let other = Dual::constant(self.value.full_like(other));
-                $trait::$method(self, other)
-            }
-        }
         impl $trait<Tensor<2>> for Dual {
             type Output = Dual;
             fn $method(self, other: Tensor<2>) -> Dual {
@@ -291,7 +286,27 @@ macro_rules! with_constant {
         }
     )*};
 }
-with_constant!(Add add, Sub sub, Mul mul, Div div);
+with_constants!(Add add, Sub sub, Mul mul, Div div);
+
+macro_rules! with_number {
+    ($($trait:ident $method:ident $tangent:expr),*) => {$(
+        impl $trait<f64> for Dual {
+            type Output = Dual;
+            fn $method(self, other: f64) -> Dual {
+                Dual {
+                    value: $trait::$method(self.value, other),
+                    tangent: self.tangent.map(|t| $tangent(t, other)),
+                }
+            }
+        }
+    )*};
+}
+with_number!(
+    Add add |t, _| t,
+    Sub sub |t, _| t,
+    Mul mul Tangent::times,
+    Div div |t: Tangent, by: f64| t.times(1.0 / by)
+);
 
 #[cfg(test)]
 mod tests {
@@ -359,6 +374,8 @@ mod tests {
         check("neg, sub, div", |y| {
             -(y.clone() - y.column(0)) / (y.column(1) + 2.0)
         });
+        check("numbers", |y| ((y * 3.0 - 0.5) / 4.0 + 1.0).square());
+        check("a matrix and numbers", |y| (y.sum() * 3.0 - 0.5) / -4.0);
         check("dot", |y| y.clone().dot(y.sin()));
         check("cat of a constant and a broadcast", |y| {
             let one = Dual::constant(y.column(0).value().ones_like());
@@ -377,6 +394,59 @@ mod tests {
         });
         check("constant plus", |y| {
             Dual::constant(y.value().ones_like()) + y.column(0)
+        });
+    }
+
+    /// Where components stop depending on one variable each.
+    #[test]
+    fn diagonal_jacobians_become_full_ones_where_components_mix() {
+        let matrix = |rows: usize, k: usize| -> Tensor<2> {
+            let entries = (0..rows * k).map(|i| (1.0 + i as f64).sin()).collect();
+            crate::host::write(entries, [rows, k], &Device::flex(), DType::F64)
+        };
+        check("two elementwise functions of all", |y| {
+            y.clone().sin() * y.clone().exp() - y.square()
+        });
+        check("two slices at one place", |y| {
+            y.slice(1..3).sin() * y.slice(1..3) + y.slice(1..3)
+        });
+        check("two slices at different places", |y| {
+            y.slice(0..2) * y.slice(1..3).sin() - y.slice(1..3)
+        });
+        check("one component with another", |y| y.column(0) * y.column(2));
+        check("one component with all", |y| y.column(2).sin() * y.clone());
+        check("one component after all", |y| y.clone().exp() + y.column(1));
+        check("a constant for every sample", |y| {
+            let constant = matrix(1, 3);
+            (y * constant.clone() + constant.clone()) * constant
+        });
+        check("one component times constants", |y| {
+            y.column(1).square() * y.value().ones_like()
+        });
+        check("a slice of a slice", |y| {
+            y.slice(1..3).square().column(1).sin()
+        });
+        check("the sum of a slice", |y| y.slice(1..3).square().sum());
+        check("a matrix of the first", |y| {
+            y.slice(0..1).sin().left_multiply(matrix(2, 1))
+        });
+        check("a matrix of the middle", |y| {
+            y.slice(1..2).sin().left_multiply(matrix(2, 1))
+        });
+        check("matrices of the last, one after the other", |y| {
+            let first = y.slice(1..3).square().left_multiply(matrix(4, 2));
+            (first * y.column(0)).left_multiply(matrix(2, 4)).tanh()
+        });
+        check("the sum of a full and a diagonal one", |y| {
+            y.clone().left_multiply(matrix(3, 3)) - y.square()
+        });
+        check("a linear function alone", |y| {
+            y.left_multiply(matrix(2, 3)) * 2.0
+        });
+        check("the variables", |y| y);
+        check("the sum of variables", |y| y.sum());
+        check("a cat of diagonal ones", |y| {
+            Dual::cat(vec![y.column(2).sin(), y.slice(0..2), y.sum()])
         });
     }
 }

@@ -6,8 +6,6 @@ use std::thread::yield_now;
 
 use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
 
-use crate::problem::Problem;
-
 /// How often the caller looks whether the last runs of others are done before it lets the operating
 /// system wake it: some tens of microseconds.
 const LOOKS: usize = 1 << 7;
@@ -22,16 +20,9 @@ const SHORT: usize = 16;
 /// where another needs 20 to 100 to wake.
 const WORTH: usize = 1 << 18;
 
-/// Threads for a batch with factors in common, or of its own for every sample.
-pub(crate) fn threads(problem: &Problem<'_>, in_common: bool) -> usize {
-    let size = problem.n + problem.equality_rows();
-    let rows = size + problem.inequality_rows() + problem.quadratic_rows();
-    let each = if in_common {
-        rows
-    } else {
-        rows.saturating_mul(size)
-    };
-    if problem.batch.saturating_mul(size).saturating_mul(each) < WORTH {
+/// Threads for a batch that takes so many products of numbers.
+pub fn threads(products: usize) -> usize {
+    if products < WORTH {
         1
     } else {
         rayon::current_num_threads()
@@ -39,7 +30,7 @@ pub(crate) fn threads(problem: &Problem<'_>, in_common: bool) -> usize {
 }
 
 /// Samples a run for so many threads, at most `longest`.
-pub(crate) fn run_length(batch: usize, threads: usize, longest: usize) -> usize {
+pub fn run_length(batch: usize, threads: usize, longest: usize) -> usize {
     if threads == 1 {
         return batch.clamp(1, longest);
     }
@@ -62,7 +53,7 @@ enum Slot<T, R> {
 /// call, some tens of microseconds, in which a batch of small problems is solved. Here the caller
 /// takes runs as the pool's threads do, so that one that wakes late finds less to do, or nothing. It
 /// is waited for all the same: what it was given is borrowed.
-pub(crate) fn map_runs<T: Send, M, R: Send>(
+pub fn map_runs<T: Send, M, R: Send>(
     runs: Vec<T>,
     threads: usize,
     memory: impl Fn() -> M + Sync,
@@ -120,7 +111,7 @@ fn scoped<'scope>(work: impl FnOnce(&Scope<'scope>)) {
     static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         ThreadPoolBuilder::new()
             .num_threads(rayon::current_num_threads() - 1)
-            .thread_name(|i| format!("feasible-solver-{i}"))
+            .thread_name(|i| format!("feasible-{i}"))
             .build()
             .ok()
     });

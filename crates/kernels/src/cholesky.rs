@@ -6,13 +6,13 @@ use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_s
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
-use crate::dense::{axpy, dot, vectorised};
+use crate::{axpy, dot, vectorised};
 
 /// Up to this size plain loops are faster than the blocked routines.
 const LOOPS: usize = 32;
 
-/// A factor and what making it needs.
-pub(crate) struct Cholesky {
+/// The Cholesky factor of a matrix, and the memory that making it needs.
+pub struct Cholesky {
     size: usize,
     /// U by rows; below its diagonal whatever the matrix had.
     upper: Vec<f64>,
@@ -31,7 +31,8 @@ impl std::fmt::Debug for Cholesky {
 }
 
 impl Cholesky {
-    pub(crate) fn new(size: usize) -> Self {
+    /// Memory for matrices up to `size`, the first of which has it.
+    pub fn new(size: usize) -> Self {
         Self {
             size,
             upper: vec![0.0; size * size],
@@ -45,10 +46,19 @@ impl Cholesky {
         }
     }
 
+    /// For matrices of another size, not above the one that there is memory for; there is no factor until one is
+    /// made or restored.
+    pub fn resize(&mut self, size: usize) {
+        self.size = size;
+        self.upper.resize(size * size, 0.0);
+        self.diagonal.resize(size, 0.0);
+        self.inverses.resize(size, 0.0);
+    }
+
     /// Factors a matrix of which the upper triangle is read, row-major, plus what `add` gives for each
     /// entry of its diagonal. False where a pivot is not above the rounding of its entry: the matrix is
     /// singular for all that can be known, or not positive, or not finite.
-    pub(crate) fn factor(&mut self, matrix: &[f64], add: impl Fn(usize, f64) -> f64) -> bool {
+    pub fn factor(&mut self, matrix: &[f64], add: impl Fn(usize, f64) -> f64) -> bool {
         let n = self.size;
         self.upper.copy_from_slice(matrix);
         for i in 0..n {
@@ -72,7 +82,8 @@ impl Cholesky {
         );
         self.invert_diagonal();
         factored.is_ok()
-            && (0..n).all(|i| !is_rounding(self.upper[i * n + i].powi(2), self.diagonal[i], n))
+            && (0..n)
+                .all(|i| !pivot_is_rounding(self.upper[i * n + i].powi(2), self.diagonal[i], n))
     }
 
     fn invert_diagonal(&mut self) {
@@ -83,18 +94,18 @@ impl Cholesky {
     }
 
     /// The factor, for [`restore`](Self::restore).
-    pub(crate) fn kept(&self) -> &[f64] {
+    pub fn kept(&self) -> &[f64] {
         &self.upper
     }
 
     /// Makes a factor the one to solve with again.
-    pub(crate) fn restore(&mut self, kept: &[f64]) {
+    pub fn restore(&mut self, kept: &[f64]) {
         self.upper.copy_from_slice(kept);
         self.invert_diagonal();
     }
 
     /// x ← K⁻¹x.
-    pub(crate) fn solve(&self, x: &mut [f64]) {
+    pub fn solve(&self, x: &mut [f64]) {
         vectorised(
             #[inline(always)]
             || {
@@ -125,10 +136,15 @@ impl Cholesky {
     }
 }
 
-/// Whether a pivot of a matrix of `size` has cancelled down to the rounding of its diagonal entry.
-pub(crate) fn is_rounding(pivot: f64, diagonal: f64, size: usize) -> bool {
-    // A pivot loses about a unit of relative rounding a row, and the entry itself some tens.
-    let rounding = size.max(50) as f64 * f64::EPSILON * diagonal;
+/// Pivots lose about a unit of relative rounding a row; for few rows the sums of the diagonal
+/// entries themselves lose more.
+const FEWEST_ROUNDINGS: usize = 50;
+
+/// Whether a pivot of the Cholesky factorisation of a `size × size` matrix has cancelled down to
+/// rounding, so that its row depends on those before it for all that can be known. `diagonal` is
+/// the matrix's own entry there: rows of any scale are judged by their own. True for NaN.
+pub fn pivot_is_rounding(pivot: f64, diagonal: f64, size: usize) -> bool {
+    let rounding = size.max(FEWEST_ROUNDINGS) as f64 * f64::EPSILON * diagonal;
     pivot.is_nan() || rounding.is_nan() || pivot <= rounding
 }
 
@@ -137,7 +153,7 @@ fn by_loops(upper: &mut [f64], diagonal: &[f64], inverses: &mut [f64], n: usize)
     for k in 0..n {
         let (head, tail) = upper.split_at_mut((k + 1) * n);
         let row = &mut head[k * n..];
-        if is_rounding(row[k], diagonal[k], n) || row[k].is_infinite() {
+        if pivot_is_rounding(row[k], diagonal[k], n) || row[k].is_infinite() {
             return false;
         }
         let pivot = row[k].sqrt();
@@ -154,7 +170,7 @@ fn by_loops(upper: &mut [f64], diagonal: &[f64], inverses: &mut [f64], n: usize)
 }
 
 /// The upper triangle, row-major, of JJᵀ for a row-major J of `m × n`.
-pub(crate) fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
+pub fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
     if m <= LOOPS {
         vectorised(
             #[inline(always)]
@@ -174,7 +190,7 @@ pub(crate) fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
 }
 
 /// The upper triangle, row-major, of JᵀJ for a row-major J of `m × n`.
-pub(crate) fn gram_of_columns(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
+pub fn gram_of_columns(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
     if n <= LOOPS {
         out.fill(0.0);
         vectorised(
