@@ -95,17 +95,27 @@ fn least_squares(c: &mut Criterion) {
             });
         }
 
+        group.finish();
+
         // The same residual over tensors, differentiated by dual numbers on the device.
-        let solver = nls::LevenbergMarquardt::new(nls::Settings {
-            max_iterations: ITERATIONS,
-            damping: nls::Damping::Fixed(DAMPING),
-            ..nls::Settings::default()
-        })
-        .expect("valid");
-        for (name, tracked) in [
-            ("over tensors, forward", false),
-            ("over tensors, forward and backward", true),
+        let mut group = c.benchmark_group("least squares over tensors");
+        group.sample_size(10);
+        for (name, backward, tracked) in [
+            ("forward", nls::Backward::Unrolled, false),
+            ("forward and backward", nls::Backward::Unrolled, true),
+            (
+                "forward and implicit backward",
+                nls::Backward::Implicit,
+                true,
+            ),
         ] {
+            let solver = nls::LevenbergMarquardt::new(nls::Settings {
+                max_iterations: ITERATIONS,
+                damping: nls::Damping::Fixed(DAMPING),
+                backward,
+                ..nls::Settings::default()
+            })
+            .expect("valid");
             let (a, q) = (leaf(&work.a, n, false), leaf(&work.q, n, false));
             let target = leaf(&work.target, m, tracked);
             let start = leaf(&work.start, n, tracked);
@@ -116,7 +126,7 @@ fn least_squares(c: &mut Criterion) {
                 move |y: Dual, z: &[Tensor<2>]| {
                     let rows =
                         y.clone().left_multiply(a.clone()) + y.square().left_multiply(q.clone());
-                    rows - Dual::constant(z[0].clone())
+                    rows - z[0].clone()
                 },
             );
             group.bench_function(BenchmarkId::new(name, &size), |b| {

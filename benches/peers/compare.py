@@ -25,6 +25,8 @@ BENCHMARKS = {
     "cones": ["cones"],
     "nls": ["nls"],
 }
+# Works that we have several ways for: each is a row.
+WAYS = {"least squares": ["least squares", "least squares over tensors"]}
 FORWARD, BOTH = "forward", "forward and backward"
 
 
@@ -79,8 +81,12 @@ def our_median(folder, benchmarks):
     return total
 
 
-def ours_of(folder, line):
-    return [our_median(folder, names) for names in benchmarks_of(line["work"], line["size"], line["peer"])]
+def ours_of(folder, line, way):
+    return [our_median(folder, names) for names in benchmarks_of(way, line["size"], line["peer"])]
+
+
+def ways_of(line):
+    return WAYS.get(line["work"], [line["work"]])
 
 
 def number(value):
@@ -99,11 +105,11 @@ def table(lines, folder):
          "ratio both"],
         ["---", "---", "---"] + ["---:"] * 6,
     ]  # fmt: skip
-    for line in lines:
+    for line, way in ((line, way) for line in lines for way in ways_of(line)):
         forward, both = line["forward_ms"], line["both_ms"]
-        our_forward, our_both = ours_of(folder, line)
+        our_forward, our_both = ours_of(folder, line, way)
         rows.append([
-            line["work"], line["size"], line["peer"], number(forward), number(both), number(our_forward),
+            way, line["size"], line["peer"], number(forward), number(both), number(our_forward),
             number(our_both), ratio(forward, our_forward), ratio(both, our_both),
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -139,9 +145,10 @@ def listing(parts):
         for work, size in every[part]:
             peers = ["unrolled", "implicit"] if part == "nls" else [""]
             for peer in peers:
-                _, both = benchmarks_of(work, size, peer)
-                ours = " + ".join("/".join(name) for name in both)
-                lines.append(f"  {work} {size}{peer and ', ' + peer}: {ours}")
+                for way in WAYS.get(work, [work]):
+                    _, both = benchmarks_of(way, size, peer)
+                    ours = " + ".join("/".join(name) for name in both)
+                    lines.append(f"  {work} {size}{peer and ', ' + peer}: {ours}")
     return "\n".join(lines)
 
 
@@ -176,7 +183,7 @@ def main():
     if not lines:
         raise SystemExit("no peer was timed; see the messages above")
     folder = options.ours or run_ours(options.only, lines[0]["threads"])
-    if all(ours_of(folder, line)[0] is None for line in lines):
+    if all(ours_of(folder, line, way)[0] is None for line in lines for way in ways_of(line)):
         raise SystemExit(f"{folder} has none of the timed works: it is not the folder that criterion writes")
     print(about(lines) + "\n\n" + table(lines, folder))
 

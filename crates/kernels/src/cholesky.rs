@@ -11,86 +11,144 @@ use crate::{axpy, dot, vectorised};
 /// Up to this size plain loops are faster than the blocked routines.
 const LOOPS: usize = 32;
 
-/// The Cholesky factor of a matrix, and the memory that making it needs.
-pub struct Cholesky {
-    size: usize,
-    /// U by rows; below its diagonal whatever the matrix had.
-    upper: Vec<f64>,
-    diagonal: Vec<f64>,
-    /// 1 over U's diagonal.
+/// What factoring needs besides the matrix.
+pub struct CholeskyMemory {
+    /// The largest size there is memory for.
+    largest: usize,
+    /// 1 over the diagonal of the factor that was made last.
     inverses: Vec<f64>,
-    memory: MemBuffer,
+    buffer: MemBuffer,
 }
 
-impl std::fmt::Debug for Cholesky {
+impl std::fmt::Debug for CholeskyMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cholesky")
-            .field("size", &self.size)
+        f.debug_struct("CholeskyMemory")
+            .field("largest", &self.largest)
             .finish_non_exhaustive()
     }
 }
 
+impl CholeskyMemory {
+    /// For matrices up to this size.
+    pub fn new(largest: usize) -> Self {
+        let scratch = cholesky_in_place_scratch::<f64>(largest, Par::Seq, Default::default());
+        Self {
+            largest,
+            inverses: vec![0.0; largest],
+            buffer: MemBuffer::new(scratch),
+        }
+    }
+}
+
+/// Factors a matrix in place, K = UᵀU, of which the upper triangle is read, row-major; below the diagonal is left as
+/// it was. False where a pivot [is rounding](pivot_is_rounding) beside its entry of `diagonal`, for a matrix that is
+/// part of one of size `whole`: it is singular for all that can be known, or not positive, or not finite.
+///
+/// # Panics
+/// If `diagonal`, whose length is the matrix's size, is longer than there is memory for, or the matrix not of its
+/// square's length.
+pub fn cholesky(
+    matrix: &mut [f64],
+    diagonal: &[f64],
+    whole: usize,
+    memory: &mut CholeskyMemory,
+) -> bool {
+    let n = diagonal.len();
+    assert!(n <= memory.largest && matrix.len() == n * n);
+    let inverses = &mut memory.inverses[..n];
+    if n <= LOOPS {
+        return vectorised(
+            #[inline(always)]
+            || by_loops(matrix, diagonal, whole, inverses),
+        );
+    }
+    let factored = cholesky_in_place(
+        MatMut::from_column_major_slice_mut(matrix, n, n),
+        Default::default(),
+        Par::Seq,
+        MemStack::new(&mut memory.buffer),
+        Default::default(),
+    );
+    invert_diagonal(matrix, inverses);
+    factored.is_ok()
+        && (0..n).all(|i| !pivot_is_rounding(matrix[i * n + i].powi(2), diagonal[i], whole))
+}
+
+fn invert_diagonal(upper: &[f64], inverses: &mut [f64]) {
+    let diagonal = upper.iter().step_by(inverses.len() + 1);
+    for (inverse, pivot) in inverses.iter_mut().zip(diagonal) {
+        *inverse = 1.0 / pivot;
+    }
+}
+
+/// x ← U⁻ᵀx for row-major U of the size of x, with the inverses of its diagonal.
+#[inline(always)]
+pub fn solve_transposed(upper: &[f64], inverse: impl Fn(usize) -> f64, x: &mut [f64]) {
+    let n = x.len();
+    for i in 0..n {
+        let (head, tail) = x.split_at_mut(i + 1);
+        head[i] *= inverse(i);
+        axpy(-head[i], &upper[i * n + i + 1..(i + 1) * n], tail);
+    }
+}
+
+/// x ← U⁻¹x for row-major U of the size of x, with the inverses of its diagonal.
+#[inline(always)]
+pub fn solve_upper(upper: &[f64], inverse: impl Fn(usize) -> f64, x: &mut [f64]) {
+    let n = x.len();
+    for i in (0..n).rev() {
+        let (head, tail) = x.split_at_mut(i + 1);
+        let row = &upper[i * n + i + 1..(i + 1) * n];
+        head[i] = (head[i] - dot(row, tail)) * inverse(i);
+    }
+}
+
+/// A Cholesky factor that is made again and again, with its memory.
+#[derive(Debug)]
+pub struct Cholesky {
+    /// U by rows; below its diagonal whatever the matrix had.
+    upper: Vec<f64>,
+    diagonal: Vec<f64>,
+    memory: CholeskyMemory,
+}
+
 impl Cholesky {
-    /// Memory for matrices up to `size`, the first of which has it.
+    /// For matrices of this size, until [`resize`](Self::resize).
     pub fn new(size: usize) -> Self {
         Self {
-            size,
             upper: vec![0.0; size * size],
             diagonal: vec![0.0; size],
-            inverses: vec![0.0; size],
-            memory: MemBuffer::new(cholesky_in_place_scratch::<f64>(
-                size,
-                Par::Seq,
-                Default::default(),
-            )),
+            memory: CholeskyMemory::new(size),
         }
     }
 
-    /// For matrices of another size, not above the one that there is memory for; there is no factor until one is
-    /// made or restored.
+    /// For matrices of another size; what it solves with means nothing until a factor is made or restored.
+    ///
+    /// # Panics
+    /// If the size is above the one that it was made with.
     pub fn resize(&mut self, size: usize) {
-        self.size = size;
+        assert!(size <= self.memory.largest);
         self.upper.resize(size * size, 0.0);
         self.diagonal.resize(size, 0.0);
-        self.inverses.resize(size, 0.0);
     }
 
-    /// Factors a matrix of which the upper triangle is read, row-major, plus what `add` gives for each
-    /// entry of its diagonal. False where a pivot is not above the rounding of its entry: the matrix is
-    /// singular for all that can be known, or not positive, or not finite.
+    fn size(&self) -> usize {
+        self.diagonal.len()
+    }
+
+    /// As [`cholesky`], of a copy of the matrix plus what `add` gives for each entry of its diagonal.
+    ///
+    /// # Panics
+    /// If the matrix has another size.
     pub fn factor(&mut self, matrix: &[f64], add: impl Fn(usize, f64) -> f64) -> bool {
-        let n = self.size;
+        let n = self.size();
         self.upper.copy_from_slice(matrix);
         for i in 0..n {
             let entry = self.upper[i * n + i];
             self.diagonal[i] = entry + add(i, entry);
             self.upper[i * n + i] = self.diagonal[i];
         }
-        if n <= LOOPS {
-            let (upper, diagonal, inverses) = (&mut self.upper, &self.diagonal, &mut self.inverses);
-            return vectorised(
-                #[inline(always)]
-                || by_loops(upper, diagonal, inverses, n),
-            );
-        }
-        let factored = cholesky_in_place(
-            MatMut::from_column_major_slice_mut(&mut self.upper, n, n),
-            Default::default(),
-            Par::Seq,
-            MemStack::new(&mut self.memory),
-            Default::default(),
-        );
-        self.invert_diagonal();
-        factored.is_ok()
-            && (0..n)
-                .all(|i| !pivot_is_rounding(self.upper[i * n + i].powi(2), self.diagonal[i], n))
-    }
-
-    fn invert_diagonal(&mut self) {
-        let diagonal = self.upper.iter().step_by(self.size + 1);
-        for (inverse, pivot) in self.inverses.iter_mut().zip(diagonal) {
-            *inverse = 1.0 / pivot;
-        }
+        cholesky(&mut self.upper, &self.diagonal, n, &mut self.memory)
     }
 
     /// The factor, for [`restore`](Self::restore).
@@ -99,40 +157,29 @@ impl Cholesky {
     }
 
     /// Makes a factor the one to solve with again.
+    ///
+    /// # Panics
+    /// If it has another size.
     pub fn restore(&mut self, kept: &[f64]) {
         self.upper.copy_from_slice(kept);
-        self.invert_diagonal();
+        let size = self.size();
+        invert_diagonal(&self.upper, &mut self.memory.inverses[..size]);
     }
 
     /// x ← K⁻¹x.
+    ///
+    /// # Panics
+    /// If x has another length.
     pub fn solve(&self, x: &mut [f64]) {
+        assert_eq!(x.len(), self.size());
+        let inverses = &self.memory.inverses[..self.size()];
         vectorised(
             #[inline(always)]
             || {
-                self.solve_transposed(x);
-                self.solve_upper(x);
+                solve_transposed(&self.upper, |i| inverses[i], x);
+                solve_upper(&self.upper, |i| inverses[i], x);
             },
         );
-    }
-
-    #[inline(always)]
-    fn solve_transposed(&self, x: &mut [f64]) {
-        let n = self.size;
-        for i in 0..n {
-            let (head, tail) = x.split_at_mut(i + 1);
-            head[i] *= self.inverses[i];
-            axpy(-head[i], &self.upper[i * n + i + 1..(i + 1) * n], tail);
-        }
-    }
-
-    #[inline(always)]
-    fn solve_upper(&self, x: &mut [f64]) {
-        let n = self.size;
-        for i in (0..n).rev() {
-            let (head, tail) = x.split_at_mut(i + 1);
-            let row = &self.upper[i * n + i + 1..(i + 1) * n];
-            head[i] = (head[i] - dot(row, tail)) * self.inverses[i];
-        }
     }
 }
 
@@ -149,11 +196,12 @@ pub fn pivot_is_rounding(pivot: f64, diagonal: f64, size: usize) -> bool {
 }
 
 #[inline(always)]
-fn by_loops(upper: &mut [f64], diagonal: &[f64], inverses: &mut [f64], n: usize) -> bool {
+fn by_loops(upper: &mut [f64], diagonal: &[f64], whole: usize, inverses: &mut [f64]) -> bool {
+    let n = diagonal.len();
     for k in 0..n {
         let (head, tail) = upper.split_at_mut((k + 1) * n);
         let row = &mut head[k * n..];
-        if pivot_is_rounding(row[k], diagonal[k], n) || row[k].is_infinite() {
+        if pivot_is_rounding(row[k], diagonal[k], whole) || row[k].is_infinite() {
             return false;
         }
         let pivot = row[k].sqrt();
@@ -169,7 +217,7 @@ fn by_loops(upper: &mut [f64], diagonal: &[f64], inverses: &mut [f64], n: usize)
     true
 }
 
-/// The upper triangle, row-major, of JJᵀ for a row-major J of `m × n`.
+/// The upper triangle, row-major, of JJᵀ for a row-major J of `m × n`. Below its diagonal `out` holds anything.
 pub fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
     if m <= LOOPS {
         vectorised(
@@ -189,7 +237,7 @@ pub fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
     product(out, m, j, j.transpose());
 }
 
-/// The upper triangle, row-major, of JᵀJ for a row-major J of `m × n`.
+/// The upper triangle, row-major, of JᵀJ for a row-major J of `m × n`. Below its diagonal `out` holds anything.
 pub fn gram_of_columns(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
     if n <= LOOPS {
         out.fill(0.0);
@@ -226,34 +274,107 @@ fn product(out: &mut [f64], size: usize, left: MatRef<'_, f64>, right: MatRef<'_
 
 #[cfg(test)]
 mod tests {
-    use super::{Cholesky, LOOPS};
+    use super::*;
+
+    /// Diagonally dominant, with pivots far from 1.
+    fn dominant(n: usize) -> Vec<f64> {
+        let entry = |i: usize, j: usize| match i == j {
+            true => 4.0,
+            false => 1.0 / (n + i + j) as f64,
+        };
+        (0..n * n).map(|k| entry(k / n, k % n)).collect()
+    }
+
+    /// max|Kx − right| for a symmetric K plus `added` in the diagonal.
+    fn error(matrix: &[f64], added: f64, x: &[f64], right: &[f64]) -> f64 {
+        let n = x.len();
+        let row = |i: usize| dot(&matrix[i * n..][..n], x) + added * x[i] - right[i];
+        (0..n).fold(0.0, |worst: f64, i| worst.max(row(i).abs()))
+    }
 
     #[test]
     fn factors_solve_on_both_sides_of_the_loops_as_restored_ones_do() {
-        for n in [1, LOOPS, LOOPS + 1, 3 * LOOPS] {
-            // Diagonally dominant, with pivots far from 1.
-            let entry = |i: usize, j: usize| {
-                if i == j {
-                    4.0
-                } else {
-                    1.0 / (n + i + j) as f64
+        let largest = 3 * LOOPS;
+        let mut factor = Cholesky::new(largest);
+        let mut other = Cholesky::new(largest);
+        // Down and up again.
+        for n in [largest, 1, LOOPS, LOOPS + 1, 2, largest] {
+            let matrix = dominant(n);
+            let right: Vec<f64> = (0..n).map(|i| 1.0 - 0.1 * i as f64).collect();
+            factor.resize(n);
+            other.resize(n);
+            for added in [0.0, 0.5] {
+                assert!(factor.factor(&matrix, |_, _| added));
+                other.restore(factor.kept());
+                for factor in [&factor, &other] {
+                    let mut x = right.clone();
+                    factor.solve(&mut x);
+                    // Condition below 2, numbers up to 10.
+                    let error = error(&matrix, added, &x, &right);
+                    assert!(error < 1e-13, "{n}: {error}");
                 }
-            };
-            let matrix: Vec<f64> = (0..n * n).map(|k| entry(k / n, k % n)).collect();
-            let expected: Vec<f64> = (0..n).map(|i| 1.0 - 0.1 * i as f64).collect();
-            let product = |i: usize| (0..n).map(|j| entry(i, j) * expected[j]).sum::<f64>();
-            let right: Vec<f64> = (0..n).map(product).collect();
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_factored_is_said_on_both_sides_of_the_loops() {
+        for n in [2, LOOPS, LOOPS + 1, 2 * LOOPS] {
             let mut factor = Cholesky::new(n);
-            assert!(factor.factor(&matrix, |_, _| 0.0));
-            let mut other = Cholesky::new(n);
-            other.restore(factor.kept());
-            for factor in [&factor, &other] {
-                let mut x = right.clone();
-                factor.solve(&mut x);
-                for (got, expected) in x.iter().zip(&expected) {
-                    // Condition below 2.
-                    assert!((got - expected).abs() < 1e-13, "{n}: {got} {expected}");
+            let good = dominant(n);
+            let at = |i: usize, j: usize| i.min(j) * n + i.max(j);
+            let (last, before) = (n - 1, n - 2);
+            for bad in [f64::NAN, f64::INFINITY, -4.0, 0.0] {
+                for i in [0, last] {
+                    let mut matrix = good.clone();
+                    matrix[at(i, i)] = bad;
+                    assert!(!factor.factor(&matrix, |_, _| 0.0), "{n}: {bad} at {i}");
                 }
+            }
+            let mut matrix = good.clone();
+            matrix[at(0, last)] = f64::NAN;
+            assert!(!factor.factor(&matrix, |_, _| 0.0), "{n}");
+            // The last row is the one before it.
+            let mut matrix = good.clone();
+            for j in 0..n {
+                matrix[at(last, j)] = good[at(before, j)];
+            }
+            matrix[at(last, before)] = good[at(before, before)];
+            matrix[at(last, last)] = good[at(before, before)];
+            assert!(!factor.factor(&matrix, |_, _| 0.0), "{n}");
+            assert!(factor.factor(&matrix, |_, _| 1e-3), "{n}: kept apart");
+            assert!(factor.factor(&good, |_, _| 0.0), "{n}: usable again");
+        }
+    }
+
+    #[test]
+    fn gram_matrices_are_sums_of_products_on_both_sides_of_the_loops() {
+        for (m, n) in [
+            (1, 1),
+            (3, 7),
+            (7, 3),
+            (LOOPS, LOOPS + 1),
+            (LOOPS + 1, LOOPS),
+            (70, 40),
+        ] {
+            let j: Vec<f64> = (0..m * n).map(|k| (k as f64 * 0.7).sin()).collect();
+            let (mut rows, mut columns) = (vec![f64::NAN; m * m], vec![f64::NAN; n * n]);
+            gram_of_rows(&j, m, n, &mut rows);
+            gram_of_columns(&j, m, n, &mut columns);
+            let check = |got: f64, terms: Vec<f64>, place: (usize, usize)| {
+                let expected: f64 = terms.iter().sum();
+                assert!(
+                    (got - expected).abs() < 1e-13,
+                    "{m}x{n}, {place:?}: {got} {expected}"
+                );
+            };
+            for (a, b) in (0..m).flat_map(|a| (a..m).map(move |b| (a, b))) {
+                let terms = (0..n).map(|k| j[a * n + k] * j[b * n + k]).collect();
+                check(rows[a * m + b], terms, (a, b));
+            }
+            for (a, b) in (0..n).flat_map(|a| (a..n).map(move |b| (a, b))) {
+                let terms = (0..m).map(|i| j[i * n + a] * j[i * n + b]).collect();
+                check(columns[a * n + b], terms, (a, b));
             }
         }
     }

@@ -7,10 +7,16 @@ use crate::cholesky::pivot_is_rounding;
 /// How many.
 pub const LANES: usize = 8;
 
+/// The largest size that [`factor`] takes: from there on blocked routines win, one by one.
+pub const LARGEST: usize = 32;
+
 /// One number of each system.
 pub type Lanes = [f64; LANES];
 
-/// Puts vectors side by side: `out[k][lane] = vectors[lane][k]`; zero where there are fewer vectors.
+/// Puts vectors of one length side by side: `out[k][lane] = vectors[lane][k]`; zero where there are fewer vectors.
+///
+/// # Panics
+/// If there are more than eight.
 #[inline(always)]
 pub fn side_by_side<'a>(vectors: impl Iterator<Item = &'a [f64]>, out: &mut [Lanes]) {
     let mut count = 0;
@@ -25,7 +31,7 @@ pub fn side_by_side<'a>(vectors: impl Iterator<Item = &'a [f64]>, out: &mut [Lan
     }
 }
 
-/// Takes one vector out again.
+/// Takes one vector out again, of `out`'s length.
 #[inline(always)]
 pub fn one_of(side_by_side: &[Lanes], lane: usize, out: &mut [f64]) {
     for (out, v) in out.iter_mut().zip(side_by_side) {
@@ -35,7 +41,7 @@ pub fn one_of(side_by_side: &[Lanes], lane: usize, out: &mut [f64]) {
 
 /// `sum += a · b`.
 #[inline(always)]
-pub fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
+fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
     for lane in 0..LANES {
         sum[lane] += a[lane] * b[lane];
     }
@@ -43,15 +49,16 @@ pub fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
 
 /// `sum -= a · b`.
 #[inline(always)]
-pub fn subtract_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
+fn subtract_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
     for lane in 0..LANES {
         sum[lane] -= a[lane] * b[lane];
     }
 }
 
-/// `out = A x` for row-major matrices.
+/// `out = A x` for row-major matrices with as many rows as `out` has entries.
 #[inline(always)]
 pub fn multiply(a: &[Lanes], x: &[Lanes], out: &mut [Lanes]) {
+    debug_assert_eq!(a.len(), x.len() * out.len());
     for (out, row) in out.iter_mut().zip(a.chunks_exact(x.len().max(1))) {
         let mut sum = [0.0; LANES];
         for (a, x) in row.iter().zip(x) {
@@ -61,7 +68,7 @@ pub fn multiply(a: &[Lanes], x: &[Lanes], out: &mut [Lanes]) {
     }
 }
 
-/// `out += Aᵀ y` for row-major matrices.
+/// `out += Aᵀ y` for row-major matrices with as many rows as `y` has entries.
 #[inline(always)]
 pub fn add_transposed(a: &[Lanes], y: &[Lanes], out: &mut [Lanes]) {
     let n = out.len().max(1);
@@ -113,14 +120,17 @@ pub fn gram_of_rows(a: &[Lanes], m: usize, n: usize, out: &mut [Lanes]) {
 /// Factors matrices of which the upper triangles are read, row-major, in place: K = UᵀU, with the inverses of U's
 /// diagonal in its place. Says for which of them no pivot was [down to rounding](pivot_is_rounding), nor infinite;
 /// the factors of the others mean nothing.
+///
+/// # Panics
+/// If the size is above [`LARGEST`].
 #[inline(always)]
 pub fn factor(matrices: &mut [Lanes], size: usize) -> [bool; LANES] {
     let n = size;
     let mut good = [true; LANES];
-    // Of the matrices, while their rows are overwritten: pivots are compared with them.
-    let mut least = [[0.0; LANES]; LARGEST];
+    // What pivots are compared with, while the matrices are overwritten.
+    let mut diagonals = [[0.0; LANES]; LARGEST];
     for i in 0..n {
-        least[i] = matrices[i * n + i];
+        diagonals[i] = matrices[i * n + i];
     }
     for k in 0..n {
         let (head, tail) = matrices.split_at_mut((k + 1) * n);
@@ -128,7 +138,7 @@ pub fn factor(matrices: &mut [Lanes], size: usize) -> [bool; LANES] {
         let mut inverse = [0.0; LANES];
         for lane in 0..LANES {
             let pivot = row[k][lane];
-            if pivot_is_rounding(pivot, least[k][lane], n) || pivot.is_infinite() {
+            if pivot_is_rounding(pivot, diagonals[k][lane], n) || pivot.is_infinite() {
                 good[lane] = false;
             }
             inverse[lane] = 1.0 / pivot.sqrt();
@@ -148,9 +158,6 @@ pub fn factor(matrices: &mut [Lanes], size: usize) -> [bool; LANES] {
     }
     good
 }
-
-/// The largest size that [`factor`] takes.
-pub const LARGEST: usize = 32;
 
 /// x ← K⁻¹x with what [`factor`] made of K.
 #[inline(always)]

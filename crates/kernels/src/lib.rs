@@ -11,7 +11,10 @@ mod tanh;
 
 use faer::traits::ComplexField;
 
-pub use cholesky::{Cholesky, gram_of_columns, gram_of_rows, pivot_is_rounding};
+pub use cholesky::{
+    Cholesky, CholeskyMemory, cholesky, gram_of_columns, gram_of_rows, pivot_is_rounding,
+    solve_transposed, solve_upper,
+};
 pub use parallel::{map_runs, run_length, threads};
 pub use tanh::tanh;
 
@@ -97,6 +100,23 @@ pub fn axpy_lines(factors: impl Fn(usize) -> f64, lines: &[f64], stride: usize, 
         axpy(factors(at), &line[..len], y);
         at += 1;
     }
+}
+
+/// `out = A x` for row-major `A` with as many rows as `out` has entries.
+#[inline(always)]
+pub fn multiply(a: &[f64], x: &[f64], out: &mut [f64]) {
+    if x.is_empty() {
+        return out.fill(0.0);
+    }
+    for (out, row) in out.iter_mut().zip(a.chunks_exact(x.len())) {
+        *out = dot(row, x);
+    }
+}
+
+/// `out += Aᵀ y` for row-major `A` with as many rows as `y` has entries.
+#[inline(always)]
+pub fn add_transposed(a: &[f64], y: &[f64], out: &mut [f64]) {
+    axpy_lines(|i| y[i], a, out.len(), out);
 }
 
 /// Largest absolute entry, 0 for none. NaN propagates.

@@ -110,7 +110,7 @@ pub fn map_runs<T: Send, M, R: Send>(
 fn scoped<'scope>(work: impl FnOnce(&Scope<'scope>)) {
     static BESIDE: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         ThreadPoolBuilder::new()
-            .num_threads(rayon::current_num_threads() - 1)
+            .num_threads((rayon::current_num_threads() - 1).max(1))
             .thread_name(|i| format!("feasible-{i}"))
             .build()
             .ok()

@@ -20,7 +20,7 @@ use crate::{
 /// y ← y − Δ with (JᵀW²J + λI) Δ = JᵀW²r. Where no more rows than variables take part the m×m system
 /// Δ = JᵀW(WJJᵀW + λI)⁻¹Wr is solved instead; rows of zeros do not take part. At λ = 0 that is the
 /// shortest step with JΔ = r, and with more rows than variables the least-squares one. Systems are
-/// factored in f64 by Cholesky, whatever the precision of the tensors, with samples spread over
+/// factored in f64 by Cholesky, whatever the precision of the tensors, large batches on several
 /// cores.
 ///
 /// In each iteration: r and J; the residual test; the step; with adaptive damping its acceptance;

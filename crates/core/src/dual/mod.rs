@@ -10,19 +10,21 @@ mod tangent;
 
 /// A batch of vectors with their derivatives: forward-mode automatic differentiation on tensors.
 ///
-/// The value is `[batch, k]`; the tangent, where there is one, is the Jacobian `[batch, k, n]`
+/// The value is `[batch, k]`; the tangent, where there is one, stands for the Jacobian `[batch, k, n]`
 /// with respect to the n components that [`Dual::variable`] started from. All rules are exact,
-/// and both parts are ordinary tensors, so reverse mode differentiates through them once more:
+/// and both parts are made of ordinary tensors, so reverse mode differentiates through them once more:
 /// the gradient of a function of a Jacobian is exact as well.
 ///
 /// Shapes broadcast as tensors do: a single component `[batch, 1]` combines with `[batch, k]`,
 /// and a constant `[1, k]` with every sample. Methods panic, as tensor operations do, on shapes
 /// that do not fit.
 ///
-/// Cost of an operation: n + 1 times that of the plain one; twice, while every component depends on
-/// one variable of its own (elementwise functions of the variables and slices of them), and a matrix
-/// times such a vector costs one product for each entry of the result. Reference: Griewank & Walther,
-/// Evaluating Derivatives, 2nd ed., section 3.1.
+/// Cost of an operation: n + 1 times that of the plain one. While every component depends on one variable of its own
+/// the tangent is a slope for each, and it is twice: that holds for slices, for elementwise functions, and for sums and
+/// products of vectors of the same variables. It ends where components mix: with [`sum`](Self::sum),
+/// [`cat`](Self::cat), one component against several, and a matrix, whose product with such a vector costs one
+/// multiplication for each entry of the Jacobian. Reference: Griewank & Walther, Evaluating Derivatives, 2nd ed.,
+/// section 3.1.
 #[derive(Debug, Clone)]
 pub struct Dual {
     value: Tensor<2>,
@@ -448,5 +450,59 @@ mod tests {
         check("a cat of diagonal ones", |y| {
             Dual::cat(vec![y.column(2).sin(), y.slice(0..2), y.sum()])
         });
+        check("sums of no components", |y| {
+            let none = y.slice(1..1).square();
+            Dual::cat(vec![
+                none.clone().sum(),
+                none.clone().dot(y.slice(2..2)),
+                y.column(0) + none.sum(),
+            ])
+        });
+    }
+
+    /// What the Jacobian of so many samples and components is kept as.
+    fn form(dual: &Dual) -> (&'static str, [usize; 2]) {
+        match dual.tangent.as_ref().unwrap() {
+            Tangent::Diagonal { slope, .. } => ("diagonal", slope.dims()),
+            Tangent::Full(jacobian) => ("full", [jacobian.dims()[0], jacobian.dims()[1]]),
+        }
+    }
+
+    #[test]
+    fn jacobians_stay_diagonal_and_shared_as_long_as_they_can() {
+        let y = Dual::variable(points());
+        let constant = || points().slice_dim(0, 0..1);
+        let linear = (y.clone() * 2.0 - 1.0) / 3.0;
+        for (dual, batch, k) in [
+            (y.clone(), 1, 3),
+            (linear.clone() * constant() + points(), 1, 3),
+            (-linear.slice(1..3), 1, 2),
+            (y.clone().sin() * y.clone().exp() - linear.clone(), 2, 3),
+            (y.slice(1..3).square().column(1).tanh(), 2, 1),
+            (
+                y.clone() * points() + y.clone() * points().slice_dim(1, 0..1),
+                2,
+                3,
+            ),
+        ] {
+            assert_eq!(form(&dual), ("diagonal", [batch, k]));
+        }
+        let matrix = || points().transpose();
+        for (dual, batch, k) in [
+            (linear.clone().left_multiply(matrix().transpose()), 1, 2),
+            (linear.clone().sum(), 1, 1),
+            (y.clone().square().left_multiply(matrix().transpose()), 2, 2),
+            (y.column(0) + y.column(1), 1, 1),
+            (y.column(0) * y.clone(), 2, 3),
+        ] {
+            assert_eq!(form(&dual), ("full", [batch, k]));
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn functions_of_different_numbers_of_variables_have_no_sum() {
+        let other = points().slice_dim(1, 0..2);
+        let _ = Dual::variable(points()).slice(0..2) + Dual::variable(other);
     }
 }

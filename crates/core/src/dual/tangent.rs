@@ -107,13 +107,15 @@ impl Tangent {
                 Self::Diagonal {
                     slope: other,
                     first: at,
-                    ..
+                    variables: of,
                 },
-            ) if first == at && slope.dims()[1] == other.dims()[1] => Self::Diagonal {
-                slope: slope + other,
-                first,
-                variables,
-            },
+            ) if (first, variables, slope.dims()[1]) == (at, of, other.dims()[1]) => {
+                Self::Diagonal {
+                    slope: slope + other,
+                    first,
+                    variables,
+                }
+            }
             (left, right) => Self::Full(left.full() + right.full()),
         }
     }
@@ -162,13 +164,27 @@ impl Tangent {
                 slope,
                 first,
                 variables,
-            } => Self::Full(columns(slope.unsqueeze_dim::<3>(1), first, variables)),
+            } => {
+                let [batch, k] = slope.dims();
+                if batch * k == 0 {
+                    let (shape, like) = ([batch, 1, variables], (&slope.device(), slope.dtype()));
+                    return Self::Full(Tensor::zeros(shape, like));
+                }
+                Self::Full(columns(slope.unsqueeze_dim::<3>(1), first, variables))
+            }
             Self::Full(jacobian) => Self::Full(jacobian.sum_dim(1)),
         }
     }
 
     /// A constant matrix, `[rows, k]`, times it.
     pub(super) fn left_multiply(self, matrix: Tensor<2>) -> Self {
+        let [rows, k] = matrix.dims();
+        if rows * k == 0 {
+            let jacobian = self.full();
+            let [batch, _, variables] = jacobian.dims();
+            let like = (&jacobian.device(), jacobian.dtype());
+            return Self::Full(Tensor::zeros([batch, rows, variables], like));
+        }
         let matrix = matrix.unsqueeze_dim::<3>(0);
         match self {
             Self::Diagonal {

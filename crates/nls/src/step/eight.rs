@@ -88,7 +88,9 @@ impl Scratch {
                 for i in 0..m {
                     let (diagonal, s) = (&mut factors[i * m + i], &t[i]);
                     for lane in 0..LANES {
-                        if diagonal[lane] == 0.0 && s[lane] == 0.0 {
+                        let row = &b[i * n..][..n];
+                        let is_zero = |b: &Lanes| b[lane] == 0.0;
+                        if diagonal[lane] == 0.0 && s[lane] == 0.0 && row.iter().all(is_zero) {
                             diagonal[lane] = 1.0;
                         } else {
                             diagonal[lane] += lambda[lane];

@@ -7,7 +7,7 @@
 //!   identity); at λ = 0 the first is the least-squares step, the second the shortest solution of
 //!   BΔ = s.
 //!
-//! Rows of zeros with residual zero are left out: they change nothing but the size of the matrix.
+//! Rows of zeros with residual zero take no part: they would change nothing but make the matrix singular.
 //! Small systems of rows are solved eight at a time.
 
 mod eight;
@@ -21,7 +21,7 @@ use feasible_kernels::{dot, lanes::LANES, map_runs, run_length, threads};
 use eight::Eight;
 use one::One;
 
-/// Groups of samples that one task solves one after the other.
+/// Samples that one task solves one after the other.
 const RUN: usize = 64;
 
 /// The numbers of one linearisation, all row-major.
@@ -122,9 +122,11 @@ impl Linear {
 
     /// Threads, and groups a run.
     fn spread(&self, groups: usize) -> (usize, usize) {
-        let size = self.rows * self.variables * self.rows.min(self.variables);
-        let threads = threads(size.saturating_mul(groups * self.group()));
-        (threads, run_length(groups, threads, RUN))
+        let (group, size) = (self.group(), self.rows.min(self.variables));
+        let samples = groups * group;
+        let of_one = (self.rows * self.variables).saturating_mul(size);
+        let threads = threads(of_one.saturating_mul(samples));
+        (threads, run_length(samples, threads, RUN).div_ceil(group))
     }
 
     /// ½ Δᵀ(λΔ + Bᵀs): by how much the damped linearisation says that the cost falls.

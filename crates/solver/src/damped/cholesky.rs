@@ -1,40 +1,30 @@
-//! Dense Cholesky factors of small matrices, upper triangular and row-major: K = UᵀU. Both
-//! triangular solves then run along contiguous rows.
+//! Cholesky factors of the repair's matrices, upper triangular and row-major: K = UᵀU.
 
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
-use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
-use faer::{Accum, MatMut, Par};
+use feasible_kernels::{self as kernels, CholeskyMemory};
 
-use feasible_kernels::pivot_is_rounding;
-
-use crate::dense::{axpy, dot, view};
+use crate::dense::axpy;
 
 /// What one thread needs to factor.
 pub(super) struct Scratch {
-    memory: MemBuffer,
+    memory: CholeskyMemory,
     /// Coefficients of the moving rows, `[q, n]`.
     pub(super) moving: Vec<f64>,
-    /// The diagonal of the matrix being factored.
+    /// What the pivots of the matrix being factored are compared with.
     pub(super) diagonal: Vec<f64>,
 }
 
 impl Scratch {
     pub(super) fn new(rows: usize, n: usize) -> Self {
-        let size = rows.max(n).max(1);
+        let size = rows.max(n);
         Self {
-            memory: MemBuffer::new(cholesky_in_place_scratch::<f64>(
-                size,
-                Par::Seq,
-                Default::default(),
-            )),
+            memory: CholeskyMemory::new(size),
             moving: vec![0.0; rows * n],
             diagonal: Vec::with_capacity(size),
         }
     }
 }
 
-/// The lower triangle, column-major, of JJᵀ + λI for `count` rows, and its diagonal.
+/// The upper triangle, row-major, of JJᵀ + λI for `count` rows, and its diagonal.
 pub(super) fn gram_of_rows(
     jacobian: &[f64],
     count: usize,
@@ -43,18 +33,7 @@ pub(super) fn gram_of_rows(
     gram: &mut [f64],
     diagonal: &mut Vec<f64>,
 ) {
-    let j = view(jacobian, count, n);
-    triangular_matmul(
-        MatMut::from_column_major_slice_mut(gram, count, count),
-        BlockStructure::TriangularLower,
-        Accum::Replace,
-        j,
-        BlockStructure::Rectangular,
-        j.transpose(),
-        BlockStructure::Rectangular,
-        1.0,
-        Par::Seq,
-    );
+    kernels::gram_of_rows(jacobian, count, n, gram);
     (0..count).for_each(|i| gram[i * count + i] += damping);
     read_diagonal(gram, count, diagonal);
 }
@@ -82,46 +61,20 @@ pub(super) fn whiten(upper: &[f64], jacobian: &[f64], f: usize, n: usize) -> Vec
     whitened
 }
 
-/// Factors the lower triangle, column-major, in place; read by rows it is U. False where a pivot
-/// is not above the rounding of its entry in `scratch.diagonal`, for a matrix that is part of one
-/// of size `whole`.
-pub(super) fn cholesky(
-    matrix: &mut [f64],
-    size: usize,
-    whole: usize,
-    scratch: &mut Scratch,
-) -> bool {
-    if size == 0 {
-        return true;
-    }
-    let factored = cholesky_in_place(
-        MatMut::from_column_major_slice_mut(matrix, size, size),
-        Default::default(),
-        Par::Seq,
-        MemStack::new(&mut scratch.memory),
-        Default::default(),
-    );
-    let pivots = (0..size).map(|i| matrix[i * size + i].powi(2));
-    factored.is_ok()
-        && pivots
-            .zip(&scratch.diagonal)
-            .all(|(pivot, diagonal)| !pivot_is_rounding(pivot, *diagonal, whole))
+/// Factors in place the upper triangle, row-major, of a matrix whose size is that of `scratch.diagonal` and that is
+/// part of one of size `whole`. False where a pivot is not above the rounding of its entry there.
+pub(super) fn cholesky(matrix: &mut [f64], whole: usize, scratch: &mut Scratch) -> bool {
+    kernels::cholesky(matrix, &scratch.diagonal, whole, &mut scratch.memory)
 }
 
 /// x ← U⁻ᵀx.
-pub(super) fn solve_transposed(upper: &[f64], size: usize, x: &mut [f64]) {
-    for i in 0..size {
-        let (head, tail) = x.split_at_mut(i + 1);
-        head[i] /= upper[i * size + i];
-        axpy(-head[i], &upper[i * size + i + 1..(i + 1) * size], tail);
-    }
+pub(super) fn solve_transposed(upper: &[f64], x: &mut [f64]) {
+    let size = x.len();
+    kernels::solve_transposed(upper, |i| 1.0 / upper[i * size + i], x);
 }
 
 /// x ← U⁻¹x.
-pub(super) fn solve_upper(upper: &[f64], size: usize, x: &mut [f64]) {
-    for i in (0..size).rev() {
-        let (head, tail) = x.split_at_mut(i + 1);
-        head[i] =
-            (head[i] - dot(&upper[i * size + i + 1..(i + 1) * size], tail)) / upper[i * size + i];
-    }
+pub(super) fn solve_upper(upper: &[f64], x: &mut [f64]) {
+    let size = x.len();
+    kernels::solve_upper(upper, |i| 1.0 / upper[i * size + i], x);
 }

@@ -60,7 +60,7 @@ impl Fixed {
         let (upper, whitened) = if f <= n {
             let mut upper = vec![0.0; f * f];
             gram_of_rows(&jacobian, f, n, damping, &mut upper, &mut scratch.diagonal);
-            if !cholesky(&mut upper, f, f, scratch) {
+            if !cholesky(&mut upper, f, scratch) {
                 return None;
             }
             let whitened = whiten(&upper, &jacobian, f, n);
@@ -129,11 +129,11 @@ impl Factor {
         let factored = if f + q <= n {
             self.form = Form::Rows;
             self.load_rows(fixed, jacobian, q, n, damping, &mut scratch.diagonal);
-            cholesky(&mut self.upper, q, f + q, scratch)
+            cholesky(&mut self.upper, f + q, scratch)
         } else {
             self.form = Form::Variables;
             self.load_variables(fixed, jacobian, q, n, damping, &mut scratch.diagonal);
-            cholesky(&mut self.upper, n, n, scratch)
+            cholesky(&mut self.upper, n, scratch)
         };
         scratch.moving = moving;
         factored
@@ -210,26 +210,25 @@ impl Factor {
         let (head, tail) = x.split_at_mut(f);
         let q = tail.len();
         if let Some(fixed) = fixed {
-            solve_transposed(&fixed.upper, f, head);
+            solve_transposed(&fixed.upper, head);
             for i in 0..q {
                 tail[i] -= dot(&coupling[i * f..(i + 1) * f], head);
             }
         }
-        solve_transposed(schur, q, tail);
-        solve_upper(schur, q, tail);
+        solve_transposed(schur, tail);
+        solve_upper(schur, tail);
         if let Some(fixed) = fixed {
             for i in 0..q {
                 axpy(-tail[i], &coupling[i * f..(i + 1) * f], head);
             }
-            solve_upper(&fixed.upper, f, head);
+            solve_upper(&fixed.upper, head);
         }
     }
 
     /// (JᵀJ + λI)⁻¹ in place.
     pub(super) fn solve_variables(&self, x: &mut [f64]) {
-        let n = x.len();
-        solve_transposed(&self.upper, n, x);
-        solve_upper(&self.upper, n, x);
+        solve_transposed(&self.upper, x);
+        solve_upper(&self.upper, x);
     }
 }
 
