@@ -40,7 +40,8 @@ def run_peers(parts, runs):
                 print(line, end="", file=sys.stderr, flush=True)
                 lines.append(json.loads(line))
         if process.returncode:
-            raise SystemExit(f"{part}.py ended with exit code {process.returncode}")
+            # Hours may be behind it: what was timed is compared.
+            print(f"{part}.py ended with exit code {process.returncode}; what it timed is kept", file=sys.stderr)
     return lines
 
 

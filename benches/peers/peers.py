@@ -202,6 +202,18 @@ class CvxpyLayersDense(CvxpyLayers):
 
     name = "cvxpylayers (Clarabel, dense)"
     mode = "dense"
+    most_bytes = 8e9
+
+    @classmethod
+    def cannot(cls, problem):
+        why = super().cannot(problem)
+        if why:
+            return why
+        form = cones_of(problem)
+        (batch, n), m = form.q.shape, form.b.shape[1]
+        # The forward pass keeps a matrix of all variables, rows and one more for each sample.
+        needed = 8 * batch * (n + m + 1) ** 2
+        return f"it would keep {needed / 1e9:.0f} GB of derivatives" if needed > cls.most_bytes else None
 
 
 def semidefinite_root(p):
