@@ -7,11 +7,25 @@ use crate::evaluation::fixed;
 
 /// Σᵢ vᵢ ∇²rᵢ(y), `[batch, n, n]`, by reverse mode through the Jacobian.
 ///
+/// # Errors
+/// [`Error::TrackedCapture`] if the Jacobian is tracked at a constant y.
+pub(crate) fn by_autodiff(
+    jacobian: impl Fn(Tensor<2>) -> Tensor<3>,
+    y: Tensor<2>,
+    multipliers: Tensor<2>,
+) -> Result<Tensor<3>, Error> {
+    let column = |y, k| jacobian(y).slice_dim(2, k..k + 1).squeeze_dim::<2>(2);
+    by_columns(&jacobian, column, y, multipliers)
+}
+
+/// The same with a way to one column of the Jacobian, `[batch, m]`, that costs less than all of it.
+///
 /// Row k is the gradient of Σᵢ vᵢ Jᵢₖ. Samples do not depend on each other, so that one backward
 /// pass gives row k of the whole batch. Burn's tape can be used once only; hence one evaluation a
 /// row.
-pub(crate) fn by_autodiff(
+pub(crate) fn by_columns(
     jacobian: impl Fn(Tensor<2>) -> Tensor<3>,
+    column: impl Fn(Tensor<2>, usize) -> Tensor<2>,
     y: Tensor<2>,
     multipliers: Tensor<2>,
 ) -> Result<Tensor<3>, Error> {
@@ -24,10 +38,7 @@ pub(crate) fn by_autodiff(
     let mut rows = Vec::with_capacity(n);
     for k in 0..n {
         let leaf = y.clone().autodiff().require_grad();
-        let column = jacobian(leaf.clone())
-            .slice_dim(2, k..k + 1)
-            .squeeze_dim::<2>(2);
-        let total = (column * multipliers.clone()).sum();
+        let total = (column(leaf.clone(), k) * multipliers.clone()).sum();
         let row = if total.is_tracked() {
             leaf.grad(&total.backward())
         } else {
@@ -120,6 +131,34 @@ mod tests {
         let passes = numbers(&by_autodiff(|y| residual.linearise(y).1, y, v).unwrap());
         for (closed, passes) in closed.iter().zip(&passes) {
             assert!((closed - passes).abs() < 1e-13, "{closed} {passes}");
+        }
+    }
+
+    #[test]
+    fn columns_of_a_function_agree_with_its_whole_jacobian() {
+        let mut rng = rng(5);
+        let (batch, n, m) = (3, 5, 4);
+        let mut draw = |count| normal(&mut rng, count);
+        let (a, p) = (tensor(draw(m * n), [m, n]), tensor(draw(batch), [batch, 1]));
+        let residual = FunctionResidual::with_parameters(n, m, vec![p], move |y, p| {
+            let waves = (y.clone() * p[0].clone()).sin().left_multiply(a.clone());
+            waves.clone() * y.column(0) + y.slice(1..5).square() * waves.sum()
+        });
+        let (y, v) = (
+            tensor(draw(batch * n), [batch, n]),
+            tensor(draw(batch * m), [batch, m]),
+        );
+        let columns = numbers(&residual.curvature(y.clone(), v.clone()).unwrap());
+        let whole = numbers(&by_autodiff(|y| residual.linearise(y).1, y, v).unwrap());
+        let largest = whole.iter().fold(0.0, |l: f64, v| l.max(v.abs()));
+        for (k, (a, b)) in columns.iter().zip(&whole).enumerate() {
+            assert!((a - b).abs() < 1e-13 * largest, "{k}: {a} {b}");
+            let (sample, i, j) = (k / (n * n), k / n % n, k % n);
+            let mirrored = columns[(sample * n + j) * n + i];
+            assert!(
+                (a - mirrored).abs() < 1e-13 * largest,
+                "{k}: {a} {mirrored}"
+            );
         }
     }
 

@@ -126,6 +126,12 @@ impl<F: Fn(Dual, &[Tensor<2>]) -> Dual> Residual for FunctionResidual<F> {
                 .into_parts(self.variables)
                 .1
         };
-        curvature::by_autodiff(jacobian, y, multipliers)
+        let column = |y: Tensor<2>, k: usize| {
+            let identity = Tensor::<2>::eye(self.variables, &y.device()).cast(y.dtype());
+            let direction = identity.slice_dim(0, k..k + 1);
+            let (_, column) = (self.function)(Dual::along(y, direction), &constants).into_parts(1);
+            column.squeeze_dim::<2>(2)
+        };
+        curvature::by_columns(jacobian, column, y, multipliers)
     }
 }

@@ -34,6 +34,12 @@ impl Start {
         weights: &Weights,
         recorded: bool,
     ) -> Result<(Self, RowWeights, Option<Evaluation>), Error> {
+        // What is recorded beside a tracked start and never differentiated stays on Burn's tape, which every backward
+        // pass then walks over.
+        let start = match (recorded, weights) {
+            (true, _) | (_, Weights::RowScales) => start,
+            (false, Weights::None | Weights::Given(_)) => fixed(start),
+        };
         let (values, jacobian) = evaluation::linearise(residual, &start)?;
         let none = RowWeights(None);
         let at = Evaluation::of(values.clone(), jacobian.clone(), &none, recorded)?;

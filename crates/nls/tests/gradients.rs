@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::cell::Cell;
+
 use burn::tensor::Tensor;
 use feasible_core::{Bounds, Dual, Quadratic};
 use feasible_nls::{
@@ -264,6 +266,50 @@ fn implicit_differentiation_leaves_the_network_behind_usable() {
             .unwrap_err(),
         Error::TrackedCapture
     );
+}
+
+/// y² − 2, and how often it was asked at a tracked y.
+#[derive(Debug, Default)]
+struct Watched(Cell<usize>);
+
+impl Residual for Watched {
+    fn variables(&self) -> usize {
+        2
+    }
+
+    fn rows(&self) -> usize {
+        2
+    }
+
+    fn linearise(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<3>) {
+        self.0.set(self.0.get() + usize::from(y.is_tracked()));
+        (Dual::variable(y).square() - 2.0).into_parts(2)
+    }
+}
+
+#[test]
+fn a_start_without_a_gradient_is_not_recorded() {
+    let start = || tensor(vec![1.0, 2.0], [1, 2]).require_grad();
+    // Row scales alone depend on the start, and the iterations where they are differentiated.
+    for (weights, backward, recorded) in [
+        (Weights::None, Backward::Implicit, false),
+        (
+            Weights::Given(tensor(vec![1.0, 2.0], [1, 2])),
+            Backward::Implicit,
+            false,
+        ),
+        (Weights::RowScales, Backward::Implicit, true),
+        (Weights::None, Backward::Unrolled, true),
+    ] {
+        let residual = Watched::default();
+        let solver = LevenbergMarquardt::new(tight(Damping::default(), backward)).unwrap();
+        let solution = solver
+            .with_weights(weights)
+            .solve(&residual, start())
+            .unwrap();
+        assert!(solution.status.iter().all(|status| status.is_converged()));
+        assert_eq!(residual.0.get() > 0, recorded);
+    }
 }
 
 #[test]
