@@ -201,7 +201,7 @@ fn by_loops(upper: &mut [f64], diagonal: &[f64], whole: usize, inverses: &mut [f
     for k in 0..n {
         let (head, tail) = upper.split_at_mut((k + 1) * n);
         let row = &mut head[k * n..];
-        if pivot_is_rounding(row[k], diagonal[k], whole) || row[k].is_infinite() {
+        if pivot_is_rounding(row[k], diagonal[k], whole) {
             return false;
         }
         let pivot = row[k].sqrt();

@@ -118,8 +118,8 @@ pub fn gram_of_rows(a: &[Lanes], m: usize, n: usize, out: &mut [Lanes]) {
 }
 
 /// Factors matrices of which the upper triangles are read, row-major, in place: K = UᵀU, with the inverses of U's
-/// diagonal in its place. Says for which of them no pivot was [down to rounding](pivot_is_rounding), nor infinite;
-/// the factors of the others mean nothing.
+/// diagonal in its place. Says for which of them no pivot was [down to rounding](pivot_is_rounding), as
+/// one is that is infinite; the factors of the others mean nothing.
 ///
 /// # Panics
 /// If the size is above [`LARGEST`].
@@ -138,7 +138,7 @@ pub fn factor(matrices: &mut [Lanes], size: usize) -> [bool; LANES] {
         let mut inverse = [0.0; LANES];
         for lane in 0..LANES {
             let pivot = row[k][lane];
-            if pivot_is_rounding(pivot, diagonals[k][lane], n) || pivot.is_infinite() {
+            if pivot_is_rounding(pivot, diagonals[k][lane], n) {
                 good[lane] = false;
             }
             inverse[lane] = 1.0 / pivot.sqrt();

@@ -151,6 +151,28 @@ mod tests {
     }
 
     #[test]
+    fn runs_are_several_a_thread_unless_they_were_short() {
+        assert_eq!(
+            [0, 1, 50, 500].map(|batch| run_length(batch, 1, 64)),
+            [1, 1, 50, 64]
+        );
+        for threads in [2, 3, 16] {
+            // Enough for every thread's runs, and more.
+            for times in [1, 2, 10] {
+                let length = times * SHORT;
+                let batch = threads * RUNS * length;
+                assert_eq!(run_length(batch, threads, 1 << 20), length);
+                assert_eq!(run_length(batch, threads, 64), length.min(64));
+            }
+            // Too few for that: one a thread, or runs that are not too short.
+            for batch in [1, threads, threads * SHORT] {
+                assert_eq!(run_length(batch, threads, 64), batch.div_ceil(threads));
+            }
+            assert_eq!(run_length(2 * threads * SHORT, threads, 64), SHORT);
+        }
+    }
+
+    #[test]
     fn inside_a_pool_of_one_thread_and_of_many() {
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
