@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Curve, Pull, difference};
+use common::{Curve, Pull, difference, sine_and_product};
 use feasible_least_squares::{
     AnalyticCost, AutoCost, Between, Clipped, Cost, Difference, Gradient, LinearCost, Manifold,
     Numbers, Point, Probe, Quadratic, Real, Residual, Shapes,
@@ -247,21 +247,7 @@ fn cases() -> Vec<Case> {
     cases.extend([functions, wide]);
     let mut analytic = case(
         "analytic",
-        Box::new(AnalyticCost::new(
-            2,
-            |at, out| {
-                let (x, a) = (at.variables[0], at.auxiliaries[0]);
-                out[0] = (x[0] * a[0]).sin() + x[1];
-                out[1] = x[0] * x[1] * a[1];
-            },
-            |at, out| {
-                let (x, a) = (at.variables[0], at.auxiliaries[0]);
-                out[0] = a[0] * (x[0] * a[0]).cos();
-                out[1] = 1.0;
-                out[2] = x[1] * a[1];
-                out[3] = x[0] * a[1];
-            },
-        )),
+        Box::new(sine_and_product()),
         vec![vector(2)],
         &[2],
     );

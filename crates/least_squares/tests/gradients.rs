@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Example, difference, example, solvers, tight};
+use common::{Example, difference, example, few, solvers, tight};
 use feasible_least_squares::{
     Backward, Damping, Dogleg, GradientQuality, Hessian, LevenbergMarquardt, Robust, Settings,
-    Shape, Step, Stopping,
+    Shape, Step,
 };
 
 /// ℓ = Σ (i + 1) xᵢ of the solution.
@@ -158,21 +158,6 @@ fn steps() -> Vec<(&'static str, Step)> {
     ]
 }
 
-/// A fixed number of iterations, so that differences see what reverse mode sees.
-fn few(step: Step, iterations: usize) -> Settings {
-    Settings {
-        step,
-        max_iterations: iterations,
-        stopping: Stopping {
-            gradient: 0.0,
-            cost: 0.0,
-            step: 0.0,
-        },
-        backward: Backward::Unrolled,
-        ..Settings::default()
-    }
-}
-
 #[test]
 fn unrolled_gradients_are_those_of_the_iterations_run() {
     for (name, step) in steps() {
@@ -181,7 +166,7 @@ fn unrolled_gradients_are_those_of_the_iterations_run() {
                 let mut example = example(robust);
                 let settings = Settings {
                     linear,
-                    ..few(step, 4)
+                    ..few(step, 4, Backward::Unrolled)
                 };
                 let (error, quality) = error(&mut example, &settings, true);
                 assert!(error < 1e-7, "{name} {linear:?} {robust:?}: {error:e}");
@@ -197,7 +182,7 @@ fn truncated_gradients_take_the_point_before_as_given() {
     let mut example = example(Robust::None);
     let recorded = Settings {
         backward: Backward::Truncated { iterations: 2 },
-        ..few(step, 8)
+        ..few(step, 8, Backward::Unrolled)
     };
     let solution = example
         .objective
@@ -216,7 +201,7 @@ fn truncated_gradients_take_the_point_before_as_given() {
     let first = taken[taken.len() - 2];
     let before = example
         .objective
-        .solve(&example.inputs(), &few(step, first))
+        .solve(&example.inputs(), &few(step, first, Backward::Unrolled))
         .unwrap();
     let lambda = history[first].damping;
     example.set_start(&before.x);
@@ -229,6 +214,7 @@ fn truncated_gradients_take_the_point_before_as_given() {
             ..lm
         }),
         8 - first,
+        Backward::Unrolled,
     );
     let again = example.objective.solve(&example.inputs(), &rest).unwrap();
     let whole = example

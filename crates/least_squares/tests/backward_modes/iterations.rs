@@ -32,21 +32,6 @@ fn steps(kind: Kind) -> Vec<(&'static str, Step)> {
     steps
 }
 
-/// A fixed number of iterations, whatever they come to.
-fn few(step: Step, iterations: usize, backward: Backward) -> Settings {
-    Settings {
-        step,
-        max_iterations: iterations,
-        stopping: Stopping {
-            gradient: 0.0,
-            cost: 0.0,
-            step: 0.0,
-        },
-        backward,
-        ..Settings::default()
-    }
-}
-
 /// The step as it goes on with this damping or radius.
 fn going_on(step: Step, size: f64) -> Step {
     match step {

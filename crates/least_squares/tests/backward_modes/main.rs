@@ -12,7 +12,7 @@ mod iterations;
 mod problems;
 mod truth;
 
-use common::{solvers, tight};
+use common::{few, solvers, tight};
 use faer::{Mat, Side};
 use feasible_least_squares::{
     Backward, Damping, Dogleg, GradientQuality, Gradients, Hessian, LevenbergMarquardt, Linear,

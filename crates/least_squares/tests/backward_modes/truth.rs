@@ -1,6 +1,7 @@
 //! What is known of a sample by means that are not the crate's, and how far a gradient is from it.
 
 use super::*;
+use crate::common::{SHRINK, extrapolated};
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
@@ -22,7 +23,6 @@ pub(super) fn error(got: &[f64], expected: &[f64]) -> f64 {
 /// Derivatives of several functions of one number at zero: those whose steps balance truncation and rounding,
 /// function by function (Ridders' extrapolation).
 pub(super) fn differences(h: f64, f: impl Fn(f64) -> Vec<f64>) -> Vec<f64> {
-    const SHRINK: f64 = 1.6;
     const LEVELS: i32 = 9;
     let central: Vec<Vec<f64>> = (0..LEVELS)
         .map(|k| {
@@ -32,25 +32,9 @@ pub(super) fn differences(h: f64, f: impl Fn(f64) -> Vec<f64>) -> Vec<f64> {
             pairs.map(|(high, low)| (high - low) / (2.0 * h)).collect()
         })
         .collect();
-    let extrapolated = |i: usize| {
-        let mut last = vec![central[0][i]];
-        let (mut best, mut error) = (last[0], f64::INFINITY);
-        for slopes in &central[1..] {
-            let mut row = vec![slopes[i]];
-            for j in 0..last.len() {
-                let factor = SHRINK.powi(2 * (j as i32 + 1));
-                let next = (factor * row[j] - last[j]) / (factor - 1.0);
-                let change = (next - row[j]).abs().max((next - last[j]).abs());
-                if change <= error {
-                    (best, error) = (next, change);
-                }
-                row.push(next);
-            }
-            last = row;
-        }
-        best
-    };
-    (0..central[0].len()).map(extrapolated).collect()
+    let each = 0..central[0].len();
+    each.map(|i| extrapolated(central.iter().map(|slopes| slopes[i])))
+        .collect()
 }
 
 /// The worst error under each rule, and where it was.

@@ -2,9 +2,9 @@
 #![allow(dead_code)]
 
 use feasible_least_squares::{
-    AutoCost, AuxiliaryId, Builder, Cost, Damping, Dogleg, Inputs, LevenbergMarquardt, Linear,
-    Manifold, Objective, Real, Residual, Robust, Settings, Shape, Step, Stopping, Values,
-    VariableId, Weight,
+    AnalyticCost, AutoCost, AuxiliaryId, Backward, Builder, Cost, Damping, Dogleg, Inputs,
+    LevenbergMarquardt, Linear, Manifold, Objective, Real, Residual, Robust, Settings, Shape, Step,
+    Stopping, Values, VariableId, Weight,
 };
 
 /// Rows sin(x₀ tᵢ + y₁) x₁ + exp(−0.3 y₀ tᵢ) y₂ + 0.1 x₀² − θᵢ, tᵢ = (i + 1)/rows: not affine in anything
@@ -163,30 +163,19 @@ pub(crate) fn tight(linear: Linear) -> Settings {
     }
 }
 
-/// The derivative of a function of many numbers by one of them, by Ridders' extrapolation of central
-/// differences, which finds the step that balances truncation and rounding by itself.
-pub(crate) fn difference(
-    at: &[f64],
-    index: usize,
-    h: f64,
-    mut f: impl FnMut(&[f64]) -> f64,
-) -> f64 {
-    const SHRINK: f64 = 1.6;
-    let mut moved = at.to_vec();
-    let mut central = |h: f64| {
-        moved[index] = at[index] + h;
-        let high = f(&moved);
-        moved[index] = at[index] - h;
-        (high - f(&moved)) / (2.0 * h)
-    };
-    let mut last = vec![central(h)];
-    let (mut best, mut error) = (last[0], f64::INFINITY);
-    for k in 1..9 {
-        let mut row = vec![central(h / SHRINK.powi(k))];
+/// From one step of central differences to the next.
+pub(crate) const SHRINK: f64 = 1.6;
+
+/// What central differences tend to as their step, each 1/[`SHRINK`] of the one before, goes to zero: by Ridders'
+/// extrapolation, which finds the steps that balance truncation and rounding by itself.
+pub(crate) fn extrapolated(central: impl IntoIterator<Item = f64>) -> f64 {
+    let (mut last, mut best, mut error) = (Vec::<f64>::new(), f64::NAN, f64::INFINITY);
+    for slope in central {
+        let mut row = vec![slope];
         for j in 0..last.len() {
             let factor = SHRINK.powi(2 * (j as i32 + 1));
             let next = (factor * row[j] - last[j]) / (factor - 1.0);
-            let change = (next - row[j]).abs().max((next - last[j]).abs());
+            let change = f64::max((next - row[j]).abs(), (next - last[j]).abs());
             if change <= error {
                 (best, error) = (next, change);
             }
@@ -195,6 +184,57 @@ pub(crate) fn difference(
         last = row;
     }
     best
+}
+
+/// The derivative of a function of many numbers by one of them, by [`extrapolated`] central differences.
+pub(crate) fn difference(
+    at: &[f64],
+    index: usize,
+    h: f64,
+    mut f: impl FnMut(&[f64]) -> f64,
+) -> f64 {
+    let mut moved = at.to_vec();
+    extrapolated((0..9).map(|k| {
+        let h = h / SHRINK.powi(k);
+        moved[index] = at[index] + h;
+        let high = f(&moved);
+        moved[index] = at[index] - h;
+        (high - f(&moved)) / (2.0 * h)
+    }))
+}
+
+/// A fixed number of iterations, whatever they come to, so that differences see what reverse mode sees.
+pub(crate) fn few(step: Step, iterations: usize, backward: Backward) -> Settings {
+    Settings {
+        step,
+        max_iterations: iterations,
+        stopping: Stopping {
+            gradient: 0.0,
+            cost: 0.0,
+            step: 0.0,
+        },
+        backward,
+        ..Settings::default()
+    }
+}
+
+/// sin(x₀ θ₀) + x₁ and x₀ x₁ θ₁, with a Jacobian by hand.
+pub(crate) fn sine_and_product() -> AnalyticCost {
+    AnalyticCost::new(
+        2,
+        |at, out| {
+            let (x, a) = (at.variables[0], at.auxiliaries[0]);
+            out[0] = (x[0] * a[0]).sin() + x[1];
+            out[1] = x[0] * x[1] * a[1];
+        },
+        |at, out| {
+            let (x, a) = (at.variables[0], at.auxiliaries[0]);
+            out[0] = a[0] * (x[0] * a[0]).cos();
+            out[1] = 1.0;
+            out[2] = x[1] * a[1];
+            out[3] = x[0] * a[1];
+        },
+    )
 }
 
 /// Every linear solver, on problems small enough for all.

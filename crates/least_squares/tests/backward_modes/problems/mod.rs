@@ -13,7 +13,7 @@ use feasible_least_squares::{
     Settings, Values, VariableId, Weight,
 };
 
-use crate::common::{Curve, Pull, tight};
+use crate::common::{Curve, Pull, sine_and_product, tight};
 use deficient::*;
 use groups::*;
 use vectors::*;

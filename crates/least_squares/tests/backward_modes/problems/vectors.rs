@@ -236,21 +236,7 @@ pub(super) fn quadratic(residual: f64) -> Problem {
 
 /// sin(x₀ θ₀) + x₁ and x₀ x₁ θ₁, with a Jacobian by hand, and the rest by hand or differences.
 pub(super) fn analytic(by_hand: bool) -> Problem {
-    let mut cost = AnalyticCost::new(
-        2,
-        |at, out| {
-            let (x, a) = (at.variables[0], at.auxiliaries[0]);
-            out[0] = (x[0] * a[0]).sin() + x[1];
-            out[1] = x[0] * x[1] * a[1];
-        },
-        |at, out| {
-            let (x, a) = (at.variables[0], at.auxiliaries[0]);
-            out[0] = a[0] * (x[0] * a[0]).cos();
-            out[1] = 1.0;
-            out[2] = x[1] * a[1];
-            out[3] = x[0] * a[1];
-        },
-    );
+    let mut cost = sine_and_product();
     if by_hand {
         // ψ = s₀(θ₀ cos(x₀θ₀) d₀ + d₁) + s₁θ₁(x₁d₀ + x₀d₁) + t₀(sin(x₀θ₀) + x₁) + t₁x₀x₁θ₁.
         cost = cost.with_probe(|at, probe, gradient| {
