@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, DispatchTensor, Shape, Tensor, TensorData};
+use feasible_kernels::keep_freed_memory;
 
 use crate::Error;
 use crate::backend::{HostOps, InPlace, Link, SLOTS, SharedAdjoint, Slot};
@@ -220,6 +221,7 @@ pub fn record<const D: usize>(
     inputs: Vec<Input>,
     adjoint: Arc<dyn HostAdjoint>,
 ) -> Tensor<D> {
+    keep_freed_memory();
     let tensor = write(output, shape, device, dtype);
     let mut inputs = inputs.into_iter().enumerate();
     let mut next = || inputs.find(|(_, input)| input.tracked);

@@ -6,6 +6,7 @@
 
 mod cholesky;
 pub mod lanes;
+mod memory;
 mod parallel;
 mod tanh;
 
@@ -15,6 +16,7 @@ pub use cholesky::{
     Cholesky, CholeskyMemory, cholesky, gram_of_columns, gram_of_rows, pivot_is_rounding,
     solve_transposed, solve_upper,
 };
+pub use memory::keep_freed_memory;
 pub use parallel::{map_runs, run_length, threads};
 pub use tanh::tanh;
 

@@ -6,6 +6,8 @@ use std::thread::yield_now;
 
 use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
 
+use crate::memory::keep_freed_memory;
+
 /// How often the caller looks whether the last runs of others are done before it lets the operating
 /// system wake it: some tens of microseconds.
 const LOOKS: usize = 1 << 7;
@@ -59,6 +61,7 @@ pub fn map_runs<T: Send, M, R: Send>(
     memory: impl Fn() -> M + Sync,
     task: impl Fn(&mut M, usize, T) -> R + Sync,
 ) -> Vec<R> {
+    keep_freed_memory();
     let count = runs.len();
     let helpers = threads.min(count).saturating_sub(1);
     if helpers == 0 {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use feasible_kernels::keep_freed_memory;
 use rayon::prelude::*;
 
 use crate::callback::Callback;
@@ -179,6 +180,7 @@ impl Objective {
                 kept,
             }
         };
+        keep_freed_memory();
         let fresh = || Workspace::new(self, settings, false);
         let outcomes: Vec<Solved> = if inputs.batch() == 1 {
             vec![solve(&mut fresh(), 0)]

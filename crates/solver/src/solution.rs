@@ -177,17 +177,17 @@ pub(crate) enum Own {
     None,
     /// Kept for the adjoint.
     Kept(Box<Reduced>),
-    /// Large ones are made again where they are wanted: fresh memory for all of a batch costs more.
+    /// To be made again where they are wanted.
     Again,
 }
 
-/// Numbers of factors that are kept for every sample.
-const KEPT: usize = 4096;
+/// Numbers of factors that a batch keeps: a quarter of a gigabyte.
+const KEPT: usize = 1 << 25;
 
 impl Own {
-    /// Kept if they are small.
-    pub(crate) fn of(reduced: Reduced) -> Own {
-        if reduced.numbers() <= KEPT {
+    /// Kept unless those of a batch of so many samples would fill the memory.
+    pub(crate) fn of(reduced: Reduced, batch: usize) -> Own {
+        if reduced.numbers().saturating_mul(batch) <= KEPT {
             Own::Kept(Box::new(reduced))
         } else {
             Own::Again

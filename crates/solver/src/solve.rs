@@ -288,7 +288,8 @@ fn active_set(
         }
         let slots = &mut slots;
         let found = solve_run(problem, factors, first, memory, slots, settings, previous);
-        (found, own.map_or(Own::None, Own::of))
+        let own = own.map_or(Own::None, |own| Own::of(own, problem.batch));
+        (found, own)
     };
     let found: Vec<(Vec<Found>, Own)> =
         map_runs(slots, threads, || Memory::new(problem, run), solve_one);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use feasible_kernels::keep_freed_memory;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +180,7 @@ pub(crate) fn solve_asking(
     settings.validate()?;
     problem.validate()?;
     convex(problem, settings.rounding)?;
+    keep_freed_memory();
     let layout = Arc::new(Layout::new(problem));
     let run = match prepare_once(problem) {
         true => problem.batch.div_ceil(RUNS * rayon::current_num_threads()),
