@@ -119,6 +119,7 @@ impl Weight {
     }
 
     /// `out` = Wᵀ y.
+    #[inline(always)]
     pub(crate) fn transposed(&self, w: &[f64], y: &[f64], out: &mut [f64]) {
         match self {
             Self::Identity => out.copy_from_slice(y),
@@ -127,10 +128,15 @@ impl Weight {
                 .iter_mut()
                 .zip(y.iter().zip(w))
                 .for_each(|(out, (y, w))| *out = y * w),
-            Self::SquareRoot(_) => {
-                out.fill(0.0);
-                crate::dense::add_transposed(w, y, out);
-            }
+            Self::SquareRoot(_) => match y.len() {
+                // Poses of the plane and of space: the lengths are known, and the loops unrolled.
+                3 => square_transposed::<3>(w, y, out),
+                6 => square_transposed::<6>(w, y, out),
+                _ => {
+                    out.fill(0.0);
+                    crate::dense::add_transposed(w, y, out);
+                }
+            },
         }
     }
 
@@ -151,4 +157,16 @@ impl Weight {
             }
         }
     }
+}
+
+/// `out` = Wᵀ y for a W of `N × N`.
+#[inline(always)]
+fn square_transposed<const N: usize>(w: &[f64], y: &[f64], out: &mut [f64]) {
+    let mut sums = [0.0; N];
+    for (row, y) in w.as_chunks::<N>().0.iter().zip(y) {
+        for (sum, w) in sums.iter_mut().zip(row) {
+            *sum += w * y;
+        }
+    }
+    out.copy_from_slice(&sums);
 }

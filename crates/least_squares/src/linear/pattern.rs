@@ -23,8 +23,10 @@ pub(crate) struct Pattern {
     pub(crate) symbolic: SymbolicCholesky<usize>,
     /// Where the diagonal entries of the factor's columns are.
     pub(crate) pivots: Vec<usize>,
-    /// Of the factor, where that is simplicial.
+    /// Of the matrix.
     pub(crate) panels: Panels,
+    /// Of the factor, where that is simplicial.
+    pub(crate) factor_panels: Panels,
 }
 
 /// Variables b ≤ a that share a cost, and where the rows of a begin in the columns of b.
@@ -101,7 +103,8 @@ impl Pattern {
         )
         .expect("memory for a symbolic factor");
         let pivots = pivots(&symbolic);
-        let panels = match symbolic.raw() {
+        let panels = Panels::new(matrix.col_ptr(), matrix.row_idx());
+        let factor_panels = match symbolic.raw() {
             SymbolicCholeskyRaw::Simplicial(raw) => Panels::new(raw.col_ptr(), raw.row_idx()),
             SymbolicCholeskyRaw::Supernodal(_) => Panels::new(&[0], &[]),
         };
@@ -111,6 +114,7 @@ impl Pattern {
             symbolic,
             pivots,
             panels,
+            factor_panels,
         }
     }
 }

@@ -8,6 +8,7 @@ use faer::sparse::{SparseColMat, SparseColMatRef, Triplet};
 use faer::{Par, Side};
 
 use super::Damp;
+use super::panels::{Columns, Panel, WIDEST};
 use super::pattern::Pattern;
 use super::{simplicial, supernodal};
 use crate::objective::Objective;
@@ -28,6 +29,43 @@ pub(crate) struct Sparse<'a> {
     /// Right-hand sides in the order of the factor.
     ordered: Vec<f64>,
     memory: MemBuffer,
+}
+
+/// `out` += what the columns of a panel and their mirror images have of a symmetric matrix, times `x`.
+#[inline(always)]
+fn add_product<const W: usize, const K: usize>(
+    panel: &Panel<'_, f64, W>,
+    x: [&[f64]; K],
+    out: &mut [&mut [f64]; K],
+) {
+    let mut along = [[0.0; W]; K];
+    let mut sums = [[0.0; W]; K];
+    for k in 0..K {
+        along[k].copy_from_slice(&x[k][panel.begin..panel.begin + W]);
+        for c in 0..W {
+            sums[k][c] += panel.triangle[c][c] * along[k][c];
+            for r in c + 1..W {
+                sums[k][c] += panel.triangle[r][c] * along[k][r];
+                sums[k][r] += panel.triangle[r][c] * along[k][c];
+            }
+        }
+    }
+    for (row, entries) in panel.below() {
+        for k in 0..K {
+            let value = x[k][row];
+            let mut known = 0.0;
+            for c in 0..W {
+                known += entries[c] * along[k][c];
+                sums[k][c] += entries[c] * value;
+            }
+            out[k][row] += known;
+        }
+    }
+    for k in 0..K {
+        for c in 0..W {
+            out[k][panel.begin + c] += sums[k][c];
+        }
+    }
 }
 
 impl std::fmt::Debug for Sparse<'_> {
@@ -138,20 +176,18 @@ impl<'a> Sparse<'a> {
         mut out: [&mut [f64]; K],
     ) {
         let pattern = &self.pattern.matrix;
-        let (pointers, rows) = (pattern.col_ptr(), pattern.row_idx());
+        let columns = Columns {
+            pointers: pattern.col_ptr(),
+            rows: pattern.row_idx(),
+            entries: values,
+        };
         out.iter_mut().for_each(|out| out.fill(0.0));
-        for (column, pointers) in pointers.windows(2).enumerate() {
-            // A column begins at its diagonal.
-            let range = pointers[0] + 1..pointers[1];
-            let along = x.map(|x| x[column]);
-            let mut sums = along.map(|along| values[pointers[0]] * along);
-            for (row, value) in rows[range.clone()].iter().zip(&values[range]) {
-                for k in 0..K {
-                    out[k][*row] += value * along[k];
-                    sums[k] += value * x[k][*row];
-                }
+        for (begin, width) in self.pattern.panels.iter() {
+            match width {
+                1 => add_product(&columns.panel::<1>(begin), x, &mut out),
+                2 => add_product(&columns.panel::<2>(begin), x, &mut out),
+                _ => add_product(&columns.panel::<WIDEST>(begin), x, &mut out),
             }
-            (0..K).for_each(|k| out[k][column] += sums[k]);
         }
     }
 
@@ -292,7 +328,7 @@ impl<'a> Sparse<'a> {
                     ordered.extend((0..K).map(|k| x[k * n + from]));
                 }
                 let (side_by_side, _) = ordered.as_chunks_mut::<K>();
-                simplicial::solve(raw, &pattern.panels, factor, side_by_side);
+                simplicial::solve(raw, &pattern.factor_panels, factor, side_by_side);
                 for (values, from) in side_by_side.iter().zip(forward) {
                     (0..K).for_each(|k| x[k * n + from] = values[k]);
                 }
