@@ -6,7 +6,7 @@ use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_s
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
-use crate::{axpy, dot, vectorised};
+use crate::{axpy, dot, multiply, vectorised};
 
 /// Up to this size plain loops are faster than the blocked routines.
 const LOOPS: usize = 32;
@@ -225,9 +225,7 @@ pub fn gram_of_rows(j: &[f64], m: usize, n: usize, out: &mut [f64]) {
             || {
                 for a in 0..m {
                     let row = &j[a * n..(a + 1) * n];
-                    for b in a..m {
-                        out[a * m + b] = dot(row, &j[b * n..(b + 1) * n]);
-                    }
+                    multiply(&j[a * n..m * n], row, &mut out[a * m + a..(a + 1) * m]);
                 }
             },
         );

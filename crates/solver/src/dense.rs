@@ -2,7 +2,9 @@
 //! through faer.
 
 use faer::{Accum, MatMut, MatRef, Par};
-pub(crate) use feasible_kernels::{all_finite, axpy, axpy_lines, dot, max_abs, vectorised};
+pub(crate) use feasible_kernels::{
+    all_finite, axpy, axpy_lines, dot, dots_of_rows, max_abs, vectorised,
+};
 
 /// Row-major `rows × cols` view.
 pub(crate) fn view(data: &[f64], rows: usize, cols: usize) -> MatRef<'_, f64> {

@@ -9,7 +9,9 @@
 use faer::{Mat, Side};
 
 use crate::active_set::reduced::{Form, Reduced};
-use crate::dense::{add_multiply, axpy, dot, multiply, vectorised, view, view_mut};
+use crate::dense::{
+    add_multiply, axpy, axpy_lines, dot, dots_of_rows, multiply, vectorised, view, view_mut,
+};
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Sample};
 
@@ -148,18 +150,20 @@ fn orthonormalise(q: &mut [f64], t: &mut [f64], width: usize, p: usize) -> bool 
 /// Takes the components along orthonormal `lines` out of `line` and adds them to `coefficients`.
 #[inline(always)]
 fn subtract(line: &mut [f64], lines: &[f64], coefficients: &mut [f64], width: usize) {
-    // Four at a time: their products do not wait for one another.
-    for (four, coefficients) in lines.chunks(4 * width).zip(coefficients.chunks_mut(4)) {
-        let mut found = [0.0; 4];
-        for (found, q) in found.iter_mut().zip(four.chunks_exact(width)) {
-            *found = dot(q, line);
-        }
-        for ((found, q), coefficient) in
-            found.iter().zip(four.chunks_exact(width)).zip(coefficients)
-        {
-            axpy(-found, q, line);
+    // Four at a time: what they have in common with the line is read once.
+    let mut fours = lines.chunks_exact(4 * width);
+    let (whole, last) = coefficients[..lines.len() / width].as_chunks_mut::<4>();
+    for (four, coefficients) in (&mut fours).zip(whole) {
+        let found = dots_of_rows(line, four);
+        axpy_lines(|i| -found[i], four, width, line);
+        for (coefficient, found) in coefficients.iter_mut().zip(found) {
             *coefficient += found;
         }
+    }
+    for (q, coefficient) in fours.remainder().chunks_exact(width).zip(last) {
+        let found = dot(q, line);
+        axpy(-found, q, line);
+        *coefficient += found;
     }
 }
 
@@ -210,10 +214,10 @@ fn gram(rows: &[f64], width: usize, m: usize, k: &mut [f64]) {
         || {
             for i in 0..m {
                 let line = &rows[i * width..(i + 1) * width];
-                for j in 0..=i {
-                    let product = dot(line, &rows[j * width..(j + 1) * width]);
-                    k[i * m + j] = product;
-                    k[j * m + i] = product;
+                let out = &mut k[i * m..i * m + i + 1];
+                feasible_kernels::multiply(&rows[..(i + 1) * width], line, out);
+                for j in 0..i {
+                    k[j * m + i] = k[i * m + j];
                 }
             }
         },
