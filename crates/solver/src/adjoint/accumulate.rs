@@ -1,6 +1,7 @@
 //! Turns directions `w` into parameter gradients: sums over the batch as matrix products where a
 //! parameter is shared, one write per sample where it is not.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,8 @@ pub(crate) struct Run<'a> {
     pub(crate) lambda: &'a [f64],
     pub(crate) mu: &'a [f64],
     first: usize,
+    /// The part of `w_λ` that belongs to upper bounds, once it is asked for.
+    upper: OnceCell<Vec<f64>>,
 }
 
 impl<'a> Run<'a> {
@@ -186,11 +189,15 @@ impl<'a> Run<'a> {
             lambda,
             mu,
             first,
+            upper: OnceCell::new(),
         }
     }
 
     /// Fills one parameter's sink.
     pub(crate) fn fill(&self, parameter: Parameter, sink: &mut Sink<'_>) {
+        if matches!(sink, Sink::Skip) {
+            return;
+        }
         let w = self.directions;
         let (p, m, k) = (
             self.problem.equality_rows(),
@@ -203,8 +210,12 @@ impl<'a> Run<'a> {
             Parameter::A => self.outer(sink, p, self.nu, &w.nu),
             Parameter::B => self.vectors(sink, &w.nu, -1.0),
             Parameter::G => self.outer(sink, m, self.lambda, &w.lambda),
-            Parameter::L => self.vectors(sink, &self.bound_part(false), -1.0),
-            Parameter::U => self.vectors(sink, &self.bound_part(true), -1.0),
+            Parameter::L => {
+                let parts = w.lambda.iter().zip(self.upper_part());
+                let lower: Vec<f64> = parts.map(|(both, upper)| both - upper).collect();
+                self.vectors(sink, &lower, -1.0);
+            }
+            Parameter::U => self.vectors(sink, self.upper_part(), -1.0),
             Parameter::QuadraticH => self.quadratic_hessian(sink),
             Parameter::QuadraticG => self.outer(sink, k, self.mu, &w.mu),
             Parameter::QuadraticC => self.vectors(sink, &w.mu, -1.0),
@@ -392,21 +403,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The part of `w_λ` that belongs to the upper (or lower) bounds.
-    fn bound_part(&self, upper: bool) -> Vec<f64> {
+    /// The part of `w_λ` that belongs to upper bounds; the rest belongs to lower ones.
+    fn upper_part(&self) -> &[f64] {
+        if let Some(smoothed) = &self.directions.smoothed {
+            return &smoothed.upper;
+        }
+        self.upper.get_or_init(|| self.upper_at_solutions())
+    }
+
+    fn upper_at_solutions(&self) -> Vec<f64> {
         let m = self.problem.inequality_rows();
         let w = &self.directions.lambda;
-        if let Some(smoothed) = &self.directions.smoothed {
-            let parts = w.iter().zip(&smoothed.upper);
-            return parts
-                .map(|(w, above)| if upper { *above } else { w - above })
-                .collect();
-        }
         // Nearly always the multiplier says which bound it is: one pass without a branch.
-        let side = |(w, lambda): (&f64, &f64)| if (*lambda > 0.0) == upper { *w } else { 0.0 };
-        let mut part: Vec<f64> = w.iter().zip(self.lambda).map(side).collect();
+        let side = |(w, lambda): (&f64, &f64)| if *lambda > 0.0 { *w } else { 0.0 };
+        let mut upper: Vec<f64> = w.iter().zip(self.lambda).map(side).collect();
         let Some(bounds) = self.problem.inequalities else {
-            return part;
+            return upper;
         };
         for i in 0..self.count {
             let rows = i * m..(i + 1) * m;
@@ -423,12 +435,11 @@ impl<'a> Run<'a> {
                 continue;
             }
             let sample = self.problem.sample(self.first + i);
-            for (j, part) in part[rows].iter_mut().enumerate() {
-                let share = upper_share(&sample, j, lambda[j], self.lines(i).0);
-                *part = w[j] * if upper { share } else { 1.0 - share };
+            for (j, upper) in upper[rows].iter_mut().enumerate() {
+                *upper = w[j] * upper_share(&sample, j, lambda[j], self.lines(i).0);
             }
         }
-        part
+        upper
     }
 }
 
