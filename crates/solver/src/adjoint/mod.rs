@@ -90,7 +90,13 @@ pub fn adjoint(
         })
     });
     let threads = threads(problem, solution.factors.are_shared());
-    let run = run_length(batch, threads, longest(batch));
+    let longest = longest(batch);
+    let run = if layouts.iter().flatten().any(|layout| layout.shared) {
+        // Every run has a copy of what is shared, to fill and to add: that costs more than a thread that wakes late.
+        batch.div_ceil(threads).clamp(1, longest)
+    } else {
+        run_length(batch, threads, longest)
+    };
     let runs = batch.div_ceil(run);
 
     // Cut the per-sample gradients into one slice per run.
