@@ -19,7 +19,7 @@ pub use cholesky::{
     solve_transposed, solve_upper,
 };
 pub use memory::keep_freed_memory;
-pub use parallel::{map_runs, run_length, threads};
+pub use parallel::{longest_even_run, map_runs, run_length, threads};
 pub use tanh::tanh;
 
 /// The instruction set faer detected at run time.
@@ -75,7 +75,8 @@ pub fn dots<T: Copy + Into<f64>, const K: usize>(a: &[T], b: [&[f64]; K]) -> [f6
     totals
 }
 
-/// Four numbers in one vector register, by value: loops over arrays in memory stay there.
+/// Four numbers as a value, which the compiler holds in one vector register; an array that loops write to stays in
+/// memory.
 #[derive(Clone, Copy)]
 struct Four([f64; 4]);
 
@@ -128,6 +129,9 @@ pub fn axpy_lines(factors: impl Fn(usize) -> f64, lines: &[f64], stride: usize, 
 }
 
 /// `out = A x` for row-major `A` with as many rows as `out` has entries.
+///
+/// # Panics
+/// If it has fewer.
 #[inline(always)]
 pub fn multiply(a: &[f64], x: &[f64], out: &mut [f64]) {
     if x.is_empty() {
@@ -251,6 +255,19 @@ mod tests {
             let single: Vec<f32> = a.iter().map(|v| *v as f32).collect();
             assert_eq!(dots(&single, [b, c, d]), expected);
             assert_eq!(dots::<f32, 0>(&single, []), []);
+        }
+    }
+
+    #[test]
+    fn rows_are_multiplied_by_fours_and_one_by_one() {
+        for (rows, n) in (0..10).flat_map(|rows| (0..10).map(move |n| (rows, n))) {
+            let a: Vec<f64> = (0..rows * n).map(|i| (i * i % 11) as f64).collect();
+            let x: Vec<f64> = (0..n).map(|i| i as f64 - 2.0).collect();
+            let mut out = vec![f64::NAN; rows];
+            multiply(&a, &x, &mut out);
+            for (i, out) in out.iter().enumerate() {
+                assert_eq!(*out, dot(&a[i * n..(i + 1) * n], &x), "{rows} × {n}");
+            }
         }
     }
 

@@ -41,6 +41,12 @@ pub fn run_length(batch: usize, threads: usize, longest: usize) -> usize {
     cut.min(even).clamp(1, longest)
 }
 
+/// As [`run_length`], where a run costs something of its own, so that each thread takes as few as may be.
+pub fn longest_even_run(batch: usize, threads: usize, longest: usize) -> usize {
+    let rounds = batch.div_ceil(threads * longest).max(1);
+    batch.div_ceil(threads * rounds).max(1)
+}
+
 /// One run's input until a thread takes it, its output when that is done.
 enum Slot<T, R> {
     Waiting(T),
@@ -150,6 +156,23 @@ mod tests {
             let expected: Vec<_> = (0..count).map(|i| (i, i * i)).collect();
             assert_eq!(results, expected);
             assert!(made.into_inner() <= rayon::current_num_threads());
+        }
+    }
+
+    #[test]
+    fn even_runs_are_few_and_none_is_much_shorter() {
+        assert_eq!(
+            [0, 1, 64, 128, 129, 200].map(|batch| longest_even_run(batch, 2, 64)),
+            [1, 1, 32, 64, 33, 50]
+        );
+        for threads in [1, 2, 3, 16] {
+            for batch in 1..500 {
+                let run = longest_even_run(batch, threads, 64);
+                assert!(run <= 64);
+                // Each thread has as many runs, but for the last, as there must be.
+                let rounds = batch.div_ceil(64 * threads);
+                assert!(batch.div_ceil(run) <= rounds * threads);
+            }
         }
     }
 

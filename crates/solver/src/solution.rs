@@ -10,7 +10,8 @@ use crate::problem::Problem;
 use crate::residual::Point;
 use crate::status::{Residuals, Status};
 
-/// Solutions of a batch, with what the adjoint reuses.
+/// Solutions of a batch, with what the adjoint reuses: factors of matrices that are each sample's own are up to
+/// 256 MiB of it.
 ///
 /// Samples whose status is neither [`Status::Solved`] nor [`Status::Relaxed`] hold the last finite
 /// iterate.
@@ -165,15 +166,20 @@ pub(crate) enum Factors {
 }
 
 impl Factors {
-    pub(crate) fn are_shared(&self) -> bool {
-        matches!(self, Factors::Shared(_))
+    /// Whether derivatives find the factors made, those of a batch's first samples at least.
+    pub(crate) fn are_kept(&self) -> bool {
+        match self {
+            Factors::None => false,
+            Factors::Shared(_) => true,
+            Factors::PerSample(own) => own.iter().any(|own| matches!(own, Own::Kept(_))),
+        }
     }
 }
 
 /// The factors of a sample with matrices of its own.
 #[derive(Clone, Debug)]
 pub(crate) enum Own {
-    /// There are none.
+    /// There are none that a derivative can use.
     None,
     /// Kept for the adjoint.
     Kept(Box<Reduced>),
@@ -181,13 +187,13 @@ pub(crate) enum Own {
     Again,
 }
 
-/// Numbers of factors that a batch keeps: a quarter of a gigabyte.
+/// Numbers of factors that a batch keeps at most: a quarter of a gigabyte.
 const KEPT: usize = 1 << 25;
 
 impl Own {
-    /// Kept unless those of a batch of so many samples would fill the memory.
-    pub(crate) fn of(reduced: Reduced, batch: usize) -> Own {
-        if reduced.numbers().saturating_mul(batch) <= KEPT {
+    /// Those of the sample with this index in its batch, where that many such factors are kept.
+    pub(crate) fn of(reduced: Reduced, index: usize) -> Own {
+        if reduced.numbers().saturating_mul(index + 1) <= KEPT {
             Own::Kept(Box::new(reduced))
         } else {
             Own::Again
@@ -211,4 +217,66 @@ pub(crate) struct ActiveRows {
     /// Whether the equations of these rows were solved to rounding and every other row and sign
     /// agreed; otherwise the rows are a guess from a converged iterate.
     pub(crate) identified: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        AdjointSettings, Cotangent, Equalities, Inequalities, Problem, Settings, Symmetric, Values,
+        Wanted, adjoint, solve,
+    };
+
+    #[test]
+    fn gradients_are_the_same_whether_factors_were_kept_or_made_again() {
+        let (batch, n, p, m) = (3, 4, 1, 2);
+        let numbers = |count: usize, shift: f64| -> Vec<f64> {
+            let number = |i: usize| ((i * i) as f64 * 0.37 + shift).sin();
+            (0..batch * count).map(number).collect()
+        };
+        let diagonal = vec![1.5; batch * n];
+        let (q, a, b) = (numbers(n, 0.0), numbers(p * n, 1.0), numbers(p, 2.0));
+        let (g, l) = (numbers(m * n, 3.0), vec![-0.1; batch * m]);
+        let u = vec![0.1; batch * m];
+        let problem = Problem {
+            batch,
+            n,
+            p: Symmetric::Diagonal(Values::PerSample(&diagonal)),
+            q: Values::PerSample(&q),
+            equalities: Some(Equalities {
+                rows: p,
+                a: Values::PerSample(&a),
+                b: Values::PerSample(&b),
+            }),
+            inequalities: Some(Inequalities {
+                rows: m,
+                g: Values::PerSample(&g),
+                l: Values::PerSample(&l),
+                u: Values::PerSample(&u),
+            }),
+            quadratics: None,
+        };
+        let mut solution = solve(&problem, &Settings::default()).unwrap();
+        assert!(solution.active.iter().any(|rows| !rows.linear.is_empty()));
+        let ones = vec![1.0; batch * n];
+        let gradients = |solution: &Solution| {
+            let cotangent = Cotangent::of_x(&ones);
+            let settings = AdjointSettings::default();
+            adjoint(&problem, solution, &cotangent, &Wanted::ALL, &settings).unwrap()
+        };
+        let Factors::PerSample(own) = &solution.factors else {
+            panic!("matrices are each sample's own")
+        };
+        assert!(own.iter().all(|own| matches!(own, Own::Kept(_))));
+        let kept = gradients(&solution);
+        solution.factors = Factors::PerSample(Arc::new(vec![Own::Again; batch]));
+        let again = gradients(&solution);
+        assert_eq!(
+            [kept.p, kept.q, kept.a, kept.b, kept.g, kept.l, kept.u],
+            [
+                again.p, again.q, again.a, again.b, again.g, again.l, again.u
+            ]
+        );
+        assert_eq!(kept.reports, again.reports);
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use feasible_kernels::{map_runs, run_length};
+use feasible_kernels::{keep_freed_memory, map_runs, run_length};
 
 use crate::active_set::memory::Memory;
 use crate::active_set::reduced::Reduced;
@@ -92,6 +92,7 @@ fn solve_checked(
     if problem.batch == 0 {
         return solution;
     }
+    keep_freed_memory();
     let uncrossed = Uncrossed::of(problem);
     let open = match &uncrossed {
         Some(uncrossed) => uncrossed.problem(problem),
@@ -288,8 +289,10 @@ fn active_set(
         }
         let slots = &mut slots;
         let found = solve_run(problem, factors, first, memory, slots, settings, previous);
-        let own = own.map_or(Own::None, |own| Own::of(own, problem.batch));
-        (found, own)
+        // What derivatives do not use is not kept: see `direction::Pivoted`.
+        let used = |own: &Reduced| own.full_rank() && found[0].status == Some(Status::Solved);
+        let own = own.filter(used);
+        (found, own.map_or(Own::None, |own| Own::of(own, first)))
     };
     let found: Vec<(Vec<Found>, Own)> =
         map_runs(slots, threads, || Memory::new(problem, run), solve_one);

@@ -5,11 +5,13 @@ mod support;
 
 use feasible_solver::{
     AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeTangents, ConeWanted,
-    Cotangent, Equalities, Error, GradientQuality, Inequalities, Problem, Quadratics, Settings,
-    Sparse, Status, Symmetric, Tangents, Values, Wanted, adjoint, cone_adjoint, cone_differentiate,
-    cone_tangent, differentiate, solve, solve_cones, tangent,
+    Cotangent, Equalities, Error, GradientQuality, Inequalities, Problem, Quadratics,
+    SampleDerivative, Settings, Sparse, Status, Symmetric, Tangents, Values, Wanted, adjoint,
+    cone_adjoint, cone_differentiate, cone_tangent, differentiate, solve, solve_cones, tangent,
 };
-use support::{normal, rng};
+use rayon::ThreadPoolBuilder;
+use support::derivatives::{Loss, gradients, parts};
+use support::{Shape, normal, random, rng};
 
 /// Another factorisation of the same system: rounding times its condition.
 const ROUNDING: f64 = 1e-9;
@@ -19,6 +21,67 @@ fn close(what: &str, got: &[f64], expected: &[f64]) {
     for (at, (got, expected)) in got.iter().zip(expected).enumerate() {
         let error = (got - expected).abs() / (1.0 + expected.abs());
         assert!(error <= ROUNDING, "{what}[{at}]: {got} and {expected}");
+    }
+}
+
+/// Of a batch that several threads take several runs for, with matrices in common and each sample's own.
+#[test]
+fn gradients_of_a_large_batch_are_those_of_its_samples() {
+    for per_sample in [0b110_1010, 0b111_1111] {
+        let shape = Shape {
+            batch: 200,
+            n: 12,
+            p_rows: 3,
+            m: 10,
+            k: 0,
+            p_diagonal: true,
+            h_diagonal: true,
+            per_sample,
+            p_rank: 12,
+            h_shift: 0.0,
+            equal_rows: 0.0,
+        };
+        let owned = random(shape, 11);
+        let problem = owned.problem();
+        let solution = solve(&problem, &Settings::default()).unwrap();
+        assert!(solution.all_solved());
+        let loss = Loss::random(&owned, 5, true);
+        let settings = AdjointSettings::default();
+        let alone: Vec<_> = (0..shape.batch)
+            .map(|sample| {
+                let of = |part: &[f64], len: usize| part[sample * len..(sample + 1) * len].to_vec();
+                let own = Loss {
+                    x: of(&loss.x, shape.n),
+                    nu: of(&loss.nu, shape.p_rows),
+                    lambda: of(&loss.lambda, shape.m),
+                    mu: Vec::new(),
+                };
+                let work = |derivative: &mut SampleDerivative<'_>| {
+                    derivative.adjoint(&own.cotangent(), &Wanted::ALL).unwrap()
+                };
+                differentiate(&problem, &solution, sample, &settings, work)
+                    .unwrap()
+                    .unwrap()
+            })
+            .collect();
+        for threads in [1, 3] {
+            let pool = ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let all = pool.install(|| gradients(&owned, &solution, &loss));
+            for (at, got) in parts(&all).into_iter().enumerate() {
+                let each = alone.iter().map(|one| parts(one)[at]);
+                let expected = if owned.parts[at].shared {
+                    let mut sum = vec![0.0; got.len()];
+                    each.for_each(|one| sum.iter_mut().zip(one).for_each(|(sum, v)| *sum += v));
+                    sum
+                } else {
+                    each.flatten().copied().collect()
+                };
+                close(&format!("part {at}, {threads} threads"), got, &expected);
+            }
+        }
     }
 }
 

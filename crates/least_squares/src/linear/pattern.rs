@@ -24,7 +24,7 @@ pub(crate) struct Pattern {
     /// Where the diagonal entries of the factor's columns are.
     pub(crate) pivots: Vec<usize>,
     /// Of the matrix.
-    pub(crate) panels: Panels,
+    pub(crate) matrix_panels: Panels,
     /// Of the factor, where that is simplicial.
     pub(crate) factor_panels: Panels,
 }
@@ -103,7 +103,7 @@ impl Pattern {
         )
         .expect("memory for a symbolic factor");
         let pivots = pivots(&symbolic);
-        let panels = Panels::new(matrix.col_ptr(), matrix.row_idx());
+        let matrix_panels = Panels::new(matrix.col_ptr(), matrix.row_idx());
         let factor_panels = match symbolic.raw() {
             SymbolicCholeskyRaw::Simplicial(raw) => Panels::new(raw.col_ptr(), raw.row_idx()),
             SymbolicCholeskyRaw::Supernodal(_) => Panels::new(&[0], &[]),
@@ -113,7 +113,7 @@ impl Pattern {
             targets,
             symbolic,
             pivots,
-            panels,
+            matrix_panels,
             factor_panels,
         }
     }

@@ -31,43 +31,6 @@ pub(crate) struct Sparse<'a> {
     memory: MemBuffer,
 }
 
-/// `out` += what the columns of a panel and their mirror images have of a symmetric matrix, times `x`.
-#[inline(always)]
-fn add_product<const W: usize, const K: usize>(
-    panel: &Panel<'_, f64, W>,
-    x: [&[f64]; K],
-    out: &mut [&mut [f64]; K],
-) {
-    let mut along = [[0.0; W]; K];
-    let mut sums = [[0.0; W]; K];
-    for k in 0..K {
-        along[k].copy_from_slice(&x[k][panel.begin..panel.begin + W]);
-        for c in 0..W {
-            sums[k][c] += panel.triangle[c][c] * along[k][c];
-            for r in c + 1..W {
-                sums[k][c] += panel.triangle[r][c] * along[k][r];
-                sums[k][r] += panel.triangle[r][c] * along[k][c];
-            }
-        }
-    }
-    for (row, entries) in panel.below() {
-        for k in 0..K {
-            let value = x[k][row];
-            let mut known = 0.0;
-            for c in 0..W {
-                known += entries[c] * along[k][c];
-                sums[k][c] += entries[c] * value;
-            }
-            out[k][row] += known;
-        }
-    }
-    for k in 0..K {
-        for c in 0..W {
-            out[k][panel.begin + c] += sums[k][c];
-        }
-    }
-}
-
 impl std::fmt::Debug for Sparse<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sparse")
@@ -182,11 +145,11 @@ impl<'a> Sparse<'a> {
             entries: values,
         };
         out.iter_mut().for_each(|out| out.fill(0.0));
-        for (begin, width) in self.pattern.panels.iter() {
+        for (begin, width) in self.pattern.matrix_panels.iter() {
             match width {
-                1 => add_product(&columns.panel::<1>(begin), x, &mut out),
-                2 => add_product(&columns.panel::<2>(begin), x, &mut out),
-                _ => add_product(&columns.panel::<WIDEST>(begin), x, &mut out),
+                1 => add_symmetric_product(&columns.panel::<1>(begin), x, &mut out),
+                2 => add_symmetric_product(&columns.panel::<2>(begin), x, &mut out),
+                _ => add_symmetric_product(&columns.panel::<WIDEST>(begin), x, &mut out),
             }
         }
     }
@@ -387,5 +350,42 @@ impl<'a> Sparse<'a> {
     /// The factor alone; empty where there is none.
     pub(crate) fn take_factor(&mut self) -> Vec<f64> {
         std::mem::take(&mut self.factor)
+    }
+}
+
+/// `out` += what the columns of a panel and their mirror images have of a symmetric matrix, times `x`.
+#[inline(always)]
+fn add_symmetric_product<const W: usize, const K: usize>(
+    panel: &Panel<'_, f64, W>,
+    x: [&[f64]; K],
+    out: &mut [&mut [f64]; K],
+) {
+    let mut along = [[0.0; W]; K];
+    let mut sums = [[0.0; W]; K];
+    for k in 0..K {
+        along[k].copy_from_slice(&x[k][panel.begin..panel.begin + W]);
+        for c in 0..W {
+            sums[k][c] += panel.triangle[c][c] * along[k][c];
+            for r in c + 1..W {
+                sums[k][c] += panel.triangle[r][c] * along[k][r];
+                sums[k][r] += panel.triangle[r][c] * along[k][c];
+            }
+        }
+    }
+    for (row, entries) in panel.below() {
+        for k in 0..K {
+            let value = x[k][row];
+            let mut known = 0.0;
+            for c in 0..W {
+                known += entries[c] * along[k][c];
+                sums[k][c] += entries[c] * value;
+            }
+            out[k][row] += known;
+        }
+    }
+    for k in 0..K {
+        for c in 0..W {
+            out[k][panel.begin + c] += sums[k][c];
+        }
     }
 }

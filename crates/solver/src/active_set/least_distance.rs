@@ -150,7 +150,7 @@ fn orthonormalise(q: &mut [f64], t: &mut [f64], width: usize, p: usize) -> bool 
 /// Takes the components along orthonormal `lines` out of `line` and adds them to `coefficients`.
 #[inline(always)]
 fn subtract(line: &mut [f64], lines: &[f64], coefficients: &mut [f64], width: usize) {
-    // Four at a time: what they have in common with the line is read once.
+    // Four at a time, so that the line is read and written once for them; the last few one by one.
     let mut fours = lines.chunks_exact(4 * width);
     let (whole, last) = coefficients[..lines.len() / width].as_chunks_mut::<4>();
     for (four, coefficients) in (&mut fours).zip(whole) {
@@ -389,8 +389,12 @@ mod tests {
                 .map(|j| ((seed * n + j).pow(2) as f64 * 0.37).sin())
                 .collect()
         };
-        for delta in [1.0, 1e-2, 1e-3] {
-            let a: Vec<f64> = (0..4).flat_map(line).collect();
+        // Fours of equalities and what is left of them.
+        for (count, delta) in [3, 4, 7]
+            .into_iter()
+            .flat_map(|count| [1.0, 1e-2, 1e-3].map(|delta| (count, delta)))
+        {
+            let a: Vec<f64> = (0..count).flat_map(line).collect();
             let p: Vec<f64> = (0..n).map(|j| 0.5 + 0.1 * j as f64).collect();
             let mut g = line(0);
             for (g, (b, c)) in g.iter_mut().zip(line(1).iter().zip(&line(9))) {
@@ -401,7 +405,7 @@ mod tests {
                 p: Matrix::Diagonal(&p),
                 q: &[0.0; 12],
                 a: &a,
-                b: &[0.0; 4],
+                b: &[0.0; 7][..count],
                 g: &g,
                 l: &[],
                 u: &[],
@@ -410,7 +414,7 @@ mod tests {
                 c: &[],
             };
             let reduced = build(&sample).unwrap();
-            let mut point = vec![0.0; n + 4];
+            let mut point = vec![0.0; n + count];
             reduced.respond(&[1.0], &mut point, &mut vec![]);
             let size = crate::dense::max_abs(&point[..n]);
             let mut worst = 0.0f64;
@@ -418,7 +422,7 @@ mod tests {
                 worst = worst.max(dot(row, &point[..n]).abs() / size);
             }
             // Some units of rounding; without the second pass it is 1e-13 and more.
-            assert!(worst < 1e-14, "{delta:e}: {worst:e}");
+            assert!(worst < 1e-14, "{count}, {delta:e}: {worst:e}");
         }
     }
 }

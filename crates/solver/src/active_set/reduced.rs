@@ -101,7 +101,9 @@ impl Reduced {
 
     /// How many numbers the factors have, about.
     pub(crate) fn numbers(&self) -> usize {
+        let split = self.split.as_ref().map_or(0, |_| self.n * self.n);
         self.k.len()
+            + split
             + match &self.form {
                 Form::Explicit { inverse, response } => inverse.len() + response.len(),
                 Form::LeastDistance(factors) => factors.numbers(),

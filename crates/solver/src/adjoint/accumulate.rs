@@ -132,8 +132,6 @@ pub(crate) fn numbers<'a>(
 
 /// Where one run puts one parameter's gradient.
 pub(crate) enum Sink<'s> {
-    /// Not wanted.
-    Skip,
     /// This run's share of a sum over the batch.
     Sum(Vec<f64>),
     /// The run's own samples, `[count, len]`.
@@ -195,9 +193,6 @@ impl<'a> Run<'a> {
 
     /// Fills one parameter's sink.
     pub(crate) fn fill(&self, parameter: Parameter, sink: &mut Sink<'_>) {
-        if matches!(sink, Sink::Skip) {
-            return;
-        }
         let w = self.directions;
         let (p, m, k) = (
             self.problem.equality_rows(),
@@ -225,7 +220,6 @@ impl<'a> Run<'a> {
     /// `factor · rows`, summed over the run when shared.
     fn vectors(&self, sink: &mut Sink<'_>, rows: &[f64], factor: f64) {
         match sink {
-            Sink::Skip => {}
             Sink::Sum(sum) => {
                 if sum.is_empty() {
                     return;
@@ -246,7 +240,6 @@ impl<'a> Run<'a> {
     fn outer(&self, sink: &mut Sink<'_>, rows: usize, dual: &[f64], w_dual: &[f64]) {
         let (n, count) = (self.problem.n, self.count);
         match sink {
-            Sink::Skip => {}
             Sink::Sum(sum) => {
                 let (dual, w_dual) = (view(dual, count, rows), view(w_dual, count, rows));
                 let w = view(&self.directions.x, count, n);
@@ -286,7 +279,6 @@ impl<'a> Run<'a> {
         let (n, count) = (self.problem.n, self.count);
         let diagonal = self.problem.p.is_diagonal();
         match sink {
-            Sink::Skip => {}
             Sink::Sum(sum) if diagonal => {
                 for (x, w) in self
                     .x
@@ -335,7 +327,6 @@ impl<'a> Run<'a> {
             .is_some_and(|part| part.h.is_diagonal());
         let w_mu = &self.directions.mu;
         match sink {
-            Sink::Skip => {}
             Sink::Sum(sum) if diagonal => {
                 let pair = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
                     self.x

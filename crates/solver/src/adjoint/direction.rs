@@ -322,7 +322,7 @@ fn push_back(
     }
 }
 
-/// One sample by its own factorisation: per-sample matrices, quadratic rows, or degeneracy.
+/// One sample by its own factorisation: quadratic rows, degeneracy, or a solution of the interior point.
 fn single(
     problem: &Problem<'_>,
     solution: &Solution,

@@ -17,7 +17,7 @@ pub use sample::{SampleDerivative, differentiate};
 pub use tangent::{SolutionTangent, Tangents, tangent};
 pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
 
-use feasible_kernels::{map_runs, run_length};
+use feasible_kernels::{longest_even_run, map_runs, run_length};
 
 use crate::batch::Values;
 use crate::error::Error;
@@ -63,8 +63,9 @@ const MOST_RUNS: usize = 32;
 /// that was solved; only its sizes are checked again.
 ///
 /// # Cost
-/// Shared matrices: `O((n + p)(n + p + m))` per sample in matrix products. Otherwise one `O(n³)`
-/// factorisation per sample.
+/// Matrices that the active-set method factored: products with those factors, `O((n + p)(n + p + m))` per
+/// sample; matrices of a sample's own are factored again where the factors of the batch would fill more than
+/// 256 MiB. Otherwise one `O(n³)` factorisation per sample.
 pub fn adjoint(
     problem: &Problem<'_>,
     solution: &Solution,
@@ -89,34 +90,39 @@ pub fn adjoint(
             ]
         })
     });
-    let threads = threads(problem, solution.factors.are_shared());
-    let longest = longest(batch);
-    let run = if layouts.iter().flatten().any(|layout| layout.shared) {
-        // Every run has a copy of what is shared, to fill and to add: that costs more than a thread that wakes late.
-        batch.div_ceil(threads).clamp(1, longest)
+    let threads = threads(problem, solution.factors.are_kept());
+    let numbers = |shared: bool| -> usize {
+        let layouts = layouts.iter().flatten();
+        layouts
+            .filter(|layout| layout.shared == shared)
+            .map(|layout| layout.len)
+            .sum()
+    };
+    let run = if numbers(true) > numbers(false) {
+        // Every run has a copy of what is shared, to fill and to add: more than a thread that wakes late costs.
+        longest_even_run(batch, threads, longest(batch))
     } else {
-        run_length(batch, threads, longest)
+        run_length(batch, threads, longest(batch))
     };
     let runs = batch.div_ceil(run);
 
     // Cut the per-sample gradients into one slice per run.
-    let mut tasks: Vec<[Sink<'_>; COUNT]> = (0..runs)
-        .map(|_| std::array::from_fn(|_| Sink::Skip))
-        .collect();
+    let mut tasks: Vec<[Option<Sink<'_>>; COUNT]> =
+        (0..runs).map(|_| std::array::from_fn(|_| None)).collect();
     for (at, gradient) in gradients.iter_mut().enumerate() {
         let (Some(layout), Some(gradient)) = (layouts[at], gradient.as_mut()) else {
             continue;
         };
         let mut rest = &mut gradient[..];
         for (r, task) in tasks.iter_mut().enumerate() {
-            task[at] = if layout.shared {
+            task[at] = Some(if layout.shared {
                 Sink::Sum(Vec::new())
             } else {
                 let count = run.min(batch - r * run);
                 let (head, tail) = rest.split_at_mut(count * layout.len);
                 rest = tail;
                 Sink::Slot(head)
-            };
+            });
         }
     }
     let done: Vec<(Vec<GradientReport>, [Vec<f64>; COUNT])> = map_runs(
@@ -131,7 +137,10 @@ pub fn adjoint(
             let task = Run::new(problem, solution, &directions, first, count);
             let mut sums: [Vec<f64>; COUNT] = Default::default();
             for (at, sink) in sinks.iter_mut().enumerate() {
-                if let (Sink::Sum(sum), Some(layout)) = (&mut *sink, layouts[at]) {
+                let (Some(sink), Some(layout)) = (sink, layouts[at]) else {
+                    continue;
+                };
+                if let Sink::Sum(sum) = sink {
                     *sum = vec![0.0; layout.len];
                 }
                 task.fill(PARAMETERS[at], sink);

@@ -1,5 +1,5 @@
-//! The linearised optimality system of one sample, by its own factorisation: per-sample matrices,
-//! quadratic rows, degeneracy, or a point of the central path.
+//! The linearised optimality system of one sample, by its own factorisation: quadratic rows,
+//! degeneracy, a solution of the interior point, or a point of the central path.
 
 use crate::adjoint::central::{Central, Place};
 use crate::adjoint::direction::lagrangian_hessian;

@@ -158,7 +158,7 @@ pub fn tangent(
     check_solution(problem, solution)?;
     tangents.check(problem)?;
     let batch = problem.batch;
-    let threads = threads(problem, solution.factors.are_shared());
+    let threads = threads(problem, solution.factors.are_kept());
     let run = run_length(batch, threads, longest(batch));
     let firsts: Vec<usize> = (0..batch).step_by(run).collect();
     let along = |_: &mut (), _, first: usize| {

@@ -337,3 +337,72 @@ fn a_pivot_of_rounding_is_none() {
         assert!(!sparse.factor(Damp::NONE), "{seed}");
     }
 }
+
+/// Sums of the numbers of two variables of any lengths, with factors that tell them apart.
+struct Sums;
+
+impl Residual for Sums {
+    fn rows(&self) -> usize {
+        2
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], _: &[&[T]], out: &mut [T]) {
+        for (r, out) in out.iter_mut().enumerate() {
+            *out = T::constant(0.3);
+            for (place, x) in variables.iter().flat_map(|x| x.iter()).enumerate() {
+                *out += *x * ((r + 2 * place) as f64).cos();
+            }
+        }
+    }
+}
+
+#[test]
+fn vectors_multiplied_together_are_multiplied_as_one_by_one_and_as_by_the_whole_matrix() {
+    let mut builder = Builder::new();
+    let x: Vec<_> = [1, 2, 3, 4, 5, 1, 1, 7]
+        .into_iter()
+        .enumerate()
+        .map(|(i, size)| {
+            let name = format!("x{i}");
+            builder.variable(&name, Manifold::Vector(size)).unwrap()
+        })
+        .collect();
+    for (from, to) in [(0, 3), (1, 4), (2, 3), (4, 5), (3, 6), (1, 2), (6, 7)] {
+        let name = format!("{from} {to}");
+        let ends = [x[from], x[to]];
+        builder
+            .cost(
+                &name,
+                AutoCost::new(Sums),
+                &ends,
+                &[],
+                Weight::Identity,
+                Robust::None,
+            )
+            .unwrap();
+    }
+    let objective = builder.build().unwrap();
+    let n = objective.tangent;
+    let mut at = Linearisation::new(&objective);
+    let sample = Sample {
+        x: &vec![0.0; objective.storage],
+        auxiliaries: &[],
+    };
+    at.update(&objective, &sample);
+    let sparse = at_zero(&objective);
+    let (first, second) = (cosines(n), cosines(2 * n)[n..].to_vec());
+    let mut out = [vec![f64::NAN; n], vec![f64::NAN; n]];
+    let [a, b] = &mut out;
+    sparse.multiply_together(&sparse.matrix, [&first, &second], [a, b]);
+    for (x, together) in [first, second].iter().zip(&out) {
+        let mut alone = vec![f64::NAN; n];
+        sparse.multiply(&sparse.matrix, x, &mut alone);
+        assert_eq!(&alone, together);
+        // JᵀJx.
+        let mut rows = vec![0.0; objective.rows];
+        at.multiply(&objective, x, &mut rows);
+        let mut expected = vec![0.0; n];
+        at.add_transposed(&objective, &rows, &mut expected, &mut Vec::new());
+        axpy(-1.0, &expected, &mut alone);
+        assert!(norm(&alone) <= 1e-14 * norm(&expected));
+    }
+}
