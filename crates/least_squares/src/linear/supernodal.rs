@@ -53,6 +53,9 @@ pub(super) fn add_product<T: Copy + Into<f64>>(
     );
 }
 
+/// Every column of a triangle waits for the sum over those after it: of fewer, in order sooner than in parts.
+const SHORT: usize = 16;
+
 /// Columns of equal height, one after another: a triangle of `size`, and the rows of the pattern below.
 struct Supernode<'f, T> {
     block: &'f [T],
@@ -185,7 +188,18 @@ fn backward<T: Copy + Into<f64>, const K: usize>(
         for k in 0..K {
             tails[k] = &x[k][begin + j + 1..begin + size];
         }
-        let here = dots(&column[j + 1..size], tails);
+        let triangle = &column[j + 1..size];
+        let here = if triangle.len() < SHORT {
+            let mut here = [0.0; K];
+            for k in 0..K {
+                for (a, x) in triangle.iter().zip(tails[k]) {
+                    here[k] += (*a).into() * x;
+                }
+            }
+            here
+        } else {
+            dots(triangle, tails)
+        };
         let there = dots(&column[size..], belows);
         for k in 0..K {
             let x = &mut x[k][begin + j];
