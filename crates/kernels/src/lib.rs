@@ -66,7 +66,7 @@ pub fn dots<T: Copy + Into<f64>, const K: usize>(a: &[T], b: [&[f64]; K]) -> [f6
         }
     }
     // What follows must not be known to the loop: the compiler would shuffle every product for the sake of these
-    // few additions, at two to three times the cost.
+    // few additions, at up to three times the cost.
     let sums = black_box(&sums);
     for k in 0..K {
         let [p, q, r, s] = sums[k].0;

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn even_runs_are_few_and_none_is_much_shorter() {
+    fn even_runs_are_as_few_as_their_longest_allows() {
         assert_eq!(
             [0, 1, 64, 128, 129, 200].map(|batch| longest_even_run(batch, 2, 64)),
             [1, 1, 32, 64, 33, 50]
