@@ -143,16 +143,16 @@ impl<'a> Implicit<'a> {
             return Adjoint::zero(objective, GradientQuality::Unavailable);
         };
         let size = norm(&v);
-        if size > 0.0 {
+        if size == 0.0 {
+            result.residual = 0.0;
+        } else if result.residual.is_nan() {
             let mut product = vec![0.0; v.len()];
             solver.multiply_exact(&system, &mut self.curvature, &w, &mut product);
             axpy(-1.0, &v, &mut product);
             result.residual = norm(&product) / size;
-            if !(result.residual <= ACCURATE) {
-                result.worsen(GradientQuality::Inexact);
-            }
-        } else {
-            result.residual = 0.0;
+        }
+        if !(result.residual <= ACCURATE) {
+            result.worsen(GradientQuality::Inexact);
         }
         let z = w.iter().map(|w| -w).collect();
         let cotangent = Cotangent::of_gradient(objective, system.at, z);
@@ -182,7 +182,8 @@ impl Solver<'_> {
         }
     }
 
-    /// `factor` is that of the last step of a sparse solve, rounded.
+    /// `factor` is that of the last step of a sparse solve, rounded. Where it has computed the residual of the
+    /// exact Hessian, that is in `result`.
     fn solve(
         &mut self,
         system: &System<'_>,
@@ -192,7 +193,7 @@ impl Solver<'_> {
     ) -> Option<Vec<f64>> {
         match self {
             Self::Dense(dense) => dense.solve(system, v, result),
-            Self::Sparse(sparse) => sparse.solve(v, factor, result),
+            Self::Sparse(sparse) => sparse.solve(system, v, factor, result),
             Self::Cg(cg) => Some(cg.solve(system, v, result)),
         }
     }

@@ -171,19 +171,13 @@ impl<'a> Sparse<'a> {
         })
     }
 
-    /// What scales the diagonal to 1: one over its square roots; 1 where it is not positive.
-    pub(crate) fn unit_scales(&self) -> Vec<f64> {
+    /// The square roots of the diagonal, which scale it to 1; 1 where it is not positive.
+    pub(crate) fn diagonal_roots(&self) -> Vec<f64> {
         let pattern = &self.pattern.matrix;
         let diagonal = pattern.col_ptr()[..pattern.ncols()].iter();
         diagonal
             .map(|place| self.matrix[*place])
-            .map(|entry| {
-                if entry > 0.0 {
-                    entry.sqrt().recip()
-                } else {
-                    1.0
-                }
-            })
+            .map(|entry| if entry > 0.0 { entry.sqrt() } else { 1.0 })
             .collect()
     }
 
@@ -262,24 +256,28 @@ impl<'a> Sparse<'a> {
 
     pub(crate) fn solve(&mut self, x: &mut [f64]) {
         let factor = std::mem::take(&mut self.factor);
-        self.solve_by(&factor, x);
+        self.solve_by(&factor, &mut [x]);
         self.factor = factor;
     }
 
     /// Solves with a factor that was [taken](Self::take_factor), in either precision, for up to
-    /// [`MOST_COLUMNS`] right-hand sides, one after another in `x`: for all but the first much of the time is
-    /// saved.
-    pub(crate) fn solve_by<T: Copy + Into<f64>>(&mut self, factor: &[T], x: &mut [f64]) {
-        match x.len() / self.pattern.matrix.ncols().max(1) {
-            0 => {}
-            1 => self.solve_together::<T, 1>(factor, x),
-            2 => self.solve_together::<T, 2>(factor, x),
-            MOST_COLUMNS => self.solve_together::<T, MOST_COLUMNS>(factor, x),
-            more => unreachable!("{more} right-hand sides"),
+    /// [`MOST_COLUMNS`] right-hand sides, each replaced by its solution: for all but the first much of the time
+    /// is saved.
+    pub(crate) fn solve_by<T: Copy + Into<f64>>(&mut self, factor: &[T], sides: &mut [&mut [f64]]) {
+        match sides {
+            [] => {}
+            [a] => self.solve_together(factor, [a]),
+            [a, b] => self.solve_together(factor, [a, b]),
+            [a, b, c] => self.solve_together(factor, [a, b, c]),
+            more => unreachable!("{} right-hand sides", more.len()),
         }
     }
 
-    fn solve_together<T: Copy + Into<f64>, const K: usize>(&mut self, factor: &[T], x: &mut [f64]) {
+    fn solve_together<T: Copy + Into<f64>, const K: usize>(
+        &mut self,
+        factor: &[T],
+        x: [&mut [f64]; K],
+    ) {
         let pattern = self.pattern;
         let n = pattern.matrix.ncols();
         let (forward, _) = pattern.order();
@@ -288,23 +286,23 @@ impl<'a> Sparse<'a> {
         match pattern.symbolic.raw() {
             SymbolicCholeskyRaw::Simplicial(raw) => {
                 for from in forward {
-                    ordered.extend((0..K).map(|k| x[k * n + from]));
+                    ordered.extend(x.iter().map(|x| x[*from]));
                 }
                 let (side_by_side, _) = ordered.as_chunks_mut::<K>();
                 simplicial::solve(raw, &pattern.factor_panels, factor, side_by_side);
                 for (values, from) in side_by_side.iter().zip(forward) {
-                    (0..K).for_each(|k| x[k * n + from] = values[k]);
+                    (0..K).for_each(|k| x[k][*from] = values[k]);
                 }
             }
             SymbolicCholeskyRaw::Supernodal(raw) => {
-                for x in x.chunks_exact(n) {
+                for x in &x {
                     ordered.extend(forward.iter().map(|from| x[*from]));
                 }
                 let mut parts = ordered.chunks_exact_mut(n);
                 let parts: [&mut [f64]; K] =
                     std::array::from_fn(|_| parts.next().expect("K right-hand sides"));
                 supernodal::solve(raw, factor, parts, &mut self.local);
-                for (x, ordered) in x.chunks_exact_mut(n).zip(ordered.chunks_exact(n)) {
+                for (x, ordered) in x.into_iter().zip(ordered.chunks_exact(n)) {
                     for (value, from) in ordered.iter().zip(forward) {
                         x[*from] = *value;
                     }

@@ -13,7 +13,7 @@ use crate::backward::Adjoint;
 use crate::backward::hessian::Curvature;
 use crate::dense::axpy;
 use crate::linear::Damp;
-use crate::linear::sparse::{MOST_COLUMNS, Sparse};
+use crate::linear::sparse::Sparse;
 use crate::settings::Shape;
 use crate::status::GradientQuality;
 
@@ -66,22 +66,24 @@ impl<'a> SparseAdjoint<'a> {
 
     pub(super) fn solve(
         &mut self,
+        system: &System<'_>,
         v: &[f64],
         factor: Option<&[f32]>,
         result: &mut Adjoint,
     ) -> Option<Vec<f64>> {
-        if let Some((w, condition)) = factor.and_then(|factor| self.solve_by(factor, v)) {
-            result.condition = condition;
-            return Some(w);
+        if let Some(found) = factor.and_then(|factor| self.solve_by(factor, v)) {
+            result.condition = found.condition;
+            if system.exact {
+                result.residual = found.residual;
+            }
+            return Some(found.w);
         }
         if self.sparse.factor(Damp::NONE) {
             let factor = self.sparse.take_factor();
             let mut estimate = self.estimate(v.len());
             let mut w = v.to_vec();
-            self.solve_with(&factor, &mut w, &mut estimate);
-            while estimate.norm.asked().is_some() {
-                self.solve_with(&factor, &mut [], &mut estimate);
-            }
+            self.solve_with(&factor, vec![&mut w], &mut estimate);
+            self.finish(&factor, &mut estimate);
             result.condition = self.condition(&estimate);
             if result.condition < SINGULAR {
                 return Some(w);
@@ -110,54 +112,55 @@ impl<'a> SparseAdjoint<'a> {
     fn estimate(&self, n: usize) -> Estimate {
         Estimate {
             norm: InverseNorm::new(n),
-            scales: self.sparse.unit_scales(),
-            together: Vec::with_capacity(MOST_COLUMNS * n),
+            roots: self.sparse.diagonal_roots(),
         }
     }
 
-    /// `x` ← by the factor, the right-hand sides that it holds, and what the estimate asks for in the same pass.
+    /// Replaces right-hand sides by their solutions with the factor, and in the same pass answers what the
+    /// estimate asks for.
     fn solve_with<T: Copy + Into<f64>>(
         &mut self,
         factor: &[T],
-        x: &mut [f64],
+        sides: Vec<&mut [f64]>,
         estimate: &mut Estimate,
     ) {
-        let Estimate {
-            norm,
-            scales,
-            together,
-        } = estimate;
+        let Estimate { norm, roots } = estimate;
+        let mut sides = sides;
         let Some(asked) = norm.asked() else {
-            return self.sparse.solve_by(factor, x);
+            return self.sparse.solve_by(factor, &mut sides);
         };
-        together.clear();
-        together.extend_from_slice(x);
-        together.extend(asked.iter().zip(scales.iter()).map(|(a, s)| a / s));
-        self.sparse.solve_by(factor, together);
-        let (solved, answer) = together.split_at(x.len());
-        x.copy_from_slice(solved);
-        for ((asked, answer), scale) in asked.iter_mut().zip(answer).zip(scales.iter()) {
-            *asked = answer / scale;
-        }
+        scale(asked, roots);
+        sides.push(&mut *asked);
+        self.sparse.solve_by(factor, &mut sides);
+        scale(asked, roots);
         norm.answered();
+    }
+
+    /// What the estimate still asks for.
+    fn finish<T: Copy + Into<f64>>(&mut self, factor: &[T], estimate: &mut Estimate) {
+        while estimate.norm.asked().is_some() {
+            self.solve_with(factor, vec![], estimate);
+        }
     }
 
     /// Of the matrix scaled to a unit diagonal, which is what the accuracy of a Cholesky factor depends on
     /// (Higham, *Accuracy and stability of numerical algorithms*, theorem 10.6): units that differ are no
     /// singularity.
     fn condition(&self, estimate: &Estimate) -> f64 {
-        let values = &self.sparse.matrix;
-        self.sparse.scaled_norm(values, &estimate.scales) * estimate.norm.estimate()
+        let scales: Vec<f64> = estimate.roots.iter().map(|root| root.recip()).collect();
+        self.sparse.scaled_norm(&self.sparse.matrix, &scales) * estimate.norm.estimate()
     }
+}
+
+fn scale(x: &mut [f64], by: &[f64]) {
+    x.iter_mut().zip(by).for_each(|(x, by)| *x *= by);
 }
 
 /// Of the norm of the inverse of a matrix scaled to a unit diagonal.
 struct Estimate {
     norm: InverseNorm,
-    /// What scales it.
-    scales: Vec<f64>,
-    /// Right-hand sides of one pass.
-    together: Vec<f64>,
+    /// The square roots of the diagonal.
+    roots: Vec<f64>,
 }
 
 /// The least-norm solution for a singular positive semidefinite matrix, by its regular neighbour

@@ -18,6 +18,7 @@
 use super::super::{ACCURATE, SINGULAR};
 use super::SparseAdjoint;
 use crate::dense::{axpy, dot, norm};
+use crate::linear::sparse::MOST_COLUMNS;
 
 /// What iterations reach: the error relative to the solution in the norm of H, ‖r‖ by M⁻¹. One more
 /// correction by the factor, of a rate of at most a digit, follows.
@@ -30,6 +31,14 @@ const PART: f64 = 1e-4;
 /// Where to give up. Pose graphs of 1661 to 3500 poses take four or five iterations; a factor that needs
 /// twice as many is of a matrix far away.
 const FEW: usize = 10;
+
+/// A solution of Hw = v.
+pub(super) struct ByFactor {
+    pub(super) w: Vec<f64>,
+    pub(super) condition: f64,
+    /// ‖Hw − v‖/‖v‖.
+    pub(super) residual: f64,
+}
 
 /// One right-hand side's iterations.
 struct Iterates {
@@ -52,12 +61,12 @@ struct Iterates {
 
 impl Iterates {
     /// For the right-hand side r and z = M⁻¹r, up to rᵀz = `target(rᵀz)`.
-    fn new(r: Vec<f64>, z: &[f64], target: impl Fn(f64) -> f64) -> Self {
-        let rz = dot(&r, z);
+    fn new(r: Vec<f64>, z: Vec<f64>, target: impl Fn(f64) -> f64) -> Self {
+        let rz = dot(&r, &z);
         Self {
             r,
-            z: z.to_vec(),
-            p: z.to_vec(),
+            p: z.clone(),
+            z,
             rz,
             target: target(rz),
             // At least a digit in two iterations, of the square one in one.
@@ -73,24 +82,25 @@ impl Iterates {
         self.rz <= self.target
     }
 
-    /// The first half of an iteration, with q = Hp. False for a direction that H is not positive along.
+    /// The first half of an iteration, with q = Hp; z is left to be multiplied by M⁻¹. False for a direction
+    /// that H is not positive along.
     fn descend(&mut self, q: &[f64]) -> bool {
         let curvature = dot(&self.p, q);
         self.alpha = self.rz / curvature;
         self.pivot = self.pivot.min(self.alpha.recip());
         self.inverses += self.alpha * self.direction;
         axpy(-self.alpha, q, &mut self.r);
+        self.z.copy_from_slice(&self.r);
         curvature > 0.0
     }
 
     /// The second, with z = M⁻¹r. False where it has not come near enough.
-    fn turn(&mut self, z: &[f64]) -> bool {
-        self.z.copy_from_slice(z);
+    fn turn(&mut self) -> bool {
         let next = dot(&self.r, &self.z);
         let beta = next / self.rz;
         self.rz = next;
         self.direction = 1.0 + beta * self.direction;
-        for (p, z) in self.p.iter_mut().zip(z) {
+        for (p, z) in self.p.iter_mut().zip(&self.z) {
             *p = z + beta * *p;
         }
         let near = self.rz <= self.digits;
@@ -100,21 +110,19 @@ impl Iterates {
 }
 
 impl SparseAdjoint<'_> {
-    /// The solution by the factor of another matrix, and the condition. `None` where the iterations are
-    /// slow, or H is not shown to be positive definite, or what they lead to is no solution.
-    pub(super) fn solve_by(&mut self, factor: &[f32], v: &[f64]) -> Option<(Vec<f64>, f64)> {
+    /// The solution by the factor of another matrix. `None` where the iterations are slow, or H is not shown
+    /// to be positive definite, or what they lead to is no solution.
+    pub(super) fn solve_by(&mut self, factor: &[f32], v: &[f64]) -> Option<ByFactor> {
         let n = v.len();
         let mut estimate = self.estimate(n);
         let u = self.sparse.multiply_by_factor(factor, &probe(n));
-        let mut pass = [v, &u].concat();
-        self.solve_with(factor, &mut pass, &mut estimate);
-        let (z, y) = pass.split_at(n);
+        let (mut z, mut y) = (v.to_vec(), u.clone());
+        self.solve_with(factor, vec![&mut z, &mut y], &mut estimate);
         let mut system = Iterates::new(v.to_vec(), z, |rz| ENERGY * ENERGY * rz);
         let mut probed = Iterates::new(u, y, |_| 0.25 * PART * PART);
         let mut w = vec![0.0; n];
         let mut products = vec![0.0; 2 * n];
         for _ in 0..FEW {
-            pass.clear();
             let (q, other) = products.split_at_mut(n);
             let matrix = &self.sparse.matrix;
             match (system.is_done(), probed.is_done()) {
@@ -127,23 +135,23 @@ impl SparseAdjoint<'_> {
                 (true, false) => self.sparse.multiply(matrix, &probed.p, other),
                 (true, true) => break,
             }
+            let mut sides: Vec<&mut [f64]> = Vec::with_capacity(MOST_COLUMNS);
             if !system.is_done() {
                 if !system.descend(q) {
                     return None;
                 }
                 axpy(system.alpha, &system.p, &mut w);
-                pass.extend_from_slice(&system.r);
+                sides.push(&mut system.z);
             }
             if !probed.is_done() {
                 if !probed.descend(other) {
                     return None;
                 }
-                pass.extend_from_slice(&probed.r);
+                sides.push(&mut probed.z);
             }
-            self.solve_with(factor, &mut pass, &mut estimate);
-            let mut solved = pass.chunks_exact(n);
+            self.solve_with(factor, sides, &mut estimate);
             for iterates in [&mut system, &mut probed] {
-                if !iterates.is_done() && !iterates.turn(solved.next()?) {
+                if !iterates.is_done() && !iterates.turn() {
                     return None;
                 }
             }
@@ -151,9 +159,7 @@ impl SparseAdjoint<'_> {
         if !(system.is_done() && probed.is_done()) {
             return None;
         }
-        while estimate.norm.asked().is_some() {
-            self.solve_with(factor, &mut [], &mut estimate);
-        }
+        self.finish(factor, &mut estimate);
         let condition = self.condition(&estimate);
         if !(condition * 2.0 * probed.inverses < SINGULAR) {
             return None;
@@ -168,11 +174,16 @@ impl SparseAdjoint<'_> {
             for ((c, v), q) in correction.iter_mut().zip(v).zip(&*q) {
                 *c = v - q;
             }
-            if norm(&correction) <= ACCURATE * norm(v) {
+            let (missed, size) = (norm(&correction), norm(v));
+            if missed <= ACCURATE * size {
                 let smallest = system.pivot.min(probed.pivot).min(1.0);
-                return Some((w, condition / smallest));
+                return Some(ByFactor {
+                    w,
+                    condition: condition / smallest,
+                    residual: if size > 0.0 { missed / size } else { 0.0 },
+                });
             }
-            self.sparse.solve_by(factor, &mut correction);
+            self.sparse.solve_by(factor, &mut [&mut correction]);
         }
         None
     }

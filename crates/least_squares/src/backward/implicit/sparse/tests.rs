@@ -3,6 +3,7 @@
 use faer::sparse::linalg::cholesky::SymbolicCholeskyRaw;
 
 use super::SparseAdjoint;
+use super::kept::ByFactor;
 use crate::backward::hessian::Curvature;
 use crate::backward::implicit::System;
 use crate::dense::{axpy, norm};
@@ -85,7 +86,7 @@ fn at_zero(objective: &Objective) -> Sparse<'_> {
 }
 
 /// What comes of the factor of JᵀJ + λI for the system with the exact Hessian, both at zero.
-fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<(Vec<f64>, f64)> {
+fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<ByFactor> {
     let x = vec![0.0; objective.storage];
     let sample = Sample {
         x: &x,
@@ -112,11 +113,14 @@ fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<(Vec<f64>, 
     adjoint.assemble(&system, &mut Curvature::new(objective));
     let (_, factor) = step.take().expect("a matrix");
     let found = adjoint.solve_by(&factor.expect("a factor"), v);
-    if let Some((w, _)) = &found {
+    if let Some(found) = &found {
         let mut product = vec![0.0; v.len()];
-        adjoint.multiply_exact(&system, w, &mut product);
+        adjoint.multiply_exact(&system, &found.w, &mut product);
         axpy(-1.0, v, &mut product);
-        assert!(norm(&product) <= 1e-8 * norm(v));
+        let size = norm(v);
+        assert!(norm(&product) <= 1e-8 * size);
+        // Rounding of the sums.
+        assert!((found.residual * size - norm(&product)).abs() <= 1e-13 * size);
     }
     found
 }
@@ -132,7 +136,8 @@ fn a_regular_graph_is_solved_by_the_factor_of_its_last_step() {
     let objective = links(SIZE, &chain(SIZE), Some(0.1)).0.build().unwrap();
     let v = cosines(SIZE);
     for lambda in [0.0, 1e-9, 1e-7] {
-        let (_, condition) = solve_by(&objective, lambda, &v).expect("a factor that is near");
+        let found = solve_by(&objective, lambda, &v).expect("a factor that is near");
+        let condition = found.condition;
         // The chain's least eigenvalue is about 0.01/70, its largest 4.
         assert!((1e3..1e7).contains(&condition), "{condition:e}");
     }
@@ -261,11 +266,11 @@ fn a_factor_of_either_precision_solves_for_up_to_three() {
                     .fold(0.0, f64::max)
             };
             let mut x = right[..columns * size].to_vec();
-            sparse.solve_by(factor, &mut x);
+            sparse.solve_by(factor, &mut x.chunks_mut(size).collect::<Vec<_>>());
             // The condition of the chain is about 4 · 300².
             assert!(error(&x) < 1e-9, "{columns}: {:e}", error(&x));
             let mut x = right[..columns * size].to_vec();
-            sparse.solve_by(&rounded, &mut x);
+            sparse.solve_by(&rounded, &mut x.chunks_mut(size).collect::<Vec<_>>());
             assert!(error(&x) < 1.0, "{columns}: {:e}", error(&x));
             // The rounded factor is one of a matrix of its own, which its products give.
             let mut back = Vec::new();
