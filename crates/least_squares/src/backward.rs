@@ -78,6 +78,9 @@ struct Adjoint {
     quality: GradientQuality,
     residual: f64,
     condition: f64,
+    /// About the length of the Newton step to where the gradient vanishes; NaN where there is no unique one,
+    /// and for modes that do not solve with the Hessian.
+    newton: f64,
 }
 
 impl Adjoint {
@@ -88,6 +91,7 @@ impl Adjoint {
             quality,
             residual: f64::NAN,
             condition: f64::NAN,
+            newton: f64::NAN,
         }
     }
 

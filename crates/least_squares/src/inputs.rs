@@ -29,7 +29,7 @@ impl<'a> Values<'a> {
     fn validate(&self, name: &str, batch: usize, len: usize) -> Result<(), Error> {
         let (expected, layout) = match self {
             Self::Shared(_) => (len, "[len]"),
-            Self::PerSample(_) => (batch * len, "[batch, len]"),
+            Self::PerSample(_) => (batch.saturating_mul(len), "[batch, len]"),
         };
         let data = self.data();
         if data.len() != expected {
@@ -115,16 +115,30 @@ impl<'a> Inputs<'a> {
                 index: 0,
             });
         }
-        let mut x = vec![0.0; self.batch * objective.storage];
-        let mut outside = Vec::new();
+        let mut starts = Vec::with_capacity(self.starts.len());
         for (variable, values) in objective.variables.iter().zip(&self.starts) {
             let values = values.ok_or_else(|| Error::Missing {
                 kind: "variable",
                 name: variable.name.clone(),
                 method: "start",
             })?;
+            values.validate(&variable.name, self.batch, variable.manifold.storage())?;
+            starts.push((variable, values));
+        }
+        // Numbers that the batch shares say nothing of how large it may be.
+        let mut x = Vec::new();
+        let size = self.batch.checked_mul(objective.storage);
+        if size.is_none_or(|size| x.try_reserve_exact(size).is_err()) {
+            return Err(Error::Setting {
+                setting: "batch",
+                value: self.batch.to_string(),
+                must: "a number of samples that fits in memory",
+            });
+        }
+        x.resize(self.batch * objective.storage, 0.0);
+        let mut outside = Vec::new();
+        for (variable, values) in starts {
             let len = variable.manifold.storage();
-            values.validate(&variable.name, self.batch, len)?;
             for sample in 0..self.batch {
                 let start = values.sample(sample, len);
                 let first = sample * objective.storage + variable.place;

@@ -62,7 +62,7 @@ pub struct Objective {
     pub(crate) entries: usize,
     /// Whether all costs see all variables in order: their Jacobians are then that of the whole.
     pub(crate) full: bool,
-    /// Whether every variable is a plain vector without bounds.
+    /// Whether a variable has bounds.
     pub(crate) bounded: bool,
     pattern: OnceLock<Pattern>,
 }

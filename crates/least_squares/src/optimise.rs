@@ -361,9 +361,12 @@ impl<'r, 'a> Run<'r, 'a> {
         space.at.cost = trial.cost;
         let (length, stopping) = (norm(self.x), &self.settings.stopping);
         let actual = record.cost - trial.cost;
-        if actual.abs() <= stopping.cost * record.cost.abs() && !trial.is_quiet {
+        // The model's decrease too: a step across a valley may end as high as it began.
+        let change = actual.abs().max(trial.predicted.abs());
+        let near = stopping.step * (length + stopping.step);
+        if stopping.cost > 0.0 && change <= stopping.cost * record.cost.abs() && !trial.is_quiet {
             Some(Status::Converged(Test::Cost))
-        } else if record.step_norm <= stopping.step * (length + stopping.step) {
+        } else if stopping.step > 0.0 && record.step_norm <= near {
             Some(Status::Converged(Test::Step))
         } else {
             None
@@ -393,6 +396,9 @@ impl<'r, 'a> Run<'r, 'a> {
             self.fresh = true;
             self.known = false;
             self.best_cost = f64::INFINITY;
+            // Slopes of another objective.
+            self.unfelt = None;
+            (self.quiet, self.quiet_gradient) = (0, f64::INFINITY);
             ended = ended.filter(|status| !status.is_converged());
         }
         match control {

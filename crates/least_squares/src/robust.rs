@@ -131,16 +131,14 @@ impl Robust {
     /// Checks the scale.
     ///
     /// # Errors
-    /// [`Error::Setting`] unless it is finite and above 0, and its square is too.
+    /// [`Error::Setting`] unless it is above 0 and its square a normal number.
     pub fn validate(&self) -> Result<(), Error> {
         match self.scale() {
-            Some(scale) if !(scale > 0.0 && scale * scale > 0.0 && (scale * scale).is_finite()) => {
-                Err(Error::Setting {
-                    setting: "robust.scale",
-                    value: scale.to_string(),
-                    must: "above 0, with a square that is finite and above 0",
-                })
-            }
+            Some(scale) if !(scale > 0.0 && (scale * scale).is_normal()) => Err(Error::Setting {
+                setting: "robust.scale",
+                value: scale.to_string(),
+                must: "above 0, with a square that neither overflows nor underflows",
+            }),
             _ => Ok(()),
         }
     }
@@ -192,7 +190,7 @@ mod tests {
 
     #[test]
     fn bad_scales_are_refused() {
-        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-200, 1e200] {
+        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-200, 1e-160, 1e200] {
             assert!(Robust::Cauchy { scale }.validate().is_err(), "{scale}");
         }
         for robust in all(1.0) {

@@ -29,8 +29,9 @@ pub struct Stopping {
     /// On max|∇| over the coordinates that are free to move, in the units of the objective per unit of
     /// step. Default 1e-10.
     pub gradient: f64,
-    /// On the change of the cost by a step that was taken, relative to the cost. Default 0: a cost that
-    /// hardly changes does not mean a gradient near zero.
+    /// On the change of the cost by a step that was taken and the change that the linearised rows predicted,
+    /// relative to the cost, as in MINPACK. Default 0: a cost that hardly changes does not mean a gradient near
+    /// zero.
     pub cost: f64,
     /// On ‖δ‖ of a step that was taken, relative to ‖x‖ (plus this tolerance). Default 1e-12.
     pub step: f64,

@@ -24,7 +24,7 @@ use crate::workspace::Workspace;
 pub struct Solution {
     /// Stored numbers of all variables, `[batch, storage]`, in the order the variables were added.
     ///
-    /// A sample that did not converge has its best iterate.
+    /// A sample that did not converge has its best iterate, one that a callback stopped its last.
     pub x: Vec<f64>,
     /// ½ Σ ρ(‖W c‖²), `[batch]`; NaN where that could not be evaluated.
     pub cost: Vec<f64>,

@@ -4,7 +4,8 @@ mod common;
 
 use common::{Pull, plain, solvers, tight};
 use feasible_least_squares::{
-    AutoCost, Builder, Clipped, Inputs, Linear, LinearCost, Manifold, Robust, Values, Weight,
+    AutoCost, Builder, Clipped, GradientQuality, Inputs, Linear, LinearCost, Manifold, Robust,
+    Values, Weight,
 };
 
 /// x near θ with x in a box, and x₀ + x₁ near 0.
@@ -100,4 +101,28 @@ fn constraint_residuals_are_zero_inside_their_box() {
     assert_eq!(solution.sample(0), [0.2, 0.1]);
     // From (3, −1) both rows are out and lead to x₀ + x₁ = 1, x₀ − x₁ = ½, up to the gradient's tolerance.
     assert!((solution.x[2] - 0.75).abs() < 1e-12 && (solution.x[3] - 0.25).abs() < 1e-12);
+}
+
+/// Where l = u a row is an equation, which it stays where it holds.
+#[test]
+fn a_box_without_inside_is_an_equation() {
+    let mut builder = Builder::new();
+    let x = builder.variable("x", Manifold::Vector(1)).unwrap();
+    let theta = builder.auxiliary("theta", 1).unwrap();
+    let clipped = Clipped::new(AutoCost::new(Pull(1)), [0.0], [0.0]).unwrap();
+    plain(&mut builder, "box", clipped, &[x], &[theta]);
+    let objective = builder.build().unwrap();
+    for linear in solvers() {
+        // From the solution as well.
+        for start in [0.25, 3.0] {
+            let inputs = Inputs::new(&objective, 1)
+                .start(x, Values::Shared(std::slice::from_ref(&start)))
+                .auxiliary(theta, Values::Shared(&[0.25]));
+            let solution = objective.solve(&inputs, &tight(linear)).unwrap();
+            assert!((solution.x[0] - 0.25).abs() < 1e-12);
+            let found = objective.vjp(&inputs, &solution, &[1.0]).unwrap();
+            assert!((found.auxiliaries[0] - 1.0).abs() < 1e-10, "{linear:?}");
+            assert_eq!(found.quality[0], GradientQuality::Exact, "{linear:?}");
+        }
+    }
 }

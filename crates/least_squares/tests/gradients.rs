@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Example, difference, example, few, solvers, tight};
+use common::{Example, difference, example, few, plain, solvers, tight};
 use feasible_least_squares::{
-    Backward, Damping, Dogleg, GradientQuality, Hessian, LevenbergMarquardt, Robust, Settings,
-    Shape, Step,
+    AutoCost, Backward, Builder, Damping, Dogleg, GradientQuality, Hessian, Inputs,
+    LevenbergMarquardt, Manifold, Real, Residual, Robust, Settings, Shape, Step, Stopping, Values,
 };
 
 /// ℓ = Σ (i + 1) xᵢ of the solution.
@@ -96,6 +96,88 @@ fn gauss_newton_gradients_are_wrong_by_percents_and_say_so() {
     let (error, quality) = error(&mut example, &settings, false);
     assert!(error > 0.01, "{error}");
     assert_eq!(quality, GradientQuality::Inexact);
+}
+
+/// Rows (x − θ, x² − 2): at θ = −1 the minimum is at 1, with the Hessian 1 + 6x² − 4 = 3, of which Gauss-Newton
+/// takes 1 + 4x² = 5.
+struct Bent;
+
+impl Residual for Bent {
+    fn rows(&self) -> usize {
+        2
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
+        let x = variables[0][0];
+        out[0] = x - auxiliaries[0][0];
+        out[1] = x * x - 2.0;
+    }
+}
+
+#[test]
+fn gauss_newton_takes_a_third_for_a_fifth() {
+    let mut builder = Builder::new();
+    let x = builder.variable("x", Manifold::Vector(1)).unwrap();
+    let theta = builder.auxiliary("theta", 1).unwrap();
+    plain(&mut builder, "bent", AutoCost::new(Bent), &[x], &[theta]);
+    let objective = builder.build().unwrap();
+    let inputs = Inputs::new(&objective, 1)
+        .start(x, Values::Shared(&[0.8]))
+        .auxiliary(theta, Values::Shared(&[-1.0]));
+    for linear in solvers() {
+        for (hessian, slope, quality) in [
+            (Hessian::Exact, 1.0 / 3.0, GradientQuality::Exact),
+            (Hessian::GaussNewton, 0.2, GradientQuality::Inexact),
+        ] {
+            let settings = Settings {
+                backward: Backward::Implicit { hessian },
+                ..tight(linear)
+            };
+            let solution = objective.solve(&inputs, &settings).unwrap();
+            assert!((solution.x[0] - 1.0).abs() < 1e-12);
+            let found = objective.vjp(&inputs, &solution, &[1.0]).unwrap();
+            let error = (found.auxiliaries[0] - slope).abs();
+            assert!(error < 1e-10, "{linear:?} {hessian:?}: {error:e}");
+            assert_eq!(found.quality[0], quality, "{linear:?}");
+        }
+    }
+}
+
+/// Steps that damping keeps short, and costs that change little, end iterations far from a minimum.
+#[test]
+fn a_gradient_where_the_steps_became_short_is_not_called_exact() {
+    let crawling = Step::LevenbergMarquardt(LevenbergMarquardt {
+        damping: Damping::Fixed,
+        initial: 1e9,
+        ..Default::default()
+    });
+    let loose = |cost, step| Stopping {
+        gradient: 0.0,
+        cost,
+        step,
+    };
+    let lm = Step::LevenbergMarquardt(LevenbergMarquardt::default());
+    for (step, stopping) in [(crawling, loose(0.0, 1e-6)), (lm, loose(0.9, 0.0))] {
+        for linear in solvers() {
+            let mut example = example(Robust::None);
+            let start = example.start().iter().map(|x| x + 0.4).collect::<Vec<_>>();
+            example.set_start(&start);
+            let settings = Settings {
+                step,
+                stopping,
+                ..tight(linear)
+            };
+            let solution = example
+                .objective
+                .solve(&example.inputs(), &settings)
+                .unwrap();
+            assert!(solution.all_converged(), "{:?}", solution.status);
+            let found = example
+                .objective
+                .vjp(&example.inputs(), &solution, &cotangent(&example))
+                .unwrap();
+            assert!(found.quality[0] >= GradientQuality::Inexact, "{linear:?}");
+        }
+    }
 }
 
 #[test]

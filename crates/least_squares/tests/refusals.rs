@@ -162,6 +162,19 @@ fn bad_inputs_are_named() {
         objective.vjp_by(&inputs, &solution, &[0.0; 6], &backward),
         Err(Error::NotRecorded { .. })
     ));
+    // As many samples as no memory holds, from shared numbers and not.
+    for start in [two, Values::PerSample(&[0.0, 0.0])] {
+        let many = Inputs::new(&objective, usize::MAX / 2)
+            .start(x, start)
+            .start(q, Values::Shared(&unit))
+            .auxiliary(theta, two);
+        let refused = text(objective.solve(&many, &Settings::default()));
+        let sized = matches!(start, Values::PerSample(_));
+        assert!(
+            refused.contains(if sized { "`x` holds 2" } else { "`batch`" }),
+            "{refused}"
+        );
+    }
     // No samples, no work.
     let none = Inputs::new(&objective, 0)
         .start(x, two)

@@ -39,6 +39,52 @@ impl Residual for Beale {
     }
 }
 
+/// x³ − 5x: Gauss-Newton steps from 1 go to −1 and back.
+struct Valley;
+
+impl Residual for Valley {
+    fn rows(&self) -> usize {
+        1
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], _: &[&[T]], out: &mut [T]) {
+        let x = variables[0][0];
+        out[0] = x * x * x - x * 5.0;
+    }
+}
+
+#[test]
+fn a_step_across_a_valley_is_no_convergence() {
+    let (objective, x) = alone(Valley, 1);
+    let inputs = Inputs::new(&objective, 1).start(x, Values::Shared(&[1.0]));
+    for cost in [0.0, 1e-9] {
+        let stopping = Stopping {
+            cost,
+            ..Stopping::default()
+        };
+        let settings = Settings {
+            step: Step::GaussNewton,
+            max_iterations: 20,
+            stopping,
+            ..Settings::default()
+        };
+        let solution = objective.solve(&inputs, &settings).unwrap();
+        assert_eq!(solution.status[0], Status::MaxIterations, "{cost}");
+        let solution = objective
+            .solve(
+                &inputs,
+                &Settings {
+                    step: Step::default(),
+                    ..settings
+                },
+            )
+            .unwrap();
+        assert!(solution.all_converged());
+        // The roots are 0 and ±√5.
+        let x = solution.x[0];
+        assert!(x.abs().min((x * x - 5.0).abs()) < 1e-4, "{x}");
+    }
+}
+
 #[test]
 fn classic_problems_are_solved_by_every_step_and_solver() {
     for step in steps() {

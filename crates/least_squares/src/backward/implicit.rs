@@ -59,8 +59,22 @@ struct System<'s> {
 /// the digits.
 const ACCURATE: f64 = 1e-8;
 
+/// Newton step, relative to the point or to 1, up to which the point counts as a minimiser: the gradient is off by
+/// about as much as the point is, and six digits are left.
+const STATIONARY: f64 = 1e-6;
+
 /// Condition from which on fewer than three digits are left, and the null space is taken for one.
 const SINGULAR: f64 = 1e13;
+
+impl System<'_> {
+    /// The gradient by the coordinates that are free to move.
+    fn free_gradient(&self) -> Vec<f64> {
+        let pairs = self.at.gradient.iter().zip(self.held);
+        pairs
+            .map(|(g, held)| if *held { 0.0 } else { *g })
+            .collect()
+    }
+}
 
 impl<'a> Implicit<'a> {
     pub(super) fn new(objective: &'a Objective, settings: &Settings, hessian: Hessian) -> Self {
@@ -142,6 +156,9 @@ impl<'a> Implicit<'a> {
         let Some(w) = solver.solve(&system, &v, factor, &mut result) else {
             return Adjoint::zero(objective, GradientQuality::Unavailable);
         };
+        if result.newton > STATIONARY * norm(job.x).max(1.0) {
+            result.worsen(GradientQuality::Inexact);
+        }
         let size = norm(&v);
         if size == 0.0 {
             result.residual = 0.0;

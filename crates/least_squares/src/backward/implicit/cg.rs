@@ -6,6 +6,9 @@ use crate::backward::Adjoint;
 use crate::dense::{axpy, dot, norm};
 use crate::status::GradientQuality;
 
+/// Relative residual that says enough of how long a step is.
+const ROUGHLY: f64 = 0.1;
+
 pub(super) struct Cg {
     pub(super) blocks: Blocks,
     pub(super) tolerance: f64,
@@ -13,11 +16,23 @@ pub(super) struct Cg {
 }
 
 impl Cg {
-    /// The iterate of the least residual; a direction that the matrix is not positive along, or only by
-    /// rounding, ends the iterations and makes the result degenerate.
+    /// The best that the iterations come to.
     pub(super) fn solve(&self, system: &System<'_>, v: &[f64], result: &mut Adjoint) -> Vec<f64> {
-        let n = v.len();
-        let mut diagonal = vec![0.0; n];
+        let diagonal = self.diagonal(system);
+        let (w, is_positive) = self.iterate(system, &diagonal, v, self.tolerance);
+        if !is_positive {
+            result.worsen(GradientQuality::Degenerate);
+            return w;
+        }
+        let gradient = system.free_gradient();
+        let (step, _) = self.iterate(system, &diagonal, &gradient, ROUGHLY);
+        result.newton = norm(&step);
+        w
+    }
+
+    /// That of the matrix; 1 where it is not positive, or a coordinate is held.
+    fn diagonal(&self, system: &System<'_>) -> Vec<f64> {
+        let mut diagonal = vec![0.0; system.objective.tangent];
         for (term, block) in system.objective.terms.iter().zip(self.blocks.iter()) {
             for (local, column) in term.columns.iter().enumerate() {
                 diagonal[*column] += block[local * term.width + local];
@@ -28,8 +43,21 @@ impl Cg {
                 *d = 1.0;
             }
         }
+        diagonal
+    }
+
+    /// The iterate of the least residual, and whether none of the directions was one that the matrix is not
+    /// positive along, or only by rounding: that ends the iterations.
+    fn iterate(
+        &self,
+        system: &System<'_>,
+        diagonal: &[f64],
+        v: &[f64],
+        tolerance: f64,
+    ) -> (Vec<f64>, bool) {
+        let n = v.len();
         let precondition =
-            |r: &[f64]| -> Vec<f64> { r.iter().zip(&diagonal).map(|(r, d)| r / d).collect() };
+            |r: &[f64]| -> Vec<f64> { r.iter().zip(diagonal).map(|(r, d)| r / d).collect() };
         let mut w = vec![0.0; n];
         let mut r = v.to_vec();
         let mut z = precondition(&r);
@@ -38,7 +66,7 @@ impl Cg {
         let mut rz = dot(&r, &z);
         let mut least = norm(v);
         let mut best = w.clone();
-        let target = self.tolerance * least;
+        let target = tolerance * least;
         for _ in 0..self.iterations {
             if least <= target {
                 break;
@@ -47,10 +75,9 @@ impl Cg {
             let curvature = dot(&p, &q);
             // Relative to the diagonal, so that units do not matter. Where the rounding of v has a part in a
             // null space, iterations past the solution turn there, along steps of any length.
-            let scale: f64 = p.iter().zip(&diagonal).map(|(p, d)| d * p * p).sum();
+            let scale: f64 = p.iter().zip(diagonal).map(|(p, d)| d * p * p).sum();
             if !(curvature * SINGULAR > scale) {
-                result.worsen(GradientQuality::Degenerate);
-                break;
+                return (best, false);
             }
             let alpha = rz / curvature;
             axpy(alpha, &p, &mut w);
@@ -68,6 +95,6 @@ impl Cg {
                 *p = z + beta * *p;
             }
         }
-        best
+        (best, true)
     }
 }

@@ -6,7 +6,7 @@ use super::blocks::Blocks;
 use super::condition::inverse_norm;
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
-use crate::dense::{add_transposed, multiply};
+use crate::dense::{add_transposed, multiply, norm};
 use crate::linear::rows::whole_jacobian;
 use crate::status::GradientQuality;
 use feasible_kernels::{Cholesky, gram_of_rows};
@@ -51,6 +51,9 @@ impl Dense {
             let inverse = inverse_norm(n, |x| cholesky.solve(x));
             result.condition = largest * inverse;
             if inverse * floor < 1.0 {
+                let mut step = system.free_gradient();
+                cholesky.solve(&mut step);
+                result.newton = norm(&step);
                 let mut w = v.to_vec();
                 cholesky.solve(&mut w);
                 return Some(w);
@@ -61,19 +64,23 @@ impl Dense {
             .self_adjoint_eigen(Side::Lower)
             .ok()?;
         let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+        let gradient = system.free_gradient();
         let mut w = vec![0.0; n];
-        let mut smallest = f64::INFINITY;
+        let (mut smallest, mut newton) = (f64::INFINITY, 0.0);
         for k in 0..n {
             let value = values[k];
+            let along = |x: &[f64]| (0..n).map(|i| vectors[(i, k)] * x[i]).sum::<f64>() / value;
             smallest = smallest.min(value.abs());
             if value <= floor {
                 result.worsen(GradientQuality::Degenerate);
             }
             if value.abs() > floor {
-                let along = (0..n).map(|i| vectors[(i, k)] * v[i]).sum::<f64>() / value;
-                (0..n).for_each(|i| w[i] += along * vectors[(i, k)]);
+                let part = along(v);
+                (0..n).for_each(|i| w[i] += part * vectors[(i, k)]);
+                newton += along(&gradient).powi(2);
             }
         }
+        result.newton = newton.sqrt();
         result.condition = largest / smallest;
         Some(w)
     }

@@ -11,7 +11,7 @@ use super::condition::{InverseNorm, inverse_norm};
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
 use crate::backward::hessian::Curvature;
-use crate::dense::axpy;
+use crate::dense::{axpy, norm};
 use crate::linear::Damp;
 use crate::linear::sparse::Sparse;
 use crate::settings::Shape;
@@ -71,8 +71,11 @@ impl<'a> SparseAdjoint<'a> {
         factor: Option<&[f32]>,
         result: &mut Adjoint,
     ) -> Option<Vec<f64>> {
-        if let Some(found) = factor.and_then(|factor| self.solve_by(factor, v)) {
+        if let Some(found) =
+            factor.and_then(|factor| self.solve_by(factor, v, &system.free_gradient()))
+        {
             result.condition = found.condition;
+            result.newton = found.newton;
             if system.exact {
                 result.residual = found.residual;
             }
@@ -81,9 +84,10 @@ impl<'a> SparseAdjoint<'a> {
         if self.sparse.factor(Damp::NONE) {
             let factor = self.sparse.take_factor();
             let mut estimate = self.estimate(v.len());
-            let mut w = v.to_vec();
-            self.solve_with(&factor, vec![&mut w], &mut estimate);
+            let (mut w, mut step) = (v.to_vec(), system.free_gradient());
+            self.solve_with(&factor, vec![&mut w, &mut step], &mut estimate);
             self.finish(&factor, &mut estimate);
+            result.newton = norm(&step);
             result.condition = self.condition(&estimate);
             if result.condition < SINGULAR {
                 return Some(w);

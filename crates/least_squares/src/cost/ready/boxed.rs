@@ -9,7 +9,8 @@ use crate::error::Error;
 /// the box, else how far they are out, with its sign.
 ///
 /// Rows in the box have zero Jacobian, so that they do not resist being moved. At the box's face exactly
-/// the derivative is that of the inside, zero. The bounds are constants: where they are to get gradients,
+/// the derivative is that of the inside, zero; a row whose bounds are equal has no inside, and is always that of
+/// an equation. The bounds are constants: where they are to get gradients,
 /// let g subtract an auxiliary.
 #[derive(Clone, Debug)]
 pub struct Clipped {
@@ -65,6 +66,24 @@ impl Clipped {
             value * 0.0
         }
     }
+
+    /// Whether a row with this residual rests in its box, where it has no derivative.
+    fn rests(&self, row: usize, residual: f64) -> bool {
+        residual == 0.0 && self.lower[row] < self.upper[row]
+    }
+
+    /// Numbers over the rows, zero where a row rests.
+    fn active(&self, at: &Point<'_>, values: &[&[f64]]) -> Vec<Vec<f64>> {
+        let mut residual = vec![0.0; self.rows()];
+        self.residual(at, &mut residual);
+        let of = |values: &&[f64]| -> Vec<f64> {
+            let pairs = values.iter().zip(&residual).enumerate();
+            pairs
+                .map(|(row, (v, r))| if self.rests(row, *r) { 0.0 } else { *v })
+                .collect()
+        };
+        values.iter().map(of).collect()
+    }
 }
 
 impl Cost for Clipped {
@@ -88,39 +107,24 @@ impl Cost for Clipped {
         let width = at.width();
         for (row, out) in residual.iter_mut().enumerate() {
             *out = self.beyond(row, *out);
-            if *out == 0.0 {
+            if self.rests(row, *out) {
                 jacobian[row * width..(row + 1) * width].fill(0.0);
             }
         }
     }
 
     fn probe(&self, at: &Point<'_>, probe: &Probe<'_>, gradient: &mut Gradient<'_>) {
-        let mut rows = vec![0.0; self.rows()];
-        self.residual(at, &mut rows);
-        let outside = |values: &[f64]| -> Vec<f64> {
-            let pairs = values.iter().zip(&rows);
-            pairs
-                .map(|(v, r)| if *r == 0.0 { 0.0 } else { *v })
-                .collect()
-        };
-        let (s, t) = (outside(probe.s), outside(probe.t));
+        let active = self.active(at, &[probe.s, probe.t]);
         let probe = Probe {
-            s: &s,
+            s: &active[0],
             d: probe.d,
-            t: &t,
+            t: &active[1],
         };
         self.inner.probe(at, &probe, gradient);
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
-        let mut rows = vec![0.0; self.rows()];
-        self.residual(at, &mut rows);
-        let s: Vec<f64> = s
-            .iter()
-            .zip(&rows)
-            .map(|(s, r)| if *r == 0.0 { 0.0 } else { *s })
-            .collect();
-        self.inner.add_hessian(at, &s, out);
+        self.inner.add_hessian(at, &self.active(at, &[s])[0], out);
     }
 
     fn is_exact(&self) -> bool {

@@ -38,6 +38,8 @@ pub(super) struct ByFactor {
     pub(super) condition: f64,
     /// ‖Hw − v‖/‖v‖.
     pub(super) residual: f64,
+    /// ‖M⁻¹∇‖ for the gradient, about the length of the Newton step.
+    pub(super) newton: f64,
 }
 
 /// One right-hand side's iterations.
@@ -110,14 +112,20 @@ impl Iterates {
 }
 
 impl SparseAdjoint<'_> {
-    /// The solution by the factor of another matrix. `None` where the iterations are slow, or H is not shown
+    /// The solution by the factor of another matrix at a point of this gradient. `None` where the iterations are slow, or H is not shown
     /// to be positive definite, or what they lead to is no solution.
-    pub(super) fn solve_by(&mut self, factor: &[f32], v: &[f64]) -> Option<ByFactor> {
+    pub(super) fn solve_by(
+        &mut self,
+        factor: &[f32],
+        v: &[f64],
+        gradient: &[f64],
+    ) -> Option<ByFactor> {
         let n = v.len();
         let mut estimate = self.estimate(n);
         let u = self.sparse.multiply_by_factor(factor, &probe(n));
-        let (mut z, mut y) = (v.to_vec(), u.clone());
-        self.solve_with(factor, vec![&mut z, &mut y], &mut estimate);
+        let (mut z, mut y, mut step) = (v.to_vec(), u.clone(), gradient.to_vec());
+        self.sparse
+            .solve_by(factor, &mut [&mut z, &mut y, &mut step]);
         let mut system = Iterates::new(v.to_vec(), z, |rz| ENERGY * ENERGY * rz);
         let mut probed = Iterates::new(u, y, |_| 0.25 * PART * PART);
         let mut w = vec![0.0; n];
@@ -181,6 +189,7 @@ impl SparseAdjoint<'_> {
                     w,
                     condition: condition / smallest,
                     residual: if size > 0.0 { missed / size } else { 0.0 },
+                    newton: norm(&step),
                 });
             }
             self.sparse.solve_by(factor, &mut [&mut correction]);

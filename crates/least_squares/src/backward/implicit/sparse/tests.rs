@@ -112,7 +112,7 @@ fn solve_by(objective: &Objective, lambda: f64, v: &[f64]) -> Option<ByFactor> {
     };
     adjoint.assemble(&system, &mut Curvature::new(objective));
     let (_, factor) = step.take().expect("a matrix");
-    let found = adjoint.solve_by(&factor.expect("a factor"), v);
+    let found = adjoint.solve_by(&factor.expect("a factor"), v, &at.gradient);
     if let Some(found) = &found {
         let mut product = vec![0.0; v.len()];
         adjoint.multiply_exact(&system, &found.w, &mut product);
