@@ -121,6 +121,12 @@ impl ConeTensorSolution {
     pub fn conflict(&self, sample: usize) -> Option<Vec<(usize, f64)>> {
         self.batch.solved.conflicting_rows(sample)
     }
+
+    /// The direction, `[n]`, along which the objective of an unbounded sample falls forever; `None` for
+    /// every other sample.
+    pub fn ray(&self, sample: usize) -> Option<&[f64]> {
+        self.batch.solved.solution.ray(sample)
+    }
 }
 
 /// A differentiable layer that solves a batch of cone programs.
@@ -304,11 +310,17 @@ fn read(problem: &ConeTensors) -> Result<(Program, Tracked<Role>), Error> {
     }
     let mut tracked = Tracked::new(problem.q.tensor());
     let p = match &problem.p {
-        Some(p) => Some(tracked.read(Role::P, "p", &p.values)?),
+        Some(p) => Some(
+            tracked
+                .read(Role::P, "p", &p.values)
+                .map_err(|error| p.placed(error))?,
+        ),
         None => None,
     };
     let q = tracked.read(Role::Q, "q", &problem.q)?;
-    let a = tracked.read(Role::A, "a", &problem.a.values)?;
+    let a = tracked
+        .read(Role::A, "a", &problem.a.values)
+        .map_err(|error| problem.a.placed(error))?;
     let b = tracked.read(Role::B, "b", &problem.b)?;
     let program = Program {
         batch,

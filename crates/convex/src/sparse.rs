@@ -84,6 +84,23 @@ impl SparseMatrix {
         )
     }
 
+    /// An error that names a place among the entries, naming row and column instead, after the sample where
+    /// each has its own.
+    pub(crate) fn placed(&self, mut error: Error) -> Error {
+        if let Error::Core(feasible_core::Error::NonFinite { index, .. }) = &mut error
+            && let [sample, place] = index[..]
+        {
+            let row = self.indices[place];
+            let column = self.starts.partition_point(|start| *start <= place);
+            let column = column.saturating_sub(1);
+            *index = match self.values.is_shared() {
+                true => vec![row, column],
+                false => vec![sample, row, column],
+            };
+        }
+        error
+    }
+
     pub(crate) fn with<'a>(&'a self, values: Values<'a>) -> Sparse<'a> {
         Sparse {
             rows: self.rows,

@@ -1,8 +1,8 @@
 //! Problems of kind `cone`: cone programs in Clarabel's form.
 
 use feasible_solver::{
-    Cone, ConeCotangent, ConeProblem, ConeWanted, Error, Sparse, Values, cone_adjoint,
-    cone_conflict, conflict_in_words, solve_cones,
+    Cone, ConeCotangent, ConeProblem, ConeWanted, Error, NotSemidefinite, Sparse, Values,
+    check_symmetric, cone_adjoint, cone_conflict, conflict_in_words, solve_cones,
 };
 use serde_json::{Map, Value, json};
 
@@ -31,14 +31,12 @@ impl ConeProgram {
         let n = q.len();
         let p = fields.symmetric("P", n)?;
         if let Some(Symmetric::Dense(data)) = &p {
-            let differs = (0..n)
-                .flat_map(|i| (0..i).map(move |j| (i, j)))
-                .find(|(i, j)| data[i * n + j] != data[j * n + i]);
-            if let Some((i, j)) = differs {
+            let asymmetric = check_symmetric(data, n, f64::EPSILON).err();
+            if let Some(NotSemidefinite::Asymmetric { row, column, .. }) = asymmetric {
                 return Err(format!(
-                    "`P` must be symmetric but P[{i}][{j}] = {} and P[{j}][{i}] = {}",
-                    data[i * n + j],
-                    data[j * n + i]
+                    "`P` must be symmetric but P[{row}][{column}] = {} and P[{column}][{row}] = {}",
+                    data[row * n + column],
+                    data[column * n + row]
                 ));
             }
         }

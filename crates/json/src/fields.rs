@@ -99,7 +99,8 @@ impl<'a> Fields<'a> {
         let rows = value
             .as_array()
             .ok_or_else(|| format!("`{path}` is {} but must be a list of rows", kind(value)))?;
-        let mut data = Vec::with_capacity(rows.len() * columns);
+        // Not for all of them: only rows that are there are known to have as many numbers.
+        let mut data = Vec::new();
         for (i, row) in rows.iter().enumerate() {
             let row = numbers(row, &format!("{path}[{i}]"))?;
             if row.len() != columns {

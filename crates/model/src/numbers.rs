@@ -4,12 +4,11 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use feasible_solver::Values;
+use feasible_solver::{NotSemidefinite, Values, check_semidefinite, check_symmetric};
 
 use crate::attributes::Domain;
 use crate::error::Error;
 use crate::expr::Leaf;
-use crate::linalg::eigenvalues;
 use crate::map::AffineMap;
 
 /// One parameter's values, owned: the adjoint and the objective need them again.
@@ -41,12 +40,13 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// Checks names, lengths, numbers and domains.
+    /// Checks names, lengths, numbers, which carry a relative `rounding`, and domains.
     pub(crate) fn new(
         leaves: &[(Arc<Leaf>, u32)],
         entries: usize,
         values: &[(&str, Values<'_>)],
         batch: usize,
+        rounding: f64,
     ) -> Result<Parameters, Error> {
         check_names(leaves, values, "parameter")?;
         let mut given = Vec::with_capacity(leaves.len());
@@ -59,7 +59,7 @@ impl Parameters {
             };
             let len = leaf.shape.size();
             check_numbers("parameter", &leaf.name, values, batch, len)?;
-            check_domain(leaf, values)?;
+            check_domain(leaf, values, rounding)?;
             given.push(Given {
                 shared: values.is_shared(),
                 data: values.data().to_vec(),
@@ -102,33 +102,6 @@ impl Parameters {
             batch,
             entries,
         })
-    }
-
-    /// An error of the solver about convexity as one about the parameter that is to blame, if one is.
-    pub(crate) fn blamed(&self, leaves: &[(Arc<Leaf>, u32)], error: Error) -> Error {
-        let Error::Solver(feasible_solver::Error::NotConvex { sample, .. }) = &error else {
-            return error;
-        };
-        for ((leaf, _), given) in leaves.iter().zip(&self.given) {
-            if leaf.domain != Domain::Semidefinite {
-                continue;
-            }
-            let data = given.sample(sample.unwrap_or(0));
-            let lowest = eigenvalues(data, leaf.shape.dims()[0])
-                .first()
-                .copied()
-                .unwrap_or(0.0);
-            let largest = data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-            // The solver's measure of convexity.
-            if lowest < -1e-10 * largest {
-                return Error::NotSemidefinite {
-                    name: leaf.name.clone(),
-                    sample: sample.filter(|_| !given.shared),
-                    eigenvalue: lowest,
-                };
-            }
-        }
-        error
     }
 
     /// One sample's values as a batch of their own.
@@ -367,32 +340,45 @@ pub(crate) fn check_numbers(
     }
 }
 
-fn check_domain(leaf: &Leaf, values: &Values<'_>) -> Result<(), Error> {
+fn check_domain(leaf: &Leaf, values: &Values<'_>, rounding: f64) -> Result<(), Error> {
     let data = values.data();
     let len = leaf.shape.size();
+    let sample = |copy: usize| (!values.is_shared()).then_some(copy);
+    let refused = |at: usize, declared| Error::Domain {
+        name: leaf.name.clone(),
+        sample: sample(at / len),
+        entry: at % len,
+        value: data[at],
+        declared,
+    };
+    let first = |wrong: fn(f64) -> bool| data.iter().position(|v| wrong(*v));
     let (declared, wrong) = match leaf.domain {
         Domain::Free => return Ok(()),
-        Domain::Nonnegative => ("nonnegative", data.iter().position(|v| *v < 0.0)),
-        Domain::Nonpositive => ("nonpositive", data.iter().position(|v| *v > 0.0)),
+        Domain::Nonnegative => ("nonnegative", first(|v| v < 0.0)),
+        Domain::Nonpositive => ("nonpositive", first(|v| v > 0.0)),
         Domain::Symmetric | Domain::Semidefinite => {
             let n = leaf.shape.dims()[0];
-            let mirrored = |at: &usize| {
-                let (copy, i, j) = (at / len, at % len / n, at % n);
-                let (a, b) = (data[*at], data[copy * len + j * n + i]);
-                // The solver's measure of symmetry.
-                (a - b).abs() > 1e-10 * a.abs().max(b.abs())
+            let check = match leaf.domain {
+                Domain::Symmetric => check_symmetric,
+                _ => check_semidefinite,
             };
-            ("symmetric", (0..data.len()).find(mirrored))
+            for (copy, matrix) in data.chunks_exact(len.max(1)).enumerate() {
+                match check(matrix, n, rounding) {
+                    Ok(()) => {}
+                    Err(NotSemidefinite::Asymmetric { row, column, .. }) => {
+                        return Err(refused(copy * len + row * n + column, "symmetric"));
+                    }
+                    Err(NotSemidefinite::Negative { eigenvalue }) => {
+                        return Err(Error::NotSemidefinite {
+                            name: leaf.name.clone(),
+                            sample: sample(copy),
+                            eigenvalue,
+                        });
+                    }
+                }
+            }
+            return Ok(());
         }
     };
-    match wrong {
-        None => Ok(()),
-        Some(at) => Err(Error::Domain {
-            name: leaf.name.clone(),
-            sample: (!values.is_shared()).then(|| at / len),
-            entry: at % len,
-            value: data[at],
-            declared,
-        }),
-    }
+    wrong.map_or(Ok(()), |at| Err(refused(at, declared)))
 }

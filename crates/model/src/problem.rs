@@ -223,12 +223,13 @@ impl CompiledProblem {
             canonical.parameter_entries,
             parameters,
             batch,
+            settings.dense.rounding.max(settings.cones.rounding),
         );
         let parameters = parameters.map_err(|error| self.0.explained(error))?;
         let data = Data::new(&canonical.program, &parameters, canonical.n);
         let previous = previous.map(Solution::solved);
         let solved = data.solve(&canonical.program, batch, settings, previous);
-        let solved = solved.map_err(|error| parameters.blamed(&canonical.parameters, error))?;
+        let solved = solved?;
         Ok(Solution::new(
             self.0.clone(),
             parameters,

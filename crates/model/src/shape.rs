@@ -28,9 +28,11 @@ impl Shape {
         self.rank
     }
 
-    /// Number of entries.
+    /// Number of entries; the largest number there is where that is more.
     pub fn size(&self) -> usize {
-        self.dims().iter().product()
+        self.dims()
+            .iter()
+            .fold(1, |size, dim| size.saturating_mul(*dim))
     }
 
     /// Whether it is `[]`.

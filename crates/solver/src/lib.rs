@@ -80,6 +80,7 @@ mod packed;
 mod polish;
 mod problem;
 mod residual;
+mod semidefinite;
 mod settings;
 mod soft;
 mod solution;
@@ -101,6 +102,7 @@ pub use cone::{
 pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow, conflict_in_words};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
+pub use semidefinite::{NotSemidefinite, check_semidefinite, check_symmetric};
 pub use settings::{AdjointSettings, CrossedBounds, Degenerate, Infeasible, Method, Settings};
 pub use solution::{Shift, Solution};
 pub use solve::{solve, solve_from};

@@ -1,19 +1,13 @@
 //! Checks a problem before anything is computed with it.
 
-use faer::Side;
 use rayon::prelude::*;
 
 use crate::batch::{Symmetric, Values};
-use crate::dense::{all_finite, view};
+use crate::dense::{all_finite, max_abs};
 use crate::error::Error;
 use crate::problem::Problem;
+use crate::semidefinite::{self, NotSemidefinite, check_semidefinite};
 use crate::settings::Settings;
-
-/// A matrix counts as convex when its smallest eigenvalue is above minus this times its largest
-/// absolute entry, and as symmetric when mirrored entries agree to the same measure: both are far
-/// above the rounding of forming `MᵀM` in double precision and far below a modelling mistake.
-/// Coarser data gets `n` times its rounding, by which the eigenvalues of `MᵀM` can be off.
-const TOLERANCE: f64 = 1e-10;
 
 /// What infinities a parameter may hold.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,7 +23,7 @@ pub(crate) enum Infinities {
 /// See [`crate::solve`].
 pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(), Error> {
     let (batch, n) = (problem.batch, problem.n);
-    let tolerance = eigenvalue_tolerance(n, settings.rounding);
+    let rounding = settings.rounding;
     if n == 0 {
         return Err(Error::NoVariables);
     }
@@ -55,7 +49,7 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
         "[n], per sample or shared",
         Infinities::None,
     )?;
-    convex("p", problem.p, batch, 1, n, tolerance)?;
+    convex("p", problem.p, batch, 1, n, rounding)?;
     if let Some(part) = problem.equalities {
         let rows = part.rows;
         check(
@@ -148,7 +142,7 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
             "[k], per sample or shared",
             Infinities::Upper,
         )?;
-        convex("quadratics.h", part.h, batch, rows, n, tolerance)?;
+        convex("quadratics.h", part.h, batch, rows, n, rounding)?;
     }
     Ok(())
 }
@@ -207,7 +201,7 @@ fn convex(
     batch: usize,
     rows: usize,
     n: usize,
-    tolerance: f64,
+    rounding: f64,
 ) -> Result<(), Error> {
     let values = symmetric.values();
     let copies = if values.is_shared() {
@@ -219,33 +213,37 @@ fn convex(
     let check = |copy: usize, index: usize| {
         let data = &values.sample(copy, rows * entries)[index * entries..(index + 1) * entries];
         let sample = (!values.is_shared()).then_some(copy);
-        let allowed = tolerance * crate::dense::max_abs(data);
-        let lowest = match symmetric {
-            Symmetric::Diagonal(_) => data.iter().copied().fold(f64::INFINITY, f64::min),
-            Symmetric::Dense(_) => {
-                if let Some((row, column)) = asymmetry(data, n, allowed) {
-                    let difference = (data[row * n + column] - data[column * n + row]).abs();
-                    return Err(Error::Asymmetric {
-                        argument,
-                        sample,
-                        index,
-                        row,
-                        column,
-                        difference,
-                    });
+        let found = match symmetric {
+            Symmetric::Diagonal(_) => {
+                let eigenvalue = data.iter().copied().fold(f64::INFINITY, f64::min);
+                let allowed = semidefinite::tolerance(n, rounding) * max_abs(data);
+                match eigenvalue < -allowed {
+                    true => Err(NotSemidefinite::Negative { eigenvalue }),
+                    false => Ok(()),
                 }
-                lowest_eigenvalue(data, n, allowed)
             }
+            Symmetric::Dense(_) => check_semidefinite(data, n, rounding),
         };
-        if lowest < -allowed {
-            return Err(Error::NotConvex {
+        found.map_err(|found| match found {
+            NotSemidefinite::Asymmetric {
+                row,
+                column,
+                difference,
+            } => Error::Asymmetric {
                 argument,
                 sample,
                 index,
-                eigenvalue: lowest,
-            });
-        }
-        Ok(())
+                row,
+                column,
+                difference,
+            },
+            NotSemidefinite::Negative { eigenvalue } => Error::NotConvex {
+                argument,
+                sample,
+                index,
+                eigenvalue,
+            },
+        })
     };
     // A dense matrix costs a factorisation, a diagonal one a glance.
     let failed = if symmetric.is_diagonal() {
@@ -256,54 +254,6 @@ fn convex(
             .find_map_first(|at| check(at / rows, at % rows).err())
     };
     failed.map_or(Ok(()), Err)
-}
-
-fn asymmetry(data: &[f64], n: usize, allowed: f64) -> Option<(usize, usize)> {
-    (0..n)
-        .flat_map(|row| (0..row).map(move |column| (row, column)))
-        .find(|&(row, column)| (data[row * n + column] - data[column * n + row]).abs() > allowed)
-}
-
-/// A lower estimate that is exact when it matters: 0 when a Cholesky factorisation of the
-/// slightly shifted matrix succeeds, the smallest eigenvalue otherwise.
-fn lowest_eigenvalue(data: &[f64], n: usize, shift: f64) -> f64 {
-    let matrix = view(data, n, n);
-    let mut shifted = matrix.to_owned();
-    for j in 0..n {
-        shifted[(j, j)] += shift;
-    }
-    if shift == 0.0 || shifted.llt(Side::Lower).is_ok() {
-        return 0.0;
-    }
-    // A failing eigenvalue iteration has never been seen on finite symmetric data; treating it as
-    // convex leaves the decision to the solver's own factorisations.
-    matrix
-        .self_adjoint_eigenvalues(Side::Lower)
-        .map_or(0.0, |values| {
-            values.iter().copied().fold(f64::INFINITY, f64::min)
-        })
-}
-
-/// How far below zero, relative to the largest entry, an eigenvalue of a matrix of this size may be
-/// by rounding.
-pub(crate) fn eigenvalue_tolerance(n: usize, rounding: f64) -> f64 {
-    TOLERANCE.max(n as f64 * rounding)
-}
-
-/// The smallest eigenvalue of a symmetric matrix given by its upper triangle, if it is below
-/// `-allowed`.
-pub(crate) fn lowest_of_upper<'v>(
-    n: usize,
-    entries: impl Iterator<Item = ((usize, usize), &'v f64)>,
-    allowed: f64,
-) -> Option<f64> {
-    let mut dense = vec![0.0; n * n];
-    for ((row, column), v) in entries {
-        dense[row * n + column] = *v;
-        dense[column * n + row] = *v;
-    }
-    let lowest = lowest_eigenvalue(&dense, n, allowed);
-    (lowest < -allowed).then_some(lowest)
 }
 
 #[cfg(test)]

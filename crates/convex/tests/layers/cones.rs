@@ -200,6 +200,36 @@ fn bad_input_is_named() {
             ConeTensors::new(tensor(&[f64::NAN; 3], [3]), a([2, 3]), vector(2), cones()),
         ),
         (
+            "`a` is NaN at index [0, 1]",
+            ConeTensors::new(
+                vector(3),
+                SparseMatrix::dense(tensor(&[1.0, f64::NAN, 1.0, 1.0, 1.0, 1.0], [2, 3])),
+                vector(2),
+                cones(),
+            ),
+        ),
+        (
+            "`a` is inf at index [1, 0, 2]",
+            ConeTensors::new(
+                vector(3),
+                SparseMatrix::dense(tensor(
+                    &[[1.0; 8].as_slice(), &[f64::INFINITY, 1.0, 1.0, 1.0]].concat(),
+                    [2, 2, 3],
+                )),
+                vector(2),
+                cones(),
+            ),
+        ),
+        (
+            "`p` is NaN at index [1, 2]",
+            ConeTensors::new(vector(3), a([2, 3]), vector(2), cones()).quadratic(
+                SparseMatrix::upper_triangle(tensor(
+                    &[1.0, 0.0, 0.0, 0.0, 1.0, f64::NAN, 0.0, 0.0, 1.0],
+                    [3, 3],
+                )),
+            ),
+        ),
+        (
             "`p`",
             ConeTensors::new(vector(3), a([2, 3]), vector(2), cones())
                 .quadratic(SparseMatrix::dense(tensor(&[1.0; 9], [3, 3]))),
@@ -308,4 +338,24 @@ fn curved_cones_have_every_gradient() {
         assert_close("⟨c, Jd⟩", &[pushed], &[pulled], 1e-9);
     }
     eprintln!("curved cones against differences: {worst:.1e}");
+}
+
+/// min c x for x ≥ 0: bounded, and not.
+#[test]
+fn an_unbounded_sample_shows_its_ray() {
+    let layer = ConeLayer::new(ConeLayerSettings {
+        on_failure: OnFailure::Keep,
+        ..ConeLayerSettings::default()
+    })
+    .unwrap();
+    let problem = ConeTensors::new(
+        tensor(&[1.0, -2.0], [2, 1]),
+        SparseMatrix::dense(tensor(&[-1.0], [1, 1])),
+        tensor(&[0.0], [1]),
+        vec![Cone::Nonnegative(1)],
+    );
+    let solution = layer.forward(&problem).unwrap();
+    assert_eq!(solution.status, [Status::Solved, Status::DualInfeasible]);
+    assert!(solution.ray(0).is_none());
+    assert!(solution.ray(1).unwrap()[0] > 0.0);
 }

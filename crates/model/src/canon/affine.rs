@@ -25,6 +25,22 @@ pub(crate) fn joint(a: u32, b: u32) -> u32 {
     if a == ONE { b } else { a }
 }
 
+/// Terms from which on sums look for those of one place: a sum that is added to itself again and again has
+/// twice as many each time.
+const MANY: usize = 1 << 16;
+
+/// Makes terms of one place one term.
+fn add_up(terms: &mut Vec<Term>) {
+    terms.sort_by_key(|t| (t.row, t.column, t.parameter));
+    terms.dedup_by(|next, sum| {
+        let same = (next.row, next.column, next.parameter) == (sum.row, sum.column, sum.parameter);
+        if same {
+            sum.value += next.value;
+        }
+        same
+    });
+}
+
 /// Rows as a list of terms in any order; terms of one place add up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Affine {
@@ -91,6 +107,10 @@ impl Affine {
         let mut terms = Vec::with_capacity(self.terms.len() + other.terms.len());
         terms.extend_from_slice(&self.terms);
         terms.extend_from_slice(&other.terms);
+        let both = self.terms.len().min(other.terms.len());
+        if terms.len() > MANY && 8 * both >= terms.len() {
+            add_up(&mut terms);
+        }
         Affine {
             rows: self.rows,
             terms,

@@ -127,6 +127,13 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
     for (at, expr) in postorder(formulation.roots()).into_iter().enumerate() {
         builder.by = Some(at as u32);
         builder.lower(expr);
+        let lowered = &builder.lowered[&expr.key()];
+        if let Some(term) = lowered.terms.iter().find(|term| !term.value.is_finite()) {
+            return Err(Error::Argument {
+                expression: expr.to_string(),
+                reason: format!("its numbers overflow: a coefficient is {}", term.value),
+            });
+        }
     }
     builder.by = None;
     let objective = builder.lowered[&formulation.objective.key()].clone();

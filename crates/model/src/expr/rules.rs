@@ -111,8 +111,8 @@ fn product(node: &Node) -> Result<Curvature, Box<Error>> {
         }
         (true, false) => (b, a),
         (false, true) => (a, b),
-        // No variables: the one with fewer parameters scales the other.
-        (false, false) if !b.0.parameters => (b, a),
+        // No variables: one that is affine in the parameters scales the other.
+        (false, false) if !b.0.parameters || !a.curvature().is_affine() => (b, a),
         (false, false) => (a, b),
     };
     if factor.0.parameters {

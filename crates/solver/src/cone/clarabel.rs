@@ -112,6 +112,9 @@ fn prepare(
         max_iter: settings.max_iterations,
         tol_infeas_abs: settings.infeasibility_tolerance,
         tol_infeas_rel: settings.infeasibility_tolerance,
+        // A certificate counts at the tolerance that was asked for, also where progress ends.
+        reduced_tol_infeas_abs: settings.infeasibility_tolerance,
+        reduced_tol_infeas_rel: settings.infeasibility_tolerance,
         // The batch is what is spread over the cores.
         max_threads: 1,
         // It would trade rows for others, and the multipliers are those of the rows given.

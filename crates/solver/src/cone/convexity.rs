@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::cone::problem::{ConeProblem, Sparse};
 use crate::dense::max_abs;
 use crate::error::Error;
-use crate::validate;
+use crate::semidefinite;
 
 /// Refuses a `P` with a negative eigenvalue.
 pub(super) fn convex(problem: &ConeProblem<'_>, rounding: f64) -> Result<(), Error> {
@@ -21,19 +21,19 @@ pub(super) fn convex(problem: &ConeProblem<'_>, rounding: f64) -> Result<(), Err
     };
     let check = |copy: usize| {
         let values = p.values.sample(copy, p.entries());
-        let allowed = validate::eigenvalue_tolerance(problem.n, rounding) * max_abs(values);
+        let allowed = semidefinite::tolerance(problem.n, rounding) * max_abs(values);
         let sample = (!p.values.is_shared()).then_some(copy);
         if allowed == 0.0 || definite(&p, values, allowed) {
             return None;
         }
-        validate::lowest_of_upper(problem.n, p.places().zip(values), allowed).map(|eigenvalue| {
-            Error::NotConvex {
+        semidefinite::lowest_of_upper(problem.n, p.places().zip(values), allowed).map(
+            |eigenvalue| Error::NotConvex {
                 argument: "p",
                 sample,
                 index: 0,
                 eigenvalue,
-            }
-        })
+            },
+        )
     };
     match (0..copies).into_par_iter().find_map_first(check) {
         Some(error) => Err(error),

@@ -1,11 +1,12 @@
 //! The functions that build atoms.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Atom, Definiteness};
 use crate::attributes::Domain;
 use crate::expr::affine::broadcast;
-use crate::expr::{Expr, Op};
+use crate::expr::{Expr, Node, Op};
 use crate::linalg::semidefinite_factor;
 use crate::shape::Shape;
 
@@ -152,6 +153,11 @@ pub fn power(x: &Expr, p: f64) -> Expr {
     if p == 1.0 {
         return x.clone();
     }
+    // The canonical form has 1/(1 − p), p or 1/p for a cone's exponent, which is between 0 and 1.
+    if p < 0.0 && 1.0 - p == 1.0 {
+        let reason = format!("the exponent is {p}, which rounds to 0 beside 1");
+        return Expr::invalid(Op::Atom(Atom::Power(p)), vec![x.clone()], reason);
+    }
     let atom = if p == 2.0 {
         Atom::Square
     } else if p == 0.5 {
@@ -269,6 +275,20 @@ pub fn quad_form(x: &Expr, p: &Expr) -> Expr {
 }
 
 fn definiteness(p: &Expr) -> Definiteness {
+    definiteness_once(p, &mut HashMap::new())
+}
+
+/// With what is known of shared nodes, which may be reached on very many ways.
+fn definiteness_once(p: &Expr, known: &mut HashMap<*const Node, Definiteness>) -> Definiteness {
+    if let Some(found) = known.get(&p.key()) {
+        return *found;
+    }
+    let found = definiteness_anew(p, known);
+    known.insert(p.key(), found);
+    found
+}
+
+fn definiteness_anew(p: &Expr, known: &mut HashMap<*const Node, Definiteness>) -> Definiteness {
     let flip = |d| match d {
         Definiteness::Positive => Definiteness::Negative,
         Definiteness::Negative => Definiteness::Positive,
@@ -292,20 +312,21 @@ fn definiteness(p: &Expr) -> Definiteness {
     }
     match &p.0.op {
         Op::Parameter(leaf) if leaf.domain == Domain::Semidefinite => Definiteness::Positive,
-        Op::Negate => flip(definiteness(p.arg(0))),
+        Op::Negate => flip(definiteness_once(p.arg(0), known)),
         Op::Add => {
-            let (a, b) = (definiteness(p.arg(0)), definiteness(p.arg(1)));
+            let a = definiteness_once(p.arg(0), known);
+            let b = definiteness_once(p.arg(1), known);
             if a == b { a } else { Definiteness::Neither }
         }
         // A multiple: one factor is a number in every entry.
-        Op::Multiply => {
+        Op::Multiply | Op::Divide => {
             let multiple = |i: usize| match &p.arg(i).0.folded {
                 Some(data) if data.iter().all(|v| *v == data[0]) => Some(data[0]),
                 _ => None,
             };
-            for (i, other) in [(0, 1), (1, 0)] {
+            for (i, other) in [(1, 0), (0, 1)] {
                 if let Some(factor) = multiple(i) {
-                    let d = definiteness(p.arg(other));
+                    let d = definiteness_once(p.arg(other), known);
                     return if factor >= 0.0 { d } else { flip(d) };
                 }
             }
@@ -362,6 +383,18 @@ pub fn weighted_geo_mean(x: &Expr, weights: &[f64]) -> Expr {
     if weights.iter().any(|w| !(*w > 0.0 && w.is_finite())) {
         let reason = "a weight is not positive and finite".to_owned();
         return Expr::invalid(op, vec![x.clone()], reason);
+    }
+    let mut sum = 0.0;
+    // The canonical form takes each with the mean so far.
+    let vanishes = shares.iter().any(|share| {
+        let before = sum;
+        sum += share;
+        let part = before / sum;
+        before > 0.0 && !(part > 0.0 && part < 1.0)
+    });
+    if vanishes || !total.is_finite() {
+        let reason = "a weight vanishes beside the sum of those before it, or their sum overflows";
+        return Expr::invalid(op, vec![x.clone()], reason.to_owned());
     }
     scalar(Atom::GeoMean(shares), x)
 }
