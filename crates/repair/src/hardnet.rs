@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 use feasible_convex::{ConvexSettings, OnFailure, Projected, Projection};
-use feasible_core::{Block, Constraints, Curvature, HostCurvature, host};
+use feasible_core::{Block, Bounds, Constraints, Curvature, HostCurvature, host};
 use feasible_nls::Status;
 
 use crate::linear::{Inverses, Remembered, inverses, shortest};
@@ -67,7 +67,7 @@ impl HardNetAff {
         constraints: &dyn Constraints,
         epsilon: Option<Tensor<1>>,
     ) -> Result<Repaired, Error> {
-        let bounds = start(&y0, constraints, epsilon)?;
+        let bounds = start(&y0, constraints, epsilon.clone())?;
         let ([batch, n], m) = (y0.dims(), constraints.rows());
         if batch == 0 || m == 0 {
             return Ok(Repaired::untouched(y0));
@@ -85,7 +85,12 @@ impl HardNetAff {
         let inverses = self.inverses.get(&on_host, || -> Result<_, Error> {
             Ok(inverses(&host::read_finite("a", &a)?, m, n))
         })?;
-        let distance = bounds.residual(constraints.values(y0.clone()));
+        let values = host::expand(constraints.values(y0.clone()), [batch, m]);
+        let distance = bounds.residual(values.clone());
+        let distance = match epsilon {
+            None => equations(&bounds, values, distance),
+            Some(_) => distance,
+        };
         let violated = host::read("residual", &distance)?;
         let step = shortest(a, inverses, distance)?;
         let y = y0 - step.delta;
@@ -107,6 +112,19 @@ impl HardNetAff {
             y,
         })
     }
+}
+
+/// The distance with the derivative of the equation in rows of equal bounds, where they are met too: ReLUs have
+/// none there.
+fn equations(bounds: &Bounds, values: Tensor<2>, distance: Tensor<2>) -> Tensor<2> {
+    if !bounds.equalities().contains(&true) {
+        return distance;
+    }
+    let equal = bounds.equalities().iter().map(|&e| f64::from(u8::from(e)));
+    let shape = [1, bounds.rows()];
+    let equal = host::write::<2>(equal.collect(), shape, &distance.device(), distance.dtype());
+    let equal = equal.equal_elem(1.0).expand(distance.dims());
+    distance.mask_where(equal, values - bounds.lower())
 }
 
 /// HardNet-Cvx: the nearest point of a convex set, as [`Projection`] computes it.

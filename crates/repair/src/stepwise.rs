@@ -1,7 +1,7 @@
 //! SnareNet's iteration step by step on the device, for the options that its other two paths do not
 //! have: steps that are clamped, or found by conjugate gradients.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use feasible_core::{Bounds, Constraints, host};
 use feasible_nls::Status;
 use feasible_solver::damped::{RowPolicy, VANISHING_ROW};
@@ -66,16 +66,23 @@ pub(crate) fn repair(
         let w = weights
             .get_or_insert_with(|| row_weights(settings.weights, &jacobian))
             .clone();
-        let (r, jacobian) = present(settings.rows, bounds, r, jacobian);
+        let absent = absent(settings.rows, bounds, &r);
+        let jacobian = match &absent {
+            None => jacobian,
+            Some(absent) => {
+                let rows = absent.clone().unsqueeze_dim::<3>(2);
+                jacobian.mask_fill(rows.expand([batch, m, n]), 0.0)
+            }
+        };
         let (r, jacobian) = (r * w.clone(), jacobian * w.unsqueeze_dim::<3>(2));
         let running = mask(&status, &y);
         // Numbers of samples that have stopped may not be finite: zeros have no gradient either.
         let stopped = running.clone().equal_elem(0.0);
         let r = r.mask_fill(stopped.clone().expand([batch, m]), 0.0);
-        let absent = stopped.unsqueeze_dim::<3>(2).expand([batch, m, n]);
-        let jacobian = jacobian.mask_fill(absent, 0.0);
+        let ended = stopped.unsqueeze_dim::<3>(2).expand([batch, m, n]);
+        let jacobian = jacobian.mask_fill(ended, 0.0);
         let (step, solved) = match settings.conjugate_gradient {
-            None => direct(settings.damping, &jacobian, r)?,
+            None => direct(settings.damping, &jacobian, r, absent)?,
             Some(most) => conjugate_gradient(settings.damping, most, &jacobian, r)?,
         };
         for (sample, status) in status.iter_mut().enumerate() {
@@ -154,26 +161,16 @@ fn mask(status: &[Option<Status>], like: &Tensor<2>) -> Tensor<2> {
     )
 }
 
-/// Rows that take part, the others as zeros.
-fn present(
-    rows: RowPolicy,
-    bounds: &Bounds,
-    r: Tensor<2>,
-    jacobian: Tensor<3>,
-) -> (Tensor<2>, Tensor<3>) {
+/// Rows that take no part, `[batch, m]`; `None` where all do.
+fn absent(rows: RowPolicy, bounds: &Bounds, r: &Tensor<2>) -> Option<Tensor<2, Bool>> {
     if rows == RowPolicy::All {
-        return (r, jacobian);
+        return None;
     }
-    let [_, m, n] = jacobian.dims();
-    let batch = r.dims()[0];
+    let [batch, m] = r.dims();
     let equal = bounds.equalities().iter().map(|&e| f64::from(u8::from(e)));
     let equal: Tensor<2> = host::write(equal.collect(), [1, m], &r.device(), r.dtype());
-    let absent = r
-        .clone()
-        .equal_elem(0.0)
-        .bool_and(equal.equal_elem(0.0).expand([batch, m]));
-    let absent = absent.unsqueeze_dim::<3>(2).expand([batch, m, n]);
-    (r, jacobian.mask_fill(absent, 0.0))
+    let unequal = equal.equal_elem(0.0).expand([batch, m]);
+    Some(r.clone().equal_elem(0.0).bool_and(unequal))
 }
 
 /// Row weights at the start, `[batch, m]`.
@@ -210,26 +207,42 @@ fn direct(
     damping: f64,
     jacobian: &Tensor<3>,
     r: Tensor<2>,
+    absent: Option<Tensor<2, Bool>>,
 ) -> Result<(Tensor<2>, Vec<bool>), Error> {
     let [_, m, n] = jacobian.dims();
-    let by_rows = m <= n;
-    let size = m.min(n);
+    let absent = absent.map(|absent| absent.float().cast(r.dtype()));
+    // Without damping only as many rows as there are can be solved for.
+    let by_rows = m <= n
+        || match &absent {
+            Some(absent) if damping == 0.0 => {
+                let present = -absent.clone().sum_dim(1) + m as f64;
+                host::read("rows", &present)?
+                    .iter()
+                    .all(|rows| *rows <= n as f64)
+            }
+            _ => false,
+        };
     let other = jacobian.clone().swap_dims(1, 2);
-    let gram = match by_rows {
-        true => jacobian.clone().matmul(other),
-        false => other.matmul(jacobian.clone()),
-    };
+    if !by_rows {
+        let gram = plus_diagonal(other.matmul(jacobian.clone()), damping);
+        return Ok(solve(gram, transposed(jacobian, r), Side::Plain)?);
+    }
+    let mut gram = plus_diagonal(jacobian.clone().matmul(other), damping);
+    if let Some(absent) = absent {
+        // Rows of zeros, which a one makes equations for nothing.
+        let identity = plus_diagonal(gram.zeros_like(), 1.0);
+        gram = gram + identity * absent.unsqueeze_dim::<3>(2);
+    }
+    let (t, solved) = solve(gram, r, Side::Plain)?;
+    Ok((transposed(jacobian, t), solved))
+}
+
+fn plus_diagonal(matrix: Tensor<3>, value: f64) -> Tensor<3> {
+    let [_, size, _] = matrix.dims();
     let mut diagonal = vec![0.0; size * size];
-    (0..size).for_each(|i| diagonal[i * size + i] = damping);
-    let diagonal = host::write(diagonal, [1, size, size], &r.device(), r.dtype());
-    let gram = gram + diagonal;
-    Ok(match by_rows {
-        true => {
-            let (t, solved) = solve(gram, r, Side::Plain)?;
-            (transposed(jacobian, t), solved)
-        }
-        false => solve(gram, transposed(jacobian, r), Side::Plain)?,
-    })
+    (0..size).for_each(|i| diagonal[i * size + i] = value);
+    let (device, dtype) = (matrix.device(), matrix.dtype());
+    matrix + host::write(diagonal, [1, size, size], &device, dtype)
 }
 
 /// (JᵀJ + λI)⁻¹Jᵀr to a relative residual of 1e-3, preconditioned by the diagonal; each sample stops

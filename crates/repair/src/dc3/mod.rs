@@ -18,7 +18,7 @@ use crate::start::{constant, largest, measure, residual, start, values};
 use crate::{Error, Repaired};
 use affine::{AffineCompletion, OnDevice};
 use newton::{NewtonCompletion, targets};
-use partition::Partition;
+use partition::{Partition, pick};
 
 /// DC3: some variables are computed from the others so that every equality holds, then gradient
 /// steps on the equalities' surface lessen the violation of the other rows.
@@ -174,7 +174,7 @@ impl Dc3 {
         })
     }
 
-    /// One choice for the batch, by the first sample's Jacobian where none is given.
+    /// One choice for the batch, by the Jacobians of all samples where none is given.
     fn partition(
         &self,
         y0: &Tensor<2>,
@@ -194,16 +194,23 @@ impl Dc3 {
                 other: vec![],
             });
         }
-        if let Some((_, rows)) = shared {
-            return Ok(Partition::chosen(rows, e, n));
-        }
-        let jacobian = constraints.jacobian(constant(y0)).narrow(0, 0, 1);
-        let all = host::read_finite("jacobian(y)", &constant(&jacobian))?;
-        let rows: Vec<f64> = equalities
-            .iter()
-            .flat_map(|&row| all[row * n..][..n].to_vec())
-            .collect();
-        Ok(Partition::chosen(&rows, e, n))
+        let gram = match shared {
+            Some((_, rows)) => {
+                let rows = host::write::<2>(rows.clone(), [e, n], &y0.device(), y0.dtype());
+                rows.clone().transpose().matmul(rows)
+            }
+            None => {
+                let jacobian = constant(&constraints.jacobian(constant(y0)));
+                let [copies, _, _] = jacobian.dims();
+                let rows = pick(jacobian, 1, equalities);
+                // A sample without a Jacobian is found singular later, and chooses for no other.
+                let finite = rows.clone().is_finite().all_dim(2).all_dim(1);
+                let absent = finite.bool_not().expand([copies, e, n]);
+                let rows = rows.mask_fill(absent, 0.0).reshape([copies * e, n]);
+                rows.clone().transpose().matmul(rows)
+            }
+        };
+        Ok(Partition::chosen(host::read("jacobian(y)", &gram)?, e, n))
     }
 
     fn completer<'a>(

@@ -4,7 +4,7 @@ mod pseudo_inverse;
 mod remembered;
 mod square;
 
-pub(crate) use pseudo_inverse::{Inverses, inverses, shortest};
+pub(crate) use pseudo_inverse::{Inverses, inverses, rank, shortest};
 pub(crate) use remembered::Remembered;
 pub(crate) use square::{Side, solve};
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use faer::linalg::solvers::{ColPivQr, ShapeCore};
 use faer::{Mat, MatRef};
 use feasible_core::{Error, host};
 use rayon::prelude::*;
@@ -29,7 +30,7 @@ impl Inverses {
     }
 }
 
-/// The pseudo-inverses of the row-major `a`, `[1 or batch, m, n]` with m ≤ n.
+/// The pseudo-inverses of the row-major `a`, `[1 or batch, m, n]`.
 pub(crate) fn inverses(a: &[f64], m: usize, n: usize) -> Inverses {
     let (each, full_rank) = a
         .par_chunks_exact((m * n).max(1))
@@ -46,11 +47,8 @@ fn inverse(a: MatRef<'_, f64>) -> (Mat<f64>, bool) {
         return (Mat::zeros(n, m), false);
     }
     let qr = a.transpose().col_piv_qr();
-    let r = qr.thin_R();
-    // As numerical rank is usually defined: what rounding in the largest column leaves.
-    let cut = r[(0, 0)].abs() * f64::EPSILON * m.max(n) as f64;
-    // Written so that a NaN is no rank.
-    if (0..m).all(|i| r[(i, i)].abs() > cut) {
+    if rank(&qr) == m {
+        let r = qr.thin_R();
         // A⁺ = Q R⁻ᵀ Pᵀ: solve Rᵀ X = Pᵀ.
         let mut x = Mat::<f64>::zeros(m, m);
         let (forward, _) = qr.P().arrays();
@@ -65,8 +63,20 @@ fn inverse(a: MatRef<'_, f64>) -> (Mat<f64>, bool) {
     };
     let (u, s, v) = (svd.U(), svd.S().column_vector(), svd.V());
     let cut = f64::EPSILON * m.max(n) as f64 * s.iter().copied().fold(0.0, f64::max);
-    let scaled = Mat::from_fn(n, m, |i, k| if s[k] > cut { v[(i, k)] / s[k] } else { 0.0 });
+    let scaled = Mat::from_fn(n, s.nrows(), |i, k| {
+        if s[k] > cut { v[(i, k)] / s[k] } else { 0.0 }
+    });
     (&scaled * u.transpose(), false)
+}
+
+/// As numerical rank is usually defined: what is above the rounding in the largest column.
+pub(crate) fn rank(qr: &ColPivQr<f64>) -> usize {
+    let r = qr.thin_R();
+    let size = r.nrows().min(r.ncols());
+    let largest = if size > 0 { r[(0, 0)].abs() } else { 0.0 };
+    let cut = largest * f64::EPSILON * qr.nrows().max(qr.ncols()) as f64;
+    // Written so that a NaN is no rank.
+    (0..size).take_while(|&i| r[(i, i)].abs() > cut).count()
 }
 
 /// The outcome of [`shortest`].
@@ -79,7 +89,7 @@ pub(crate) struct Shortest {
     pub(crate) full_rank: Vec<bool>,
 }
 
-/// Δ = A⁺r for r `[batch, m]` and A `[1 or batch, m, n]`, m ≤ n. Gradients reach r, and A where tracked.
+/// Δ = A⁺r for r `[batch, m]` and A `[1 or batch, m, n]`. Gradients reach r, and A where tracked.
 pub(crate) fn shortest(
     a: Tensor<3>,
     inverses: Arc<Inverses>,

@@ -7,6 +7,7 @@ use burn::tensor::activation::relu;
 use faer::{Mat, MatRef, Side};
 use feasible_core::{Error, host};
 use feasible_kernels::dot;
+use feasible_solver::{NotSemidefinite, check_symmetric};
 use rayon::prelude::*;
 
 use super::gauge::larger_root;
@@ -49,7 +50,7 @@ impl RayCone {
             }
         };
         if fits {
-            return Ok(());
+            return self.check_numbers();
         }
         let expected = format!("made for {n} variables, with matrices of one size");
         let got = match self {
@@ -57,6 +58,43 @@ impl RayCone {
             Self::MatrixInequality { constant, matrices } => [constant.len(), matrices.len()],
         };
         Err(Error::shape("cone", &got, expected))
+    }
+
+    fn check_numbers(&self) -> Result<(), Error> {
+        let finite =
+            |argument, numbers: &[f64]| host::check_finite(argument, numbers, &[numbers.len()]);
+        match self {
+            Self::SecondOrder {
+                matrix,
+                offset,
+                direction,
+                level,
+            } => {
+                finite("cone.matrix", matrix)?;
+                finite("cone.offset", offset)?;
+                finite("cone.direction", direction)?;
+                finite("cone.level", &[*level])
+            }
+            Self::MatrixInequality { constant, matrices } => {
+                finite("cone.constant", constant)?;
+                finite("cone.matrices", matrices)?;
+                let k = order(constant);
+                let mut all = constant
+                    .chunks_exact(k * k)
+                    .chain(matrices.chunks_exact(k * k));
+                let asymmetric = all.find_map(|m| check_symmetric(m, k, f64::EPSILON).err());
+                match asymmetric {
+                    Some(NotSemidefinite::Asymmetric { row, column, .. }) => Err(Error::Setting {
+                        setting: "cone",
+                        got: format!(
+                            "a matrix whose entries ({row}, {column}) and ({column}, {row}) differ"
+                        ),
+                        expected: "symmetric matrices",
+                    }),
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 
     /// How far inside `z` is: of a second-order cone cᵀz + e − ‖Gz + h‖, of a matrix inequality its

@@ -14,10 +14,9 @@ use burn::tensor::{Tensor, activation::tanh};
 use feasible_core::{Constraints, host};
 use feasible_nls::Status;
 
-use crate::linear::Remembered;
 use crate::start::{measure, start};
 use crate::{Error, Repaired};
-use view::{Found, View};
+use view::{Kept, View};
 
 /// RAYEN: an output beyond the boundary of a convex set is drawn back along the ray from an interior
 /// point.
@@ -68,7 +67,7 @@ use view::{Found, View};
 pub struct Rayen {
     settings: RaySettings,
     cones: Vec<RayCone>,
-    found: Remembered<Found>,
+    kept: Kept,
 }
 
 /// The gauge map: the cube that a tanh fills, scaled radially onto a convex set.
@@ -99,7 +98,7 @@ pub struct Rayen {
 #[derive(Debug, Clone)]
 pub struct GaugeMap {
     settings: RaySettings,
-    found: Remembered<Found>,
+    kept: Kept,
 }
 
 impl Rayen {
@@ -112,7 +111,7 @@ impl Rayen {
         Ok(Self {
             settings,
             cones: vec![],
-            found: Remembered::default(),
+            kept: Kept::default(),
         })
     }
 
@@ -160,7 +159,7 @@ impl Rayen {
             constraints,
             &bounds,
             &y0,
-            &self.found,
+            &self.kept,
         )?;
         let d = view.tangent(y0 - view.z0.clone())?;
         let gauge = view.gauge(&d)?;
@@ -191,7 +190,7 @@ impl GaugeMap {
         settings.validate()?;
         Ok(Self {
             settings,
-            found: Remembered::default(),
+            kept: Kept::default(),
         })
     }
 
@@ -223,11 +222,16 @@ impl GaugeMap {
             constraints,
             &bounds,
             &y0,
-            &self.found,
+            &self.kept,
         )?;
         let (cube, d) = match view.basis("GaugeMap")? {
             None => {
                 let v = tanh(y0);
+                (v.clone(), v)
+            }
+            // One point: the set of the equalities.
+            Some(basis) if basis.dims()[1] == 0 => {
+                let v = y0.zeros_like();
                 (v.clone(), v)
             }
             Some(basis) => {

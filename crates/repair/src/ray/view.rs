@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use faer::MatRef;
-use feasible_core::{Block, Bounds, Constraints, Curvature, HostBlock, host};
+use feasible_core::{Block, Bounds, Constraints, Curvature, HostBlock, HostCurvature, host};
+use feasible_solver::check_semidefinite;
 
 use super::RaySettings;
 use super::cones::RayCone;
@@ -12,7 +13,7 @@ use super::gauge::gauges;
 use super::interior::{Interior, Sides, interior};
 use crate::Error;
 use crate::hardnet::stack_linear;
-use crate::linear::{Remembered, inverses, shortest};
+use crate::linear::{Remembered, inverses, rank, shortest};
 
 /// A set, and a point inside it for every sample.
 #[derive(Debug)]
@@ -37,10 +38,15 @@ impl<'a> View<'a> {
         constraints: &dyn Constraints,
         bounds: &'a Bounds,
         like: &Tensor<2>,
-        kept: &Remembered<Found>,
+        kept: &Kept,
     ) -> Result<Self, Error> {
         let n = constraints.variables();
         let blocks = convex_blocks(method, constraints, bounds)?;
+        if settings.interior.is_some() {
+            // Else the program that finds one refuses them.
+            kept.convex
+                .get(&on_host(&blocks)?, || check_convex(method, &blocks))?;
+        }
         for cone in cones {
             cone.check(n)?;
         }
@@ -54,7 +60,7 @@ impl<'a> View<'a> {
                 let got = [point.len()];
                 return Err(feasible_core::Error::shape("interior", &got, format!("[{n}]")).into());
             }
-            None => find(&blocks, bounds, equalities.as_ref(), n, kept)?,
+            None => find(&blocks, bounds, equalities.as_ref(), n, &kept.found)?,
         };
         let copies = found.margins.len();
         let points = found.points.clone();
@@ -125,7 +131,7 @@ impl<'a> View<'a> {
         Ok(v - shortest(a.clone(), inverses, off)?.delta)
     }
 
-    /// Orthonormal columns that span the directions which keep the equalities, `[n, n − e]`; `None`
+    /// Orthonormal columns that span the directions which keep the equalities, `[n, n − rank]`; `None`
     /// where those are all directions.
     pub(super) fn basis(&self, method: &'static str) -> Result<Option<Tensor<2>>, Error> {
         let Some(a) = &self.equalities else {
@@ -141,18 +147,15 @@ impl<'a> View<'a> {
             });
         }
         let numbers = host::read_finite("a", a)?;
-        let q = MatRef::from_row_major_slice(&numbers, e, n)
+        let qr = MatRef::from_row_major_slice(&numbers, e, n)
             .transpose()
-            .qr()
-            .compute_Q();
-        let free = (0..n * (n - e)).map(|at| q[(at / (n - e), e + at % (n - e))]);
+            .col_piv_qr();
+        let (rank, q) = (rank(&qr), qr.compute_Q());
+        let width = n - rank;
+        let free = (0..n).flat_map(|i| (rank..n).map(move |j| (i, j)));
+        let free = free.map(|place| q[place]).collect();
         let (device, dtype) = (self.z0.device(), self.z0.dtype());
-        Ok(Some(host::write(
-            free.collect(),
-            [n, n - e],
-            &device,
-            dtype,
-        )))
+        Ok(Some(host::write(free, [n, width], &device, dtype)))
     }
 
     /// The gauge of the set at `d`, `[batch, 1]`.
@@ -173,9 +176,16 @@ impl<'a> View<'a> {
     }
 }
 
+/// What is known of rows that were seen before.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    found: Remembered<Found>,
+    convex: Remembered<()>,
+}
+
 /// A found point with the box it is inside of.
 #[derive(Debug)]
-pub(super) struct Found {
+struct Found {
     lower: Vec<f64>,
     upper: Vec<f64>,
     interior: Arc<Interior>,
@@ -203,10 +213,7 @@ fn find(
         .max()
         .unwrap_or(1)
         .max(bounds.batch());
-    let on_host: Vec<_> = blocks
-        .iter()
-        .map(Block::on_host)
-        .collect::<Result<_, _>>()?;
+    let on_host = on_host(blocks)?;
     let side = |tensor: Tensor<2>| {
         let m = tensor.dims()[1];
         host::read("bounds", &host::expand(tensor, [copies, m]))
@@ -272,6 +279,44 @@ fn deepest(
     Ok(found)
 }
 
+const KINDS: &str = "affine rows or convex quadratic ones without a lower bound";
+
+fn on_host(blocks: &[Block]) -> Result<Vec<Arc<HostBlock>>, Error> {
+    Ok(blocks
+        .iter()
+        .map(Block::on_host)
+        .collect::<Result<_, _>>()?)
+}
+
+/// Quadratic rows must be convex.
+fn check_convex(method: &'static str, blocks: &[Block]) -> Result<(), Error> {
+    let mut first = 0;
+    for (block, tensors) in on_host(blocks)?.iter().zip(blocks) {
+        let n = block.variables;
+        let rounding = host::rounding(tensors.linear().dtype());
+        let (matrices, size) = match &block.curvature {
+            HostCurvature::None => (&[][..], 1),
+            HostCurvature::Diagonal(h, _) => (&h[..], n),
+            HostCurvature::Dense(h, _) => (&h[..], n * n),
+        };
+        let mut each = matrices.chunks_exact(size.max(1));
+        let failed = each.position(|h| match size == n {
+            true => h.iter().any(|v| *v < 0.0),
+            false => check_semidefinite(h, n, rounding).is_err(),
+        });
+        if let Some(at) = failed {
+            return Err(Error::Rows {
+                method,
+                needs: KINDS,
+                row: first + at % block.rows,
+                found: "quadratic and not convex",
+            });
+        }
+        first += block.rows;
+    }
+    Ok(())
+}
+
 fn equality_rows(blocks: &[Block], equal: &[bool]) -> Option<Tensor<3>> {
     let rows: Vec<usize> = (0..equal.len()).filter(|&row| equal[row]).collect();
     if rows.is_empty() {
@@ -292,7 +337,7 @@ fn convex_blocks(
 ) -> Result<Vec<Block>, Error> {
     let refuse = |row, found| Error::Rows {
         method,
-        needs: "affine rows or convex quadratic ones without a lower bound",
+        needs: KINDS,
         row,
         found,
     };

@@ -1,0 +1,194 @@
+//! Sets that are a point, rows that repeat each other, points that lie on a boundary: where formulas divide by
+//! nothing, or shapes lose an axis.
+
+#[path = "../../nls/tests/support/mod.rs"]
+mod support;
+
+use burn::tensor::Tensor;
+use feasible_core::{Affine, Bounds, Quadratic};
+use feasible_repair::{
+    Completion, Dc3, Dc3Settings, GaugeMap, HardNetAff, RayCone, RaySettings, Rayen, RowPolicy,
+    SnareNet, SnareNetSettings, Status,
+};
+use support::{check_gradients, numbers, tensor};
+
+fn equal(a: Vec<f64>, b: Vec<f64>, n: usize) -> Affine {
+    let m = b.len();
+    let bounds = Bounds::equal(tensor(b, [1, m])).unwrap();
+    Affine::shared(tensor(a, [m, n]), bounds).unwrap()
+}
+
+fn at(point: Vec<f64>) -> RaySettings {
+    RaySettings {
+        interior: Some(point),
+        ..RaySettings::default()
+    }
+}
+
+fn same(got: &Tensor<2>, expected: &[f64]) {
+    for (got, expected) in numbers(got).iter().zip(expected) {
+        assert!(
+            (got - expected).abs() < 1e-12,
+            "{got} instead of {expected}"
+        );
+    }
+}
+
+/// As many equalities as variables, and more, that leave one point or a line.
+#[test]
+fn sets_of_one_point_are_that_point() {
+    let raw = || tensor(vec![3.0, -4.0, 0.5, 0.25], [2, 2]);
+    let point = [0.5, 0.25];
+    let corner = equal(vec![1.0, 0.0, 0.0, 1.0], point.to_vec(), 2);
+    let thrice = equal(vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0], vec![0.5, 0.25, 0.75], 2);
+    for set in [corner, thrice] {
+        for settings in [at(point.to_vec()), RaySettings::default()] {
+            let map = GaugeMap::new(settings.clone()).unwrap();
+            let mapped = map.forward(raw(), &set, None).unwrap();
+            assert!(mapped.status.iter().all(|s| s.is_converged()));
+            let ray = Rayen::new(settings).unwrap();
+            let drawn = ray.forward(raw(), &set, None).unwrap();
+            for y in [mapped.y, drawn.y] {
+                same(&y, &[point, point].concat());
+            }
+        }
+    }
+}
+
+/// A row given three times in two variables is one row.
+#[test]
+fn repeated_equalities_leave_their_line() {
+    let set = equal(
+        vec![1.0, 1.0, 2.0, 2.0, -1.0, -1.0],
+        vec![1.0, 2.0, -1.0],
+        2,
+    );
+    let ray = Rayen::new(at(vec![0.5, 0.5])).unwrap();
+    let drawn = ray
+        .forward(tensor(vec![3.0, 0.0], [1, 2]), &set, None)
+        .unwrap();
+    same(&drawn.y, &[2.0, -1.0]);
+}
+
+#[test]
+fn sets_that_are_not_convex_are_refused_with_a_given_point_too() {
+    let saddle = |h: Vec<f64>| {
+        let below = Bounds::at_most(tensor(vec![1.0], [1, 1])).unwrap();
+        Quadratic::diagonal(tensor(h, [1, 2]), tensor(vec![0.0; 2], [1, 2]), below).unwrap()
+    };
+    let raw = || tensor(vec![3.0, 4.0], [1, 2]);
+    for h in [[-1.0, -1.0], [1.0, -1e-3]] {
+        let set = saddle(h.to_vec());
+        let ray = Rayen::new(at(vec![0.0; 2])).unwrap();
+        let map = GaugeMap::new(at(vec![0.0; 2])).unwrap();
+        for refused in [
+            ray.forward(raw(), &set, None).unwrap_err(),
+            map.forward(raw(), &set, None).unwrap_err(),
+        ] {
+            let text = refused.to_string();
+            assert!(text.contains("not convex"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn cones_that_are_none_are_named() {
+    let set = equal(vec![1.0, -1.0], vec![0.0], 2);
+    let message = |cone| {
+        let layer = Rayen::new(at(vec![0.0; 2])).unwrap();
+        let layer = layer.with_cones(vec![cone]).unwrap();
+        let raw = tensor(vec![1.0, 2.0], [1, 2]);
+        layer.forward(raw, &set, None).unwrap_err().to_string()
+    };
+    let inequality = |entry: f64| RayCone::MatrixInequality {
+        constant: vec![1.0, 0.0, 0.0, 1.0],
+        matrices: vec![0.0, 1.0, entry, 0.0, 1.0, 0.0, 0.0, -1.0],
+    };
+    assert!(message(inequality(f64::NAN)).contains("`cone.matrices` is NaN at index [2]"));
+    assert!(message(inequality(0.5)).contains("entries (1, 0) and (0, 1) differ"));
+    let cone = RayCone::SecondOrder {
+        matrix: vec![1.0, 0.0],
+        offset: vec![0.0],
+        direction: vec![0.0, 0.0],
+        level: f64::INFINITY,
+    };
+    assert!(message(cone).contains("`cone.level` is inf"));
+}
+
+/// Where an equality holds already, it goes on to hold: y = ŷ − A⁺(Aŷ − b) is a projection everywhere.
+#[test]
+fn an_equality_that_is_met_keeps_its_derivative() {
+    let set = equal(vec![1.0, 1.0], vec![1.0], 2);
+    let layer = HardNetAff::new();
+    let raw = tensor(vec![0.5, 0.5, 2.0, 3.0], [2, 2]);
+    let repair = |inputs: &[Tensor<2>]| layer.forward(inputs[0].clone(), &set, None).unwrap().y;
+    check_gradients("hardnet-aff", &[raw], repair, 1e-4, 1e-9);
+}
+
+/// Rows that take no part make no system singular, with fewer rows than variables and with more.
+#[test]
+fn satisfied_rows_take_no_part_in_undamped_steps() {
+    for slack_rows in [0, 3] {
+        let m = 2 + slack_rows;
+        let mut a = vec![1.0, 0.0, 0.0, 1.0];
+        a.extend([1.0, 1.0].repeat(slack_rows));
+        let mut upper = vec![1.0, 1.0];
+        upper.resize(m, 50.0);
+        let below = Bounds::at_most(tensor(upper, [1, m])).unwrap();
+        let set = Affine::shared(tensor(a, [m, 2]), below).unwrap();
+        for trust_region in [None, Some(5.0)] {
+            let layer = SnareNet::new(SnareNetSettings {
+                damping: 0.0,
+                rows: RowPolicy::Violated,
+                trust_region,
+                ..SnareNetSettings::default()
+            })
+            .unwrap();
+            let raw = tensor(vec![3.0, 0.0, 2.0, 4.0, 0.5, 0.5], [3, 2]);
+            let repaired = layer.forward(raw, &set, None).unwrap();
+            assert_eq!(
+                repaired.status,
+                [Status::ConvergedByResidual; 3],
+                "{slack_rows} {trust_region:?}"
+            );
+            same(&repaired.y, &[1.0, 0.0, 1.0, 1.0, 0.5, 0.5]);
+        }
+    }
+}
+
+/// On the circle either variable can be computed from the other but where it is 0 itself. The choice is one for
+/// the batch, whatever its order, and a sample without a Jacobian has no say.
+#[test]
+fn completion_suits_all_samples_whatever_their_order() {
+    let bounds = Bounds::equal(tensor(vec![1.0], [1, 1])).unwrap();
+    let circle = Quadratic::diagonal(
+        tensor(vec![1.0; 2], [1, 2]),
+        tensor(vec![0.0; 2], [1, 2]),
+        bounds,
+    )
+    .unwrap();
+    let layer = Dc3::new(Dc3Settings {
+        completion: Completion::Equalities,
+        ..Dc3Settings::default()
+    })
+    .unwrap();
+    let orders = [
+        [[0.9, 0.2], [0.05, 0.9], [0.1, 1.1]],
+        [[0.05, 0.9], [0.9, 0.2], [0.1, 1.1]],
+        [[0.1, 1.1], [0.05, 0.9], [0.9, 0.2]],
+    ];
+    for samples in orders {
+        let raw = tensor(samples.concat(), [3, 2]);
+        let repaired = layer.forward(raw, &circle, None).unwrap();
+        assert!(
+            repaired.status.iter().all(|s| s.is_converged()),
+            "{:?}",
+            repaired.status
+        );
+        for (y, raw) in numbers(&repaired.y).chunks_exact(2).zip(&samples) {
+            assert!((y[0].hypot(y[1]) - 1.0).abs() < 1e-9);
+            // The first is kept.
+            assert!((y[0] - raw[0]).abs() < 1e-12);
+        }
+    }
+}
