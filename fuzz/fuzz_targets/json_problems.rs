@@ -162,5 +162,9 @@ fuzz_target!(|problems: Vec<Problem>| {
             "{problem}: {} alone, {answer} in a list",
             alone.json
         );
+        // Clarabel is set up for the first of a list; the dense solver computes every sample by itself.
+        if problem["problem"] == "qp" && !answer["error"].is_string() {
+            assert_eq!(&alone.json, answer, "{problem}: alone, in a list");
+        }
     }
 });

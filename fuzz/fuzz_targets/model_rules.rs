@@ -1,5 +1,5 @@
-//! Random models: a compiled one is solved without a panic, and a solution has the value of the
-//! expression; what does not compile has a message.
+//! Random models: a compiled one is solved and differentiated without a panic, to finite numbers where it is
+//! called solved; what does not compile has a message.
 #![no_main]
 
 use arbitrary::{Result, Unstructured};

@@ -144,6 +144,15 @@ pub struct HardNetCvx {
     projection: Projection,
 }
 
+/// An OptNet layer as a repair: the quadratic program whose objective is the distance to the network's output,
+/// differentiated by its optimality conditions. The same map as HardNet-Cvx. For the objective of a problem itself
+/// take [`QpLayer`](feasible_convex::QpLayer).
+///
+/// # Reference
+///
+/// Amos and Kolter, OptNet, ICML 2017, arXiv 1703.00443, section 3.1.
+pub type OptNet = HardNetCvx;
+
 impl Default for HardNetCvx {
     fn default() -> Self {
         let settings = ConvexSettings {

@@ -50,7 +50,7 @@ pub use error::Error;
 pub use feasible_nls::{GradientQuality, Status, Stopping};
 pub use feasible_solver::damped::{RowPolicy, RowWeights};
 pub use fsnet::{FsNet, FsNetSettings, LineSearch};
-pub use hardnet::{HardNetAff, HardNetCvx};
+pub use hardnet::{HardNetAff, HardNetCvx, OptNet};
 pub use pinet::{PiNet, PiNetSettings};
 pub use ray::{GaugeMap, RayCone, RaySettings, Rayen};
 pub use relaxation::{AdaptiveRelaxation, RelaxationSettings, Schedule};

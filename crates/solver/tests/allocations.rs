@@ -6,7 +6,7 @@ mod support;
 
 use std::alloc::System;
 
-use feasible_solver::{Settings, solve};
+use feasible_solver::{AdjointSettings, Cotangent, Settings, Solution, Wanted, adjoint, solve};
 use rayon::ThreadPoolBuilder;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use support::{Shape, random};
@@ -19,6 +19,12 @@ const RUN: usize = 64;
 
 /// Allocations that a run of shared matrices may make: its results and a few products' scratch.
 const PER_RUN: usize = 32;
+
+/// Allocations of one sample's factors, which are kept for its backward pass, and what they are made with.
+const PER_FACTORS: usize = 20;
+
+/// Of the system of its active rows, there.
+const PER_SYSTEM: usize = 7;
 
 /// Vectors of every sample's own, and with `matrices` P, A and G too.
 fn shape(batch: usize, matrices: bool) -> Shape {
@@ -37,27 +43,52 @@ fn shape(batch: usize, matrices: bool) -> Shape {
     }
 }
 
-/// Allocations of one solve, growth of what is allocated included.
-fn allocations(batch: usize, matrices: bool) -> usize {
+/// Allocations of one solve and of its backward pass, growth of what is allocated included.
+fn allocations(batch: usize, matrices: bool) -> [usize; 2] {
     let owned = random(shape(batch, matrices), 7);
     let (problem, settings) = (owned.problem(), Settings::default());
+    let of_x = vec![1.0; batch * problem.n];
+    let cotangent = Cotangent::of_x(&of_x);
+    let differentiate = |solution: &Solution| {
+        let settings = AdjointSettings::default();
+        adjoint(&problem, solution, &cotangent, &Wanted::ALL, &settings).unwrap()
+    };
     // Thread-local memory of matrix products is there from then on.
-    assert!(solve(&problem, &settings).unwrap().all_solved());
+    let solution = solve(&problem, &settings).unwrap();
+    assert!(solution.all_solved());
+    differentiate(&solution);
     let region = Region::new(ALLOCATOR);
     let solution = solve(&problem, &settings).unwrap();
-    let change = region.change();
+    let forward = region.change();
+    let region = Region::new(ALLOCATOR);
+    let gradients = differentiate(&solution);
+    let backward = region.change();
+    assert_eq!(gradients.reports.len(), batch);
     // Rows hold the points: an average sample has a few.
     let held = solution.inequality_dual.iter().filter(|v| **v != 0.0);
     assert!(held.count() > 2 * batch);
-    change.allocations + change.reallocations
+    [forward, backward].map(|change| change.allocations + change.reallocations)
+}
+
+/// Those of 4,096 samples beyond those of 1,024.
+fn beyond(matrices: bool) -> [usize; 2] {
+    let pool = ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let [few, many] = pool.install(|| [1024, 4096].map(|batch| allocations(batch, matrices)));
+    println!("forward and backward: {few:?} for 1,024 samples, {many:?} for 4,096");
+    [
+        many[0].saturating_sub(few[0]),
+        many[1].saturating_sub(few[1]),
+    ]
 }
 
 #[test]
 fn samples_of_shared_matrices_allocate_nothing_of_their_own() {
-    let pool = ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let [few, many] = pool.install(|| [1024, 4096].map(|batch| allocations(batch, false)));
-    println!("shared matrices: {few} allocations for 1,024 samples, {many} for 4,096");
-    assert!(many <= few + (4096 - 1024) / RUN * PER_RUN);
-    let [few, many] = pool.install(|| [1024, 4096].map(|batch| allocations(batch, true)));
-    println!("matrices of their own: {few} for 1,024 samples, {many} for 4,096");
+    let runs = (4096 - 1024) / RUN;
+    for more in beyond(false) {
+        assert!(more <= runs * PER_RUN);
+    }
+    // With matrices of their own they have factors of their own, which the backward pass uses.
+    let [forward, backward] = beyond(true);
+    assert!(forward <= (4096 - 1024) * PER_FACTORS);
+    assert!(backward <= (4096 - 1024) * PER_SYSTEM);
 }

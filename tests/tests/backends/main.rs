@@ -6,6 +6,7 @@ mod dynamics;
 mod least_squares;
 mod outcomes;
 mod repair;
+mod unreachable;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use feasible::convex::Projection;
@@ -94,6 +95,9 @@ impl Backend {
         self.repair_along_rays();
         self.repair_with_clamped_and_inexact_steps();
         self.repairs_of_bad_numbers();
+        self.repairs_of_sets_without_a_point();
+        self.repairs_where_rows_have_no_value();
+        self.objectives_without_a_value();
         self.gradients_of_components_and_samples();
         self.gradients_before_and_after_a_layer();
         self.hessian_of_a_regression();

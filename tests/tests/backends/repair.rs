@@ -287,6 +287,14 @@ impl Backend {
         let bounds = Bounds::shared(self.vector(&[-1.0, -1.0]), self.vector(&[1.0, 1.0]));
         let identity = self.matrix([[1.0, 0.0], [0.0, 1.0]]);
         let square = Affine::shared(identity, bounds.unwrap()).unwrap();
+        let clamped = SnareNetSettings {
+            trust_region: Some(1.0),
+            ..SnareNetSettings::default()
+        };
+        let inexact = SnareNetSettings {
+            conjugate_gradient: Some(10),
+            ..SnareNetSettings::default()
+        };
         type Repair<'a> = Box<dyn Fn(Tensor<2>) -> Result<Tensor<2>, String> + 'a>;
         macro_rules! method {
             ($layer:expr) => {{
@@ -307,6 +315,9 @@ impl Backend {
             method!(Rayen::new(RaySettings::default()).unwrap()),
             method!(GaugeMap::new(RaySettings::default()).unwrap()),
             method!(self.snarenet(1e-2)),
+            method!(SnareNet::new(SnareNetSettings::hardnet_plus_plus()).unwrap()),
+            method!(SnareNet::new(clamped).unwrap()),
+            method!(SnareNet::new(inexact).unwrap()),
         ];
         for repair in methods {
             let message = repair(self.matrix([[0.5, f64::NAN]])).unwrap_err();

@@ -257,7 +257,8 @@ fn dense_gradients_are_derivatives() {
     }
     println!("{exact} exact, {degenerate} degenerate");
     failures.report();
-    assert!(exact > 0);
+    // At the others a row is held without a force, or the minimiser is not unique.
+    assert!(exact >= 20);
 }
 
 /// The cone program's gradients, where both routes call theirs exact, are the dense ones.
@@ -297,7 +298,7 @@ fn cone_gradients_agree() {
     }
     println!("{compared} compared");
     failures.report();
-    assert!(compared > 0);
+    assert!(compared >= 20);
 }
 
 /// The dense gradients of right-hand sides in the order of the cone program's rows.
