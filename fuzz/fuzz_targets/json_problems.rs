@@ -162,9 +162,14 @@ fuzz_target!(|problems: Vec<Problem>| {
             "{problem}: {} alone, {answer} in a list",
             alone.json
         );
-        // Clarabel is set up for the first of a list; the dense solver computes every sample by itself.
+        // Clarabel is set up for the first of a list; the dense solver computes every sample by itself, though
+        // with other sums where matrices are shared.
         if problem["problem"] == "qp" && !answer["error"].is_string() {
-            assert_eq!(&alone.json, answer, "{problem}: alone, in a list");
+            assert_eq!(&alone.json["status"], &answer["status"], "{problem} of {text}");
+            let objectives = [&alone.json, answer].map(|a| a["objective"].as_f64());
+            if let (true, [Some(a), Some(b)]) = (answer["status"] == "solved", objectives) {
+                assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{problem} of {text}: {a} and {b}");
+            }
         }
     }
 });

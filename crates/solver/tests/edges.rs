@@ -295,3 +295,60 @@ fn squares_of_squares_of_squares() {
         }
     }
 }
+
+/// A row whose square, or whose response to the curvature, is beyond the range of a double is no row that cannot
+/// move: min ½ p x² + x for x ≥ 1 has its minimum at 1, with each sample's own matrices or with those of all.
+#[test]
+fn rows_whose_scales_overflow_are_not_infeasible() {
+    for (curvature, factors) in [
+        (1e-300, [1e8, 1.0, 3.0]),
+        (1.0, [1e8, 1e-170, 3.0]),
+        (1e300, [1e-10, 1.0, 3.0]),
+        (1e-200, [1e150, 1.0, -3.0]),
+    ] {
+        for copies in [1, 2] {
+            let p = vec![curvature; copies];
+            let g: Vec<f64> = factors.repeat(copies);
+            // Of the first row x ≥ −1, of the second x ≥ 1; the third is free.
+            let l = [-factors[0], factors[1], -INF].repeat(2);
+            let rows = |values: &'static [f64]| Values::PerSample(values);
+            let q = rows(&[1.0, 1.0]);
+            let own = copies == 2;
+            let problem = Problem {
+                batch: 2,
+                n: 1,
+                p: Symmetric::Diagonal(if own {
+                    Values::PerSample(&p)
+                } else {
+                    Values::Shared(&p)
+                }),
+                q,
+                equalities: None,
+                inequalities: Some(Inequalities {
+                    rows: 3,
+                    g: if own {
+                        Values::PerSample(&g)
+                    } else {
+                        Values::Shared(&g)
+                    },
+                    l: Values::PerSample(&l),
+                    u: Values::Shared(&[INF; 3]),
+                }),
+                quadratics: None,
+            };
+            for method in METHODS {
+                let solution = solve(&problem, &with(method)).unwrap();
+                for (x, status) in solution.x.iter().zip(&solution.status) {
+                    let case =
+                        format!("{curvature:e} {factors:?} {copies} {method:?}: {x} {status:?}");
+                    assert!(*status != Status::PrimalInfeasible, "{case}");
+                    // What a row of 1e-170 misses is below every tolerance.
+                    let tells = factors[1] == 1.0;
+                    let solved = *status == Status::Solved;
+                    assert!(!(tells && solved) || (x - 1.0).abs() < 1e-6, "{case}");
+                    assert!(status.is_solved() || curvature != 1.0, "{case}");
+                }
+            }
+        }
+    }
+}

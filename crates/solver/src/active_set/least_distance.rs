@@ -8,7 +8,7 @@
 
 use faer::{Mat, Side};
 
-use crate::active_set::reduced::{Form, Reduced};
+use crate::active_set::reduced::{Form, Reduced, row_norms};
 use crate::dense::{
     add_multiply, axpy, axpy_lines, dot, dots_of_rows, multiply, vectorised, view, view_mut,
 };
@@ -71,11 +71,7 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
     let (t, v) = rest.split_at_mut(p * p);
     root.rows(sample.a, n, width, q);
     root.rows(sample.g, n, width, rows);
-    let norms: Vec<f64> = sample
-        .g
-        .chunks_exact(n)
-        .map(|row| dot(row, row).sqrt())
-        .collect();
+    let norms = row_norms(sample.g, n)?;
     let least = 1.0 / (n as f64 * sample.p.max_abs());
     let scale = vectorised(
         #[inline(always)]
@@ -90,7 +86,7 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
                 let square = dot(line, line);
                 // What is left of the row against what it would be without the equalities; P⁻¹ is
                 // at least its smallest eigenvalue, 1/‖P‖ up to the dimension. NaN is too little.
-                if !(square > SQUARED_SINE * least * norms[i].powi(2)) {
+                if !(square > SQUARED_SINE * least * norms[i].powi(2)) || square == f64::INFINITY {
                     return None;
                 }
                 scale[i] = 1.0 / square.sqrt();

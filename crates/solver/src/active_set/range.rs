@@ -6,7 +6,7 @@
 
 use faer::{Mat, Side};
 
-use crate::active_set::reduced::{Form, Reduced};
+use crate::active_set::reduced::{Form, Reduced, row_norms};
 use crate::dense::{multiply, view, view_mut};
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Sample};
@@ -87,13 +87,13 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
         view(&response, m, size).subcols(0, n),
         g.transpose(),
     );
-    let norms: Vec<f64> = (0..m).map(|i| g.row(i).norm_l2()).collect();
+    let norms = row_norms(sample.g, n)?;
     let mut scale = vec![0.0; m];
     for i in (0..m).filter(|&i| norms[i] > 0.0) {
         // What is left of the row against what it would be without the equalities; P⁻¹ is at
         // least its smallest eigenvalue, 1/‖P‖ up to the dimension.
         let free = norms[i].powi(2) / (n as f64 * sample.p.max_abs());
-        if !(k[i * m + i] > SQUARED_SINE * free) {
+        if !(k[i * m + i] > SQUARED_SINE * free) || k[i * m + i] == f64::INFINITY {
             return None;
         }
         scale[i] = 1.0 / k[i * m + i].sqrt();

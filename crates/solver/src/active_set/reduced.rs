@@ -9,7 +9,7 @@ use faer::Mat;
 
 use crate::active_set::least_distance::LeastDistance;
 use crate::active_set::{least_distance, range};
-use crate::dense::{add_multiply, multiply, view, view_mut};
+use crate::dense::{add_multiply, dot, multiply, view, view_mut};
 use crate::nullspace::{Nullspace, spread};
 use crate::problem::{Matrix, Sample};
 
@@ -197,14 +197,18 @@ impl Reduced {
         let rows = view(sample.g, m, n);
         let mut half = Mat::zeros(free, m);
         multiply(half.as_mut(), 1.0, root.as_ref(), rows.transpose());
-        let norms: Vec<f64> = (0..m).map(|i| rows.row(i).norm_l2()).collect();
+        let norms = row_norms(sample.g, n)?;
         let widest = (0..n)
             .map(|i| inverse[i * size + i])
             .fold(0.0f64, f64::max)
             .sqrt();
+        let lengths: Vec<f64> = (0..m).map(|i| half.col(i).norm_l2()).collect();
+        if !lengths.iter().all(|length| length.is_finite()) {
+            return None;
+        }
         let scale: Vec<f64> = (0..m)
             .map(|i| {
-                let length = half.col(i).norm_l2();
+                let length = lengths[i];
                 // What rounding leaves of a row inside the row space of A is about 1e-15 of it.
                 if length > 1e-11 * norms[i] * widest {
                     1.0 / length
@@ -254,6 +258,18 @@ impl Reduced {
             condition,
         })
     }
+}
+
+/// 2-norms of the rows of `G`; `None` where one overflows, or underflows to that of a row of zeros: nothing
+/// follows from such a norm, least of all that the row cannot move.
+pub(crate) fn row_norms(g: &[f64], n: usize) -> Option<Vec<f64>> {
+    g.chunks_exact(n)
+        .map(|row| {
+            let norm = dot(row, row).sqrt();
+            let vanishes = norm == 0.0 && row.iter().any(|v| *v != 0.0);
+            (norm.is_finite() && !vanishes).then_some(norm)
+        })
+        .collect()
 }
 
 /// `out = P · columns`.
