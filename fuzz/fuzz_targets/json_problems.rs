@@ -122,6 +122,18 @@ fn all_numbers(value: &Value) -> bool {
     }
 }
 
+/// Whether rounding is small beside an optimum.
+fn is_moderate(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.iter().all(is_moderate),
+        Value::Object(fields) => fields.values().all(is_moderate),
+        Value::Number(number) => number
+            .as_f64()
+            .is_some_and(|v| v == 0.0 || (1e-6..=1e6).contains(&v.abs())),
+        _ => true,
+    }
+}
+
 fn check(problem: &Value, answer: &Value) {
     if answer["error"].is_string() {
         return;
@@ -165,9 +177,15 @@ fuzz_target!(|problems: Vec<Problem>| {
         // Clarabel is set up for the first of a list; the dense solver computes every sample by itself, though
         // with other sums where matrices are shared.
         if problem["problem"] == "qp" && !answer["error"].is_string() {
-            assert_eq!(&alone.json["status"], &answer["status"], "{problem} of {text}");
+            let verdicts = [&alone.json["status"], &answer["status"]];
+            let is_solved = verdicts.map(|verdict| verdict == "solved");
+            let has_none = verdicts.map(|v| v == "primal_infeasible" || v == "dual_infeasible");
+            // Whether numbers of 1e300 can be computed with may depend on the way.
+            let contradict = |i: usize| is_solved[i] && has_none[1 - i];
+            assert!(!contradict(0) && !contradict(1), "{problem} of {text}: {verdicts:?}");
             let objectives = [&alone.json, answer].map(|a| a["objective"].as_f64());
-            if let (true, [Some(a), Some(b)]) = (answer["status"] == "solved", objectives) {
+            let compared = is_solved == [true; 2] && is_moderate(problem);
+            if let (true, [Some(a), Some(b)]) = (compared, objectives) {
                 assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{problem} of {text}: {a} and {b}");
             }
         }
