@@ -286,8 +286,13 @@ fn conjugate_gradient(
         }
         let running = live.iter().map(|&l| f64::from(u8::from(l))).collect();
         let running: Tensor<2> = host::write(running, [batch, 1], &x.device(), x.dtype());
-        // Denominators of one for samples that have stopped, so that no gradient is NaN.
-        let filled = |t: Tensor<2>| t * running.clone() + (-running.clone() + 1.0);
+        // Denominators of one for samples that have stopped, so that no gradient is NaN, and where a device
+        // takes squares that are nearly zero for zero.
+        let filled = |t: Tensor<2>| {
+            let t = t * running.clone() + (-running.clone() + 1.0);
+            let zero = t.clone().equal_elem(0.0);
+            t.mask_fill(zero, 1.0)
+        };
         let a = transposed(jacobian, product(jacobian, p.clone())) + p.clone() * damping;
         let length = along.clone() * running.clone() / filled((p.clone() * a.clone()).sum_dim(1));
         x = x + p.clone() * length.clone();

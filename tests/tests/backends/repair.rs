@@ -319,7 +319,7 @@ impl Backend {
             method!(SnareNet::new(clamped).unwrap()),
             method!(SnareNet::new(inexact).unwrap()),
         ];
-        for repair in methods {
+        for (at, repair) in methods.iter().enumerate() {
             let message = repair(self.matrix([[0.5, f64::NAN]])).unwrap_err();
             assert!(message.contains("`y0` is NaN"), "{message}");
             let message = repair(self.matrix([[0.5, 0.5, 0.5]])).unwrap_err();
@@ -327,12 +327,8 @@ impl Backend {
             let empty = host::write(vec![], [0, 2], &self.device, self.dtype);
             assert_eq!(repair(empty).unwrap().dims(), [0, 2]);
             let inside = repair(self.matrix([[3.0, 0.25]])).unwrap();
-            assert!(
-                host::read("y", &inside)
-                    .unwrap()
-                    .iter()
-                    .all(|v| v.is_finite())
-            );
+            let y = host::read("y", &inside).unwrap();
+            assert!(y.iter().all(|v| v.is_finite()), "method {at}: {y:?}");
         }
     }
 }

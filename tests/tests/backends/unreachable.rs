@@ -67,7 +67,8 @@ impl Backend {
             panic!("{name}: a status a sample");
         };
         assert!(first.is_converged(), "{name}: {first:?}");
-        assert!(!second.is_converged(), "{name}: {second:?}");
+        // Steps may end at the least distance.
+        assert_ne!(second, Status::ConvergedByResidual, "{name}");
         assert!(!(repaired.residual[1] <= 1e-3), "{name}");
         let y = host::read("y", &repaired.y).unwrap();
         assert!((-1e-3..=1.0 + 1e-3).contains(&y[0]), "{name}: {y:?}");
