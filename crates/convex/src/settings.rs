@@ -6,7 +6,8 @@ use crate::Error;
 /// What a layer does when some samples have no solution.
 ///
 /// In every case those samples add nothing to any gradient, and the other samples are computed
-/// exactly as they would be without them.
+/// as they would be without them: to the last bit, but for cone programs that share P and A, which are scaled by
+/// their first sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {

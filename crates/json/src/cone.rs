@@ -69,6 +69,14 @@ impl ConeProgram {
         })
     }
 
+    pub(crate) fn variables(&self) -> usize {
+        self.n
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.a.rows
+    }
+
     /// Refuses what only quadratic programs have.
     pub(crate) fn suits(&self, options: &Options) -> Result<(), Fault> {
         match options.quadratic.infeasible {

@@ -16,6 +16,7 @@
 //! ```
 
 mod answer;
+mod blame;
 mod cone;
 mod fields;
 mod qp;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 
 pub use feasible_solver::{AdjointSettings, ConeSettings, Degenerate, Infeasible, Settings};
 
+use blame::in_own_words;
 use cone::ConeProgram;
 use fields::{Fault, Fields};
 use qp::Qp;
@@ -100,7 +102,7 @@ fn answer_all(input: &Value, options: &Options) -> Answers {
                 .iter()
                 .map(|problem| match together(&[problem], options) {
                     Ok(mut found) => found.remove(0),
-                    Err(error) => refusal(&error.to_string()),
+                    Err(error) => refusal(&in_own_words(problem, &error)),
                 })
                 .collect(),
         };

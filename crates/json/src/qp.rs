@@ -107,6 +107,10 @@ impl Qp {
         })
     }
 
+    pub(crate) fn variables(&self) -> usize {
+        self.n
+    }
+
     pub(crate) fn shape(&self) -> Shape {
         let dense = |matrix: &Option<Symmetric>| matches!(matrix, Some(Symmetric::Dense(_)));
         Shape {

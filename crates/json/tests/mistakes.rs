@@ -41,3 +41,68 @@ fn rows_without_numbers_are_refused_at_once() {
     let error = error(&problem).unwrap();
     assert!(error.contains("must have 3000000"), "{error}");
 }
+
+/// What only the solver sees is said in the names and places of the input.
+#[test]
+fn what_the_solver_refuses_is_named_as_written() {
+    let qp = |more: Value| {
+        let mut problem = json!({"problem": "qp", "P": [1.0, 2.0], "q": [1.0, 1.0]});
+        let fields = problem.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        problem
+    };
+    let infinite = "Infinity";
+    let rows = |rows: Value, l: Value| json!({"G": rows, "l": l, "u": [3.0, 3.0]});
+    let mut cone = cone(json!([1.0, 1.0]));
+    cone["A"][1][0] = json!(infinite);
+    let cases = [
+        (
+            qp(json!({"P": [1.0, -2.0]})),
+            "`P` must be positive semidefinite but has the eigenvalue -2e0",
+        ),
+        (
+            qp(json!({"P": [[1.0, 2.0], [0.5, 9.0]]})),
+            "`P` must be symmetric but P[1][0] and P[0][1] differ by 1.5e0",
+        ),
+        (
+            qp(json!({"q": [1.0, infinite]})),
+            "`q[1]` is inf but must be finite",
+        ),
+        (
+            qp(rows(
+                json!([[1.0, 0.0], [0.0, infinite]]),
+                json!([0.0, 0.0]),
+            )),
+            "`G[1][1]` is inf but must be finite",
+        ),
+        (
+            qp(rows(
+                json!([[1.0, 0.0], [0.0, 1.0]]),
+                json!([0.0, infinite]),
+            )),
+            "`l[1]` is inf but must be finite or \"-Infinity\"",
+        ),
+        (
+            qp(rows(json!([[1.0, 0.0], [0.0, 1.0]]), json!([0.0, 4.0]))),
+            "`l[1]` is 4, which is above `u[1]`, 3",
+        ),
+        (
+            qp(json!({"A": [[1.0, infinite]], "b": [0.0]})),
+            "`A[0][1]` is inf but must be finite",
+        ),
+        (
+            qp(json!({"quadratic": [{"H": [1.0, 1.0], "u": 1.0}, {"H": [1.0, -1.0], "u": 1.0}]})),
+            "`quadratic[1].H` must be positive semidefinite but has the eigenvalue -1e0",
+        ),
+        (
+            qp(json!({"quadratic": [
+                {"H": [1.0, 1.0], "u": 1.0}, {"H": [1.0, 1.0], "g": [infinite, 0.0], "u": 1.0},
+            ]})),
+            "`quadratic[1].g[0]` is inf but must be finite",
+        ),
+        (cone, "`A[1][0]` is inf but must be finite"),
+    ];
+    for (problem, expected) in cases {
+        assert_eq!(error(&problem).as_deref(), Some(expected), "{problem}");
+    }
+}
