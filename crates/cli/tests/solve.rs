@@ -229,7 +229,7 @@ fn mistakes_are_named() {
         ),
         (
             json!({ "problem": "qp", "q": [1.0], "G": [[1.0]], "l": [2.0], "u": [1.0] }),
-            "crossed",
+            "`l[0]` is 2, which is above `u[0]`, 1",
         ),
         (
             json!({ "problem": "qp", "q": [1.0], "quadratic": [{ "H": [1.0] }] }),
