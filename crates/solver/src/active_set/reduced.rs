@@ -263,13 +263,16 @@ impl Reduced {
 /// 2-norms of the rows of `G`; `None` where one overflows, or underflows to that of a row of zeros: nothing
 /// follows from such a norm, least of all that the row cannot move.
 pub(crate) fn row_norms(g: &[f64], n: usize) -> Option<Vec<f64>> {
-    g.chunks_exact(n)
-        .map(|row| {
-            let norm = dot(row, row).sqrt();
-            let vanishes = norm == 0.0 && row.iter().any(|v| *v != 0.0);
-            (norm.is_finite() && !vanishes).then_some(norm)
-        })
-        .collect()
+    let mut norms = Vec::with_capacity(g.len() / n);
+    for row in g.chunks_exact(n) {
+        let norm = dot(row, row).sqrt();
+        let vanishes = norm == 0.0 && row.iter().any(|v| *v != 0.0);
+        if vanishes || !norm.is_finite() {
+            return None;
+        }
+        norms.push(norm);
+    }
+    Some(norms)
 }
 
 /// `out = P · columns`.
