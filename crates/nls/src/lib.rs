@@ -56,6 +56,7 @@ mod settings;
 mod solution;
 mod state;
 mod step;
+mod tensor_cost;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod testing;
@@ -73,4 +74,5 @@ pub use objective::{
 pub use residual::Residual;
 pub use settings::{AdaptiveDamping, Backward, Damping, Settings};
 pub use solution::{GradientQuality, Iteration, IterationRecord, Solution, Status};
+pub use tensor_cost::TensorCost;
 pub use weights::Weights;
