@@ -176,16 +176,15 @@ fuzz_target!(|problems: Vec<Problem>| {
         );
         // Clarabel is set up for the first of a list; the dense solver computes every sample by itself, though
         // with other sums where matrices are shared.
-        if problem["problem"] == "qp" && !answer["error"].is_string() {
+        // Of numbers that rounding decides over, either verdict may be right.
+        if problem["problem"] == "qp" && !answer["error"].is_string() && is_moderate(problem) {
             let verdicts = [&alone.json["status"], &answer["status"]];
             let is_solved = verdicts.map(|verdict| verdict == "solved");
             let has_none = verdicts.map(|v| v == "primal_infeasible" || v == "dual_infeasible");
-            // Whether numbers of 1e300 can be computed with may depend on the way.
             let contradict = |i: usize| is_solved[i] && has_none[1 - i];
             assert!(!contradict(0) && !contradict(1), "{problem} of {text}: {verdicts:?}");
             let objectives = [&alone.json, answer].map(|a| a["objective"].as_f64());
-            let compared = is_solved == [true; 2] && is_moderate(problem);
-            if let (true, [Some(a), Some(b)]) = (compared, objectives) {
+            if let (true, [Some(a), Some(b)]) = (is_solved == [true; 2], objectives) {
                 assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{problem} of {text}: {a} and {b}");
             }
         }

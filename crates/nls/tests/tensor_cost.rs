@@ -123,9 +123,11 @@ fn they_are_the_same_cost() {
     }
 }
 
+type Function = Box<dyn Fn(&[Dual], &[Tensor<2>]) -> Dual + Send + Sync>;
+
 #[test]
 fn mistakes_are_named() {
-    let message = |cost: Box<dyn Fn(&[Dual], &[Tensor<2>]) -> Dual + Send + Sync>, manifold| {
+    let message = |cost: Function, manifold| {
         let mut builder = Builder::new();
         let x = builder.variable("x", manifold).unwrap();
         let cost = TensorCost::new(2, &Device::flex(), cost);
