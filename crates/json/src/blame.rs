@@ -23,7 +23,7 @@ pub(crate) fn in_own_words(problem: &Problem, error: &Error) -> String {
                 _ => "be finite",
             };
             let place = match cone_rows {
-                None => of_quadratic(argument, *entry, n),
+                None => of_quadratic(problem, argument, *entry, n),
                 Some(m) => of_conic(argument, *entry, m),
             };
             format!("`{place}` is {value} but must {must}")
@@ -66,19 +66,26 @@ fn matrix(argument: &str, index: usize) -> String {
 }
 
 /// Of a number of a quadratic program; matrices are row-major.
-fn of_quadratic(argument: &str, entry: usize, n: usize) -> String {
+fn of_quadratic(problem: &Problem, argument: &str, entry: usize, n: usize) -> String {
     let (i, j) = (entry / n.max(1), entry % n.max(1));
+    let (dense_p, dense_h) = match problem {
+        Problem::Qp(qp) => qp.dense(),
+        Problem::Cone(_) => (true, true),
+    };
     match argument {
-        "p" => "P".to_owned(),
+        "p" if dense_p => format!("P[{i}][{j}]"),
+        "p" => format!("P[{entry}]"),
         "q" => format!("q[{entry}]"),
         "equalities.a" => format!("A[{i}][{j}]"),
         "equalities.b" => format!("b[{entry}]"),
         "inequalities.g" => format!("G[{i}][{j}]"),
         "inequalities.l" => format!("l[{entry}]"),
         "inequalities.u" => format!("u[{entry}]"),
-        "quadratics.h" => "H".to_owned(),
+        "quadratics.h" if dense_h => format!("quadratic[{}].H[{}][{j}]", i / n, i % n),
+        "quadratics.h" => format!("quadratic[{i}].H[{j}]"),
         "quadratics.g" => format!("quadratic[{i}].g[{j}]"),
         "quadratics.c" => format!("quadratic[{entry}].u"),
+        "cotangent.x" => format!("cotangent[{entry}]"),
         other => other.to_owned(),
     }
 }
@@ -90,6 +97,7 @@ fn of_conic(argument: &str, entry: usize, m: usize) -> String {
         "q" => format!("q[{entry}]"),
         "a" => format!("A[{}][{}]", entry % m.max(1), entry / m.max(1)),
         "b" => format!("b[{entry}]"),
+        "cotangent.x" => format!("cotangent[{entry}]"),
         other => other.to_owned(),
     }
 }

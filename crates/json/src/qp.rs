@@ -111,6 +111,14 @@ impl Qp {
         self.n
     }
 
+    /// Whether P and the quadratic rows' matrices are full.
+    pub(crate) fn dense(&self) -> (bool, bool) {
+        let Shape {
+            dense_p, dense_h, ..
+        } = self.shape();
+        (dense_p, dense_h)
+    }
+
     pub(crate) fn shape(&self) -> Shape {
         let dense = |matrix: &Option<Symmetric>| matches!(matrix, Some(Symmetric::Dense(_)));
         Shape {

@@ -53,6 +53,7 @@ fn what_the_solver_refuses_is_named_as_written() {
     };
     let infinite = "Infinity";
     let rows = |rows: Value, l: Value| json!({"G": rows, "l": l, "u": [3.0, 3.0]});
+    let cone_with = cone;
     let mut cone = cone(json!([1.0, 1.0]));
     cone["A"][1][0] = json!(infinite);
     let cases = [
@@ -101,6 +102,28 @@ fn what_the_solver_refuses_is_named_as_written() {
             "`quadratic[1].g[0]` is inf but must be finite",
         ),
         (cone, "`A[1][0]` is inf but must be finite"),
+        (
+            cone_with(json!([[1.0, 0.0], [infinite, 1.0]])),
+            "`P` must be symmetric but P[1][0] = inf and P[0][1] = 0",
+        ),
+        (
+            qp(json!({"P": [1.0, infinite]})),
+            "`P[1]` is inf but must be finite",
+        ),
+        (
+            qp(json!({"P": [[1.0, 0.0], [0.0, infinite]]})),
+            "`P[1][1]` is inf but must be finite",
+        ),
+        (
+            qp(
+                json!({"quadratic": [{"H": [1.0, 1.0], "u": 1.0}, {"H": [infinite, 1.0], "u": 1.0}]}),
+            ),
+            "`quadratic[1].H[0]` is inf but must be finite",
+        ),
+        (
+            qp(json!({"cotangent": [0.0, infinite]})),
+            "`cotangent[1]` is inf but must be finite",
+        ),
     ];
     for (problem, expected) in cases {
         assert_eq!(error(&problem).as_deref(), Some(expected), "{problem}");

@@ -78,8 +78,8 @@ struct Adjoint {
     quality: GradientQuality,
     residual: f64,
     condition: f64,
-    /// About the length of the Newton step to where the gradient vanishes; NaN where there is no unique one,
-    /// and for modes that do not solve with the Hessian.
+    /// About the length of the Newton step to where the gradient vanishes; NaN where a gradient is degenerate
+    /// already, and for modes that do not solve with the Hessian.
     newton: f64,
 }
 

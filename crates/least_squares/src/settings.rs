@@ -22,7 +22,7 @@ pub struct Settings {
     pub backward: Backward,
 }
 
-/// When a sample has converged. A tolerance of 0 never stops by its test.
+/// When a sample has converged. A tolerance of 0 never stops by its test, but for a gradient of exactly 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stopping {

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use feasible_solver::{NotSemidefinite, Values, check_semidefinite, check_symmetric};
 
 use crate::attributes::Domain;
@@ -362,22 +364,22 @@ fn check_domain(leaf: &Leaf, values: &Values<'_>, rounding: f64) -> Result<(), E
                 Domain::Symmetric => check_symmetric,
                 _ => check_semidefinite,
             };
-            for (copy, matrix) in data.chunks_exact(len.max(1)).enumerate() {
-                match check(matrix, n, rounding) {
-                    Ok(()) => {}
-                    Err(NotSemidefinite::Asymmetric { row, column, .. }) => {
-                        return Err(refused(copy * len + row * n + column, "symmetric"));
-                    }
-                    Err(NotSemidefinite::Negative { eigenvalue }) => {
-                        return Err(Error::NotSemidefinite {
-                            name: leaf.name.clone(),
-                            sample: sample(copy),
-                            eigenvalue,
-                        });
-                    }
+            // A matrix costs a factorisation.
+            let found = data
+                .par_chunks_exact(len.max(1))
+                .enumerate()
+                .find_map_first(|(copy, matrix)| Some((copy, check(matrix, n, rounding).err()?)));
+            return Err(match found {
+                None => return Ok(()),
+                Some((copy, NotSemidefinite::Asymmetric { row, column, .. })) => {
+                    refused(copy * len + row * n + column, "symmetric")
                 }
-            }
-            return Ok(());
+                Some((copy, NotSemidefinite::Negative { eigenvalue })) => Error::NotSemidefinite {
+                    name: leaf.name.clone(),
+                    sample: sample(copy),
+                    eigenvalue,
+                },
+            });
         }
     };
     wrong.map_or(Ok(()), |at| Err(refused(at, declared)))

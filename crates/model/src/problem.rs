@@ -223,7 +223,10 @@ impl CompiledProblem {
             canonical.parameter_entries,
             parameters,
             batch,
-            settings.dense.rounding.max(settings.cones.rounding),
+            match canonical.program {
+                Program::Cones(_) => settings.cones.rounding,
+                Program::Dense(_) => settings.dense.rounding,
+            },
         );
         let parameters = parameters.map_err(|error| self.0.explained(error))?;
         let data = Data::new(&canonical.program, &parameters, canonical.n);

@@ -87,10 +87,7 @@ impl HardNetAff {
         })?;
         let values = host::expand(constraints.values(y0.clone()), [batch, m]);
         let distance = bounds.residual(values.clone());
-        let distance = match epsilon {
-            None => equations(&bounds, values, distance),
-            Some(_) => distance,
-        };
+        let distance = equations(&bounds, epsilon.as_ref(), values, distance)?;
         let violated = host::read("residual", &distance)?;
         let step = shortest(a, inverses, distance)?;
         let y = y0 - step.delta;
@@ -114,17 +111,28 @@ impl HardNetAff {
     }
 }
 
-/// The distance with the derivative of the equation in rows of equal bounds, where they are met too: ReLUs have
-/// none there.
-fn equations(bounds: &Bounds, values: Tensor<2>, distance: Tensor<2>) -> Tensor<2> {
-    if !bounds.equalities().contains(&true) {
-        return distance;
+/// The distance with the derivative of the equation in rows of equal bounds that are not widened, where they are met
+/// too: ReLUs have none there.
+fn equations(
+    bounds: &Bounds,
+    epsilon: Option<&Tensor<1>>,
+    values: Tensor<2>,
+    distance: Tensor<2>,
+) -> Result<Tensor<2>, Error> {
+    let mut equal = bounds.equalities().to_vec();
+    if let Some(epsilon) = epsilon {
+        for (equal, epsilon) in equal.iter_mut().zip(host::read("epsilon", epsilon)?) {
+            *equal &= epsilon == 0.0;
+        }
     }
-    let equal = bounds.equalities().iter().map(|&e| f64::from(u8::from(e)));
+    if !equal.contains(&true) {
+        return Ok(distance);
+    }
+    let equal = equal.into_iter().map(|e| f64::from(u8::from(e))).collect();
     let shape = [1, bounds.rows()];
-    let equal = host::write::<2>(equal.collect(), shape, &distance.device(), distance.dtype());
+    let equal = host::write::<2>(equal, shape, &distance.device(), distance.dtype());
     let equal = equal.equal_elem(1.0).expand(distance.dims());
-    distance.mask_where(equal, values - bounds.lower())
+    Ok(distance.mask_where(equal, values - bounds.lower()))
 }
 
 /// HardNet-Cvx: the nearest point of a convex set, as [`Projection`] computes it.

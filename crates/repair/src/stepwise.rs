@@ -66,6 +66,11 @@ pub(crate) fn repair(
         let w = weights
             .get_or_insert_with(|| row_weights(settings.weights, &jacobian))
             .clone();
+        let (r, jacobian) = (r * w.clone(), jacobian * w.unsqueeze_dim::<3>(2));
+        let running = mask(&status, &y);
+        // Numbers of samples that have stopped may not be finite: zeros have no gradient either.
+        let stopped = running.clone().equal_elem(0.0);
+        let r = r.mask_fill(stopped.clone().expand([batch, m]), 0.0);
         let absent = absent(settings.rows, bounds, &r);
         let jacobian = match &absent {
             None => jacobian,
@@ -74,11 +79,6 @@ pub(crate) fn repair(
                 jacobian.mask_fill(rows.expand([batch, m, n]), 0.0)
             }
         };
-        let (r, jacobian) = (r * w.clone(), jacobian * w.unsqueeze_dim::<3>(2));
-        let running = mask(&status, &y);
-        // Numbers of samples that have stopped may not be finite: zeros have no gradient either.
-        let stopped = running.clone().equal_elem(0.0);
-        let r = r.mask_fill(stopped.clone().expand([batch, m]), 0.0);
         let ended = stopped.unsqueeze_dim::<3>(2).expand([batch, m, n]);
         let jacobian = jacobian.mask_fill(ended, 0.0);
         let (step, solved) = match settings.conjugate_gradient {
@@ -209,28 +209,54 @@ fn direct(
     r: Tensor<2>,
     absent: Option<Tensor<2, Bool>>,
 ) -> Result<(Tensor<2>, Vec<bool>), Error> {
-    let [_, m, n] = jacobian.dims();
-    let absent = absent.map(|absent| absent.float().cast(r.dtype()));
-    // Without damping only as many rows as there are can be solved for.
-    let by_rows = m <= n
-        || match &absent {
-            Some(absent) if damping == 0.0 => {
-                let present = -absent.clone().sum_dim(1) + m as f64;
-                host::read("rows", &present)?
-                    .iter()
-                    .all(|rows| *rows <= n as f64)
-            }
-            _ => false,
-        };
-    let other = jacobian.clone().swap_dims(1, 2);
-    if !by_rows {
-        let gram = plus_diagonal(other.matmul(jacobian.clone()), damping);
-        return Ok(solve(gram, transposed(jacobian, r), Side::Plain)?);
+    let [batch, m, n] = jacobian.dims();
+    if m <= n {
+        return by_rows(damping, jacobian, r, absent);
     }
+    let columns = by_columns(damping, jacobian, r.clone());
+    let (true, Some(absent)) = (damping == 0.0, absent) else {
+        return columns;
+    };
+    // Without damping each sample is solved for as many rows, or columns, as it has.
+    let ((by_columns, full), (by_rows, independent)) = (
+        columns?,
+        by_rows(damping, jacobian, r.clone(), Some(absent.clone()))?,
+    );
+    let taken = absent.bool_not().float().cast(r.dtype()).sum_dim(1);
+    let few = taken.lower_equal_elem(n as f64);
+    let few_on_host = host::read("rows", &few.clone().float())?;
+    let solved = (0..batch).map(|sample| match few_on_host[sample] > 0.0 {
+        true => independent[sample],
+        false => full[sample],
+    });
+    let step = by_columns.mask_where(few.expand([batch, n]), by_rows);
+    Ok((step, solved.collect()))
+}
+
+/// (JᵀJ + λI)⁻¹Jᵀr.
+fn by_columns(
+    damping: f64,
+    jacobian: &Tensor<3>,
+    r: Tensor<2>,
+) -> Result<(Tensor<2>, Vec<bool>), Error> {
+    let other = jacobian.clone().swap_dims(1, 2);
+    let gram = plus_diagonal(other.matmul(jacobian.clone()), damping);
+    Ok(solve(gram, transposed(jacobian, r), Side::Plain)?)
+}
+
+/// Jᵀ(JJᵀ + λI)⁻¹r.
+fn by_rows(
+    damping: f64,
+    jacobian: &Tensor<3>,
+    r: Tensor<2>,
+    absent: Option<Tensor<2, Bool>>,
+) -> Result<(Tensor<2>, Vec<bool>), Error> {
+    let other = jacobian.clone().swap_dims(1, 2);
     let mut gram = plus_diagonal(jacobian.clone().matmul(other), damping);
     if let Some(absent) = absent {
         // Rows of zeros, which a one makes equations for nothing.
         let identity = plus_diagonal(gram.zeros_like(), 1.0);
+        let absent = absent.float().cast(r.dtype());
         gram = gram + identity * absent.unsqueeze_dim::<3>(2);
     }
     let (t, solved) = solve(gram, r, Side::Plain)?;

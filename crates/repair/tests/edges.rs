@@ -5,7 +5,7 @@
 mod support;
 
 use burn::tensor::Tensor;
-use feasible_core::{Affine, Bounds, Quadratic};
+use feasible_core::{Affine, Bounds, Dual, Function, Quadratic};
 use feasible_repair::{
     Completion, Dc3, Dc3Settings, GaugeMap, HardNetAff, RayCone, RaySettings, Rayen, RowPolicy,
     SnareNet, SnareNetSettings, Status,
@@ -26,6 +26,7 @@ fn at(point: Vec<f64>) -> RaySettings {
 }
 
 fn same(got: &Tensor<2>, expected: &[f64]) {
+    assert_eq!(got.shape().num_elements(), expected.len());
     for (got, expected) in numbers(got).iter().zip(expected) {
         assert!(
             (got - expected).abs() < 1e-12,
@@ -37,7 +38,8 @@ fn same(got: &Tensor<2>, expected: &[f64]) {
 /// As many equalities as variables, and more, that leave one point or a line.
 #[test]
 fn sets_of_one_point_are_that_point() {
-    let raw = || tensor(vec![3.0, -4.0, 0.5, 0.25], [2, 2]);
+    let leaf = tensor::<2>(vec![3.0, -4.0, 0.5, 0.25], [2, 2]).require_grad();
+    let raw = || leaf.clone();
     let point = [0.5, 0.25];
     let corner = equal(vec![1.0, 0.0, 0.0, 1.0], point.to_vec(), 2);
     let thrice = equal(vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0], vec![0.5, 0.25, 0.75], 2);
@@ -50,6 +52,8 @@ fn sets_of_one_point_are_that_point() {
             let drawn = ray.forward(raw(), &set, None).unwrap();
             for y in [mapped.y, drawn.y] {
                 same(&y, &[point, point].concat());
+                let gradients = y.sum().backward();
+                same(&leaf.grad(&gradients).unwrap(), &[0.0; 4]);
             }
         }
     }
@@ -120,9 +124,20 @@ fn cones_that_are_none_are_named() {
 fn an_equality_that_is_met_keeps_its_derivative() {
     let set = equal(vec![1.0, 1.0], vec![1.0], 2);
     let layer = HardNetAff::new();
-    let raw = tensor(vec![0.5, 0.5, 2.0, 3.0], [2, 2]);
+    let raw = || tensor(vec![0.5, 0.5, 2.0, 3.0], [2, 2]);
     let repair = |inputs: &[Tensor<2>]| layer.forward(inputs[0].clone(), &set, None).unwrap().y;
-    check_gradients("hardnet-aff", &[raw], repair, 1e-4, 1e-9);
+    check_gradients("hardnet-aff", &[raw()], repair, 1e-4, 1e-9);
+    // Beside a row that is widened.
+    let bounds = Bounds::shared(tensor(vec![1.0, -9.0], [2]), tensor(vec![1.0, 9.0], [2]));
+    let set = Affine::shared(tensor(vec![1.0, 1.0, 1.0, -1.0], [2, 2]), bounds.unwrap()).unwrap();
+    let repair = |inputs: &[Tensor<2>]| {
+        let epsilon = tensor(vec![0.0, 0.5], [2]);
+        layer
+            .forward(inputs[0].clone(), &set, Some(epsilon))
+            .unwrap()
+            .y
+    };
+    check_gradients("hardnet-aff, widened", &[raw()], repair, 1e-4, 1e-9);
 }
 
 /// Rows that take no part make no system singular, with fewer rows than variables and with more.
@@ -156,8 +171,29 @@ fn satisfied_rows_take_no_part_in_undamped_steps() {
     }
 }
 
+/// What one sample is beyond says nothing of another: here more rows than there are variables, or none that has a
+/// value.
+#[test]
+fn samples_of_many_rows_leave_those_of_few_alone() {
+    let rows = vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0];
+    let below = Bounds::at_most(tensor(vec![1.0, 1.0, 3.0, 9.0], [1, 4])).unwrap();
+    let set = Affine::shared(tensor(rows, [4, 2]), below).unwrap();
+    let layer = SnareNet::new(SnareNetSettings {
+        damping: 0.0,
+        rows: RowPolicy::Violated,
+        trust_region: Some(50.0),
+        ..SnareNetSettings::default()
+    })
+    .unwrap();
+    // Beyond the first row, and beyond all.
+    let both = tensor(vec![3.0, 0.0, 6.0, 8.0], [2, 2]);
+    let repaired = layer.forward(both, &set, None).unwrap();
+    assert_eq!(repaired.status, [Status::ConvergedByResidual; 2]);
+    same(&repaired.y.narrow(0, 0, 1), &[1.0, 0.0]);
+}
+
 /// On the circle either variable can be computed from the other but where it is 0 itself. The choice is one for
-/// the batch, whatever its order, and a sample without a Jacobian has no say.
+/// the batch, whatever its order.
 #[test]
 fn completion_suits_all_samples_whatever_their_order() {
     let bounds = Bounds::equal(tensor(vec![1.0], [1, 1])).unwrap();
@@ -191,4 +227,17 @@ fn completion_suits_all_samples_whatever_their_order() {
             assert!((y[0] - raw[0]).abs() < 1e-12);
         }
     }
+}
+
+/// √y₁ + y₂ = 1: y₂ can be computed always, y₁ where it is large enough; a sample without a root has no say.
+#[test]
+fn a_sample_without_a_jacobian_does_not_choose() {
+    let bounds = || Bounds::equal(tensor(vec![1.0], [1, 1])).unwrap();
+    let set = Function::new(2, bounds(), |y: Dual| y.column(0).sqrt() + y.column(1));
+    let layer = Dc3::new(Dc3Settings::default()).unwrap();
+    let raw = tensor(vec![-1.0, 0.5, 4.0, 0.5], [2, 2]);
+    let repaired = layer.forward(raw, &set, None).unwrap();
+    assert!(!repaired.status[0].is_converged());
+    assert!(repaired.status[1].is_converged(), "{:?}", repaired.status);
+    same(&repaired.y.narrow(0, 1, 1), &[4.0, -1.0]);
 }

@@ -102,7 +102,9 @@ pub use cone::{
 pub use conflict::{Conflict, ConflictingRow, Farkas, NamedRow, conflict_in_words};
 pub use error::Error;
 pub use problem::{Equalities, Inequalities, Problem, Quadratics};
-pub use semidefinite::{NotSemidefinite, check_semidefinite, check_symmetric};
+pub use semidefinite::{
+    NotSemidefinite, check_semidefinite, check_semidefinite_diagonal, check_symmetric,
+};
 pub use settings::{AdjointSettings, CrossedBounds, Degenerate, Infeasible, Method, Settings};
 pub use solution::{Shift, Solution};
 pub use solve::{solve, solve_from};

@@ -24,7 +24,7 @@ pub enum NotSemidefinite {
     },
     /// An eigenvalue below zero.
     Negative {
-        /// The least.
+        /// The least; NaN for a matrix that is not finite.
         eigenvalue: f64,
     },
 }
@@ -41,11 +41,28 @@ pub fn check_semidefinite(matrix: &[f64], n: usize, rounding: f64) -> Result<(),
     assert_eq!(matrix.len(), n * n, "a matrix of n rows and columns");
     check_symmetric(matrix, n, rounding)?;
     let allowed = tolerance(n, rounding) * max_abs(matrix);
+    if !allowed.is_finite() {
+        let eigenvalue = f64::NAN;
+        return Err(NotSemidefinite::Negative { eigenvalue });
+    }
     let eigenvalue = lowest_eigenvalue(matrix, n, allowed);
     if eigenvalue < -allowed {
         return Err(NotSemidefinite::Negative { eigenvalue });
     }
     Ok(())
+}
+
+/// The same for the matrix with this diagonal and nothing else.
+///
+/// # Errors
+/// [`NotSemidefinite::Negative`].
+pub fn check_semidefinite_diagonal(diagonal: &[f64], rounding: f64) -> Result<(), NotSemidefinite> {
+    let allowed = tolerance(diagonal.len(), rounding) * max_abs(diagonal);
+    let eigenvalue = diagonal.iter().copied().fold(f64::INFINITY, f64::min);
+    match eigenvalue < -allowed {
+        true => Err(NotSemidefinite::Negative { eigenvalue }),
+        false => Ok(()),
+    }
 }
 
 /// Whether it is symmetric, by the measure of [`check_semidefinite`].
@@ -57,11 +74,17 @@ pub fn check_semidefinite(matrix: &[f64], n: usize, rounding: f64) -> Result<(),
 /// If there are not n² numbers.
 pub fn check_symmetric(matrix: &[f64], n: usize, rounding: f64) -> Result<(), NotSemidefinite> {
     assert_eq!(matrix.len(), n * n, "a matrix of n rows and columns");
-    let allowed = tolerance(n, rounding) * max_abs(matrix);
+    // Beside an infinity nothing is small.
+    let largest = max_abs(matrix);
+    let allowed = match largest.is_finite() {
+        true => tolerance(n, rounding) * largest,
+        false => 0.0,
+    };
     for row in 0..n {
         for column in 0..row {
-            let difference = (matrix[row * n + column] - matrix[column * n + row]).abs();
-            if difference > allowed {
+            let (a, b) = (matrix[row * n + column], matrix[column * n + row]);
+            let difference = (a - b).abs();
+            if a != b && !(difference <= allowed) {
                 return Err(NotSemidefinite::Asymmetric {
                     row,
                     column,

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use crate::batch::{Symmetric, Values};
-use crate::dense::{all_finite, max_abs};
+use crate::dense::all_finite;
 use crate::error::Error;
 use crate::problem::Problem;
-use crate::semidefinite::{self, NotSemidefinite, check_semidefinite};
+use crate::semidefinite::{NotSemidefinite, check_semidefinite, check_semidefinite_diagonal};
 use crate::settings::Settings;
 
 /// What infinities a parameter may hold.
@@ -214,14 +214,7 @@ fn convex(
         let data = &values.sample(copy, rows * entries)[index * entries..(index + 1) * entries];
         let sample = (!values.is_shared()).then_some(copy);
         let found = match symmetric {
-            Symmetric::Diagonal(_) => {
-                let eigenvalue = data.iter().copied().fold(f64::INFINITY, f64::min);
-                let allowed = semidefinite::tolerance(n, rounding) * max_abs(data);
-                match eigenvalue < -allowed {
-                    true => Err(NotSemidefinite::Negative { eigenvalue }),
-                    false => Ok(()),
-                }
-            }
+            Symmetric::Diagonal(_) => check_semidefinite_diagonal(data, rounding),
             Symmetric::Dense(_) => check_semidefinite(data, n, rounding),
         };
         found.map_err(|found| match found {

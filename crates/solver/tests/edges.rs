@@ -341,7 +341,9 @@ fn rows_whose_scales_overflow_are_not_infeasible() {
                 for (x, status) in solution.x.iter().zip(&solution.status) {
                     let case =
                         format!("{curvature:e} {factors:?} {copies} {method:?}: {x} {status:?}");
-                    assert!(*status != Status::PrimalInfeasible, "{case}");
+                    let has_none =
+                        [Status::PrimalInfeasible, Status::DualInfeasible].contains(status);
+                    assert!(!has_none, "{case}");
                     // What a row of 1e-170 misses is below every tolerance.
                     let tells = factors[1] == 1.0;
                     let solved = *status == Status::Solved;

@@ -194,23 +194,18 @@ impl Dc3 {
                 other: vec![],
             });
         }
-        let gram = match shared {
-            Some((_, rows)) => {
-                let rows = host::write::<2>(rows.clone(), [e, n], &y0.device(), y0.dtype());
-                rows.clone().transpose().matmul(rows)
+        if let Some((_, rows)) = shared {
+            return Ok(Partition::chosen(rows, e, n));
+        }
+        let jacobian = constant(&constraints.jacobian(constant(y0)));
+        let mut rows = host::read("jacobian(y)", &pick(jacobian, 1, equalities))?;
+        // A sample without a Jacobian is found singular later, and chooses for no other.
+        for sample in rows.chunks_exact_mut(e * n) {
+            if !host::all_finite(sample) {
+                sample.fill(0.0);
             }
-            None => {
-                let jacobian = constant(&constraints.jacobian(constant(y0)));
-                let [copies, _, _] = jacobian.dims();
-                let rows = pick(jacobian, 1, equalities);
-                // A sample without a Jacobian is found singular later, and chooses for no other.
-                let finite = rows.clone().is_finite().all_dim(2).all_dim(1);
-                let absent = finite.bool_not().expand([copies, e, n]);
-                let rows = rows.mask_fill(absent, 0.0).reshape([copies * e, n]);
-                rows.clone().transpose().matmul(rows)
-            }
-        };
-        Ok(Partition::chosen(host::read("jacobian(y)", &gram)?, e, n))
+        }
+        Ok(Partition::chosen(&rows, e, n))
     }
 
     fn completer<'a>(

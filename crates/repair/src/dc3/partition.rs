@@ -1,6 +1,7 @@
 //! Which variables are kept and which are computed.
 
 use burn::tensor::{Int, Tensor, TensorData};
+use faer::MatRef;
 use feasible_core::Error;
 
 /// The variables in two parts, each in ascending order.
@@ -38,26 +39,18 @@ impl Partition {
     }
 
     /// The first columns that pivoting takes are computed: greedily those that keep their block far
-    /// from singular. `gram` is JᵀJ, `[n, n]`, of the Jacobians of all samples one below the other: pivots of
-    /// its Cholesky factorisation are those of their QR factorisation.
-    pub(super) fn chosen(mut gram: Vec<f64>, equalities: usize, n: usize) -> Self {
-        let mut other = Vec::with_capacity(equalities);
-        for _ in 0..equalities.min(n) {
-            let free = (0..n).filter(|j| !other.contains(j));
-            let largest = free.max_by(|&i, &j| gram[i * n + i].total_cmp(&gram[j * n + j]));
-            let Some(pivot) = largest else { break };
-            other.push(pivot);
-            let square = gram[pivot * n + pivot];
-            if !(square > 0.0) {
-                continue;
-            }
-            let row: Vec<f64> = gram[pivot * n..][..n].to_vec();
-            for (i, entries) in gram.chunks_exact_mut(n).enumerate() {
-                for (entry, r) in entries.iter_mut().zip(&row) {
-                    *entry -= row[i] * r / square;
-                }
-            }
-        }
+    /// from singular. `jacobian` is row-major `[rows, n]`, the equality rows of one sample or those of several
+    /// one below the other.
+    pub(super) fn chosen(jacobian: &[f64], equalities: usize, n: usize) -> Self {
+        let rows = jacobian.len() / n.max(1);
+        let stacked = MatRef::from_row_major_slice(jacobian, rows, n);
+        // Columns have the same lengths and angles in the triangle of a tall matrix.
+        let qr = match rows > n {
+            true => stacked.qr().thin_R().col_piv_qr(),
+            false => stacked.col_piv_qr(),
+        };
+        let (order, _) = qr.P().arrays();
+        let mut other = order[..equalities.min(n)].to_vec();
         other.sort_unstable();
         let partial = (0..n).filter(|j| other.binary_search(j).is_err()).collect();
         Self { partial, other }
@@ -89,10 +82,13 @@ mod tests {
     fn pivots_avoid_a_singular_block() {
         // Columns 0 and 1 are parallel, column 3 is tiny.
         let a = [1.0, 2.0, 0.5, 1e-9, 2.0, 4.0, 3.0, 0.0];
-        let gram = (0..16).map(|at| (0..2).map(|k| a[4 * k + at / 4] * a[4 * k + at % 4]).sum());
-        let partition = Partition::chosen(gram.collect(), 2, 4);
+        let partition = Partition::chosen(&a, 2, 4);
         assert_eq!(partition.other, [1, 2]);
         assert_eq!(partition.partial, [0, 3]);
+        // The same twice and thrice, one below the other.
+        for times in [2, 3] {
+            assert_eq!(Partition::chosen(&a.repeat(times), 2, 4), partition);
+        }
     }
 
     #[test]

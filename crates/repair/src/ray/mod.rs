@@ -231,7 +231,7 @@ impl GaugeMap {
             }
             // One point: the set of the equalities.
             Some(basis) if basis.dims()[1] == 0 => {
-                let v = y0.zeros_like();
+                let v = y0 * 0.0;
                 (v.clone(), v)
             }
             Some(basis) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use faer::MatRef;
 use feasible_core::{Block, Bounds, Constraints, Curvature, HostBlock, HostCurvature, host};
-use feasible_solver::check_semidefinite;
+use feasible_solver::{check_semidefinite, check_semidefinite_diagonal};
 
 use super::RaySettings;
 use super::cones::RayCone;
@@ -294,16 +294,15 @@ fn check_convex(method: &'static str, blocks: &[Block]) -> Result<(), Error> {
     for (block, tensors) in on_host(blocks)?.iter().zip(blocks) {
         let n = block.variables;
         let rounding = host::rounding(tensors.linear().dtype());
-        let (matrices, size) = match &block.curvature {
-            HostCurvature::None => (&[][..], 1),
-            HostCurvature::Diagonal(h, _) => (&h[..], n),
-            HostCurvature::Dense(h, _) => (&h[..], n * n),
+        let failed = match &block.curvature {
+            HostCurvature::None => None,
+            HostCurvature::Diagonal(h, _) => h
+                .chunks_exact(n.max(1))
+                .position(|h| check_semidefinite_diagonal(h, rounding).is_err()),
+            HostCurvature::Dense(h, _) => h
+                .chunks_exact((n * n).max(1))
+                .position(|h| check_semidefinite(h, n, rounding).is_err()),
         };
-        let mut each = matrices.chunks_exact(size.max(1));
-        let failed = each.position(|h| match size == n {
-            true => h.iter().any(|v| *v < 0.0),
-            false => check_semidefinite(h, n, rounding).is_err(),
-        });
         if let Some(at) = failed {
             return Err(Error::Rows {
                 method,

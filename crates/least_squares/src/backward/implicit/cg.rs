@@ -3,11 +3,13 @@
 use super::blocks::Blocks;
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
-use crate::dense::{axpy, dot, norm};
+use crate::dense::{axpy, dot, max_abs, norm};
+use crate::settings::Stopping;
 use crate::status::GradientQuality;
 
-/// Relative residual that says enough of how long a step is.
-const ROUGHLY: f64 = 0.1;
+/// Relative residual of a Newton step whose length alone is wanted: what is left out may be long where the matrix is
+/// ill-conditioned, so that the length is one from below.
+const ROUGHLY: f64 = 1e-3;
 
 pub(super) struct Cg {
     pub(super) blocks: Blocks,
@@ -25,8 +27,13 @@ impl Cg {
             return w;
         }
         let gradient = system.free_gradient();
-        let (step, _) = self.iterate(system, &diagonal, &gradient, ROUGHLY);
-        result.newton = norm(&step);
+        let (step, is_positive) = self.iterate(system, &diagonal, &gradient, ROUGHLY);
+        // Where the gradient is not what rounding leaves of one, there is no minimum that way.
+        let is_rest = max_abs(&gradient) <= Stopping::default().gradient;
+        result.newton = match is_positive || is_rest {
+            true => norm(&step),
+            false => f64::INFINITY,
+        };
         w
     }
 

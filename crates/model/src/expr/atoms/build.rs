@@ -384,14 +384,13 @@ pub fn weighted_geo_mean(x: &Expr, weights: &[f64]) -> Expr {
         let reason = "a weight is not positive and finite".to_owned();
         return Expr::invalid(op, vec![x.clone()], reason);
     }
-    let mut sum = 0.0;
     // The canonical form takes each with the mean so far.
-    let vanishes = shares.iter().any(|share| {
+    let (mut sum, mut vanishes) = (0.0, false);
+    for share in shares.iter() {
         let before = sum;
         sum += share;
-        let part = before / sum;
-        before > 0.0 && !(part > 0.0 && part < 1.0)
-    });
+        vanishes |= !(*share > 0.0) || (before > 0.0 && !(before / sum < 1.0));
+    }
     if vanishes || !total.is_finite() {
         let reason = "a weight vanishes beside the sum of those before it, or their sum overflows";
         return Expr::invalid(op, vec![x.clone()], reason.to_owned());
