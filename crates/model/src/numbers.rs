@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use feasible_solver::{NotSemidefinite, Values, check_semidefinite, check_symmetric};
+use rayon::prelude::*;
 
 use crate::attributes::Domain;
 use crate::error::Error;

@@ -4,26 +4,13 @@
 mod support;
 
 use feasible_model::{
-    CompiledProblem, Domain, Formulation, Model, SolveSettings, constant, exp, norm2, power,
-    quad_form, quad_over_lin, sum_squares, weighted_geo_mean,
+    Domain, Model, SolveSettings, constant, exp, norm2, power, quad_form, quad_over_lin,
+    sum_squares, weighted_geo_mean,
 };
-use support::{Input, close, shared, solved, values};
+use support::{close, compiled, mistake, refused, shared, solved, values};
 
 /// Numbers of order 1 from small systems.
 const ROUNDING: f64 = 1e-13;
-
-fn compiled(formulation: Formulation) -> CompiledProblem {
-    formulation.compile().unwrap()
-}
-
-fn mistake(formulation: Formulation) -> String {
-    formulation.compile().unwrap_err().to_string()
-}
-
-fn refused(problem: &CompiledProblem, inputs: &[Input], batch: usize) -> String {
-    let solution = problem.solve(&values(inputs), batch, &SolveSettings::default());
-    solution.unwrap_err().to_string()
-}
 
 /// Mirrored entries are compared with the largest, not with each other, and single precision is known.
 #[test]

@@ -4,27 +4,16 @@
 mod support;
 
 use feasible_model::{
-    CompiledProblem, Domain, Expr, Formulation, GradientQuality, Model, Solution, SolveSettings,
-    Status, Values, constant, entropy, exp, identity, kl_div, lambda_max, log_det, norm2,
-    quad_form, sum_squares,
+    CompiledProblem, Domain, Expr, GradientQuality, Model, Solution, SolveSettings, Status, Values,
+    constant, entropy, exp, identity, kl_div, lambda_max, log_det, norm2, quad_form, sum_squares,
 };
-use support::{Input, against_differences, close, each, gradients, shared, solved, values};
+use support::{
+    Input, against_differences, close, compiled, each, gradients, mistake, refused, shared, solved,
+    values,
+};
 
 /// Numbers of order 1 from small systems.
 const ROUNDING: f64 = 1e-13;
-
-fn compiled(formulation: Formulation) -> CompiledProblem {
-    formulation.compile().unwrap()
-}
-
-fn mistake(formulation: Formulation) -> String {
-    formulation.compile().unwrap_err().to_string()
-}
-
-fn refused(problem: &CompiledProblem, inputs: &[Input], batch: usize) -> String {
-    let solution = problem.solve(&values(inputs), batch, &SolveSettings::default());
-    solution.unwrap_err().to_string()
-}
 
 fn exact(problem: &CompiledProblem, solution: &Solution, inputs: &[Input]) -> bool {
     let weights: Vec<(String, Vec<f64>)> = problem

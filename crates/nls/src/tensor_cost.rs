@@ -22,8 +22,8 @@ use feasible_least_squares::{Cost, Gradient, Point, Probe, Shapes};
 /// # Errors
 ///
 /// The function is called once when the cost is added, at ones: other rows than were declared, variables on groups,
-/// and a device without f64 are an error there. It must not capture tensors that need gradients, which would not get any: make
-/// them auxiliaries.
+/// and a device without f64 are an error there. It must not capture tensors that need gradients, which would not get
+/// any: make them auxiliaries.
 ///
 /// # Cost
 ///

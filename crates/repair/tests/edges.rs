@@ -10,7 +10,7 @@ use feasible_repair::{
     Completion, Dc3, Dc3Settings, GaugeMap, HardNetAff, RayCone, RaySettings, Rayen, RowPolicy,
     SnareNet, SnareNetSettings, Status,
 };
-use support::{check_gradients, numbers, tensor};
+use support::{check_gradients, numbers, same, tensor};
 
 fn equal(a: Vec<f64>, b: Vec<f64>, n: usize) -> Affine {
     let m = b.len();
@@ -22,16 +22,6 @@ fn at(point: Vec<f64>) -> RaySettings {
     RaySettings {
         interior: Some(point),
         ..RaySettings::default()
-    }
-}
-
-fn same(got: &Tensor<2>, expected: &[f64]) {
-    assert_eq!(got.shape().num_elements(), expected.len());
-    for (got, expected) in numbers(got).iter().zip(expected) {
-        assert!(
-            (got - expected).abs() < 1e-12,
-            "{got} instead of {expected}"
-        );
     }
 }
 
@@ -171,8 +161,7 @@ fn satisfied_rows_take_no_part_in_undamped_steps() {
     }
 }
 
-/// What one sample is beyond says nothing of another: here more rows than there are variables, or none that has a
-/// value.
+/// How many rows one sample is beyond, here more than there are variables, says nothing of another.
 #[test]
 fn samples_of_many_rows_leave_those_of_few_alone() {
     let rows = vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0];

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use feasible_core::{Affine, Bounds, Constraints, Dual, Function, Quadratic, Stacked};
 use feasible_repair::{GaugeMap, RayCone, RaySettings, Rayen, Repaired, Status};
-use support::{check_gradients, normal, numbers, rng, tensor};
+use support::{check_gradients, normal, numbers, rng, same, tensor};
 
 const BATCH: usize = 12;
 const N: usize = 5;
@@ -74,15 +74,6 @@ fn gauge_map(settings: RaySettings, y0: Tensor<2>, set: &dyn Constraints) -> Rep
         .unwrap()
         .forward(y0, set, None)
         .unwrap()
-}
-
-fn same(got: &Tensor<2>, expected: &[f64]) {
-    for (got, expected) in numbers(got).iter().zip(expected) {
-        assert!(
-            (got - expected).abs() < 1e-13,
-            "{got} instead of {expected}"
-        );
-    }
 }
 
 /// The unit disc as a quadratic row, a second-order cone, and a matrix inequality.

@@ -311,8 +311,6 @@ fn rows_whose_scales_overflow_are_not_infeasible() {
             let g: Vec<f64> = factors.repeat(copies);
             // Of the first row x ≥ −1, of the second x ≥ 1; the third is free.
             let l = [-factors[0], factors[1], -INF].repeat(2);
-            let rows = |values: &'static [f64]| Values::PerSample(values);
-            let q = rows(&[1.0, 1.0]);
             let own = copies == 2;
             let problem = Problem {
                 batch: 2,
@@ -322,7 +320,7 @@ fn rows_whose_scales_overflow_are_not_infeasible() {
                 } else {
                     Values::Shared(&p)
                 }),
-                q,
+                q: Values::PerSample(&[1.0, 1.0]),
                 equalities: None,
                 inequalities: Some(Inequalities {
                     rows: 3,

@@ -1,4 +1,4 @@
-//! A batch with a sample that cannot be met, or has no value: it is told, and the other one is as if alone.
+//! A batch with a sample that cannot be met, or has no value: it is told, and does not spoil the other one.
 
 use burn::tensor::Tensor;
 use feasible::nls::least_squares::{AutoCost, Builder, Manifold, Real, Residual, Robust, Weight};
@@ -113,7 +113,7 @@ impl Backend {
         self.one_of_two(name, &gauge, &set, [[3.0, 0.5], [3.0, 0.5]]);
     }
 
-    /// √y₁ ≤ 1 and y₁ ≥ 0, from where there is a root and from where there is none.
+    /// √y₁ ≤ 1 and √y₂ ≤ 9, from where there is a root and from where there is none.
     pub(crate) fn repairs_where_rows_have_no_value(&self) {
         let bounds = Bounds::at_most(self.matrix([[1.0, 9.0]])).unwrap();
         let set = Function::new(2, bounds, |y: Dual| y.sqrt());

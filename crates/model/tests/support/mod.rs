@@ -2,8 +2,8 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 use feasible_model::{
-    AdjointSettings, CompiledProblem, Cotangent, GradientQuality, Gradients, Handle, Solution,
-    SolveSettings, Values,
+    AdjointSettings, CompiledProblem, Cotangent, Formulation, GradientQuality, Gradients, Handle,
+    Solution, SolveSettings, Values,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -85,6 +85,21 @@ pub fn values(inputs: &[Input]) -> Vec<(&str, Values<'_>)> {
         .iter()
         .map(|input| (input.name, input.values()))
         .collect()
+}
+
+pub fn compiled(formulation: Formulation) -> CompiledProblem {
+    formulation.compile().unwrap()
+}
+
+/// What compiling says is wrong.
+pub fn mistake(formulation: Formulation) -> String {
+    formulation.compile().unwrap_err().to_string()
+}
+
+/// What solving says is wrong.
+pub fn refused(problem: &CompiledProblem, inputs: &[Input], batch: usize) -> String {
+    let solution = problem.solve(&values(inputs), batch, &SolveSettings::default());
+    solution.unwrap_err().to_string()
 }
 
 pub fn solved(problem: &CompiledProblem, inputs: &[Input], batch: usize) -> Solution {

@@ -28,6 +28,18 @@ pub(crate) fn normal(rng: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
     (0..count).map(|_| rng.sample(StandardNormal)).collect()
 }
 
+/// Numbers up to a few units of rounding.
+pub(crate) fn same(got: &Tensor<2>, expected: &[f64]) {
+    let got = numbers(got);
+    assert_eq!(got.len(), expected.len());
+    for (got, expected) in got.iter().zip(expected) {
+        assert!(
+            (got - expected).abs() < 1e-13,
+            "{got} instead of {expected}"
+        );
+    }
+}
+
 /// Compares the gradient of Σ c·f(inputs) with central differences in every entry of every input.
 ///
 /// Fourth order in f64. With `step` 1e-4 truncation is about 1e-17 of the fifth derivative, which

@@ -9,9 +9,8 @@ use crate::error::Error;
 /// the box, else how far they are out, with its sign.
 ///
 /// Rows in the box have zero Jacobian, so that they do not resist being moved. At the box's face exactly
-/// the derivative is that of the inside, zero; a row whose bounds are equal has no inside, and is always that of
-/// an equation. The bounds are constants: where they are to get gradients,
-/// let g subtract an auxiliary.
+/// the derivative is that of the inside, zero; a row whose bounds are equal has no inside, and is an equation
+/// everywhere. The bounds are constants: where they are to get gradients, let g subtract an auxiliary.
 #[derive(Clone, Debug)]
 pub struct Clipped {
     inner: Arc<dyn Cost>,

@@ -112,8 +112,8 @@ impl Iterates {
 }
 
 impl SparseAdjoint<'_> {
-    /// The solution by the factor of another matrix at a point of this gradient. `None` where the iterations are slow, or H is not shown
-    /// to be positive definite, or what they lead to is no solution.
+    /// The solution by the factor of another matrix at a point of this gradient. `None` where the iterations are
+    /// slow, or H is not shown to be positive definite, or what they lead to is no solution.
     pub(super) fn solve_by(
         &mut self,
         factor: &[f32],
