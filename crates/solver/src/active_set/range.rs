@@ -234,6 +234,20 @@ mod tests {
             })
             .is_none()
         );
+        // A row of G whose response to P overflows.
+        let steep = Sample {
+            a: &[],
+            p: Matrix::Diagonal(&[1e-300, 1e-300]),
+            g: &[1e8, 0.0],
+            ..base
+        };
+        assert!(build(&steep).is_none() && least_distance::build(&steep).is_none());
+        let steeper = Sample {
+            p: Matrix::Diagonal(&[1e-320, 1e-320]),
+            g: &[1e150, 0.0],
+            ..steep
+        };
+        assert!(Reduced::null_space(&steeper).is_none());
         // A row of G that the equality fixes.
         assert!(
             build(&Sample {

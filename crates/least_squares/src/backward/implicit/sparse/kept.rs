@@ -38,7 +38,8 @@ pub(super) struct ByFactor {
     pub(super) condition: f64,
     /// ‖Hw − v‖/‖v‖.
     pub(super) residual: f64,
-    /// ‖M⁻¹∇‖ for the gradient, about the length of the Newton step.
+    /// ‖M⁻¹∇‖ for the gradient, over the least eigenvalue of M⁻¹H that was seen: what the length of the Newton step
+    /// is at most, about. M may be damped by far more than H is large.
     pub(super) newton: f64,
 }
 
@@ -189,7 +190,7 @@ impl SparseAdjoint<'_> {
                     w,
                     condition: condition / smallest,
                     residual: if size > 0.0 { missed / size } else { 0.0 },
-                    newton: norm(&step),
+                    newton: norm(&step) / smallest,
                 });
             }
             self.sparse.solve_by(factor, &mut [&mut correction]);
