@@ -1,6 +1,7 @@
 //! Whether matrices are symmetric and positive semidefinite, up to rounding.
 
 use faer::Side;
+use feasible_kernels::Cholesky;
 
 use crate::dense::{max_abs, view};
 
@@ -38,18 +39,53 @@ pub enum NotSemidefinite {
 /// # Panics
 /// If there are not n² numbers.
 pub fn check_semidefinite(matrix: &[f64], n: usize, rounding: f64) -> Result<(), NotSemidefinite> {
-    assert_eq!(matrix.len(), n * n, "a matrix of n rows and columns");
-    check_symmetric(matrix, n, rounding)?;
-    let allowed = tolerance(n, rounding) * max_abs(matrix);
-    if !allowed.is_finite() {
-        let eigenvalue = f64::NAN;
-        return Err(NotSemidefinite::Negative { eigenvalue });
+    Semidefinite::new(n).check(matrix, rounding)
+}
+
+/// Checks matrices of one size, one after the other.
+pub(crate) struct Semidefinite {
+    n: usize,
+    cholesky: Cholesky,
+}
+
+impl Semidefinite {
+    pub(crate) fn new(n: usize) -> Semidefinite {
+        Semidefinite {
+            n,
+            cholesky: Cholesky::new(n),
+        }
     }
-    let eigenvalue = lowest_eigenvalue(matrix, n, allowed);
-    if eigenvalue < -allowed {
-        return Err(NotSemidefinite::Negative { eigenvalue });
+
+    /// As [`check_semidefinite`].
+    pub(crate) fn check(&mut self, matrix: &[f64], rounding: f64) -> Result<(), NotSemidefinite> {
+        let n = self.n;
+        check_symmetric(matrix, n, rounding)?;
+        let allowed = tolerance(n, rounding) * max_abs(matrix);
+        if !allowed.is_finite() {
+            let eigenvalue = f64::NAN;
+            return Err(NotSemidefinite::Negative { eigenvalue });
+        }
+        let eigenvalue = self.lowest_eigenvalue(matrix, allowed);
+        if eigenvalue < -allowed {
+            return Err(NotSemidefinite::Negative { eigenvalue });
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// A lower estimate that is exact when it matters: 0 when a Cholesky factorisation of the
+    /// slightly shifted matrix succeeds, the smallest eigenvalue otherwise.
+    fn lowest_eigenvalue(&mut self, matrix: &[f64], shift: f64) -> f64 {
+        if shift == 0.0 || self.cholesky.factor(matrix, |_, _| shift) {
+            return 0.0;
+        }
+        // A failing eigenvalue iteration has never been seen on finite symmetric data; treating it as
+        // convex leaves the decision to the solver's own factorisations.
+        view(matrix, self.n, self.n)
+            .self_adjoint_eigenvalues(Side::Lower)
+            .map_or(0.0, |values| {
+                values.iter().copied().fold(f64::INFINITY, f64::min)
+            })
+    }
 }
 
 /// The same for the matrix with this diagonal and nothing else.
@@ -74,6 +110,9 @@ pub fn check_semidefinite_diagonal(diagonal: &[f64], rounding: f64) -> Result<()
 /// If there are not n² numbers.
 pub fn check_symmetric(matrix: &[f64], n: usize, rounding: f64) -> Result<(), NotSemidefinite> {
     assert_eq!(matrix.len(), n * n, "a matrix of n rows and columns");
+    if is_mirrored(matrix, n) {
+        return Ok(());
+    }
     // Beside an infinity nothing is small.
     let largest = max_abs(matrix);
     let allowed = match largest.is_finite() {
@@ -96,24 +135,18 @@ pub fn check_symmetric(matrix: &[f64], n: usize, rounding: f64) -> Result<(), No
     Ok(())
 }
 
-/// A lower estimate that is exact when it matters: 0 when a Cholesky factorisation of the
-/// slightly shifted matrix succeeds, the smallest eigenvalue otherwise.
-fn lowest_eigenvalue(data: &[f64], n: usize, shift: f64) -> f64 {
-    let matrix = view(data, n, n);
-    let mut shifted = matrix.to_owned();
-    for j in 0..n {
-        shifted[(j, j)] += shift;
-    }
-    if shift == 0.0 || shifted.llt(Side::Lower).is_ok() {
-        return 0.0;
-    }
-    // A failing eigenvalue iteration has never been seen on finite symmetric data; treating it as
-    // convex leaves the decision to the solver's own factorisations.
-    matrix
-        .self_adjoint_eigenvalues(Side::Lower)
-        .map_or(0.0, |values| {
-            values.iter().copied().fold(f64::INFINITY, f64::min)
+/// Whether entries are their mirror images, in tiles: columns of a large matrix are slow to walk down.
+fn is_mirrored(matrix: &[f64], n: usize) -> bool {
+    const TILE: usize = 8;
+    let tile = |from: usize| from..(from + TILE).min(n);
+    let starts = || (0..n).step_by(TILE);
+    starts().all(|above| {
+        starts().take_while(|left| *left <= above).all(|left| {
+            tile(above).all(|row| {
+                tile(left).all(|column| matrix[row * n + column] == matrix[column * n + row])
+            })
         })
+    })
 }
 
 /// How far below zero, relative to the largest entry, an eigenvalue of a matrix of this size may be
@@ -134,6 +167,28 @@ pub(crate) fn lowest_of_upper<'v>(
         dense[row * n + column] = *v;
         dense[column * n + row] = *v;
     }
-    let lowest = lowest_eigenvalue(&dense, n, allowed);
+    let lowest = Semidefinite::new(n).lowest_eigenvalue(&dense, allowed);
     (lowest < -allowed).then_some(lowest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_compared_with_its_mirror_image() {
+        for n in [1, 2, 7, 8, 9, 16, 19] {
+            let matrix: Vec<f64> = (0..n * n).map(|at| (at / n * (at % n)) as f64).collect();
+            assert!(is_mirrored(&matrix, n));
+            for (row, column) in (0..n).flat_map(|row| (0..n).map(move |column| (row, column))) {
+                let mut other = matrix.clone();
+                other[row * n + column] += 1.0;
+                assert_eq!(
+                    is_mirrored(&other, n),
+                    row == column,
+                    "{n}: {row}, {column}"
+                );
+            }
+        }
+    }
 }

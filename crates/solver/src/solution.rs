@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::active_set::reduced::Reduced;
+use crate::active_set::explicit::Explicit;
+use crate::active_set::least_distance::Kept;
 use crate::conflict::{Certificate, Conflict, Farkas};
 use crate::cut::Cut;
 use crate::problem::Problem;
@@ -120,17 +121,16 @@ impl Solution {
     }
 
     /// The rows of `G` that hold a solved sample, each with the sign of its multiplier.
-    pub(crate) fn working_set(&self, sample: usize) -> Vec<(usize, f64)> {
-        if self.status[sample] != Status::Solved {
-            return Vec::new();
-        }
+    pub(crate) fn working_set(&self, sample: usize) -> impl Iterator<Item = (usize, f64)> {
         let m = self.inequality_dual.len() / self.batch();
-        let rows = self.active[sample].linear.iter();
-        rows.map(|&row| {
+        let rows: &[u32] = match self.status[sample] {
+            Status::Solved => &self.active[sample].linear,
+            _ => &[],
+        };
+        rows.iter().map(move |&row| {
             let lambda = self.inequality_dual[sample * m + row as usize];
             (row as usize, if lambda < 0.0 { -1.0 } else { 1.0 })
         })
-        .collect()
     }
 
     /// One sample's primal-dual point.
@@ -160,7 +160,7 @@ pub(crate) enum Factors {
     #[default]
     None,
     /// The matrices that the batch shares.
-    Shared(Arc<Reduced>),
+    Shared(Arc<Explicit>),
     /// Every sample's own.
     PerSample(Arc<Vec<Own>>),
 }
@@ -171,7 +171,7 @@ impl Factors {
         match self {
             Factors::None => false,
             Factors::Shared(_) => true,
-            Factors::PerSample(own) => own.iter().any(|own| matches!(own, Own::Kept(_))),
+            Factors::PerSample(own) => own.iter().any(Own::is_kept),
         }
     }
 }
@@ -182,22 +182,16 @@ pub(crate) enum Own {
     /// There are none that a derivative can use.
     None,
     /// Kept for the adjoint.
-    Kept(Box<Reduced>),
+    LeastDistance(Kept),
+    /// Those of the safer construction.
+    Explicit(Box<Explicit>),
     /// To be made again where they are wanted.
     Again,
 }
 
-/// Numbers of factors that a batch keeps at most: a quarter of a gigabyte.
-const KEPT: usize = 1 << 25;
-
 impl Own {
-    /// Those of the sample with this index in its batch, where that many such factors are kept.
-    pub(crate) fn of(reduced: Reduced, index: usize) -> Own {
-        if reduced.numbers().saturating_mul(index + 1) <= KEPT {
-            Own::Kept(Box::new(reduced))
-        } else {
-            Own::Again
-        }
+    fn is_kept(&self) -> bool {
+        matches!(self, Own::LeastDistance(_) | Own::Explicit(_))
     }
 }
 
@@ -267,7 +261,7 @@ mod tests {
         let Factors::PerSample(own) = &solution.factors else {
             panic!("matrices are each sample's own")
         };
-        assert!(own.iter().all(|own| matches!(own, Own::Kept(_))));
+        assert!(own.iter().all(Own::is_kept));
         let kept = gradients(&solution);
         solution.factors = Factors::PerSample(Arc::new(vec![Own::Again; batch]));
         let again = gradients(&solution);

@@ -1,15 +1,11 @@
 //! Chooses the method, spreads the batch over threads, gathers the answers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use feasible_kernels::keep_freed_memory;
 use rayon::prelude::*;
 
-use feasible_kernels::{keep_freed_memory, map_runs, run_length};
-
-use crate::active_set::memory::Memory;
-use crate::active_set::reduced::Reduced;
-use crate::active_set::shared::{Found, Slots, solve_run};
+use crate::active_set::batch::{active_set, takes};
 use crate::adjoint::check_solution;
 use crate::conflict::{certify, least_norm};
 use crate::crossed::Uncrossed;
@@ -18,15 +14,10 @@ use crate::error::Error;
 use crate::interior_point::{Answer, Prepared, confirm, solve_sample};
 use crate::polish::Guess;
 use crate::problem::Problem;
-use crate::settings::{Infeasible, Method, Settings};
-use crate::solution::{ActiveRows, Factors, Own, Solution};
+use crate::settings::{Infeasible, Settings};
+use crate::solution::{ActiveRows, Factors, Solution};
 use crate::status::{Residuals, Status};
 use crate::validate::validate;
-use crate::work::threads;
-
-/// Samples one task solves together: enough rows to fill a matrix product, few enough that their
-/// points stay in the second-level cache.
-const RUN: usize = 64;
 
 /// Solves a batch of convex QPs or QCQPs.
 ///
@@ -54,7 +45,7 @@ const RUN: usize = 64;
 pub fn solve(problem: &Problem<'_>, settings: &Settings) -> Result<Solution, Error> {
     settings.validate()?;
     validate(problem, settings)?;
-    Ok(solve_checked(problem, None, settings))
+    solve_checked(problem, None, settings)
 }
 
 /// Solves a batch from the solutions of another: of the same sizes, and best with nearby numbers.
@@ -80,17 +71,17 @@ pub fn solve_from(
     settings.validate()?;
     check_solution(problem, previous)?;
     validate(problem, settings)?;
-    Ok(solve_checked(problem, Some(previous), settings))
+    solve_checked(problem, Some(previous), settings)
 }
 
 fn solve_checked(
     problem: &Problem<'_>,
     previous: Option<&Solution>,
     settings: &Settings,
-) -> Solution {
+) -> Result<Solution, Error> {
     let mut solution = empty(problem);
     if problem.batch == 0 {
-        return solution;
+        return Ok(solution);
     }
     keep_freed_memory();
     let uncrossed = Uncrossed::of(problem);
@@ -98,7 +89,7 @@ fn solve_checked(
         Some(uncrossed) => uncrossed.problem(problem),
         None => *problem,
     };
-    solve_open(&open, previous, settings, &mut solution);
+    solve_open(&open, previous, settings, &mut solution)?;
     for i in uncrossed.iter().flat_map(|uncrossed| &uncrossed.samples) {
         solution.status[*i] = Status::PrimalInfeasible;
     }
@@ -106,24 +97,29 @@ fn solve_checked(
     if let Infeasible::Elastic { weight } = settings.infeasible {
         relax_infeasible(problem, settings, weight, &mut solution);
     }
-    solution
+    Ok(solution)
 }
 
 /// Solves a batch whose bounds do not cross.
+///
+/// # Errors
+/// Those that only [`active_set`] checks.
 fn solve_open(
     problem: &Problem<'_>,
     previous: Option<&Solution>,
     settings: &Settings,
     solution: &mut Solution,
-) {
-    let mut left: Vec<usize> = (0..problem.batch).collect();
-    if problem.quadratic_rows() == 0 && settings.method == Method::Auto {
-        left = active_set(problem, previous, settings, solution);
-    }
+) -> Result<(), Error> {
+    let mut left = if takes(problem, settings) {
+        active_set(problem, previous, settings, solution)?
+    } else {
+        (0..problem.batch).collect()
+    };
     if let Some(previous) = previous {
         left = confirm_guesses(problem, previous, settings, &left, solution);
     }
     interior_point(problem, settings, &left, solution);
+    Ok(())
 }
 
 /// Newton's method from the active rows of another solution; returns the samples it leaves to the
@@ -220,102 +216,6 @@ fn empty(problem: &Problem<'_>) -> Solution {
         certificates: BTreeMap::new(),
         compliance: 0.0,
     }
-}
-
-/// Runs the active-set method; returns the samples it leaves to the interior point.
-fn active_set(
-    problem: &Problem<'_>,
-    previous: Option<&Solution>,
-    settings: &Settings,
-    solution: &mut Solution,
-) -> Vec<usize> {
-    let shared = problem.matrices_shared();
-    let reduced = if shared {
-        match Reduced::new(&problem.sample(0)) {
-            Some(reduced) => Some(Arc::new(reduced)),
-            None => return (0..problem.batch).collect(),
-        }
-    } else {
-        None
-    };
-    let threads = threads(problem, shared);
-    let run = if shared {
-        run_length(problem.batch, threads, RUN)
-    } else {
-        1
-    };
-    let (n, p, m) = (
-        problem.n,
-        problem.equality_rows(),
-        problem.inequality_rows(),
-    );
-    // `chunks_mut` of an absent part must still yield one empty slice per run.
-    let runs = problem.batch.div_ceil(run);
-    let mut slots: Vec<Slots<'_>> = Vec::with_capacity(runs);
-    {
-        let (mut x, mut nu, mut lambda) = (
-            &mut solution.x[..],
-            &mut solution.equality_dual[..],
-            &mut solution.inequality_dual[..],
-        );
-        for r in 0..runs {
-            let count = run.min(problem.batch - r * run);
-            let (head_x, tail_x) = x.split_at_mut(count * n);
-            let (head_nu, tail_nu) = nu.split_at_mut(count * p);
-            let (head_lambda, tail_lambda) = lambda.split_at_mut(count * m);
-            slots.push(Slots {
-                x: head_x,
-                nu: head_nu,
-                lambda: head_lambda,
-            });
-            (x, nu, lambda) = (tail_x, tail_nu, tail_lambda);
-        }
-    }
-    let solve_one = |memory: &mut Memory, r: usize, mut slots: Slots<'_>| {
-        let first = r * run;
-        let count = run.min(problem.batch - first);
-        let own = match &reduced {
-            Some(_) => None,
-            None => match Reduced::for_one(&problem.sample(first)) {
-                Some(own) => Some(own),
-                None => return (vec![Found::handed_over()], Own::None),
-            },
-        };
-        let Some(factors) = reduced.as_deref().or(own.as_ref()) else {
-            unreachable!("either the batch or the sample has factors");
-        };
-        if count < run {
-            *memory = Memory::new(problem, count);
-        }
-        let slots = &mut slots;
-        let found = solve_run(problem, factors, first, memory, slots, settings, previous);
-        // What derivatives do not use is not kept: see `direction::Pivoted`.
-        let used = |own: &Reduced| own.full_rank() && found[0].status == Some(Status::Solved);
-        let own = own.filter(used);
-        (found, own.map_or(Own::None, |own| Own::of(own, first)))
-    };
-    let found: Vec<(Vec<Found>, Own)> =
-        map_runs(slots, threads, || Memory::new(problem, run), solve_one);
-    let (found, own): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    let mut left = Vec::new();
-    for (i, one) in found.into_iter().flatten().enumerate() {
-        solution.iterations[i] = one.iterations;
-        match one.status {
-            Some(status) => {
-                solution.status[i] = status;
-                solution.residuals[i] = one.measured.absolute;
-                solution.objective[i] = one.measured.objective;
-                solution.margin[i] = one.margin;
-                solution.active[i] = one.active;
-            }
-            None => left.push(i),
-        }
-    }
-    solution.factors = match reduced {
-        Some(reduced) => Factors::Shared(reduced),
-        None => Factors::PerSample(Arc::new(own)),
-    };
-    left
 }
 
 /// Runs the interior point on some samples.

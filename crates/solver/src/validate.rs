@@ -1,13 +1,17 @@
 //! Checks a problem before anything is computed with it.
 
-use rayon::prelude::*;
+use feasible_kernels::{map_runs, run_length, threads};
 
+use crate::active_set::batch::checks_convexity;
 use crate::batch::{Symmetric, Values};
 use crate::dense::all_finite;
 use crate::error::Error;
 use crate::problem::Problem;
-use crate::semidefinite::{NotSemidefinite, check_semidefinite, check_semidefinite_diagonal};
+use crate::semidefinite::{NotSemidefinite, Semidefinite, check_semidefinite_diagonal};
 use crate::settings::Settings;
+
+/// Matrices one thread checks at a time.
+const RUN: usize = 64;
 
 /// What infinities a parameter may hold.
 #[derive(Clone, Copy, PartialEq)]
@@ -17,7 +21,7 @@ pub(crate) enum Infinities {
     Upper,
 }
 
-/// Checks shapes, finiteness, bounds, symmetry and convexity.
+/// Checks shapes, finiteness, bounds, symmetry and convexity, these two not where [`checks_convexity`].
 ///
 /// # Errors
 /// See [`crate::solve`].
@@ -49,7 +53,9 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
         "[n], per sample or shared",
         Infinities::None,
     )?;
-    convex("p", problem.p, batch, 1, n, rounding)?;
+    if !checks_convexity(problem, settings) {
+        convex("p", problem.p, batch, 1, n, rounding)?;
+    }
     if let Some(part) = problem.equalities {
         let rows = part.rows;
         check(
@@ -210,43 +216,60 @@ fn convex(
         batch
     };
     let entries = symmetric.entries(n);
-    let check = |copy: usize, index: usize| {
-        let data = &values.sample(copy, rows * entries)[index * entries..(index + 1) * entries];
-        let sample = (!values.is_shared()).then_some(copy);
-        let found = match symmetric {
-            Symmetric::Diagonal(_) => check_semidefinite_diagonal(data, rounding),
-            Symmetric::Dense(_) => check_semidefinite(data, n, rounding),
-        };
-        found.map_err(|found| match found {
-            NotSemidefinite::Asymmetric {
-                row,
-                column,
-                difference,
-            } => Error::Asymmetric {
-                argument,
-                sample,
-                index,
-                row,
-                column,
-                difference,
-            },
-            NotSemidefinite::Negative { eigenvalue } => Error::NotConvex {
-                argument,
-                sample,
-                index,
-                eigenvalue,
-            },
+    let data = |at: usize| &values.data()[at * entries..(at + 1) * entries];
+    let error = |at: usize, found: NotSemidefinite| {
+        let sample = (!values.is_shared()).then_some(at / rows);
+        not_convex(argument, sample, at % rows, found)
+    };
+    let count = copies * rows;
+    if symmetric.is_diagonal() {
+        return (0..count).try_for_each(|at| {
+            check_semidefinite_diagonal(data(at), rounding).map_err(|found| error(at, found))
+        });
+    }
+    // A dense matrix costs a factorisation.
+    let threads = threads(count.saturating_mul(n * entries / 6));
+    let run = run_length(count, threads, RUN);
+    let starts: Vec<usize> = (0..count).step_by(run).collect();
+    let check = |memory: &mut Semidefinite, _: usize, start: usize| {
+        (start..count.min(start + run)).try_for_each(|at| {
+            memory
+                .check(data(at), rounding)
+                .map_err(|found| error(at, found))
         })
     };
-    // A dense matrix costs a factorisation, a diagonal one a glance.
-    let failed = if symmetric.is_diagonal() {
-        (0..copies * rows).find_map(|at| check(at / rows, at % rows).err())
-    } else {
-        (0..copies * rows)
-            .into_par_iter()
-            .find_map_first(|at| check(at / rows, at % rows).err())
-    };
-    failed.map_or(Ok(()), Err)
+    map_runs(starts, threads, || Semidefinite::new(n), check)
+        .into_iter()
+        .collect()
+}
+
+/// What a matrix is not, as an error; `index` is its place in its stack.
+pub(crate) fn not_convex(
+    argument: &'static str,
+    sample: Option<usize>,
+    index: usize,
+    found: NotSemidefinite,
+) -> Error {
+    match found {
+        NotSemidefinite::Asymmetric {
+            row,
+            column,
+            difference,
+        } => Error::Asymmetric {
+            argument,
+            sample,
+            index,
+            row,
+            column,
+            difference,
+        },
+        NotSemidefinite::Negative { eigenvalue } => Error::NotConvex {
+            argument,
+            sample,
+            index,
+            eigenvalue,
+        },
+    }
 }
 
 #[cfg(test)]

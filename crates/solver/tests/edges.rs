@@ -352,3 +352,83 @@ fn rows_whose_scales_overflow_are_not_infeasible() {
         }
     }
 }
+
+/// A convex matrix of each sample's own, `MMᵀ + I/10` with whole numbers in `M`.
+fn convex_matrices(batch: usize, n: usize) -> Vec<f64> {
+    let number = |i: usize, row: usize, k: usize| ((i + 7 * row + 3 * k) % 11) as f64 - 5.0;
+    let entry = |i: usize, row: usize, column: usize| {
+        let sum: f64 = (0..n)
+            .map(|k| number(i, row, k) * number(i, column, k))
+            .sum();
+        sum + f64::from(u8::from(row == column)) / 10.0
+    };
+    (0..batch * n * n)
+        .map(|at| entry(at / (n * n), at / n % n, at % n))
+        .collect()
+}
+
+/// Whether a factor of its own shows it or a check before the interior point, the first sample that is not
+/// convex is named, of a batch that takes several runs.
+#[test]
+fn the_first_matrix_that_is_not_convex_is_named() {
+    let (batch, n) = (200, 9);
+    let good = convex_matrices(batch, n);
+    let q = vec![1.0; n];
+    let solved = |p: &[f64], method: Method| {
+        let problem = Problem {
+            batch,
+            n,
+            p: Symmetric::Dense(Values::PerSample(p)),
+            q: Values::Shared(&q),
+            equalities: None,
+            inequalities: None,
+            quadratics: None,
+        };
+        solve(&problem, &with(method))
+    };
+    for method in METHODS {
+        assert!(solved(&good, method).unwrap().all_solved());
+        let mut bad = good.clone();
+        for sample in [150, 90, 199] {
+            bad[sample * n * n + (n + 1) * 4] = -1.0;
+        }
+        let found = solved(&bad, method).unwrap_err();
+        let named = |found: &Error| match found {
+            Error::NotConvex {
+                argument: "p",
+                sample: Some(sample),
+                index: 0,
+                eigenvalue,
+            } if *eigenvalue < -1.0 => *sample,
+            other => panic!("{other}"),
+        };
+        assert_eq!(named(&found), 90);
+        // Symmetry comes before convexity in a sample, an earlier sample before either.
+        for (sample, row, column) in [(90, 8, 1), (91, 1, 0)] {
+            let mut skew = bad.clone();
+            skew[sample * n * n + column * n + row] += 1e-3;
+            match (sample, solved(&skew, method).unwrap_err()) {
+                (
+                    90,
+                    Error::Asymmetric {
+                        argument: "p",
+                        sample: Some(90),
+                        row: 8,
+                        column: 1,
+                        difference,
+                        ..
+                    },
+                ) => assert!((difference - 1e-3).abs() < 1e-9),
+                (91, found) => assert_eq!(named(&found), 90),
+                (_, other) => panic!("{other}"),
+            }
+        }
+        // A matrix that is singular, or symmetric but for rounding, is accepted.
+        let mut rounded = good.clone();
+        rounded[1] += 1e-12;
+        rounded[n * n..2 * n * n].fill(0.0);
+        let found = solved(&rounded, method).unwrap();
+        assert_eq!(found.status[1], Status::DualInfeasible);
+        assert_eq!(found.status[0], Status::Solved);
+    }
+}

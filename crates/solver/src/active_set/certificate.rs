@@ -11,7 +11,7 @@ use crate::settings::Settings;
 /// `1/tolerance`.
 pub(crate) fn proves_infeasible(
     sample: &Sample<'_>,
-    reduced: &Reduced,
+    reduced: &Reduced<'_>,
     ray: &[f64],
     settings: &Settings,
 ) -> bool {

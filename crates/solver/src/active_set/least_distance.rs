@@ -6,14 +6,16 @@
 //! and its products with the rows, which pays when many samples use them, and a third of the
 //! memory.
 
-use faer::{Mat, Side};
+use faer::MatRef;
+use feasible_kernels::{CholeskyMemory, cholesky, solve_transposed, solve_upper};
 
 use crate::active_set::reduced::{Form, Reduced, row_norms};
+use crate::cut::Cut;
 use crate::dense::{
     add_multiply, axpy, axpy_lines, dot, dots_of_rows, multiply, vectorised, view, view_mut,
 };
 use crate::nullspace::spread;
-use crate::problem::{Matrix, Sample};
+use crate::problem::{Matrix, Problem, Sample};
 
 /// Largest spread of `P`'s pivots, as for the range-space construction.
 const PIVOT_SPREAD: f64 = 1e6;
@@ -30,93 +32,266 @@ const LANES: usize = 8;
 /// Products of more multiplications than this go to faer.
 const LARGE: usize = 1 << 15;
 
-/// See the module.
-#[derive(Clone, Debug)]
-pub(crate) struct LeastDistance {
-    /// Line length: `n` and padding.
-    width: usize,
-    root: Root,
-    /// Equalities and inequality rows.
-    sizes: (usize, usize),
-    /// `Q`, `[p, width]`; `N` with scaled rows, `[m, width]`; the lower triangle `T`, `[p, p]`; `ĜQᵀ`
-    /// with scaled rows, `[m, p]`. In one piece, because samples by the hundred allocate it.
-    numbers: Vec<f64>,
+/// Sizes of a sample's factors. Their numbers lie one after the other in one slice, because samples by the
+/// hundred have them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    n: usize,
+    p: usize,
+    m: usize,
+    /// Whether `P` is.
+    diagonal: bool,
 }
 
-/// The parts of [`LeastDistance::numbers`]: `Q`, `N`, `T`, `ĜQᵀ`.
-fn parts(numbers: &[f64], width: usize, (p, m): (usize, usize)) -> [&[f64]; 4] {
-    let (q, rest) = numbers.split_at(p * width);
-    let (rows, rest) = rest.split_at(m * width);
-    let (t, v) = rest.split_at(p * p);
-    [q, rows, t, v]
+impl Layout {
+    /// That of every sample of a problem.
+    pub(crate) fn of(problem: &Problem<'_>) -> Layout {
+        Layout {
+            n: problem.n,
+            p: problem.equality_rows(),
+            m: problem.inequality_rows(),
+            diagonal: problem.p.is_diagonal(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_sample(sample: &Sample<'_>) -> Layout {
+        let n = sample.n;
+        Layout {
+            n,
+            p: sample.a.len() / n,
+            m: sample.g.len() / n,
+            diagonal: matches!(sample.p, Matrix::Diagonal(_)),
+        }
+    }
+
+    /// How many numbers a sample's factors have.
+    pub(crate) fn len(self) -> usize {
+        let (p, m) = (self.p, self.m);
+        self.root() + (p + m) * (self.width() + p) + m
+    }
+
+    /// Those of `L`.
+    fn root(self) -> usize {
+        if self.diagonal {
+            self.n
+        } else {
+            self.n * (self.n + 1)
+        }
+    }
+
+    /// Line length: `n` and padding.
+    fn width(self) -> usize {
+        self.n.next_multiple_of(LANES)
+    }
+
+    fn cut(self, numbers: &[f64]) -> LeastDistance<'_> {
+        let (p, m, width) = (self.p, self.m, self.width());
+        let (root, rest) = numbers.split_at(self.root());
+        let (q, rest) = rest.split_at(p * width);
+        let (rows, rest) = rest.split_at(m * width);
+        let (t, rest) = rest.split_at(p * p);
+        let (v, scale) = rest.split_at(m * p);
+        LeastDistance {
+            width,
+            root: Root::of(root, self),
+            q,
+            rows,
+            t,
+            v,
+            scale,
+        }
+    }
+
+    fn reduced<'a>(self, numbers: &'a [f64], condition: f64) -> Reduced<'a> {
+        let factors = self.cut(numbers);
+        Reduced {
+            n: self.n,
+            p: self.p,
+            m: self.m,
+            form: Form::LeastDistance(factors),
+            k: &[],
+            scale: factors.scale,
+            norms: &[],
+            split: None,
+            condition,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeastDistance<'a> {
+    width: usize,
+    root: Root<'a>,
+    /// `Q`, `[p, width]`.
+    q: &'a [f64],
+    /// `N` with scaled rows, `[m, width]`.
+    rows: &'a [f64],
+    /// The lower triangle `T`, `[p, p]`.
+    t: &'a [f64],
+    /// `ĜQᵀ` with scaled rows, `[m, p]`.
+    v: &'a [f64],
+    /// The rows' scales, `[m]`.
+    scale: &'a [f64],
 }
 
 /// `L`.
-#[derive(Clone, Debug)]
-enum Root {
+#[derive(Clone, Copy, Debug)]
+enum Root<'a> {
     /// `1 / L`.
-    Diagonal(Vec<f64>),
-    Dense(Mat<f64>),
+    Diagonal(&'a [f64]),
+    /// `Lᵀ` by rows; below its diagonal what `P` has there.
+    Dense {
+        upper: &'a [f64],
+        /// `1 / L_ii`.
+        inverses: &'a [f64],
+    },
 }
 
-/// Builds the factors, or `None` where another construction is safer.
-pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
-    let n = sample.n;
-    let (p, m) = (sample.a.len() / n, sample.g.len() / n);
-    let width = n.next_multiple_of(LANES);
-    let (root, pivots) = Root::of(sample.p, n)?;
-    let mut numbers = vec![0.0; (p + m) * width + (p + m) * p];
-    let (q, rest) = numbers.split_at_mut(p * width);
-    let (rows, rest) = rest.split_at_mut(m * width);
-    let (t, v) = rest.split_at_mut(p * p);
-    root.rows(sample.a, n, width, q);
-    root.rows(sample.g, n, width, rows);
-    let norms = row_norms(sample.g, n)?;
-    let least = 1.0 / (n as f64 * sample.p.max_abs());
-    let scale = vectorised(
-        #[inline(always)]
-        || {
-            if !orthonormalise(q, t, width, p) {
-                return None;
-            }
-            project(rows, q, v, width, p, m);
-            let mut scale = vec![0.0; m];
-            for i in (0..m).filter(|&i| norms[i] > 0.0) {
-                let line = &mut rows[i * width..(i + 1) * width];
-                let square = dot(line, line);
-                // What is left of the row against what it would be without the equalities; P⁻¹ is
-                // at least its smallest eigenvalue, 1/‖P‖ up to the dimension. NaN is too little.
-                if !(square > SQUARED_SINE * least * norms[i].powi(2)) || square == f64::INFINITY {
+/// Factors that outlive the pivots.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    /// Those of a [`Layout`].
+    pub(crate) numbers: Cut<f64>,
+    pub(crate) condition: f64,
+}
+
+impl Kept {
+    /// The factors, without what only pivots use.
+    pub(crate) fn reduced(&self, layout: Layout) -> Reduced<'_> {
+        layout.reduced(&self.numbers, self.condition)
+    }
+}
+
+/// Builds factors of one layout, one sample's after the other's.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    layout: Layout,
+    /// `K` of the scaled rows, `[m, m]`.
+    k: Vec<f64>,
+    /// 2-norms of the rows of `G`.
+    norms: Vec<f64>,
+    /// Squares of the rows of `Ĝ`, where many are projected at once.
+    squares: Vec<f64>,
+    diagonal: Vec<f64>,
+    cholesky: CholeskyMemory,
+}
+
+impl Builder {
+    pub(crate) fn new(layout: Layout) -> Builder {
+        let dense = if layout.diagonal { 0 } else { layout.n };
+        Builder {
+            layout,
+            k: vec![0.0; layout.m * layout.m],
+            norms: Vec::with_capacity(layout.m),
+            squares: Vec::with_capacity(layout.m),
+            diagonal: vec![0.0; dense],
+            cholesky: CholeskyMemory::new(dense),
+        }
+    }
+
+    /// The factors of the sample that was built last, from where [`build`](Self::build) added them.
+    pub(crate) fn reduced<'a>(&'a self, numbers: &'a [f64], condition: f64) -> Reduced<'a> {
+        Reduced {
+            k: &self.k,
+            norms: &self.norms,
+            ..self.layout.reduced(numbers, condition)
+        }
+    }
+
+    /// Adds a sample's factors to `numbers`; returns their condition, or `None` where another construction is
+    /// safer, with `numbers` as they were.
+    pub(crate) fn build(&mut self, sample: &Sample<'_>, numbers: &mut Vec<f64>) -> Option<f64> {
+        let start = numbers.len();
+        let condition = self.append(sample, numbers);
+        if condition.is_none() {
+            numbers.truncate(start);
+        }
+        condition
+    }
+
+    fn append(&mut self, sample: &Sample<'_>, numbers: &mut Vec<f64>) -> Option<f64> {
+        let layout = self.layout;
+        let (n, p, m, width) = (layout.n, layout.p, layout.m, layout.width());
+        self.norms.clear();
+        row_norms(sample.g, n, &mut self.norms)?;
+        let pivots = self.append_root(sample.p, numbers)?;
+        let start = numbers.len();
+        for row in sample.a.chunks_exact(n).chain(sample.g.chunks_exact(n)) {
+            numbers.extend_from_slice(row);
+            numbers.resize(numbers.len() + width - n, 0.0);
+        }
+        numbers.resize(start + (p + m) * (width + p) + m, 0.0);
+        let (root, rest) = numbers.split_at_mut(start);
+        let root = Root::of(&root[start - layout.root()..], layout);
+        let (lines, rest) = rest.split_at_mut((p + m) * width);
+        let (t, rest) = rest.split_at_mut(p * p);
+        let (v, scale) = rest.split_at_mut(m * p);
+        let least = 1.0 / (n as f64 * sample.p.max_abs());
+        let (norms, squares) = (&self.norms, &mut self.squares);
+        vectorised(
+            #[inline(always)]
+            || {
+                root.rows(lines, n, width);
+                let (q, rows) = lines.split_at_mut(p * width);
+                if !orthonormalise(q, t, width, p) {
                     return None;
                 }
-                scale[i] = 1.0 / square.sqrt();
-                line.iter_mut().for_each(|v| *v *= scale[i]);
-                v[i * p..(i + 1) * p]
-                    .iter_mut()
-                    .for_each(|v| *v *= scale[i]);
+                project(rows, q, v, width, squares);
+                for i in (0..m).filter(|&i| norms[i] > 0.0) {
+                    let line = &mut rows[i * width..(i + 1) * width];
+                    let square = dot(line, line);
+                    // What is left of the row against what it would be without the equalities; P⁻¹ is
+                    // at least its smallest eigenvalue, 1/‖P‖ up to the dimension. NaN is too little.
+                    if !(square > SQUARED_SINE * least * norms[i].powi(2))
+                        || square == f64::INFINITY
+                    {
+                        return None;
+                    }
+                    scale[i] = 1.0 / square.sqrt();
+                    line.iter_mut().for_each(|v| *v *= scale[i]);
+                    v[i * p..(i + 1) * p]
+                        .iter_mut()
+                        .for_each(|v| *v *= scale[i]);
+                }
+                Some(())
+            },
+        )?;
+        gram(&lines[p * width..], width, m, &mut self.k);
+        Some(pivots.max(spread((0..p).map(|j| t[j * (p + 1)])).powi(2)))
+    }
+
+    /// Adds `L`; returns the spread of `P`'s pivots.
+    fn append_root(&mut self, p: Matrix<'_>, numbers: &mut Vec<f64>) -> Option<f64> {
+        let n = self.layout.n;
+        let pivots = match p {
+            Matrix::Diagonal(d) => {
+                if !d.iter().all(|v| *v > 0.0) {
+                    return None;
+                }
+                numbers.extend(d.iter().map(|v| 1.0 / v.sqrt()));
+                spread(d.iter().copied())
             }
-            Some(scale)
-        },
-    )?;
-    let mut k = vec![0.0; m * m];
-    gram(rows, width, m, &mut k);
-    let condition = pivots.max(spread((0..p).map(|j| t[j * (p + 1)])).powi(2));
-    Some(Reduced {
-        n,
-        p,
-        m,
-        form: Form::LeastDistance(LeastDistance {
-            width,
-            root,
-            sizes: (p, m),
-            numbers,
-        }),
-        k,
-        scale,
-        norms,
-        split: None,
-        condition,
-    })
+            Matrix::Dense(data) => {
+                let start = numbers.len();
+                numbers.extend_from_slice(data);
+                let upper = &mut numbers[start..];
+                for (i, diagonal) in self.diagonal.iter_mut().enumerate() {
+                    *diagonal = data[i * (n + 1)];
+                }
+                if !cholesky(upper, &self.diagonal, n, &mut self.cholesky) {
+                    return None;
+                }
+                for (i, diagonal) in self.diagonal.iter_mut().enumerate() {
+                    *diagonal = upper[i * (n + 1)];
+                }
+                numbers.extend(self.diagonal.iter().map(|v| 1.0 / v));
+                spread(self.diagonal.iter().map(|v| v.powi(2)))
+            }
+        };
+        (pivots < PIVOT_SPREAD).then_some(pivots)
+    }
 }
 
 /// `Â = TQ` by Gram-Schmidt in place. False when a row is nearly in the span of those before it.
@@ -165,34 +340,29 @@ fn subtract(line: &mut [f64], lines: &[f64], coefficients: &mut [f64], width: us
 
 /// `V = ĜQᵀ` and `N = Ĝ − VQ` in place.
 #[inline(always)]
-fn project(rows: &mut [f64], q: &[f64], v: &mut [f64], width: usize, p: usize, m: usize) {
+fn project(rows: &mut [f64], q: &[f64], v: &mut [f64], width: usize, squares: &mut Vec<f64>) {
+    let (m, p) = (rows.len() / width, q.len() / width);
     if p == 0 {
         return;
     }
-    let large = m * p * width > LARGE;
-    let whole: Vec<f64> = match large {
-        true => rows
-            .chunks_exact(width)
-            .map(|line| dot(line, line))
-            .collect(),
-        false => Vec::new(),
-    };
-    if large {
+    squares.clear();
+    if m * p * width > LARGE {
+        squares.extend(rows.chunks_exact(width).map(|line| dot(line, line)));
         let q = view(q, p, width);
         multiply(view_mut(v, m, p), 1.0, view(rows, m, width), q.transpose());
         add_multiply(view_mut(rows, m, width), -1.0, view(v, m, p), q);
     }
     let lines = rows.chunks_exact_mut(width).zip(v.chunks_exact_mut(p));
     for (i, (line, coefficients)) in lines.enumerate() {
-        let whole = match whole.get(i) {
-            Some(whole) => *whole,
+        let square = match squares.get(i) {
+            Some(square) => *square,
             None => {
-                let whole = dot(line, line);
+                let square = dot(line, line);
                 subtract(line, q, coefficients, width);
-                whole
+                square
             }
         };
-        if dot(line, line) < ONCE_IS_ENOUGH * whole {
+        if dot(line, line) < ONCE_IS_ENOUGH * square {
             subtract(line, q, coefficients, width);
         }
     }
@@ -220,95 +390,66 @@ fn gram(rows: &[f64], width: usize, m: usize, k: &mut [f64]) {
     );
 }
 
-impl Root {
-    /// `L` and the spread of `P`'s pivots.
-    fn of(p: Matrix<'_>, n: usize) -> Option<(Root, f64)> {
-        let (root, pivots) = match p {
-            Matrix::Diagonal(d) => {
-                if !d.iter().all(|v| *v > 0.0) {
-                    return None;
-                }
-                let inverse = d.iter().map(|v| 1.0 / v.sqrt()).collect();
-                (Root::Diagonal(inverse), spread(d.iter().copied()))
-            }
-            Matrix::Dense(data) => {
-                let factor = view(data, n, n).llt(Side::Lower).ok()?;
-                let lower = factor.L().to_owned();
-                let pivots = spread((0..n).map(|j| lower[(j, j)].powi(2)));
-                (Root::Dense(lower), pivots)
-            }
-        };
-        (pivots < PIVOT_SPREAD).then_some((root, pivots))
+impl<'a> Root<'a> {
+    fn of(numbers: &'a [f64], layout: Layout) -> Root<'a> {
+        if layout.diagonal {
+            return Root::Diagonal(numbers);
+        }
+        let (upper, inverses) = numbers.split_at(layout.n * layout.n);
+        Root::Dense { upper, inverses }
     }
 
-    /// `rows · L⁻ᵀ` in padded lines.
-    fn rows(&self, rows: &[f64], n: usize, width: usize, out: &mut [f64]) {
-        for (line, row) in out.chunks_exact_mut(width).zip(rows.chunks_exact(n)) {
-            match self {
-                Root::Diagonal(inverse) => {
-                    for ((out, v), d) in line.iter_mut().zip(row).zip(inverse) {
-                        *out = v * d;
-                    }
-                }
-                Root::Dense(_) => line[..n].copy_from_slice(row),
-            }
-        }
-        if let Root::Dense(lower) = self {
-            let count = rows.len() / n;
-            let block = view_mut(out, count, width).subcols_mut(0, n);
+    /// `lines · L⁻ᵀ`, padded lines in place.
+    #[inline(always)]
+    fn rows(&self, lines: &mut [f64], n: usize, width: usize) {
+        if let Root::Dense { upper, .. } = self
+            && lines.len() * n > LARGE
+        {
+            let lower = MatRef::from_column_major_slice(upper, n, n);
+            let block = view_mut(lines, lines.len() / width, width).subcols_mut(0, n);
             lower.solve_lower_triangular_in_place(block.transpose_mut());
+            return;
+        }
+        for line in lines.chunks_exact_mut(width) {
+            self.solve(&mut line[..n]);
         }
     }
 
     /// `line ← L⁻¹ line`.
+    #[inline(always)]
     fn solve(&self, line: &mut [f64]) {
         match self {
             Root::Diagonal(inverse) => {
-                line.iter_mut().zip(inverse).for_each(|(v, d)| *v *= d);
+                line.iter_mut().zip(*inverse).for_each(|(v, d)| *v *= d);
             }
-            Root::Dense(lower) => {
-                let n = lower.nrows();
-                lower.solve_lower_triangular_in_place(view_mut(line, n, 1));
-            }
+            Root::Dense { upper, inverses } => solve_transposed(upper, |i| inverses[i], line),
         }
     }
 
     /// `line ← L⁻ᵀ line`.
+    #[inline(always)]
     fn solve_transpose(&self, line: &mut [f64]) {
         match self {
             Root::Diagonal(_) => self.solve(line),
-            Root::Dense(lower) => {
-                let n = lower.nrows();
-                let upper = lower.transpose();
-                upper.solve_upper_triangular_in_place(view_mut(line, n, 1));
-            }
+            Root::Dense { upper, inverses } => solve_upper(upper, |i| inverses[i], line),
         }
     }
 }
 
-impl LeastDistance {
-    /// How many numbers these factors have.
-    pub(crate) fn numbers(&self) -> usize {
-        let root = match &self.root {
-            Root::Diagonal(inverse) => inverse.len(),
-            Root::Dense(lower) => lower.nrows() * lower.ncols(),
-        };
-        self.numbers.len() + root
-    }
-
+impl LeastDistance<'_> {
     /// `(x, ν)` of `[P Aᵀ; A 0] (x, ν) = rhs`.
     pub(crate) fn point(&self, rhs: &[f64], n: usize, out: &mut [f64], work: &mut Vec<f64>) {
         let (width, p) = (self.width, rhs.len() - n);
-        let [q, _, t, _] = parts(&self.numbers, width, self.sizes);
+        let (q, t) = (self.q, self.t);
         work.clear();
         work.resize(width, 0.0);
         let u = &mut work[..];
         u[..n].copy_from_slice(&rhs[..n]);
-        self.root.solve(&mut u[..n]);
         let (x, nu) = out.split_at_mut(n);
         vectorised(
             #[inline(always)]
             || {
+                self.root.solve(&mut u[..n]);
                 // Q u is c = T⁻¹ b at the solution, so u loses Qᵀ(Q u − c), and Tᵀν = Q u − c.
                 nu.copy_from_slice(&rhs[n..]);
                 for i in 0..p {
@@ -322,9 +463,9 @@ impl LeastDistance {
                     axpy(-nu, q, u);
                 }
                 back_substitute(t, nu);
+                self.root.solve_transpose(&mut u[..n]);
             },
         );
-        self.root.solve_transpose(&mut u[..n]);
         x.copy_from_slice(&u[..n]);
     }
 
@@ -337,7 +478,7 @@ impl LeastDistance {
         work: &mut Vec<f64>,
     ) {
         let (width, p) = (self.width, point.len() - n);
-        let [_, rows, t, v] = parts(&self.numbers, width, self.sizes);
+        let (rows, t, v) = (self.rows, self.t, self.v);
         work.clear();
         work.resize(width + p, 0.0);
         let (u, nu) = work.split_at_mut(width);
@@ -352,11 +493,11 @@ impl LeastDistance {
                     }
                 }
                 back_substitute(t, nu);
+                self.root.solve_transpose(&mut u[..n]);
+                axpy(-1.0, &u[..n], &mut point[..n]);
+                axpy(-1.0, nu, &mut point[n..]);
             },
         );
-        self.root.solve_transpose(&mut u[..n]);
-        axpy(-1.0, &u[..n], &mut point[..n]);
-        axpy(-1.0, nu, &mut point[n..]);
     }
 }
 
@@ -409,7 +550,10 @@ mod tests {
                 hg: &[],
                 c: &[],
             };
-            let reduced = build(&sample).unwrap();
+            let mut builder = Builder::new(Layout::of_sample(&sample));
+            let mut numbers = Vec::new();
+            let condition = builder.build(&sample, &mut numbers).unwrap();
+            let reduced = builder.reduced(&numbers, condition);
             let mut point = vec![0.0; n + count];
             reduced.respond(&[1.0], &mut point, &mut vec![]);
             let size = crate::dense::max_abs(&point[..n]);

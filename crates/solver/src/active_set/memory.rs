@@ -1,9 +1,8 @@
 //! Working memory of a run of samples, and the matrix products over the run that fill it.
 
-use std::ops::Range;
-
 use crate::active_set::pivot::Pivots;
 use crate::active_set::reduced::Reduced;
+use crate::active_set::shared::Held;
 use crate::dense::{add_multiply, multiply, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
 
@@ -22,8 +21,14 @@ pub(crate) struct Memory {
     pub(super) start: Vec<f64>,
     pub(super) lower: Vec<f64>,
     pub(super) upper: Vec<f64>,
-    /// Where each sample's working rows and their root are among the run's.
-    pub(super) places: Vec<(Range<usize>, Range<usize>)>,
+    /// What the active rows of each sample have to be, `[count, m]`.
+    pub(crate) targets: Vec<f64>,
+    /// `(x, ν)` and scaled multipliers before a refinement, `[count, n+p]` and `[count, m]`.
+    pub(super) before: (Vec<f64>, Vec<f64>),
+    /// The working rows of the samples so far.
+    pub(super) held: Held,
+    /// The rows that a sample starts from, see [`Pivots::run`].
+    pub(super) guess: Vec<(usize, f64)>,
     /// For the factors, as long as they ask for.
     pub(super) work: Vec<f64>,
 }
@@ -53,7 +58,10 @@ impl Memory {
             start: zeros(m),
             lower: zeros(m),
             upper: zeros(m),
-            places: Vec::with_capacity(count),
+            targets: zeros(count * m),
+            before: (zeros(count * (n + p)), zeros(count * m)),
+            held: Held::default(),
+            guess: Vec::new(),
             work: Vec::new(),
         }
     }
@@ -78,7 +86,7 @@ impl Products {
     pub(crate) fn apply(
         &mut self,
         sample: &Sample<'_>,
-        reduced: &Reduced,
+        reduced: &Reduced<'_>,
         point: &[f64],
         multipliers: &[f64],
     ) {
@@ -91,7 +99,7 @@ impl Products {
             .chunks_exact_mut(m.max(1))
             .zip(multipliers.chunks_exact(m.max(1)))
         {
-            for ((lambda, scaled), scale) in lambda.iter_mut().zip(scaled).zip(&reduced.scale) {
+            for ((lambda, scaled), scale) in lambda.iter_mut().zip(scaled).zip(reduced.scale) {
                 *lambda = scale * scaled;
             }
         }

@@ -1,8 +1,10 @@
 //! Dual active-set method for strictly convex QPs (Goldfarb & Idnani 1983).
 
 pub(crate) mod basis;
+pub(crate) mod batch;
 mod certificate;
-mod least_distance;
+pub(crate) mod explicit;
+pub(crate) mod least_distance;
 pub(crate) mod memory;
 pub(crate) mod pivot;
 mod range;

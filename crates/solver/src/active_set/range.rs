@@ -1,4 +1,4 @@
-//! The range-space construction of [`Reduced`]: inverts `P` and the Schur complement `A P⁻¹Aᵀ`.
+//! The range-space construction of [`Explicit`]: inverts `P` and the Schur complement `A P⁻¹Aᵀ`.
 //!
 //! A third of the work of the null-space construction, but only as accurate as `P`, the Schur
 //! complement and the rows of `G` are well conditioned (Nocedal & Wright, *Numerical
@@ -6,7 +6,8 @@
 
 use faer::{Mat, Side};
 
-use crate::active_set::reduced::{Form, Reduced, row_norms};
+use crate::active_set::explicit::Explicit;
+use crate::active_set::reduced::row_norms;
 use crate::dense::{multiply, view, view_mut};
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Sample};
@@ -18,7 +19,7 @@ const PIVOT_SPREAD: f64 = 1e6;
 const SQUARED_SINE: f64 = 1e-8;
 
 /// Builds the factors, or `None` where the null-space construction is safer.
-pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
+pub(crate) fn build(sample: &Sample<'_>) -> Option<Explicit> {
     let n = sample.n;
     let (p, m) = (sample.a.len() / n, sample.g.len() / n);
     let size = n + p;
@@ -87,7 +88,8 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
         view(&response, m, size).subcols(0, n),
         g.transpose(),
     );
-    let norms = row_norms(sample.g, n)?;
+    let mut norms = Vec::with_capacity(m);
+    row_norms(sample.g, n, &mut norms)?;
     let mut scale = vec![0.0; m];
     for i in (0..m).filter(|&i| norms[i] > 0.0) {
         // What is left of the row against what it would be without the equalities; P⁻¹ is at
@@ -106,11 +108,12 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Reduced> {
             .iter_mut()
             .for_each(|v| *v *= scale[i]);
     }
-    Some(Reduced {
+    Some(Explicit {
         n,
         p,
         m,
-        form: Form::Explicit { inverse, response },
+        inverse,
+        response,
         k,
         scale,
         norms,
@@ -152,7 +155,8 @@ fn invert(p: Matrix<'_>, n: usize, size: usize, inverse: &mut [f64]) -> Option<f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::active_set::least_distance;
+    use crate::active_set::least_distance::{Builder, Layout};
+    use crate::active_set::reduced::Reduced;
 
     fn close(a: &[f64], b: &[f64]) {
         assert_eq!(a.len(), b.len());
@@ -186,25 +190,34 @@ mod tests {
                     hg: &[],
                     c: &[],
                 };
-                let built = [
-                    build(&sample).unwrap(),
-                    Reduced::null_space(&sample).unwrap(),
-                    least_distance::build(&sample).unwrap(),
-                ];
                 let size = 4 + rows / 4;
                 let rhs: Vec<f64> = (0..2 * size).map(|i| (i as f64 * 1.3).sin()).collect();
                 let multipliers: Vec<f64> = (0..6).map(|i| (i as f64 * 0.7).cos()).collect();
-                let answers = built.each_ref().map(|one| {
+                let answer = |one: &Reduced<'_>| {
                     let mut point = vec![0.0; 2 * size];
                     one.point(&rhs, &mut point, &mut vec![]);
                     one.respond(&multipliers, &mut point, &mut vec![]);
-                    (point, &one.k, &one.scale, &one.norms)
-                });
+                    (
+                        point,
+                        one.k.to_vec(),
+                        one.scale.to_vec(),
+                        one.norms.to_vec(),
+                    )
+                };
+                let mut builder = Builder::new(Layout::of_sample(&sample));
+                // What other samples left does not matter.
+                let mut numbers = vec![f64::NAN; 3];
+                let condition = builder.build(&sample, &mut numbers).unwrap();
+                let answers = [
+                    answer(&build(&sample).unwrap().reduced()),
+                    answer(&Explicit::null_space(&sample).unwrap().reduced()),
+                    answer(&builder.reduced(&numbers[3..], condition)),
+                ];
                 for other in &answers[1..] {
                     close(&answers[0].0, &other.0);
-                    close(answers[0].1, other.1);
-                    close(answers[0].2, other.2);
-                    close(answers[0].3, other.3);
+                    close(&answers[0].1, &other.1);
+                    close(&answers[0].2, &other.2);
+                    close(&answers[0].3, &other.3);
                 }
             }
         }
@@ -212,6 +225,11 @@ mod tests {
 
     #[test]
     fn doubtful_data_is_declined() {
+        let least_distance_declines = |sample: &Sample<'_>| {
+            let mut numbers = vec![1.0];
+            let mut builder = Builder::new(Layout::of_sample(sample));
+            builder.build(sample, &mut numbers).is_none() && numbers == [1.0]
+        };
         let base = Sample {
             n: 2,
             p: Matrix::Diagonal(&[1.0, 1.0]),
@@ -225,7 +243,7 @@ mod tests {
             hg: &[],
             c: &[],
         };
-        assert!(build(&base).is_none() && least_distance::build(&base).is_none());
+        assert!(build(&base).is_none() && least_distance_declines(&base));
         assert!(
             build(&Sample {
                 a: &[],
@@ -241,13 +259,13 @@ mod tests {
             g: &[1e8, 0.0],
             ..base
         };
-        assert!(build(&steep).is_none() && least_distance::build(&steep).is_none());
+        assert!(build(&steep).is_none() && least_distance_declines(&steep));
         let steeper = Sample {
             p: Matrix::Diagonal(&[1e-320, 1e-320]),
             g: &[1e150, 0.0],
             ..steep
         };
-        assert!(Reduced::null_space(&steeper).is_none());
+        assert!(Explicit::null_space(&steeper).is_none());
         // A row of G that the equality fixes.
         assert!(
             build(&Sample {

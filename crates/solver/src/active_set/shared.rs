@@ -1,6 +1,7 @@
-//! Solves a run of samples that share `P`, `A`, `G`: everything of size `n` is a matrix product
-//! over the run, each sample only pivots on its own few rows.
+//! Solves samples that share `P`, `A`, `G`: everything of size `n` is a matrix product over all of
+//! them, each sample only pivots on its own few rows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::active_set::basis::solve_root;
@@ -29,10 +30,58 @@ pub(crate) struct Found {
     pub(crate) measured: Measured,
     /// Strict-complementarity margin, see [`crate::GradientReport`].
     pub(crate) margin: f64,
-    pub(crate) active: ActiveRows,
+    /// Where its working rows are among [`Held::rows`], and their root in [`Held::root`].
+    rows: Range<usize>,
+    root: Range<usize>,
+    dependent: Vec<u32>,
 }
 
-/// Output slices of a run.
+/// The working rows and their roots, one sample's after the other's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    rows: Vec<u32>,
+    root: Vec<f64>,
+}
+
+impl Held {
+    fn of(&self, found: &Found) -> (&[u32], &[f64]) {
+        (
+            &self.rows[found.rows.clone()],
+            &self.root[found.root.clone()],
+        )
+    }
+}
+
+/// What became of a run of samples.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) found: Vec<Found>,
+    /// See [`Held`].
+    pub(crate) rows: Arc<Vec<u32>>,
+    pub(crate) root: Arc<Vec<f64>>,
+}
+
+impl Finished {
+    /// `memory` is that of the run.
+    pub(crate) fn new(found: Vec<Found>, memory: &mut Memory) -> Finished {
+        let held = std::mem::take(&mut memory.held);
+        Finished {
+            found,
+            rows: Arc::new(held.rows),
+            root: Arc::new(held.root),
+        }
+    }
+}
+
+/// A batch to solve, from another solution's active rows where there is one.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) problem: &'a Problem<'a>,
+    pub(crate) settings: &'a Settings,
+    pub(crate) previous: Option<&'a Solution>,
+}
+
+/// Output slices of some samples.
 pub(crate) struct Slots<'s> {
     /// `[count, n]`
     pub(crate) x: &'s mut [f64],
@@ -42,16 +91,18 @@ pub(crate) struct Slots<'s> {
     pub(crate) lambda: &'s mut [f64],
 }
 
-/// Solves samples `first .. first + slots`, from another solution's active rows where there is one.
-pub(crate) fn solve_run(
-    problem: &Problem<'_>,
-    reduced: &Reduced,
+/// Solves as many samples from `first` on as there is memory for, and adds what it finds.
+pub(crate) fn solve_together(
+    task: Task<'_>,
+    reduced: &Reduced<'_>,
     first: usize,
     memory: &mut Memory,
     slots: &mut Slots<'_>,
-    settings: &Settings,
-    previous: Option<&Solution>,
-) -> Vec<Found> {
+    found: &mut Vec<Found>,
+) {
+    let Task {
+        problem, settings, ..
+    } = task;
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let size = n + p;
     let count = memory.point.len() / size;
@@ -69,10 +120,12 @@ pub(crate) fn solve_run(
     row_values(&memory.point, size, g, count, &mut memory.rows);
 
     memory.multipliers.fill(0.0);
-    let mut found = vectorised(
+    let from = found.len();
+    vectorised(
         #[inline(always)]
-        || pivot_all(problem, reduced, first, memory, settings, previous),
+        || pivot_all(task, reduced, first, memory, found),
     );
+    let found = &mut found[from..];
     reduced.respond(&memory.multipliers, &mut memory.point, &mut memory.work);
 
     let sample = problem.sample(first);
@@ -81,19 +134,18 @@ pub(crate) fn solve_run(
         .apply(&sample, reduced, &memory.point, &memory.multipliers);
     vectorised(
         #[inline(always)]
-        || record(problem, reduced, first, memory, &mut found, slots),
+        || record(problem, reduced, first, memory, found, slots),
     );
     if found.iter().any(needs_refinement) {
-        refine(problem, reduced, first, memory, &mut found, slots);
+        refine(problem, reduced, first, memory, found, slots);
     }
-    for one in &mut found {
+    for one in found {
         let relative = one.measured.relative();
         // A NaN hands over as well.
         if one.status == Some(Status::Solved) && !(relative <= settings.reachable_tolerance()) {
             one.status = None;
         }
     }
-    found
 }
 
 /// Whether a solved sample's residual is above rounding. NaN counts.
@@ -103,13 +155,17 @@ fn needs_refinement(found: &Found) -> bool {
 
 #[inline(always)]
 fn pivot_all(
-    problem: &Problem<'_>,
-    reduced: &Reduced,
+    task: Task<'_>,
+    reduced: &Reduced<'_>,
     first: usize,
     memory: &mut Memory,
-    settings: &Settings,
-    previous: Option<&Solution>,
-) -> Vec<Found> {
+    found: &mut Vec<Found>,
+) {
+    let Task {
+        problem,
+        settings,
+        previous,
+    } = task;
     let m = reduced.m;
     let contradiction = settings.contradiction();
     let Memory {
@@ -119,15 +175,11 @@ fn pivot_all(
         start,
         lower,
         upper,
-        places,
+        held,
+        guess,
         ..
     } = memory;
     let count = memory.point.len() / (reduced.n + reduced.p);
-    let mut found = Vec::with_capacity(count);
-    // The run's working rows and roots, one sample's after the other's.
-    let (mut linear, mut root) = (Vec::new(), Vec::new());
-    places.clear();
-    places.resize(count, (0..0, 0..0));
     for i in 0..count {
         let b = problem
             .equalities
@@ -155,13 +207,16 @@ fn pivot_all(
             continue;
         }
         let rows = Rows {
-            k: &reduced.k,
+            k: reduced.k,
             start,
             lower,
             upper,
         };
-        let guess = previous.map_or(Vec::new(), |previous| previous.working_set(first + i));
-        let (mut outcome, mut iterations) = pivots.run(rows, &guess);
+        guess.clear();
+        if let Some(previous) = previous {
+            guess.extend(previous.working_set(first + i));
+        }
+        let (mut outcome, mut iterations) = pivots.run(rows, guess);
         if outcome != Outcome::Optimal && !guess.is_empty() {
             // What a wrong guess says about the sample is not the last word.
             let (again, more) = pivots.run(rows, &[]);
@@ -172,20 +227,15 @@ fn pivot_all(
             Outcome::Optimal => {
                 one.status = Some(Status::Solved);
                 multipliers[i * m..(i + 1) * m].copy_from_slice(&pivots.lambda);
-                let (row, entry) = (linear.len(), root.len());
-                linear.extend(pivots.basis.working.iter().map(|&w| w as u32));
-                pivots.basis.append_root(&mut root);
-                places[i] = (row..linear.len(), entry..root.len());
-                one.active = ActiveRows {
-                    linear: Cut::default(),
-                    quadratic: Vec::new(),
-                    dependent: (0..m)
-                        .filter(|&j| l[j] == u[j] && !pivots.basis.working.contains(&j))
-                        .map(|j| j as u32)
-                        .collect(),
-                    root: Cut::default(),
-                    identified: true,
-                };
+                let (row, entry) = (held.rows.len(), held.root.len());
+                let working = &pivots.basis.working;
+                held.rows.extend(working.iter().map(|&w| w as u32));
+                pivots.basis.append_root(&mut held.root);
+                one.rows = row..held.rows.len();
+                one.root = entry..held.root.len();
+                let implied = |&j: &usize| l[j] == u[j] && !working.contains(&j);
+                one.dependent
+                    .extend((0..m).filter(implied).map(|j| j as u32));
             }
             Outcome::Contradiction => {
                 if proves_infeasible(&problem.sample(first + i), reduced, &pivots.ray, settings) {
@@ -196,21 +246,26 @@ fn pivot_all(
         }
         found.push(one);
     }
-    let (linear, root) = (Arc::new(linear), Arc::new(root));
-    for (one, (rows, entries)) in found.iter_mut().zip(places.drain(..)) {
-        one.active.linear = Cut::of(&linear, rows);
-        one.active.root = Cut::of(&root, entries);
-    }
-    found
 }
 
-fn consistent(reduced: &Reduced, b: &[f64], contradiction: f64) -> bool {
-    match &reduced.split {
+fn consistent(reduced: &Reduced<'_>, b: &[f64], contradiction: f64) -> bool {
+    match reduced.split {
         Some(split) if !split.dropped.is_empty() => {
             let (miss, size) = split.inconsistency(b);
             miss <= contradiction * (1.0 + size)
         }
         _ => true,
+    }
+}
+
+impl Slots<'_> {
+    /// Those of one of the samples.
+    pub(crate) fn of(&mut self, sample: usize, [n, p, m]: [usize; 3]) -> Slots<'_> {
+        Slots {
+            x: &mut self.x[sample * n..(sample + 1) * n],
+            nu: &mut self.nu[sample * p..(sample + 1) * p],
+            lambda: &mut self.lambda[sample * m..(sample + 1) * m],
+        }
     }
 }
 
@@ -220,13 +275,26 @@ impl Found {
         Found::plain(None, 0)
     }
 
+    /// Its active rows, of the run's.
+    pub(crate) fn active(self, rows: &Arc<Vec<u32>>, root: &Arc<Vec<f64>>) -> ActiveRows {
+        ActiveRows {
+            linear: Cut::of(rows, self.rows),
+            quadratic: Vec::new(),
+            dependent: self.dependent,
+            root: Cut::of(root, self.root),
+            identified: self.status == Some(Status::Solved),
+        }
+    }
+
     fn plain(status: Option<Status>, iterations: usize) -> Found {
         Found {
             status,
             iterations,
             measured: Measured::default(),
             margin: 0.0,
-            active: ActiveRows::default(),
+            rows: 0..0,
+            root: 0..0,
+            dependent: Vec::new(),
         }
     }
 }
@@ -236,7 +304,7 @@ impl Found {
 #[inline(always)]
 fn record(
     problem: &Problem<'_>,
-    reduced: &Reduced,
+    reduced: &Reduced<'_>,
     first: usize,
     memory: &mut Memory,
     found: &mut [Found],
@@ -270,7 +338,7 @@ fn record(
         let improved = needs_refinement(&found[i]) && measured.relative() < before.relative();
         if is_first || improved {
             found[i].measured = measured;
-            found[i].margin = margin(&sample, terms, at, &reduced.norms, &[]);
+            found[i].margin = margin(&sample, terms, at, reduced.norms, &[]);
             slots.x[i * n..(i + 1) * n].copy_from_slice(at.x);
             slots.nu[i * p..(i + 1) * p].copy_from_slice(at.nu);
             slots.lambda[i * m..(i + 1) * m].copy_from_slice(at.lambda);
@@ -281,52 +349,51 @@ fn record(
 /// One step of iterative refinement on the active rows of every sample.
 fn refine(
     problem: &Problem<'_>,
-    reduced: &Reduced,
+    reduced: &Reduced<'_>,
     first: usize,
     memory: &mut Memory,
     found: &mut [Found],
     slots: &mut Slots<'_>,
 ) {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
-    let (size, count) = (n + p, found.len());
+    let size = n + p;
     let Memory {
         point,
         rhs,
         multipliers,
         products,
+        targets,
+        before,
         ..
     } = memory;
-    for i in 0..count {
+    for i in 0..found.len() {
+        let sample = problem.sample(first + i);
         for j in 0..n {
             rhs[i * size + j] = -products.gradient[i * n + j];
         }
-        let b = problem.sample(first + i).b;
         for j in 0..p {
-            rhs[i * size + n + j] = b[j] - products.ax[i * p + j];
+            rhs[i * size + n + j] = sample.b[j] - products.ax[i * p + j];
+        }
+        for j in 0..m {
+            let bound = if products.lambda[i * m + j] > 0.0 {
+                sample.u[j]
+            } else {
+                sample.l[j]
+            };
+            let miss = bound - products.gx[i * m + j];
+            // An equal-bounds row with a zero multiplier has both bounds; any other working row has
+            // the bound its multiplier points to.
+            targets[i * m + j] = if miss.is_finite() { miss } else { 0.0 };
         }
     }
-    let before = (point.clone(), multipliers.clone());
-    let active: Vec<&ActiveRows> = found.iter().map(|f| &f.active).collect();
-    let (gx, lambda) = (products.gx.clone(), products.lambda.clone());
-    let target = |i: usize, row: usize| {
-        let sample = problem.sample(first + i);
-        let bound = if lambda[i * m + row] > 0.0 {
-            sample.u[row]
-        } else {
-            sample.l[row]
-        };
-        let miss = bound - gx[i * m + row];
-        // An equal-bounds row with a zero multiplier has both bounds; any other working row has
-        // the bound its multiplier points to.
-        if miss.is_finite() {
-            reduced.scale[row] * miss
-        } else {
-            0.0
-        }
-    };
-    solve_on_active(reduced, problem.sample(first).g, &active, memory, target);
-    crate::dense::axpy(1.0, &before.0, &mut memory.point);
-    crate::dense::axpy(1.0, &before.1, &mut memory.multipliers);
+    before.0.copy_from_slice(point);
+    before.1.copy_from_slice(multipliers);
+    let held = std::mem::take(&mut memory.held);
+    let active = |i: usize| held.of(&found[i]);
+    solve_on_active(reduced, problem.sample(first).g, active, memory);
+    memory.held = held;
+    crate::dense::axpy(1.0, &memory.before.0, &mut memory.point);
+    crate::dense::axpy(1.0, &memory.before.1, &mut memory.multipliers);
     let sample = problem.sample(first);
     memory
         .products
@@ -334,20 +401,20 @@ fn refine(
     record(problem, reduced, first, memory, found, slots);
 }
 
-/// Solves `[P Aᵀ Eᵀ; A 0 0; E 0 0] (x, ν, λ̃) = (rhs, target)` for every sample of a run, `E` its
-/// scaled active rows and `rhs` that of `memory`, where `(x, ν)` and `λ̃` are left.
+/// Solves `[P Aᵀ Eᵀ; A 0 0; E 0 0] (x, ν, λ̃) = (rhs, targets)` for every sample of a run, `E` its active rows with
+/// their root and `rhs` and `targets` those of `memory`, where `(x, ν)` and the scaled `λ̃` are left.
 ///
 /// Cost: two products of `count × (n+p)` by `(n+p) × (n+p)` and `m` rows, and two products with
 /// triangles per sample on its active rows.
-pub(crate) fn solve_on_active(
-    reduced: &Reduced,
+pub(crate) fn solve_on_active<'a>(
+    reduced: &Reduced<'_>,
     g: &[f64],
-    active: &[&ActiveRows],
+    active: impl Fn(usize) -> (&'a [u32], &'a [f64]),
     memory: &mut Memory,
-    target: impl Fn(usize, usize) -> f64,
 ) {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
-    let (size, count) = (n + p, active.len());
+    let size = n + p;
+    let count = memory.point.len() / size;
     reduced.point(&memory.rhs, &mut memory.point, &mut memory.work);
     memory.multipliers.fill(0.0);
     if m == 0 {
@@ -357,6 +424,7 @@ pub(crate) fn solve_on_active(
     let Memory {
         rows,
         multipliers,
+        targets,
         start: small,
         lower: work,
         ..
@@ -364,15 +432,15 @@ pub(crate) fn solve_on_active(
     vectorised(
         #[inline(always)]
         || {
-            for (i, active) in active.iter().enumerate() {
-                let held = active.linear.len();
-                let (small, work) = (&mut small[..held], &mut work[..held]);
-                for (slot, &row) in small.iter_mut().zip(active.linear.iter()) {
+            for i in 0..count {
+                let (held, root) = active(i);
+                let (small, work) = (&mut small[..held.len()], &mut work[..held.len()]);
+                for (slot, &row) in small.iter_mut().zip(held) {
                     let row = row as usize;
-                    *slot = reduced.scale[row] * rows[i * m + row] - target(i, row);
+                    *slot = reduced.scale[row] * (rows[i * m + row] - targets[i * m + row]);
                 }
-                solve_root(&active.root, small, work);
-                for (value, &row) in small.iter().zip(active.linear.iter()) {
+                solve_root(root, small, work);
+                for (value, &row) in small.iter().zip(held) {
                     multipliers[i * m + row as usize] = *value;
                 }
             }

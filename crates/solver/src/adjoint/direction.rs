@@ -6,6 +6,8 @@
 //! solution's derivative along `dθ`.
 
 use crate::active_set::basis::condition;
+use crate::active_set::explicit::Explicit;
+use crate::active_set::least_distance::{Builder, Layout};
 use crate::active_set::memory::Memory;
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::solve_on_active;
@@ -118,32 +120,47 @@ pub(crate) fn directions(
     let mut out = Directions::none(problem, count, settings);
     let mut batched = vec![false; count];
     if out.smoothed.is_none() {
-        let mut by_factors = |reduced: &Reduced, from: usize, to: usize, memory: &mut Memory| {
-            let run = Pivoted {
-                problem,
-                solution,
-                source,
-                settings,
-                reduced,
-                first,
+        let mut force = Force::zero(problem);
+        let mut by_factors =
+            |reduced: &Reduced<'_>, from: usize, to: usize, memory: &mut Memory| {
+                let run = Pivoted {
+                    problem,
+                    solution,
+                    source,
+                    settings,
+                    reduced,
+                    first,
+                };
+                run.directions(from, &mut batched[from..to], memory, &mut force, &mut out);
             };
-            run.directions(from, &mut batched[from..to], memory, &mut out);
-        };
         match &solution.factors {
             Factors::None => {}
-            Factors::Shared(reduced) => {
+            Factors::Shared(factors) => {
                 let memory = &mut Memory::new(problem, count);
-                by_factors(reduced, 0, count, memory);
+                by_factors(&factors.reduced(), 0, count, memory);
             }
             Factors::PerSample(factors) => {
+                let layout = Layout::of(problem);
                 let memory = &mut Memory::new(problem, 1);
+                // For factors that are made again, one sample's after the other's.
+                let mut again: Option<(Builder, Vec<f64>)> = None;
                 for i in 0..count {
                     match &factors[first + i] {
                         Own::None => {}
-                        Own::Kept(reduced) => by_factors(reduced, i, i + 1, memory),
+                        Own::LeastDistance(kept) => {
+                            by_factors(&kept.reduced(layout), i, i + 1, memory);
+                        }
+                        Own::Explicit(kept) => by_factors(&kept.reduced(), i, i + 1, memory),
                         Own::Again => {
-                            if let Some(again) = Reduced::for_one(&problem.sample(first + i)) {
-                                by_factors(&again, i, i + 1, memory);
+                            let sample = problem.sample(first + i);
+                            let (builder, numbers) =
+                                again.get_or_insert_with(|| (Builder::new(layout), Vec::new()));
+                            numbers.clear();
+                            if let Some(condition) = builder.build(&sample, numbers) {
+                                let reduced = builder.reduced(numbers, condition);
+                                by_factors(&reduced, i, i + 1, memory);
+                            } else if let Some(explicit) = Explicit::null_space(&sample) {
+                                by_factors(&explicit.reduced(), i, i + 1, memory);
                             }
                         }
                     }
@@ -165,7 +182,7 @@ struct Pivoted<'a> {
     solution: &'a Solution,
     source: Source<'a>,
     settings: &'a AdjointSettings,
-    reduced: &'a Reduced,
+    reduced: &'a Reduced<'a>,
     /// Index of the run's first sample in the batch.
     first: usize,
 }
@@ -178,6 +195,7 @@ impl Pivoted<'_> {
         from: usize,
         done: &mut [bool],
         memory: &mut Memory,
+        force: &mut Force,
         out: &mut Directions,
     ) {
         let (problem, solution, reduced) = (self.problem, self.solution, self.reduced);
@@ -198,42 +216,44 @@ impl Pivoted<'_> {
         }
         let (n, p, m) = (reduced.n, reduced.p, reduced.m);
         let size = n + p;
-        let nothing = ActiveRows::default();
         memory.rhs.fill(0.0);
-        let mut wanted = vec![0.0; count * m];
-        let mut active = Vec::with_capacity(count);
-        let mut force = Force::zero(problem);
-        for i in 0..count {
-            if !done[i] {
-                active.push(&nothing);
-                continue;
-            }
-            active.push(&solution.active[first + i]);
+        memory.targets.fill(0.0);
+        for i in (0..count).filter(|&i| done[i]) {
+            let index = first + i;
             let line = &mut memory.rhs[i * size..(i + 1) * size];
+            let active = &solution.active[index];
+            let targets = &mut memory.targets[i * m..(i + 1) * m];
             if let Source::Cotangent(cotangent) = self.source {
-                let rows = &mut wanted[i * m..(i + 1) * m];
-                push_back(cotangent, first + i, line.split_at_mut(n), active[i], rows);
+                push_back(cotangent, index, line.split_at_mut(n), active, targets);
                 continue;
             }
-            let at = solution.point(problem, first + i);
-            self.source.write(problem, first + i, at, &mut force);
+            let at = solution.point(problem, index);
+            self.source.write(problem, index, at, force);
             for (r, v) in line.iter_mut().zip(force.x.iter().chain(&force.nu)) {
                 *r = -v;
             }
-            let sample = problem.sample(first + i);
-            for &row in solution.active[first + i].linear.iter() {
+            let sample = problem.sample(index);
+            for &row in active.linear.iter() {
                 let row = row as usize;
-                wanted[i * m + row] = -force.row(&sample, row, at.lambda[row], at.x);
+                targets[row] = -force.row(&sample, row, at.lambda[row], at.x);
             }
         }
-        let target = |i: usize, row: usize| reduced.scale[row] * wanted[i * m + row];
         let sample = problem.sample(first);
-        solve_on_active(reduced, sample.g, &active, memory, target);
+        let none: (&[u32], &[f64]) = (&[], &[]);
+        let active = |i: usize| match done[i] {
+            true => {
+                let active = &solution.active[first + i];
+                (&active.linear[..], &active.root[..])
+            }
+            false => none,
+        };
+        solve_on_active(reduced, sample.g, active, memory);
         let Memory {
             point,
             rhs,
             multipliers,
             products,
+            targets,
             ..
         } = memory;
         products.apply(&sample, reduced, point, multipliers);
@@ -259,8 +279,9 @@ impl Pivoted<'_> {
                     };
                     note(max_abs(equalities));
                     let mut force = max_abs(line);
-                    for &row in active[i].linear.iter() {
-                        let wanted = wanted[i * m + row as usize];
+                    let active = &solution.active[first + i];
+                    for &row in active.linear.iter() {
+                        let wanted = targets[i * m + row as usize];
                         note(products.gx[i * m + row as usize] - wanted);
                         force = force.max(wanted.abs());
                     }
@@ -272,8 +293,8 @@ impl Pivoted<'_> {
                     };
                     // Anything doubtful, NaN included, goes to the method with refinement: two digits
                     // short of what would no longer be called exact.
-                    let rows = active[i].linear.len();
-                    let condition = reduced.condition.max(condition(&active[i].root, rows));
+                    let rows = active.linear.len();
+                    let condition = reduced.condition.max(condition(&active.root, rows));
                     if !(residual <= self.settings.residual_tolerance * 1e-2
                         && condition <= self.settings.condition_limit)
                     {

@@ -6,6 +6,7 @@
 //! the multipliers are those of the smallest common relaxation, and rows that are not needed are
 //! then left out one by one.
 
+use crate::active_set::explicit::Explicit;
 use crate::active_set::pivot::{Outcome, Pivots, Rows};
 use crate::active_set::reduced::Reduced;
 use crate::conflict::{Certificate, Conflict, ConflictingRow, Farkas, NamedRow};
@@ -25,7 +26,7 @@ const NEGLIGIBLE: [f64; 3] = [1e-6, 1e-9, 1e-13];
 pub(crate) fn certify(
     sample: &Sample<'_>,
     status: Status,
-    shared: Option<&Reduced>,
+    shared: Option<&Explicit>,
     settings: &Settings,
 ) -> Option<Certificate> {
     match status {
@@ -58,9 +59,9 @@ impl Candidate {
 }
 
 /// The factors of the least-norm problem on a sample's equalities and linear rows.
-pub(crate) fn least_norm(sample: &Sample<'_>) -> Option<Reduced> {
+pub(crate) fn least_norm(sample: &Sample<'_>) -> Option<Explicit> {
     let ones = vec![1.0; sample.n];
-    Reduced::new(&Sample {
+    Explicit::new(&Sample {
         p: Matrix::Diagonal(&ones),
         ..*sample
     })
@@ -68,12 +69,12 @@ pub(crate) fn least_norm(sample: &Sample<'_>) -> Option<Reduced> {
 
 fn infeasible(
     sample: &Sample<'_>,
-    shared: Option<&Reduced>,
+    shared: Option<&Explicit>,
     settings: &Settings,
 ) -> Option<Farkas> {
     let linear = || match shared {
-        Some(shared) => linear(sample, shared, settings),
-        None => linear(sample, &least_norm(sample)?, settings),
+        Some(shared) => linear(sample, &shared.reduced(), settings),
+        None => linear(sample, &least_norm(sample)?.reduced(), settings),
     };
     crossed::proof(sample)
         .or_else(|| checked(sample, constant_row(sample)?, settings))
@@ -127,7 +128,7 @@ fn thinned(sample: &Sample<'_>, mut found: Farkas, settings: &Settings) -> Farka
             ..*sample
         };
         let fewer = least_norm(&rest)
-            .and_then(|reduced| linear(&rest, &reduced, settings))
+            .and_then(|factors| linear(&rest, &factors.reduced(), settings))
             .and_then(|found| checked(&rest, found, settings))
             .or_else(|| relaxed(&rest, settings));
         if let Some(fewer) = fewer {
@@ -151,10 +152,10 @@ fn constant_row(sample: &Sample<'_>) -> Option<Candidate> {
 }
 
 /// Contradictory equalities and linear rows.
-fn linear(sample: &Sample<'_>, reduced: &Reduced, settings: &Settings) -> Option<Candidate> {
+fn linear(sample: &Sample<'_>, reduced: &Reduced<'_>, settings: &Settings) -> Option<Candidate> {
     let n = sample.n;
     let mut found = Candidate::zero(sample);
-    if let Some(split) = &reduced.split
+    if let Some(split) = reduced.split
         && let Some(nu) = split.contradiction(sample.b, settings.contradiction())
     {
         found.nu = nu;
@@ -185,7 +186,7 @@ fn linear(sample: &Sample<'_>, reduced: &Reduced, settings: &Settings) -> Option
         if above || value < sample.l[j] - slack {
             let sign = if above { 1.0 } else { -1.0 };
             found.lambda[j] = sign;
-            if let Some(split) = &reduced.split {
+            if let Some(split) = reduced.split {
                 found.nu = split
                     .combination_of(row)
                     .iter()
@@ -197,7 +198,7 @@ fn linear(sample: &Sample<'_>, reduced: &Reduced, settings: &Settings) -> Option
     }
     let mut pivots = Pivots::new(m, n);
     let rows = Rows {
-        k: &reduced.k,
+        k: reduced.k,
         start: &start,
         lower: &lower,
         upper: &upper,
