@@ -2,7 +2,7 @@
 
 mod recording;
 
-pub(crate) use recording::Recorded;
+pub(crate) use recording::{Recorded, Steps};
 
 use crate::callback::{Callback, Control, Iteration};
 use crate::dense::{dot, max_abs, norm};
@@ -20,7 +20,7 @@ pub(crate) struct Outcome {
     pub(crate) cost: f64,
     pub(crate) history: Vec<Record>,
     /// The last steps, as many as were asked for.
-    pub(crate) trace: Vec<Recorded>,
+    pub(crate) trace: Steps,
     /// Whether the trace goes back to the start.
     pub(crate) complete: bool,
     /// The auxiliaries that a callback left, if it changed any.
@@ -142,13 +142,14 @@ impl<'r, 'a> Run<'r, 'a> {
         task: &'r Task<'r>,
     ) -> Self {
         let region = Region::new(&settings.step);
-        let recording = Recording::new(space, settings, task);
+        let monotone = !region.takes_all();
+        let recording = Recording::new(space, settings, task, monotone);
         Self {
             space,
             settings,
             x,
             task,
-            monotone: !region.takes_all(),
+            monotone,
             region,
             history: Vec::with_capacity(settings.max_iterations.min(128)),
             recording,
@@ -177,7 +178,7 @@ impl<'r, 'a> Run<'r, 'a> {
         let (verdict, can_shrink) = self.judge_again(finite);
         if verdict == Verdict::Reject {
             std::mem::swap(self.x, &mut self.space.trial);
-            self.recording.steps.pop();
+            self.recording.pop();
             if let Some(last) = self.history.last_mut() {
                 last.accepted = false;
             }
@@ -195,7 +196,7 @@ impl<'r, 'a> Run<'r, 'a> {
         self.fresh = false;
         if self.space.at.cost < self.best_cost {
             self.best_cost = self.space.at.cost;
-            self.best_steps = self.recording.steps.len();
+            self.best_steps = self.recording.len();
             if !self.monotone || self.task.callback.is_some() {
                 self.space.best.copy_from_slice(self.x);
             }
@@ -416,7 +417,7 @@ impl<'r, 'a> Run<'r, 'a> {
         if restored {
             self.x.copy_from_slice(&self.space.best);
             cost = best;
-            self.recording.steps.truncate(self.best_steps);
+            self.recording.truncate(self.best_steps);
         } else if status == Status::NonFinite && !self.known {
             cost = f64::NAN;
         }
@@ -430,12 +431,13 @@ impl<'r, 'a> Run<'r, 'a> {
             }
             None => (None, None),
         };
+        let (trace, complete) = self.recording.finish();
         Outcome {
             status,
             cost,
             history: self.history,
-            trace: self.recording.steps,
-            complete: self.recording.complete,
+            trace,
+            complete,
             auxiliaries,
             factor,
             end,

@@ -9,7 +9,7 @@ use crate::callback::Callback;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::objective::{Objective, VariableId};
-use crate::optimise::{Outcome, Recorded, Task, optimise};
+use crate::optimise::{Outcome, Steps, Task, optimise};
 use crate::settings::{Backward, Settings};
 use crate::status::{Record, Status};
 use crate::term::{Linearisation, Sample};
@@ -65,7 +65,7 @@ impl Kept {
 /// The steps of one sample that were recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
-    pub(crate) steps: Vec<Recorded>,
+    pub(crate) steps: Steps,
     pub(crate) complete: bool,
     /// The auxiliaries that the steps keep something of, one after another; empty where none does.
     pub(crate) auxiliaries: Vec<f64>,

@@ -55,7 +55,8 @@ pub(crate) struct Linearisation {
     pub(crate) gradient: Vec<f64>,
     /// ½ Σ ρ.
     pub(crate) cost: f64,
-    scratch: Vec<f64>,
+    /// What anyone may overwrite.
+    pub(crate) scratch: Vec<f64>,
 }
 
 impl Linearisation {
@@ -156,18 +157,19 @@ impl Linearisation {
     }
 }
 
-/// ½ Σ ρ at `sample`. `rows` is scratch, `[m]`.
-pub(crate) fn cost(objective: &Objective, sample: &Sample<'_>, rows: &mut [f64]) -> f64 {
+/// ½ Σ ρ at `sample`. `rows`, `[m]`, and `scratch`, of any length, are overwritten.
+pub(crate) fn cost(
+    objective: &Objective,
+    sample: &Sample<'_>,
+    rows: &mut [f64],
+    scratch: &mut Vec<f64>,
+) -> f64 {
     let mut cost = 0.0;
     for term in &objective.terms {
-        let (rows, scratch) = rows[term.row..].split_at_mut(term.rows);
+        let rows = &mut rows[term.row..term.row + term.rows];
         term.with_point(sample, |point| term.cost.residual(point, rows));
-        let w = term.weights(sample);
-        if scratch.len() >= term.rows {
-            term.weight.apply(w, rows, 1, scratch);
-        } else {
-            term.weight.apply(w, rows, 1, &mut vec![0.0; term.rows]);
-        }
+        scratch.resize(scratch.len().max(term.rows), 0.0);
+        term.weight.apply(term.weights(sample), rows, 1, scratch);
         cost += 0.5 * term.robust.loss(dot(rows, rows)).value;
     }
     cost

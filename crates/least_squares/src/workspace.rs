@@ -90,19 +90,20 @@ impl<'a> Workspace<'a> {
         Some(linearisation + objective.tangent + factor.len())
     }
 
-    /// The linearisation, the step δ and the factor it was made with.
-    pub(crate) fn keep(&self) -> Option<Vec<f64>> {
-        let mut kept = Vec::with_capacity(self.kept_len()?);
+    /// Adds the linearisation, the step δ and the factor it was made with, where there is a factor to keep.
+    pub(crate) fn keep(&self, numbers: &mut Vec<f64>) {
+        let Some(factor) = self.system.kept() else {
+            return;
+        };
         for part in [
             &self.at.rows,
             &self.at.jacobian,
             &self.at.scales,
             &self.proposal.delta,
-            self.system.kept()?,
+            factor,
         ] {
-            kept.extend_from_slice(part);
+            numbers.extend_from_slice(part);
         }
-        Some(kept)
     }
 
     /// Makes ready for the derivative of a step in reverse, but for the gradient, from what was
@@ -191,6 +192,12 @@ impl<'a> Workspace<'a> {
             x: &self.trial,
             auxiliaries,
         };
-        cost(self.objective, &sample, &mut self.rows) + tilt.map_or(0.0, |t| dot(t, &self.trial))
+        let cost = cost(
+            self.objective,
+            &sample,
+            &mut self.rows,
+            &mut self.at.scratch,
+        );
+        cost + tilt.map_or(0.0, |t| dot(t, &self.trial))
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct Implicit<'a> {
     at: Linearisation,
     held: Vec<bool>,
     curvature: Curvature,
+    cotangent: Cotangent,
     scratch: Scratch,
     solver: Solver<'a>,
 }
@@ -101,6 +102,7 @@ impl<'a> Implicit<'a> {
             at: Linearisation::default(),
             held: vec![false; objective.tangent],
             curvature: Curvature::new(objective),
+            cotangent: Cotangent::default(),
             scratch: Scratch::default(),
             solver,
         }
@@ -171,15 +173,16 @@ impl<'a> Implicit<'a> {
         if !(result.residual <= ACCURATE) {
             result.worsen(GradientQuality::Inexact);
         }
-        let z = w.iter().map(|w| -w).collect();
-        let cotangent = Cotangent::of_gradient(objective, system.at, z);
+        let z: Vec<f64> = w.iter().map(|w| -w).collect();
+        let cotangent = &mut self.cotangent;
+        cotangent.set_gradient(objective, system.at, &z);
         propagate(
             &Place {
                 objective,
                 sample: &sample,
                 at: system.at,
             },
-            &cotangent,
+            cotangent,
             solver.has_all_curvature(&system).then_some(&self.curvature),
             None,
             &mut result.auxiliaries,

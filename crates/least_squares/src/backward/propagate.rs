@@ -16,11 +16,14 @@ use crate::objective::Objective;
 use crate::term::{self, Linearisation, Sample, TermProbe};
 use crate::weight::Source;
 
-/// dψ over all rows: Σ qᵢᵀ (dJ) dᵢ + tᵀ dr of the scaled ones, and κ of the scaled ones.
+/// dψ over all rows: Σ qᵢᵀ (dJ) dᵢ + tᵀ dr of the scaled ones, and κ of the scaled ones. Its memory is kept from
+/// one to the next.
 #[derive(Debug, Default)]
 pub(super) struct Cotangent {
-    /// q over the rows and d over the steps.
-    pub(super) pairs: Vec<(Vec<f64>, Vec<f64>)>,
+    /// q over the rows and d over the steps, and what is left of earlier ones.
+    pairs: Vec<(Vec<f64>, Vec<f64>)>,
+    /// How many of them there are.
+    count: usize,
     /// Over the rows.
     pub(super) t: Vec<f64>,
     /// One for each term.
@@ -28,29 +31,49 @@ pub(super) struct Cotangent {
 }
 
 impl Cotangent {
-    /// That of zᵀg.
-    pub(super) fn of_gradient(objective: &Objective, at: &Linearisation, z: Vec<f64>) -> Self {
-        let mut cotangent = Self {
-            t: vec![0.0; objective.rows],
-            ..Self::default()
-        };
-        at.multiply(objective, &z, &mut cotangent.t);
-        cotangent.kappa = per_term(objective, &cotangent.t, &at.rows);
-        cotangent.pairs.push((at.rows.clone(), z));
-        cotangent
+    /// Makes it zero.
+    pub(super) fn clear(&mut self, objective: &Objective) {
+        self.count = 0;
+        self.t.clear();
+        self.t.resize(objective.rows, 0.0);
+        self.kappa.clear();
+        self.kappa.resize(objective.terms.len(), 0.0);
     }
-}
 
-/// The inner product of two vectors over the rows, term by term.
-pub(super) fn per_term(objective: &Objective, a: &[f64], b: &[f64]) -> Vec<f64> {
-    objective
-        .terms
-        .iter()
-        .map(|term| {
+    /// Makes it that of zᵀg.
+    pub(super) fn set_gradient(&mut self, objective: &Objective, at: &Linearisation, z: &[f64]) {
+        self.clear(objective);
+        at.multiply(objective, z, &mut self.t);
+        let t = std::mem::take(&mut self.t);
+        self.add_kappa(objective, 1.0, &t, &at.rows);
+        self.t = t;
+        self.add_pair(at.rows.iter().copied(), z);
+    }
+
+    /// Adds qᵀ (dJ) d.
+    pub(super) fn add_pair(&mut self, q: impl Iterator<Item = f64>, d: &[f64]) {
+        if self.count == self.pairs.len() {
+            self.pairs.push(Default::default());
+        }
+        let pair = &mut self.pairs[self.count];
+        self.count += 1;
+        pair.0.clear();
+        pair.0.extend(q);
+        pair.1.clear();
+        pair.1.extend_from_slice(d);
+    }
+
+    /// Adds `factor` times the inner product of two vectors over the rows, term by term, to κ.
+    pub(super) fn add_kappa(&mut self, objective: &Objective, factor: f64, a: &[f64], b: &[f64]) {
+        for (kappa, term) in self.kappa.iter_mut().zip(&objective.terms) {
             let rows = term.row..term.row + term.rows;
-            crate::dense::dot(&a[rows.clone()], &b[rows])
-        })
-        .collect()
+            *kappa += factor * crate::dense::dot(&a[rows.clone()], &b[rows]);
+        }
+    }
+
+    fn pairs(&self) -> &[(Vec<f64>, Vec<f64>)] {
+        &self.pairs[..self.count]
+    }
 }
 
 /// Where ψ is differentiated.
@@ -93,7 +116,7 @@ pub(super) fn propagate(
         q,
         t,
     } = scratch;
-    let pairs = cotangent.pairs.len();
+    let pairs = cotangent.pairs().len();
     locals.resize(pairs.max(locals.len()), Vec::new());
     q.resize(pairs.max(q.len()), Vec::new());
     for (index, term) in objective.terms.iter().enumerate() {
@@ -115,14 +138,14 @@ pub(super) fn propagate(
             let factor = 2.0 * second * cotangent.kappa[index] / (scale * scale * scale);
             crate::dense::axpy(factor, scaled, t);
         }
-        for (q, (all, _)) in q.iter_mut().zip(&cotangent.pairs) {
+        for (q, (all, _)) in q.iter_mut().zip(cotangent.pairs()) {
             q.clear();
             q.extend(all[rows.clone()].iter().map(|q| scale * q));
         }
         let by_step = by_step.as_deref_mut();
         let bilinear = q
             .iter()
-            .zip(&cotangent.pairs)
+            .zip(cotangent.pairs())
             .zip(&mut *locals)
             .map(|((q, (_, d)), local)| (q.as_slice(), term.gather(d, local)));
         gathered_pairs(bilinear, |bilinear| {
@@ -146,13 +169,18 @@ pub(super) fn propagate(
 
 type Pair<'a> = (&'a [f64], &'a [f64]);
 
-/// Calls `work` with the pairs as one slice; a single one, the common case, without memory of its own.
+/// Calls `work` with the pairs as one slice; one or two, the common cases, without memory of their own.
 fn gathered_pairs<'a>(
     mut pairs: impl ExactSizeIterator<Item = Pair<'a>>,
     work: impl FnOnce(&[Pair<'a>]),
 ) {
-    if pairs.len() == 1 {
-        return work(pairs.next().as_slice());
+    let mut few: [Pair<'a>; 2] = Default::default();
+    let count = pairs.len();
+    if count > few.len() {
+        return work(&pairs.collect::<Vec<_>>());
     }
-    work(&pairs.collect::<Vec<_>>());
+    few.iter_mut()
+        .zip(&mut pairs)
+        .for_each(|(few, pair)| *few = pair);
+    work(&few[..count]);
 }

@@ -10,7 +10,7 @@
 //! acceptance of steps and the set of held coordinates are taken as given: with damping by factors they are
 //! piecewise constant.
 
-use super::propagate::{Cotangent, Place, Scratch, per_term, propagate};
+use super::propagate::{Cotangent, Place, Scratch, propagate};
 use super::{Adjoint, Job};
 use crate::dense::{axpy, dot};
 use crate::linear::StepAdjoint;
@@ -28,8 +28,14 @@ pub(super) struct Unrolled<'a> {
     space: Workspace<'a>,
     quality: GradientQuality,
     adjoint: StepAdjoint,
+    cotangent: Cotangent,
     scratch: Scratch,
+    /// A step as its variables took it, and where it ended.
+    moved: Vec<f64>,
     next: Vec<f64>,
+    /// The cotangent by the point before a step, and by the step.
+    by_start: Vec<f64>,
+    by_delta: Vec<f64>,
 }
 
 impl<'a> Unrolled<'a> {
@@ -53,8 +59,12 @@ impl<'a> Unrolled<'a> {
                 GradientQuality::Exact
             },
             adjoint: StepAdjoint::default(),
+            cotangent: Cotangent::default(),
             scratch: Scratch::default(),
+            moved: vec![0.0; objective.tangent],
             next: vec![0.0; objective.storage],
+            by_start: vec![0.0; objective.tangent],
+            by_delta: vec![0.0; objective.tangent],
         }
     }
 
@@ -83,7 +93,7 @@ impl<'a> Unrolled<'a> {
     fn step(
         &mut self,
         auxiliaries: &[&[f64]],
-        recorded: &Recorded,
+        recorded: Recorded<'_>,
         same: bool,
         v: &mut Vec<f64>,
         by_auxiliary: &mut [f64],
@@ -91,18 +101,18 @@ impl<'a> Unrolled<'a> {
         let objective = self.objective;
         let space = &mut self.space;
         let sample = Sample {
-            x: &recorded.x,
+            x: recorded.x,
             auxiliaries,
         };
         let mut taken = recorded.taken;
         let leg = if same && !recorded.kept.is_empty() {
-            space.restore(&recorded.kept);
+            space.restore(recorded.kept);
             Leg::GaussNewton
         } else {
-            if !space.linearise(&recorded.x, auxiliaries, None) {
+            if !space.linearise(recorded.x, auxiliaries, None) {
                 return false;
             }
-            space.restrict(&recorded.x, true);
+            space.restrict(recorded.x, true);
             let Some(leg) = space.proposal.compute(
                 objective,
                 &mut space.system,
@@ -115,10 +125,17 @@ impl<'a> Unrolled<'a> {
             };
             leg
         };
-        let mut moved = space.proposal.delta.clone();
-        advance(objective, &recorded.x, &mut moved, &mut self.next);
-        let mut by_start = vec![0.0; objective.tangent];
-        let mut by_delta = vec![0.0; objective.tangent];
+        let Self {
+            moved,
+            next,
+            by_start,
+            by_delta,
+            ..
+        } = self;
+        moved.copy_from_slice(&space.proposal.delta);
+        advance(objective, recorded.x, moved, next);
+        by_start.fill(0.0);
+        by_delta.fill(0.0);
         for variable in &objective.variables {
             let place = variable.place..variable.place + variable.manifold.storage();
             let column = variable.column..variable.column + variable.manifold.tangent();
@@ -134,65 +151,74 @@ impl<'a> Unrolled<'a> {
             variable.manifold.reverse_retract(
                 &recorded.x[place.clone()],
                 &moved[column.clone()],
-                &self.next[place],
+                &next[place],
                 &v[column.clone()],
                 &mut by_start[column.clone()],
                 &mut by_delta[column],
             );
         }
-        let cotangent = reverse_step(objective, space, leg, &taken, &by_delta, &mut self.adjoint);
+        let cotangent = &mut self.cotangent;
+        reverse_step(
+            objective,
+            space,
+            leg,
+            &taken,
+            by_delta,
+            &mut self.adjoint,
+            cotangent,
+        );
         propagate(
             &Place {
                 objective,
                 sample: &sample,
                 at: &space.at,
             },
-            &cotangent,
+            cotangent,
             None,
-            Some(&mut by_start),
+            Some(by_start),
             by_auxiliary,
             &mut self.scratch,
         );
-        *v = by_start;
+        std::mem::swap(v, by_start);
         true
     }
 }
 
-/// The cotangent of the rows and their Jacobian for that of the step, `v`.
+/// Makes `cotangent` that of the rows and their Jacobian for that of the step, `v`.
 fn reverse_step(
     objective: &Objective,
     space: &mut Workspace<'_>,
     leg: Leg,
     taken: &Taken,
-    v: &[f64],
+    v: &mut [f64],
     scratch: &mut StepAdjoint,
-) -> Cotangent {
+    cotangent: &mut Cotangent,
+) {
     let g = &space.gradient;
     match leg {
         Leg::GaussNewton => {
-            let v: Vec<f64> = v.iter().map(|v| taken.shrink * v).collect();
-            let delta: Vec<f64> = match taken.radius {
-                None => space
-                    .proposal
-                    .delta
-                    .iter()
-                    .map(|d| d / taken.shrink)
-                    .collect(),
-                Some(_) => space.proposal.delta.clone(),
-            };
-            reverse_system(objective, space, taken, &delta, &v, scratch)
+            let mut delta = std::mem::take(&mut space.proposal.delta);
+            if taken.shrink != 1.0 {
+                v.iter_mut().for_each(|v| *v *= taken.shrink);
+                if taken.radius.is_none() {
+                    delta.iter_mut().for_each(|d| *d /= taken.shrink);
+                }
+            }
+            cotangent.clear(objective);
+            add_system(objective, space, taken, &delta, v, scratch, cotangent);
+            space.proposal.delta = delta;
         }
         Leg::Steepest => {
             // δ = −radius g/‖g‖.
             let radius = taken.radius.expect("only dogleg has legs");
             let length = dot(g, g).sqrt();
             let along = dot(g, v) / (length * length);
-            let z = g
+            let z: Vec<f64> = g
                 .iter()
                 .zip(v)
-                .map(|(g, v)| -radius / length * (v - along * g))
+                .map(|(g, v)| -radius / length * (*v - along * g))
                 .collect();
-            Cotangent::of_gradient(objective, &space.at, z)
+            cotangent.set_gradient(objective, &space.at, &z);
         }
         Leg::Between(blend) => {
             // δ = c + β(n − c) with ‖δ‖ constant gives dδ = dw − (n − c) δᵀdw/δᵀ(n − c), where
@@ -223,65 +249,54 @@ fn reverse_step(
                         + gamma * (2.0 * g[i] / b - 2.0 * a / (b * b) * mg[i])
                 })
                 .collect();
-            let mut cotangent = Cotangent::of_gradient(objective, &space.at, z);
+            cotangent.set_gradient(objective, &space.at, &z);
             // −γ A/B² on dB's part gᵀ dM g.
             let weight = -gamma * a / (b * b);
-            let along = proposal.along.clone();
-            let q = along.iter().map(|q| 2.0 * weight * q).collect();
-            cotangent.pairs.push((q, g.clone()));
-            for (kappa, k) in cotangent
-                .kappa
-                .iter_mut()
-                .zip(per_term(objective, &along, &along))
-            {
-                *kappa += weight * k;
-            }
+            let along = &proposal.along;
+            cotangent.add_pair(along.iter().map(|q| 2.0 * weight * q), g);
+            cotangent.add_kappa(objective, weight, along, along);
             let newton = proposal.gauss_newton.clone();
-            let more = reverse_system(objective, space, taken, &newton, &by_newton, scratch);
-            cotangent.pairs.extend(more.pairs);
-            axpy(1.0, &more.t, &mut cotangent.t);
-            axpy(1.0, &more.kappa, &mut cotangent.kappa);
-            cotangent
+            add_system(
+                objective, space, taken, &newton, &by_newton, scratch, cotangent,
+            );
         }
     }
 }
 
-fn reverse_system(
+/// Adds the cotangent for that of the system's solution `delta`, `v`.
+fn add_system(
     objective: &Objective,
     space: &mut Workspace<'_>,
     taken: &Taken,
     delta: &[f64],
     v: &[f64],
     scratch: &mut StepAdjoint,
-) -> Cotangent {
+    cotangent: &mut Cotangent,
+) {
     space
         .system
         .reverse(objective, &space.at, delta, v, scratch);
-    let negated = |values: &[f64]| values.iter().map(|v| -v).collect::<Vec<f64>>();
-    let (q1, q2) = (negated(&scratch.q1), negated(&scratch.q2));
+    let StepAdjoint { z, q1, q2 } = scratch;
     // q₁ᵀJz, of which J M⁻¹v is q₂.
-    let mut kappa = per_term(objective, &q1, &scratch.q2);
     let scale = space.system.adjoint_scale(taken.damp);
-    kappa.iter_mut().for_each(|kappa| *kappa *= scale);
-    let t = q2.clone();
-    let mut pairs = vec![(q1, scratch.z.clone()), (q2, delta.to_vec())];
+    cotangent.add_kappa(objective, -scale, q1, q2);
+    axpy(-1.0, q2, &mut cotangent.t);
+    cotangent.add_pair(q1.iter().map(|q| -q), z);
+    cotangent.add_pair(q2.iter().map(|q| -q), delta);
     if let Shape::Ellipsoidal { .. } = taken.damp.shape {
         // zᵀ dD δ = λ Σ_i z_i δ_i d‖J_i‖², column by column.
+        let mut unit = vec![0.0; delta.len()];
+        let mut column = vec![0.0; objective.rows];
         for i in 0..delta.len() {
-            let weight = -taken.damp.lambda * scratch.z[i] * delta[i];
+            let weight = -taken.damp.lambda * z[i] * delta[i];
             if weight == 0.0 || space.held[i] {
                 continue;
             }
-            let mut unit = vec![0.0; delta.len()];
             unit[i] = 1.0;
-            let mut column = vec![0.0; objective.rows];
             space.at.multiply(objective, &unit, &mut column);
-            for (kappa, k) in kappa.iter_mut().zip(per_term(objective, &column, &column)) {
-                *kappa += weight * k;
-            }
-            column.iter_mut().for_each(|c| *c *= 2.0 * weight);
-            pairs.push((column, unit));
+            cotangent.add_kappa(objective, weight, &column, &column);
+            cotangent.add_pair(column.iter().map(|c| 2.0 * weight * c), &unit);
+            unit[i] = 0.0;
         }
     }
-    Cotangent { pairs, t, kappa }
 }

@@ -171,23 +171,17 @@ impl<F: Residual> AutoCost<F> {
         at: &Point<'_>,
         residual: &mut [f64],
         jacobian: &mut [f64],
-        tape: &mut Tape<0>,
+        recorder: &mut Recorder<0>,
     ) {
-        let width = at.width();
-        tape.restart(width + total(at.auxiliaries));
-        let (numbers, outputs) = self.record(at, tape, |_| [], residual.len());
-        let places: Vec<_> = numbers[outputs..]
-            .iter()
-            .zip(residual.iter_mut())
-            .map(|(output, residual)| {
-                *residual = output.value();
-                Tape::place(output)
-            })
-            .collect();
+        self.record(at, recorder, |_| [], residual.len());
+        for (residual, output) in residual.iter_mut().zip(&recorder.outputs) {
+            *residual = output.value;
+        }
         jacobian.fill(0.0);
-        for (place, row) in places.iter().zip(jacobian.chunks_exact_mut(width)) {
-            if let Some(place) = place {
-                tape.sweep_one(*place, row);
+        let rows = jacobian.chunks_exact_mut(at.width());
+        for (output, row) in recorder.outputs.iter().zip(rows) {
+            if let Some(place) = output.place {
+                recorder.tape.sweep_one(place, row);
             }
         }
     }
@@ -205,18 +199,23 @@ impl<F: Residual> AutoCost<F> {
         reverse < forward
     }
 
-    /// One evaluation on the tape, along the directions that `direction` gives for a column: its inputs and
-    /// outputs, and where these begin.
+    /// Records one evaluation, along the directions that `direction` gives for a column.
     #[inline(always)]
-    fn record<'t, const N: usize>(
+    fn record<const N: usize>(
         &self,
         at: &Point<'_>,
-        tape: &'t Tape<N>,
+        recorder: &mut Recorder<N>,
         direction: impl Fn(usize) -> [f64; N],
         rows: usize,
-    ) -> (Vec<Reverse<'t, N>>, usize) {
+    ) {
+        let Recorder {
+            tape,
+            numbers,
+            outputs,
+        } = recorder;
+        tape.restart(at.width() + total(at.auxiliaries));
+        let mut all = emptied(std::mem::take(numbers));
         let stored = total(at.variables);
-        let mut all = Vec::with_capacity(stored + total(at.auxiliaries) + rows);
         let mut column = 0;
         for (manifold, x) in at.manifolds.iter().zip(at.variables) {
             let tangent = manifold.tangent();
@@ -246,8 +245,38 @@ impl<F: Residual> AutoCost<F> {
         let (known, out) = all.split_at_mut(inputs);
         let (variables, auxiliaries) = known.split_at(stored);
         self.call(at, variables, auxiliaries, out);
-        (all, inputs)
+        outputs.clear();
+        outputs.extend(out.iter().map(|output| Output {
+            value: output.value(),
+            place: Tape::place(output),
+        }));
+        *numbers = emptied(all);
     }
+}
+
+/// A tape, and the memory of what is recorded on it.
+#[derive(Default)]
+struct Recorder<const N: usize> {
+    tape: Tape<N>,
+    /// Empty between recordings.
+    numbers: Vec<Reverse<'static, N>>,
+    outputs: Vec<Output>,
+}
+
+/// A row's value, and where on the tape it is, with its factor there.
+struct Output {
+    value: f64,
+    place: Option<(u32, f64)>,
+}
+
+/// An empty vector in the memory of one whose numbers are of another tape: the standard library collects in place.
+#[inline(always)]
+fn emptied<'t, const N: usize>(mut numbers: Vec<Reverse<'_, N>>) -> Vec<Reverse<'t, N>> {
+    numbers.clear();
+    numbers
+        .into_iter()
+        .map(|_| Reverse::constant(0.0))
+        .collect()
 }
 
 /// Gives columns `first..first + lanes` their directions.
@@ -318,10 +347,10 @@ thread_local! {
     static COLUMNS_8: RefCell<Vec<Jet<8>>> = RefCell::default();
     static COLUMNS_12: RefCell<Vec<Jet<12>>> = RefCell::default();
     static COLUMNS_20: RefCell<Vec<Jet<20>>> = RefCell::default();
-    static PLAIN: RefCell<Tape<0>> = RefCell::default();
-    static PAIRED: RefCell<Tape<2>> = RefCell::default();
-    static NARROW: RefCell<Tape<1>> = RefCell::default();
-    static WIDE: RefCell<Tape<8>> = RefCell::default();
+    static PLAIN: RefCell<Recorder<0>> = RefCell::default();
+    static PAIRED: RefCell<Recorder<2>> = RefCell::default();
+    static NARROW: RefCell<Recorder<1>> = RefCell::default();
+    static WIDE: RefCell<Recorder<8>> = RefCell::default();
 }
 
 impl<F: Residual> Cost for AutoCost<F> {
@@ -346,13 +375,14 @@ impl<F: Residual> Cost for AutoCost<F> {
     fn linearise(&self, at: &Point<'_>, residual: &mut [f64], jacobian: &mut [f64]) {
         let width = at.width();
         if width > NARROW_WIDTH && *self.by_rows.get().unwrap_or(&true) {
-            let mut tape = PLAIN.take();
+            let mut recorder = PLAIN.take();
             vectorised(
                 #[inline(always)]
-                || self.rows_of(at, residual, jacobian, &mut tape),
+                || self.rows_of(at, residual, jacobian, &mut recorder),
             );
-            self.by_rows.get_or_init(|| self.prefers_rows(&tape, width));
-            PLAIN.replace(tape);
+            self.by_rows
+                .get_or_init(|| self.prefers_rows(&recorder.tape, width));
+            PLAIN.replace(recorder);
             return;
         }
         match lanes(width) {
@@ -364,18 +394,16 @@ impl<F: Residual> Cost for AutoCost<F> {
     }
 
     fn probe(&self, at: &Point<'_>, probe: &Probe<'_>, gradient: &mut Gradient<'_>) {
-        let width = at.width();
-        let mut tape = NARROW.take();
-        tape.restart(width + total(at.auxiliaries));
+        let mut recorder = NARROW.take();
         vectorised(
             #[inline(always)]
             || {
                 let direction = |column: usize| [probe.d[column]];
-                let (numbers, outputs) = self.record(at, &tape, direction, probe.s.len());
-                let places: Vec<_> = numbers[outputs..].iter().map(Tape::place).collect();
-                let seeds = places.iter().zip(probe.s.iter().zip(probe.t));
-                let leaves = tape.sweep(seeds.filter_map(|(place, (s, t))| {
-                    place.map(|(place, factor)| {
+                self.record(at, &mut recorder, direction, probe.s.len());
+                let Recorder { tape, outputs, .. } = &mut recorder;
+                let seeds = outputs.iter().zip(probe.s.iter().zip(probe.t));
+                let leaves = tape.sweep(seeds.filter_map(|(output, (s, t))| {
+                    output.place.map(|(place, factor)| {
                         let seed = Jet {
                             value: s * factor,
                             slope: [t * factor],
@@ -392,23 +420,22 @@ impl<F: Residual> Cost for AutoCost<F> {
                 }
             },
         );
-        NARROW.replace(tape);
+        NARROW.replace(recorder);
     }
 
     fn probe_pair(&self, at: &Point<'_>, probes: [&Probe<'_>; 2], gradient: &mut Gradient<'_>) {
         let width = at.width();
         let [a, b] = probes;
-        let mut tape = PAIRED.take();
-        tape.restart(width + total(at.auxiliaries));
+        let mut recorder = PAIRED.take();
         vectorised(
             #[inline(always)]
             || {
                 // Auxiliaries have no directions.
                 let direction = |column: usize| [a.d[column], b.d[column]];
-                let (numbers, outputs) = self.record(at, &tape, direction, a.s.len());
-                let places: Vec<_> = numbers[outputs..].iter().map(Tape::place).collect();
-                let seeds = places.iter().enumerate().filter_map(|(i, place)| {
-                    place.map(|(place, factor)| {
+                self.record(at, &mut recorder, direction, a.s.len());
+                let Recorder { tape, outputs, .. } = &mut recorder;
+                let seeds = outputs.iter().enumerate().filter_map(|(i, output)| {
+                    output.place.map(|(place, factor)| {
                         let seed = [a.s[i], a.t[i], b.s[i], b.t[i]];
                         (place, seed.map(|seed| seed * factor))
                     })
@@ -422,15 +449,14 @@ impl<F: Residual> Cost for AutoCost<F> {
                 });
             },
         );
-        PAIRED.replace(tape);
+        PAIRED.replace(recorder);
     }
 
     fn add_hessian(&self, at: &Point<'_>, s: &[f64], out: &mut [f64]) {
         let width = at.width();
-        let mut tape = WIDE.take();
+        let mut recorder = WIDE.take();
         for first in (0..width).step_by(8) {
             let lanes = 8.min(width - first);
-            tape.restart(width + total(at.auxiliaries));
             let direction = |column: usize| {
                 let mut slope = [0.0; 8];
                 if (first..first + 8).contains(&column) {
@@ -438,14 +464,16 @@ impl<F: Residual> Cost for AutoCost<F> {
                 }
                 slope
             };
-            let tape = &mut tape;
+            let recorder = &mut recorder;
             vectorised(
                 #[inline(always)]
                 || {
-                    let (numbers, outputs) = self.record(at, tape, direction, s.len());
-                    let places: Vec<_> = numbers[outputs..].iter().map(Tape::place).collect();
-                    let seeds = places.iter().zip(s).filter_map(|(place, s)| {
-                        place.map(|(place, factor)| (place, Jet::constant(s * factor)))
+                    self.record(at, recorder, direction, s.len());
+                    let Recorder { tape, outputs, .. } = recorder;
+                    let seeds = outputs.iter().zip(s).filter_map(|(output, s)| {
+                        output
+                            .place
+                            .map(|(place, factor)| (place, Jet::constant(s * factor)))
                     });
                     let leaves = tape.sweep(seeds);
                     for (row, leaf) in leaves[..width].iter().enumerate() {
@@ -459,6 +487,6 @@ impl<F: Residual> Cost for AutoCost<F> {
                 },
             );
         }
-        WIDE.replace(tape);
+        WIDE.replace(recorder);
     }
 }
