@@ -16,6 +16,20 @@ pub(crate) fn view_mut(data: &mut [f64], rows: usize, cols: usize) -> MatMut<'_,
     MatMut::from_row_major_slice_mut(data, rows, cols)
 }
 
+/// Makes `values` so many zeros, in the memory that it has.
+#[inline(always)]
+pub(crate) fn zeros(values: &mut Vec<f64>, len: usize) {
+    values.clear();
+    values.resize(len, 0.0);
+}
+
+/// Makes `to` a copy, in the memory that it has.
+#[inline(always)]
+pub(crate) fn copy(from: &[f64], to: &mut Vec<f64>) {
+    to.clear();
+    to.extend_from_slice(from);
+}
+
 /// `dst = factor · lhs · rhs` on one thread.
 pub(crate) fn multiply(
     dst: MatMut<'_, f64>,

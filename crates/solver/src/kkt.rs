@@ -8,7 +8,7 @@
 
 use faer::{Mat, Side};
 
-use crate::dense::{axpy, dot, max_abs, multiply, view, view_mut};
+use crate::dense::{axpy, copy, dot, max_abs, multiply, vectorised, view, view_mut};
 use crate::nullspace::{Nullspace, spread};
 use crate::packed::{packed_cholesky, solve_packed};
 use crate::problem::Matrix;
@@ -27,7 +27,7 @@ pub(crate) struct ActiveKkt<'a> {
     hessian: Matrix<'a>,
     /// Active rows, `[a, n]`.
     rows: &'a [f64],
-    norms: Vec<f64>,
+    memory: Memory,
     form: Form,
     /// The rows are dependent or the reduced Hessian is singular.
     pub(crate) deficient: bool,
@@ -35,23 +35,55 @@ pub(crate) struct ActiveKkt<'a> {
     pub(crate) condition: f64,
 }
 
+/// What a system is factored in, kept from one to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// The rows' norms, 1 for rows of zeros.
+    norms: Vec<f64>,
+    range: Range,
+}
+
+/// The range-space form.
+#[derive(Default)]
+struct Range {
+    /// `Ẽ H⁻¹`, `[a, n]`.
+    weighted: Vec<f64>,
+    inverse: Vec<f64>,
+    /// Packed Cholesky factor of `Ẽ H⁻¹Ẽᵀ`.
+    factor: Vec<f64>,
+    /// The diagonal of what was factored.
+    before: Vec<f64>,
+}
+
 enum Form {
-    Range {
-        /// `Ẽ H⁻¹`, `[a, n]`.
-        weighted: Vec<f64>,
-        inverse: Vec<f64>,
-        /// Packed Cholesky factor of `Ẽ H⁻¹Ẽᵀ`.
-        factor: Vec<f64>,
-    },
-    Null {
-        /// Orthonormal basis of the range of `Ẽ` when its rows are dependent: `[a, r]`.
-        basis: Option<Mat<f64>>,
-        /// Right inverse of the independent rows, `[n, r]`.
-        particular: Mat<f64>,
-        /// Null-space basis, `[n, n−r]`.
-        null: Mat<f64>,
-        reduced: ReducedHessian,
-    },
+    /// That of the memory.
+    Range,
+    Null(Box<Null>),
+}
+
+/// The null-space form.
+struct Null {
+    /// Orthonormal basis of the range of `Ẽ` when its rows are dependent: `[a, r]`.
+    basis: Option<Mat<f64>>,
+    /// Right inverse of the independent rows, `[n, r]`.
+    particular: Mat<f64>,
+    /// Null-space basis, `[n, n−r]`.
+    null: Mat<f64>,
+    reduced: ReducedHessian,
+}
+
+/// A solution, and what it is computed in.
+#[derive(Default)]
+pub(crate) struct Solved {
+    pub(crate) x: Vec<f64>,
+    pub(crate) eta: Vec<f64>,
+    /// What is left of the right-hand sides.
+    rest: (Vec<f64>, Vec<f64>),
+    /// A correction, then the corrected solution, and what that leaves.
+    next: (Vec<f64>, Vec<f64>),
+    next_rest: (Vec<f64>, Vec<f64>),
+    /// The rows' right-hand side by normalised rows.
+    scaled: Vec<f64>,
 }
 
 enum ReducedHessian {
@@ -68,151 +100,229 @@ impl<'a> ActiveKkt<'a> {
         hessian: Matrix<'a>,
         rows: &'a [f64],
         rank_tolerance: f64,
+        mut memory: Memory,
     ) -> Option<ActiveKkt<'a>> {
         if !hessian.max_abs().is_finite() || !max_abs(rows).is_finite() {
             return None;
         }
-        let norms: Vec<f64> = rows
-            .chunks_exact(n)
-            .map(|row| {
-                let norm = dot(row, row).sqrt();
-                if norm > 0.0 { norm } else { 1.0 }
-            })
-            .collect();
-        if let Matrix::Diagonal(d) = hessian
-            && let Some((form, condition)) = range_form(n, d, rows, &norms)
-        {
-            return Some(ActiveKkt {
-                n,
-                hessian,
-                rows,
-                norms,
-                form,
-                deficient: false,
-                condition,
-            });
-        }
-        let (form, deficient, condition) = null_form(n, hessian, rows, &norms, rank_tolerance)?;
+        let norms = &mut memory.norms;
+        norms.clear();
+        norms.extend(rows.chunks_exact(n).map(|row| {
+            let norm = dot(row, row).sqrt();
+            if norm > 0.0 { norm } else { 1.0 }
+        }));
+        let range = match hessian {
+            Matrix::Diagonal(d) => memory.range.factor(n, d, rows, norms),
+            Matrix::Dense(_) => None,
+        };
+        let (form, deficient, condition) = match range {
+            Some(condition) => (Form::Range, false, condition),
+            None => null_form(n, hessian, rows, norms, rank_tolerance)?,
+        };
         Some(ActiveKkt {
             n,
             hessian,
             rows,
-            norms,
+            memory,
             form,
             deficient,
             condition,
         })
     }
 
-    /// Solves for one right-hand side; returns `(x, η)` and the relative residual left.
-    pub(crate) fn solve(&self, r: &[f64], s: &[f64]) -> (Vec<f64>, Vec<f64>, f64) {
-        let (mut x, mut eta) = self.apply(r, s);
+    /// What the next system can be factored in.
+    pub(crate) fn into_memory(self) -> Memory {
+        self.memory
+    }
+
+    /// Solves for one right-hand side, into `out`; returns the relative residual left.
+    #[inline(always)]
+    pub(crate) fn solve(&self, r: &[f64], s: &[f64], out: &mut Solved) -> f64 {
+        let Solved {
+            x,
+            eta,
+            rest,
+            next,
+            next_rest,
+            scaled,
+        } = out;
+        self.apply(r, s, x, eta, scaled);
         let size = max_abs(r).max(max_abs(s));
         if size == 0.0 {
-            return (x, eta, 0.0);
+            return 0.0;
         }
-        let (mut rest_r, mut rest_s, mut error) = self.residual(r, s, &x, &eta);
+        let mut error = self.residual(r, s, x, eta, rest);
         for _ in 0..REFINEMENTS {
             if !(error > 1e-15 * size) {
                 break;
             }
-            let (dx, deta) = self.apply(&rest_r, &rest_s);
-            let next_x: Vec<f64> = x.iter().zip(&dx).map(|(a, b)| a + b).collect();
-            let next_eta: Vec<f64> = eta.iter().zip(&deta).map(|(a, b)| a + b).collect();
-            let (next_r, next_s, next_error) = self.residual(r, s, &next_x, &next_eta);
+            self.apply(&rest.0, &rest.1, &mut next.0, &mut next.1, scaled);
+            axpy(1.0, x, &mut next.0);
+            axpy(1.0, eta, &mut next.1);
+            let next_error = self.residual(r, s, &next.0, &next.1, next_rest);
+            let enough = !(next_error < 0.5 * error);
+            if next_error < error {
+                std::mem::swap(x, &mut next.0);
+                std::mem::swap(eta, &mut next.1);
+                std::mem::swap(rest, next_rest);
+                error = next_error;
+            }
             // A NaN error must stop too.
-            if !(next_error < 0.5 * error) {
-                if next_error < error {
-                    (x, eta, error) = (next_x, next_eta, next_error);
-                }
+            if enough {
                 break;
             }
-            (x, eta, rest_r, rest_s, error) = (next_x, next_eta, next_r, next_s, next_error);
         }
-        (x, eta, error / size)
+        error / size
     }
 
-    fn residual(&self, r: &[f64], s: &[f64], x: &[f64], eta: &[f64]) -> (Vec<f64>, Vec<f64>, f64) {
-        let mut rest_r = r.to_vec();
-        self.hessian.add_product(-1.0, x, &mut rest_r);
-        let mut rest_s = s.to_vec();
+    /// What a solution leaves of the right-hand sides, and its largest entry.
+    #[inline(always)]
+    fn residual(
+        &self,
+        r: &[f64],
+        s: &[f64],
+        x: &[f64],
+        eta: &[f64],
+        (rest_r, rest_s): &mut (Vec<f64>, Vec<f64>),
+    ) -> f64 {
+        copy(r, rest_r);
+        self.hessian.add_product(-1.0, x, rest_r);
+        copy(s, rest_s);
         for (i, row) in self.rows.chunks_exact(self.n).enumerate() {
-            axpy(-eta[i], row, &mut rest_r);
+            axpy(-eta[i], row, rest_r);
             rest_s[i] -= dot(row, x);
         }
-        let error = max_abs(&rest_r);
-        let error_s = max_abs(&rest_s);
-        let error = if error_s > error || error_s.is_nan() {
+        let error = max_abs(rest_r);
+        let error_s = max_abs(rest_s);
+        if error_s > error || error_s.is_nan() {
             error_s
         } else {
             error
-        };
-        (rest_r, rest_s, error)
+        }
     }
 
-    fn apply(&self, r: &[f64], s: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let n = self.n;
-        let s: Vec<f64> = s
-            .iter()
-            .zip(&self.norms)
-            .map(|(s, norm)| s / norm)
-            .collect();
-        let (x, mut eta) = match &self.form {
-            Form::Range {
-                weighted,
-                inverse,
-                factor,
-            } => {
-                // η = S⁻¹(Ẽ H⁻¹ r − s), x = H⁻¹(r − Ẽᵀη).
-                let mut eta: Vec<f64> = weighted
-                    .chunks_exact(n)
-                    .zip(&s)
-                    .map(|(row, s)| dot(row, r) - s)
-                    .collect();
-                solve_packed(factor, &mut eta);
-                let mut x: Vec<f64> = r
-                    .iter()
-                    .zip(inverse)
-                    .map(|(r, inverse)| r * inverse)
-                    .collect();
-                for (row, eta) in weighted.chunks_exact(n).zip(&eta) {
-                    axpy(-eta, row, &mut x);
-                }
-                (x, eta)
-            }
-            Form::Null {
-                basis,
-                particular,
-                null,
-                reduced,
-            } => {
-                let s = match basis {
-                    Some(basis) => transposed_product(basis, &s),
-                    None => s,
-                };
-                let mut x = product(particular, &s);
-                let mut rest = r.to_vec();
-                self.hessian.add_product(-1.0, &x, &mut rest);
-                let inside = reduced.solve(transposed_product(null, &rest));
-                for (x, d) in x.iter_mut().zip(product(null, &inside)) {
-                    *x += d;
-                }
-                let mut rest = r.to_vec();
-                self.hessian.add_product(-1.0, &x, &mut rest);
-                let eta = transposed_product(particular, &rest);
-                (
-                    x,
-                    match basis {
-                        Some(basis) => product(basis, &eta),
-                        None => eta,
-                    },
-                )
-            }
-        };
-        for (eta, norm) in eta.iter_mut().zip(&self.norms) {
+    /// One solution by the factors alone.
+    #[inline(always)]
+    fn apply(
+        &self,
+        r: &[f64],
+        s: &[f64],
+        x: &mut Vec<f64>,
+        eta: &mut Vec<f64>,
+        scaled: &mut Vec<f64>,
+    ) {
+        let norms = &self.memory.norms;
+        scaled.clear();
+        scaled.extend(s.iter().zip(norms).map(|(s, norm)| s / norm));
+        match &self.form {
+            Form::Range => self.memory.range.apply(self.n, r, scaled, x, eta),
+            Form::Null(null) => null.apply(self.hessian, r, scaled, x, eta),
+        }
+        for (eta, norm) in eta.iter_mut().zip(norms) {
             *eta /= norm;
         }
-        (x, eta)
+    }
+}
+
+impl Range {
+    /// `η = S⁻¹(Ẽ H⁻¹ r − s)`, `x = H⁻¹(r − Ẽᵀη)`.
+    #[inline(always)]
+    fn apply(&self, n: usize, r: &[f64], s: &[f64], x: &mut Vec<f64>, eta: &mut Vec<f64>) {
+        let lines = self.weighted.chunks_exact(n);
+        eta.clear();
+        eta.extend(lines.clone().zip(s).map(|(row, s)| dot(row, r) - s));
+        solve_packed(&self.factor, eta);
+        x.clear();
+        let quotients = r.iter().zip(&self.inverse);
+        x.extend(quotients.map(|(r, inverse)| r * inverse));
+        for (row, eta) in lines.zip(eta.iter()) {
+            axpy(-eta, row, x);
+        }
+    }
+
+    /// Factors; returns the condition, or `None` where the other form is safer.
+    fn factor(&mut self, n: usize, d: &[f64], rows: &[f64], norms: &[f64]) -> Option<f64> {
+        let diagonal = spread(d.iter().copied());
+        if !(d.iter().all(|v| *v > 0.0) && diagonal < DIAGONAL_SPREAD) {
+            return None;
+        }
+        vectorised(
+            #[inline(always)]
+            || self.factor_rows(n, d, rows, norms),
+        )
+        .then(|| self.condition(norms.len()))
+        .flatten()
+        .map(|schur| diagonal.max(schur))
+    }
+
+    #[inline(always)]
+    fn factor_rows(&mut self, n: usize, d: &[f64], rows: &[f64], norms: &[f64]) -> bool {
+        let Range {
+            weighted,
+            inverse,
+            factor,
+            before,
+        } = self;
+        let count = norms.len();
+        inverse.clear();
+        inverse.extend(d.iter().map(|v| 1.0 / v));
+        weighted.clear();
+        weighted.reserve(count * n);
+        for (row, norm) in rows.chunks_exact(n).zip(norms) {
+            let entries = row.iter().zip(inverse.iter());
+            weighted.extend(entries.map(|(v, inverse)| v * inverse / norm));
+        }
+        factor.clear();
+        factor.reserve(count * (count + 1) / 2);
+        for i in 0..count {
+            let line = &weighted[i * n..(i + 1) * n];
+            for j in 0..=i {
+                factor.push(dot(line, &rows[j * n..(j + 1) * n]) / norms[j]);
+            }
+        }
+        before.clear();
+        before.extend((0..count).map(|i| factor[i * (i + 3) / 2]));
+        packed_cholesky(factor, count)
+    }
+
+    /// The condition of the rows' system; `None` where it is too large.
+    fn condition(&self, count: usize) -> Option<f64> {
+        let pivot = |i: usize| self.factor[i * (i + 3) / 2];
+        // Each pivot against the diagonal it started from: their ratio is a squared sine.
+        let weakest = (0..count)
+            .map(|i| pivot(i).powi(2) / self.before[i])
+            .fold(1.0f64, f64::min);
+        let schur = spread((0..count).map(pivot)).powi(2);
+        (weakest * SCHUR_SPREAD > 1.0 && schur < SCHUR_SPREAD).then_some(schur)
+    }
+}
+
+impl Null {
+    fn apply(
+        &self,
+        hessian: Matrix<'_>,
+        r: &[f64],
+        s: &[f64],
+        x: &mut Vec<f64>,
+        eta: &mut Vec<f64>,
+    ) {
+        *x = match &self.basis {
+            Some(basis) => product(&self.particular, &transposed_product(basis, s)),
+            None => product(&self.particular, s),
+        };
+        let mut rest = r.to_vec();
+        hessian.add_product(-1.0, x, &mut rest);
+        let inside = self.reduced.solve(transposed_product(&self.null, &rest));
+        for (x, d) in x.iter_mut().zip(product(&self.null, &inside)) {
+            *x += d;
+        }
+        let mut rest = r.to_vec();
+        hessian.add_product(-1.0, x, &mut rest);
+        let held = transposed_product(&self.particular, &rest);
+        *eta = match &self.basis {
+            Some(basis) => product(basis, &held),
+            None => held,
+        };
     }
 }
 
@@ -239,47 +349,6 @@ impl ReducedHessian {
             }
         }
     }
-}
-
-fn range_form(n: usize, d: &[f64], rows: &[f64], norms: &[f64]) -> Option<(Form, f64)> {
-    let diagonal = spread(d.iter().copied());
-    if !(d.iter().all(|v| *v > 0.0) && diagonal < DIAGONAL_SPREAD) {
-        return None;
-    }
-    let count = norms.len();
-    let inverse: Vec<f64> = d.iter().map(|v| 1.0 / v).collect();
-    let mut weighted = Vec::with_capacity(count * n);
-    for (row, norm) in rows.chunks_exact(n).zip(norms) {
-        weighted.extend(
-            row.iter()
-                .zip(&inverse)
-                .map(|(v, inverse)| v * inverse / norm),
-        );
-    }
-    let mut factor = Vec::with_capacity(count * (count + 1) / 2);
-    for i in 0..count {
-        for j in 0..=i {
-            factor.push(dot(&weighted[i * n..(i + 1) * n], &rows[j * n..(j + 1) * n]) / norms[j]);
-        }
-    }
-    let before: Vec<f64> = (0..count).map(|i| factor[i * (i + 3) / 2]).collect();
-    if !packed_cholesky(&mut factor, count) {
-        return None;
-    }
-    // Each pivot against the diagonal it started from: their ratio is a squared sine.
-    let weakest = (0..count)
-        .map(|i| factor[i * (i + 3) / 2].powi(2) / before[i])
-        .fold(1.0f64, f64::min);
-    let schur = spread((0..count).map(|i| factor[i * (i + 3) / 2])).powi(2);
-    let good = weakest * SCHUR_SPREAD > 1.0 && schur < SCHUR_SPREAD;
-    good.then_some((
-        Form::Range {
-            weighted,
-            inverse,
-            factor,
-        },
-        diagonal.max(schur),
-    ))
 }
 
 fn null_form(
@@ -377,12 +446,12 @@ fn null_form(
     }
     let null = split.null;
     Some((
-        Form::Null {
+        Form::Null(Box::new(Null {
             basis,
             particular,
             null,
             reduced,
-        },
+        })),
         deficient,
         condition,
     ))
@@ -408,6 +477,21 @@ fn transposed_product(matrix: &Mat<f64>, x: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
 
+    fn factored<'a>(
+        n: usize,
+        hessian: Matrix<'a>,
+        rows: &'a [f64],
+        rank_tolerance: f64,
+    ) -> Option<ActiveKkt<'a>> {
+        ActiveKkt::new(n, hessian, rows, rank_tolerance, Memory::default())
+    }
+
+    fn solved(kkt: &ActiveKkt<'_>, r: &[f64], s: &[f64]) -> (Vec<f64>, Vec<f64>, f64) {
+        let mut out = Solved::default();
+        let error = kkt.solve(r, s, &mut out);
+        (out.x, out.eta, error)
+    }
+
     const DENSE: [f64; 9] = [4.0, 1.0, 0.0, 1.0, 3.0, 0.5, 0.0, 0.5, 2.0];
 
     #[test]
@@ -415,16 +499,16 @@ mod tests {
         let rows = [1.0, 2.0, -1.0, 0.0, 30.0, 10.0];
         let (r, s) = ([1.0, -2.0, 0.5], [0.3, -0.7]);
         for hessian in [Matrix::Dense(&DENSE), Matrix::Diagonal(&[4.0, 3.0, 2.0])] {
-            let kkt = ActiveKkt::new(3, hessian, &rows, 1e-10).unwrap();
-            let (_, _, error) = kkt.solve(&r, &s);
+            let kkt = factored(3, hessian, &rows, 1e-10).unwrap();
+            let (_, _, error) = solved(&kkt, &r, &s);
             assert!(error < 1e-14 && !kkt.deficient);
         }
     }
 
     #[test]
     fn no_rows_is_a_plain_solve() {
-        let kkt = ActiveKkt::new(3, Matrix::Dense(&DENSE), &[], 1e-10).unwrap();
-        let (x, eta, error) = kkt.solve(&[5.0, 4.5, 2.5], &[]);
+        let kkt = factored(3, Matrix::Dense(&DENSE), &[], 1e-10).unwrap();
+        let (x, eta, error) = solved(&kkt, &[5.0, 4.5, 2.5], &[]);
         assert!(error < 1e-14 && eta.is_empty());
         for v in x {
             assert!((v - 1.0).abs() < 1e-14);
@@ -434,9 +518,9 @@ mod tests {
     #[test]
     fn duplicate_rows_share_the_multiplier() {
         let rows = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
-        let kkt = ActiveKkt::new(3, Matrix::Diagonal(&[2.0, 1.0, 1.0]), &rows, 1e-10).unwrap();
+        let kkt = factored(3, Matrix::Diagonal(&[2.0, 1.0, 1.0]), &rows, 1e-10).unwrap();
         assert!(kkt.deficient);
-        let (x, eta, error) = kkt.solve(&[4.0, 1.0, 1.0], &[1.0, 1.0]);
+        let (x, eta, error) = solved(&kkt, &[4.0, 1.0, 1.0], &[1.0, 1.0]);
         assert!(error < 1e-14);
         assert!((x[0] - 1.0).abs() < 1e-14 && (eta[0] - 1.0).abs() < 1e-14);
         assert!((eta[0] - eta[1]).abs() < 1e-14);
@@ -447,9 +531,9 @@ mod tests {
     fn rows_that_almost_agree_are_a_deficient_system() {
         for apart in [1e-16, 1e-13, 0.9e-10] {
             let rows = [1.0, 0.0, 0.0, 1.0, apart, 0.0];
-            let kkt = ActiveKkt::new(3, Matrix::Dense(&DENSE), &rows, 1e-10).unwrap();
+            let kkt = factored(3, Matrix::Dense(&DENSE), &rows, 1e-10).unwrap();
             assert!(kkt.deficient);
-            let (x, eta, error) = kkt.solve(&[5.0, 4.0, 2.5], &[1.0, 1.0]);
+            let (x, eta, error) = solved(&kkt, &[5.0, 4.0, 2.5], &[1.0, 1.0]);
             assert!(error < 2.0 * apart.max(1e-14), "{apart}: {error}");
             assert!((x[0] - 1.0).abs() < 1e-9 && (eta[0] - eta[1]).abs() < 1e-9);
         }
@@ -457,9 +541,9 @@ mod tests {
 
     #[test]
     fn singular_hessian_gives_the_least_norm_point() {
-        let kkt = ActiveKkt::new(2, Matrix::Diagonal(&[0.0, 0.0]), &[1.0, 1.0], 1e-10).unwrap();
+        let kkt = factored(2, Matrix::Diagonal(&[0.0, 0.0]), &[1.0, 1.0], 1e-10).unwrap();
         assert!(kkt.deficient);
-        let (x, eta, error) = kkt.solve(&[1.0, 1.0], &[1.0]);
+        let (x, eta, error) = solved(&kkt, &[1.0, 1.0], &[1.0]);
         assert!(error < 1e-14);
         assert!((x[0] - 0.5).abs() < 1e-14 && (x[1] - 0.5).abs() < 1e-14);
         assert!((eta[0] - 1.0).abs() < 1e-14);
@@ -467,9 +551,9 @@ mod tests {
 
     #[test]
     fn zero_rows_are_deficient() {
-        let kkt = ActiveKkt::new(2, Matrix::Diagonal(&[1.0, 1.0]), &[0.0, 0.0], 1e-10).unwrap();
+        let kkt = factored(2, Matrix::Diagonal(&[1.0, 1.0]), &[0.0, 0.0], 1e-10).unwrap();
         assert!(kkt.deficient);
-        let (x, eta, _) = kkt.solve(&[1.0, 2.0], &[0.0]);
+        let (x, eta, _) = solved(&kkt, &[1.0, 2.0], &[0.0]);
         assert_eq!((x, eta), (vec![1.0, 2.0], vec![0.0]));
     }
 }

@@ -4,6 +4,7 @@ use crate::dense::{axpy, dot};
 
 /// Cholesky factorisation of a packed lower triangle, in place. False when a pivot is not
 /// positive.
+#[inline(always)]
 pub(crate) fn packed_cholesky(packed: &mut [f64], size: usize) -> bool {
     for i in 0..size {
         let start_i = i * (i + 1) / 2;

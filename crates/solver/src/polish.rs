@@ -4,13 +4,15 @@
 //! (for QPs in one step). Rows whose multiplier comes out negative leave the set, violated rows
 //! enter it, a few times; a guess that does not settle is given up.
 
-use crate::adjoint::direction::lagrangian_hessian;
+use std::cell::RefCell;
+
+use crate::adjoint::direction::write_lagrangian_hessian;
 use crate::cut::Cut;
-use crate::dense::{dot, vectorised};
+use crate::dense::{copy, dot, vectorised};
 use crate::interior_point::Answer;
-use crate::kkt::ActiveKkt;
+use crate::kkt::{self, ActiveKkt, Solved};
 use crate::nullspace::RANK_TOLERANCE;
-use crate::problem::Sample;
+use crate::problem::{Matrix, Sample};
 use crate::residual::{Measured, Point, Terms, measure};
 use crate::solution::ActiveRows;
 use crate::status::{Residuals, Status};
@@ -27,7 +29,7 @@ const STEPS: usize = 8;
 const ACCEPT: f64 = 1e-11;
 
 /// Where to start.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Guess {
     pub(crate) x: Vec<f64>,
     pub(crate) nu: Vec<f64>,
@@ -37,6 +39,24 @@ pub(crate) struct Guess {
     pub(crate) linear: Vec<f64>,
     /// `[k]`
     pub(crate) quadratic: Vec<bool>,
+}
+
+impl Clone for Guess {
+    fn clone(&self) -> Guess {
+        let mut guess = Guess::default();
+        guess.clone_from(self);
+        guess
+    }
+
+    /// In the memory that is there, which a derived one would not use.
+    fn clone_from(&mut self, other: &Guess) {
+        self.x.clone_from(&other.x);
+        self.nu.clone_from(&other.nu);
+        self.lambda.clone_from(&other.lambda);
+        self.mu.clone_from(&other.mu);
+        self.linear.clone_from(&other.linear);
+        self.quadratic.clone_from(&other.quadratic);
+    }
 }
 
 impl Guess {
@@ -84,24 +104,45 @@ impl Guess {
         }
     }
 
+    /// Rows of `G` that are guessed to be active.
+    fn linear_rows(&self) -> impl Iterator<Item = usize> {
+        (0..self.linear.len()).filter(|&row| self.linear[row] != 0.0)
+    }
+
+    /// Quadratic rows that are.
+    fn quadratic_rows(&self) -> impl Iterator<Item = usize> {
+        (0..self.quadratic.len()).filter(|&row| self.quadratic[row])
+    }
+
     /// The guessed active rows.
     pub(crate) fn active(&self) -> ActiveRows {
         ActiveRows {
-            linear: (0u32..)
-                .zip(&self.linear)
-                .filter(|(_, s)| **s != 0.0)
-                .map(|(i, _)| i)
-                .collect(),
-            quadratic: (0u32..)
-                .zip(&self.quadratic)
-                .filter(|(_, on)| **on)
-                .map(|(i, _)| i)
-                .collect(),
+            linear: self.linear_rows().map(|row| row as u32).collect(),
+            quadratic: self.quadratic_rows().map(|row| row as u32).collect(),
             dependent: Vec::new(),
             root: Cut::default(),
             identified: false,
         }
     }
+}
+
+/// What polishing works in, kept from one sample to the next.
+#[derive(Default)]
+struct Memory {
+    terms: Terms,
+    /// The best point so far.
+    best: Guess,
+    /// Gradients of the active rows, `[a, n]`, and right-hand sides.
+    rows: Vec<f64>,
+    rest: Vec<f64>,
+    stationarity: Vec<f64>,
+    hessian: Vec<f64>,
+    kkt: kkt::Memory,
+    solved: Solved,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
 }
 
 /// Polishes; `None` when the result is not clearly a solution. Also returns the steps taken.
@@ -110,24 +151,34 @@ pub(crate) fn polish(
     guess: &Guess,
     tolerance: f64,
 ) -> (Option<Answer>, usize) {
-    let mut at = guess.clone();
+    let mut memory = MEMORY.take();
     let mut steps = 0;
+    let answer = with_memory(sample, guess, tolerance, &mut memory, &mut steps);
+    MEMORY.replace(memory);
+    (answer, steps)
+}
+
+fn with_memory(
+    sample: &Sample<'_>,
+    guess: &Guess,
+    tolerance: f64,
+    memory: &mut Memory,
+    steps: &mut usize,
+) -> Option<Answer> {
+    let mut at = guess.clone();
     let accept = ACCEPT.min(tolerance);
     for _ in 0..=CHANGES {
-        let Some(measured) = newton(sample, &mut at, &mut steps, accept) else {
-            return (None, steps);
-        };
-        let mut terms = Terms::default();
+        let measured = newton(sample, &mut at, memory, steps, accept)?;
         vectorised(
             #[inline(always)]
-            || terms.evaluate(sample, at.point()),
+            || memory.terms.evaluate(sample, at.point()),
         );
-        if !change_active_set(sample, &terms, &mut at, accept) {
+        if !change_active_set(sample, &memory.terms, &mut at, accept) {
             let solved = measured.relative() <= accept;
-            return (solved.then(|| answer(at, measured.absolute)), steps);
+            return solved.then(|| answer(at, measured.absolute));
         }
     }
-    (None, steps)
+    None
 }
 
 fn answer(at: Guess, residuals: Residuals) -> Answer {
@@ -151,9 +202,14 @@ fn answer(at: Guess, residuals: Residuals) -> Answer {
 
 /// Newton steps on the current active set; multipliers of the other rows are set to zero.
 /// `None` when the system cannot be solved or the iterates leave the finite numbers.
-fn newton(sample: &Sample<'_>, at: &mut Guess, steps: &mut usize, accept: f64) -> Option<Measured> {
+fn newton(
+    sample: &Sample<'_>,
+    at: &mut Guess,
+    memory: &mut Memory,
+    steps: &mut usize,
+    accept: f64,
+) -> Option<Measured> {
     let n = sample.n;
-    let active = at.active();
     for (lambda, side) in at.lambda.iter_mut().zip(&at.linear) {
         if *side == 0.0 {
             *lambda = 0.0;
@@ -164,67 +220,87 @@ fn newton(sample: &Sample<'_>, at: &mut Guess, steps: &mut usize, accept: f64) -
             *mu = 0.0;
         }
     }
-    let mut terms = Terms::default();
-    let mut best: Option<(f64, Guess, Measured)> = None;
+    let Memory {
+        terms,
+        best,
+        rows,
+        rest,
+        stationarity,
+        hessian,
+        kkt: factors,
+        solved,
+    } = memory;
+    // The least error, and what was measured there.
+    let mut least: Option<(f64, Measured)> = None;
     for step in 0..=STEPS {
         vectorised(
             #[inline(always)]
             || terms.evaluate(sample, at.point()),
         );
         let measured = measure(sample, terms.evaluated(), at.point());
-        let error = defect(sample, &terms, at);
+        let error = defect(sample, terms, at);
         if !error.is_finite() {
             break;
         }
-        if let Some((least, _, _)) = &best
-            && error > 0.5 * least
-        {
-            if error < *least {
-                best = Some((error, at.clone(), measured));
-            }
-            break;
+        let (is_least, is_enough) = match least {
+            Some((least, _)) => (error < least, error > 0.5 * least),
+            None => (true, false),
+        };
+        if is_least || !is_enough {
+            least = Some((error, measured));
+            best.clone_from(at);
         }
-        best = Some((error, at.clone(), measured));
-        if step == STEPS || error < 1e-3 * accept * measured.scale.primal.min(measured.scale.dual) {
+        if is_enough
+            || step == STEPS
+            || error < 1e-3 * accept * measured.scale.primal.min(measured.scale.dual)
+        {
             break;
         }
         *steps += 1;
-        let mut rows = sample.a.to_vec();
-        let mut rest = Vec::with_capacity(sample.b.len() + n);
+        copy(sample.a, rows);
+        rest.clear();
         rest.extend(terms.ax.iter().zip(sample.b).map(|(ax, b)| b - ax));
-        for &row in active.linear.iter() {
-            let row = row as usize;
+        for row in at.linear_rows() {
             rows.extend_from_slice(&sample.g[row * n..(row + 1) * n]);
             rest.push(bound(sample, at, row) - terms.gx[row]);
         }
-        for &row in &active.quadratic {
-            let row = row as usize;
+        for row in at.quadratic_rows() {
             rows.extend_from_slice(&terms.jacobian[row * n..(row + 1) * n]);
             rest.push(sample.c[row] - terms.quadratic[row]);
         }
-        let r: Vec<f64> = terms.stationarity.iter().map(|v| -v).collect();
-        let hessian = lagrangian_hessian(sample, &at.mu);
-        let kkt = ActiveKkt::new(n, hessian.as_matrix(), &rows, RANK_TOLERANCE)?;
-        let (dx, eta, _) = vectorised(
+        stationarity.clear();
+        stationarity.extend(terms.stationarity.iter().map(|v| -v));
+        let matrix = match write_lagrangian_hessian(sample, &at.mu, hessian) {
+            true => Matrix::Diagonal(hessian),
+            false => Matrix::Dense(hessian),
+        };
+        let kkt = ActiveKkt::new(n, matrix, rows, RANK_TOLERANCE, std::mem::take(factors))?;
+        vectorised(
             #[inline(always)]
-            || kkt.solve(&r, &rest),
+            || kkt.solve(stationarity, rest, solved),
         );
-        for (x, d) in at.x.iter_mut().zip(&dx) {
+        *factors = kkt.into_memory();
+        for (x, d) in at.x.iter_mut().zip(&solved.x) {
             *x += d;
         }
-        let p = sample.b.len();
-        for (nu, d) in at.nu.iter_mut().zip(&eta) {
+        let (equalities, held) = solved.eta.split_at(sample.b.len());
+        for (nu, d) in at.nu.iter_mut().zip(equalities) {
             *nu += d;
         }
-        for (&row, d) in active.linear.iter().zip(&eta[p..]) {
-            at.lambda[row as usize] += d;
+        let mut held = held.iter();
+        for (lambda, side) in at.lambda.iter_mut().zip(&at.linear) {
+            if *side != 0.0 {
+                *lambda += held.next().copied().unwrap_or_default();
+            }
         }
-        for (&row, d) in active.quadratic.iter().zip(&eta[p + active.linear.len()..]) {
-            at.mu[row as usize] += d;
+        for (mu, on) in at.mu.iter_mut().zip(&at.quadratic) {
+            if *on {
+                *mu += held.next().copied().unwrap_or_default();
+            }
         }
     }
-    let (_, guess, measured) = best?;
-    *at = guess;
+    let (_, measured) = least?;
+    at.clone_from(best);
     Some(measured)
 }
 

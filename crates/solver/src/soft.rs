@@ -8,7 +8,7 @@
 
 use crate::adjoint::direction::Hessian;
 use crate::dense::{axpy, dot};
-use crate::kkt::ActiveKkt;
+use crate::kkt::{ActiveKkt, Memory, Solved};
 
 /// A system, not yet factored.
 pub(crate) struct SoftSystem {
@@ -98,7 +98,13 @@ impl SoftSystem {
     /// Factors; `None` when the data leaves the finite numbers.
     pub(crate) fn factor(&self, rank_tolerance: f64) -> Option<ActiveKkt<'_>> {
         let hessian = self.hessian.as_matrix();
-        ActiveKkt::new(self.size, hessian, &self.rows, rank_tolerance)
+        ActiveKkt::new(
+            self.size,
+            hessian,
+            &self.rows,
+            rank_tolerance,
+            Memory::default(),
+        )
     }
 
     /// Solves with the system's own factors: `x`, `η` in the caller's order, and the relative
@@ -118,9 +124,11 @@ impl SoftSystem {
             }
         }
         r.resize(self.size, 0.0);
-        let (mut x, found, residual) = kkt.solve(&r, &kept);
+        let mut out = Solved::default();
+        let residual = kkt.solve(&r, &kept, &mut out);
+        let Solved { mut x, eta, .. } = out;
         x.truncate(self.n);
-        let mut found = found.into_iter();
+        let mut found = eta.into_iter();
         let eta = self
             .roles
             .iter()

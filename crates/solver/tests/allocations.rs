@@ -20,6 +20,13 @@ const RUN: usize = 64;
 /// Allocations that a run may make: its results, its factors and a few products' scratch.
 const PER_RUN: usize = 32;
 
+/// Allocations of one sample with quadratic rows: its scaled rows, guesses of the solution and what it comes to, however
+/// many iterations that takes.
+const PER_QUADRATIC_SAMPLE: usize = 16;
+
+/// Of the system of its active rows, in the backward pass.
+const PER_SYSTEM: usize = 40;
+
 /// Vectors of every sample's own, and with `matrices` P, A and G too.
 fn shape(batch: usize, matrices: bool) -> Shape {
     Shape {
@@ -37,9 +44,23 @@ fn shape(batch: usize, matrices: bool) -> Shape {
     }
 }
 
+/// With quadratic rows and diagonal matrices.
+fn quadratic(batch: usize) -> Shape {
+    Shape {
+        p_rows: 0,
+        m: 0,
+        k: 5,
+        p_diagonal: true,
+        h_diagonal: true,
+        per_sample: 0b10_0000_0010,
+        ..shape(batch, false)
+    }
+}
+
 /// Allocations of one solve and of its backward pass, growth of what is allocated included.
-fn allocations(batch: usize, matrices: bool) -> [usize; 2] {
-    let owned = random(shape(batch, matrices), 7);
+fn allocations(shape: Shape) -> [usize; 2] {
+    let batch = shape.batch;
+    let owned = random(shape, 7);
     let (problem, settings) = (owned.problem(), Settings::default());
     let of_x = vec![1.0; batch * problem.n];
     let cotangent = Cotangent::of_x(&of_x);
@@ -59,15 +80,16 @@ fn allocations(batch: usize, matrices: bool) -> [usize; 2] {
     let backward = region.change();
     assert_eq!(gradients.reports.len(), batch);
     // Rows hold the points: an average sample has a few.
-    let held = solution.inequality_dual.iter().filter(|v| **v != 0.0);
-    assert!(held.count() > 2 * batch);
+    let duals = solution.inequality_dual.iter();
+    let held = duals.chain(&solution.quadratic_dual).filter(|v| **v != 0.0);
+    assert!(held.count() > batch);
     [forward, backward].map(|change| change.allocations + change.reallocations)
 }
 
 /// Those of 4,096 samples beyond those of 1,024.
-fn beyond(matrices: bool) -> [usize; 2] {
+fn beyond(shape: impl Fn(usize) -> Shape + Sync) -> [usize; 2] {
     let pool = ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let [few, many] = pool.install(|| [1024, 4096].map(|batch| allocations(batch, matrices)));
+    let [few, many] = pool.install(|| [1024, 4096].map(|batch| allocations(shape(batch))));
     println!("forward and backward: {few:?} for 1,024 samples, {many:?} for 4,096");
     [
         many[0].saturating_sub(few[0]),
@@ -77,10 +99,13 @@ fn beyond(matrices: bool) -> [usize; 2] {
 
 #[test]
 fn samples_allocate_nothing_of_their_own() {
-    let runs = (4096 - 1024) / RUN;
+    let samples = 4096 - 1024;
     for matrices in [false, true] {
-        for more in beyond(matrices) {
-            assert!(more <= runs * PER_RUN);
+        for more in beyond(|batch| shape(batch, matrices)) {
+            assert!(more <= samples / RUN * PER_RUN);
         }
     }
+    let [forward, backward] = beyond(quadratic);
+    assert!(forward <= samples * PER_QUADRATIC_SAMPLE);
+    assert!(backward <= samples * PER_SYSTEM);
 }

@@ -14,7 +14,7 @@ use crate::active_set::shared::solve_on_active;
 use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Step, System};
 use crate::adjoint::types::{Cotangent, GradientQuality, GradientReport};
-use crate::dense::{axpy, max_abs, vectorised};
+use crate::dense::{axpy, max_abs, vectorised, zeros};
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::Point;
 use crate::settings::{AdjointSettings, Degenerate};
@@ -419,30 +419,37 @@ impl Hessian {
 
 /// The Hessian of the Lagrangian.
 pub(crate) fn lagrangian_hessian(sample: &Sample<'_>, mu: &[f64]) -> Hessian {
+    let mut sum = Vec::new();
+    match write_lagrangian_hessian(sample, mu, &mut sum) {
+        true => Hessian::Diagonal(sum),
+        false => Hessian::Dense(sum),
+    }
+}
+
+/// Makes `sum` the Hessian of the Lagrangian; returns whether it is a diagonal, `[n]`, else it is `[n, n]`.
+#[inline(always)]
+pub(crate) fn write_lagrangian_hessian(
+    sample: &Sample<'_>,
+    mu: &[f64],
+    sum: &mut Vec<f64>,
+) -> bool {
     let n = sample.n;
-    let all_diagonal = matches!(
+    let diagonal = matches!(
         (sample.p, sample.h),
         (Matrix::Diagonal(_), Matrix::Diagonal(_))
     );
-    if all_diagonal {
-        let mut sum = vec![0.0; n];
-        add_to(&mut sum, 1.0, sample.p, n);
-        for (i, mu) in mu.iter().enumerate() {
-            add_to(&mut sum, 2.0 * mu, sample.h.row(i, n), n);
-        }
-        return Hessian::Diagonal(sum);
-    }
-    let mut sum = vec![0.0; n * n];
-    add_to(&mut sum, 1.0, sample.p, n);
+    zeros(sum, if diagonal { n } else { n * n });
+    add_to(sum, 1.0, sample.p, n);
     for (i, mu) in mu.iter().enumerate() {
-        if *mu != 0.0 {
-            add_to(&mut sum, 2.0 * mu, sample.h.row(i, n), n);
+        if diagonal || *mu != 0.0 {
+            add_to(sum, 2.0 * mu, sample.h.row(i, n), n);
         }
     }
-    Hessian::Dense(sum)
+    diagonal
 }
 
 /// `sum += factor · matrix`, where `sum` is `[n]` only if `matrix` is diagonal.
+#[inline(always)]
 fn add_to(sum: &mut [f64], factor: f64, matrix: Matrix<'_>, n: usize) {
     match matrix {
         Matrix::Diagonal(d) if sum.len() > n => {

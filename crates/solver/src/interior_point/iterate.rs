@@ -1,7 +1,7 @@
 //! Mehrotra's predictor-corrector iterations (Nocedal & Wright, *Numerical Optimization*, §16.6),
 //! with the second-order terms of quadratic rows in the corrector.
 
-use crate::dense::{axpy, dot, max_abs};
+use crate::dense::{axpy, dot, max_abs, zeros};
 use crate::interior_point::certificate::{primal_infeasible, unbounded};
 use crate::interior_point::model::{Model, Values};
 use crate::interior_point::newton::Newton;
@@ -23,6 +23,7 @@ const TRIES: usize = 6;
 const SHORTEST_STEP: f64 = 1e-7;
 
 /// An iterate of the scaled problem.
+#[derive(Default)]
 pub(crate) struct Iterate {
     pub(crate) z: Vec<f64>,
     pub(crate) values: Values,
@@ -52,11 +53,38 @@ pub(crate) enum Pause {
     Stalled,
 }
 
+/// What iterations work in, kept from one sample to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    newton: Newton,
+    at: Iterate,
+    work: Work,
+}
+
+/// What one iteration works in.
+#[derive(Default)]
+struct Work {
+    /// Products of slacks and multipliers, and what they are to become.
+    products: Vec<f64>,
+    target: Vec<f64>,
+    /// Residuals with the terms that a full affine step would leave behind.
+    gradient: Vec<f64>,
+    primal: Vec<f64>,
+    affine: Direction,
+    step: Direction,
+    /// `z`, slacks and multipliers before a step.
+    before: [Vec<f64>; 3],
+    weights: Vec<f64>,
+    rhs: Vec<f64>,
+    scratch: Vec<f64>,
+}
+
 /// The iterations of one sample.
 pub(crate) struct Iterations<'m> {
     model: &'m Model<'m>,
     newton: Newton,
     pub(crate) at: Iterate,
+    work: Work,
     pub(crate) count: usize,
     limit: usize,
     tolerance: f64,
@@ -69,55 +97,65 @@ pub(crate) struct Iterations<'m> {
     cautious: usize,
     /// Worst residual or gap before the last step.
     last: f64,
-    scratch: Vec<f64>,
 }
 
 impl<'m> Iterations<'m> {
     /// Starts: one regularised Newton step towards the violated rows, then slacks and multipliers
     /// on the central path with complementarity 1. `None` when even that cannot be factored.
+    #[inline(always)]
     pub(crate) fn start(
         model: &'m Model<'m>,
+        memory: Memory,
         limit: usize,
         tolerance: f64,
         certificate: f64,
     ) -> Option<Iterations<'m>> {
         let (n, d, count) = (model.sample.n, model.prepared.free, model.count());
-        let mut newton = Newton::new(model);
-        let mut z = vec![0.0; d];
-        let mut values = Values::new(model);
-        let mut scratch = Vec::new();
-        values.evaluate(model, &z);
-        let ones = vec![1.0; count];
-        if !newton.factor(model, &values, &ones, &ones) {
+        let Memory {
+            mut newton,
+            mut at,
+            mut work,
+        } = memory;
+        newton.prepare(model);
+        zeros(&mut at.z, d);
+        at.values.prepare(model);
+        at.values.evaluate(model, &at.z);
+        let ones = &mut work.products;
+        ones.clear();
+        ones.resize(count, 1.0);
+        if !newton.factor(model, &at.values, ones, ones) {
             return None;
         }
-        let violated: Vec<f64> = values.rows.iter().map(|v| v.max(0.0)).collect();
-        let mut rhs = values.cost_gradient.clone();
-        values.add_weighted_gradients(model, &violated, &mut scratch, &mut rhs);
-        model.project(&rhs, &mut z);
-        newton.solve(&mut z);
-        z.iter_mut().for_each(|v| *v = -*v);
-        if !max_abs(&z).is_finite() {
-            z.fill(0.0);
+        let violated = &mut work.target;
+        violated.clear();
+        violated.extend(at.values.rows.iter().map(|v| v.max(0.0)));
+        let rhs = &mut work.rhs;
+        rhs.clear();
+        rhs.extend_from_slice(&at.values.cost_gradient);
+        at.values
+            .add_weighted_gradients(model, violated, &mut work.scratch, rhs);
+        model.project(rhs, &mut at.z);
+        newton.solve(&mut at.z, &mut work.scratch);
+        at.z.iter_mut().for_each(|v| *v = -*v);
+        if !max_abs(&at.z).is_finite() {
+            at.z.fill(0.0);
         }
-        values.evaluate(model, &z);
-        let slack: Vec<f64> = values.rows.iter().map(|v| (-v).max(1.0)).collect();
-        let dual = slack.iter().map(|v| 1.0 / v).collect();
-        let mut at = Iterate {
-            z,
-            values,
-            slack,
-            dual,
-            primal: vec![0.0; count],
-            gradient: vec![0.0; n],
-            reduced_gradient: vec![0.0; d],
-        };
-        at.residuals(model, &mut scratch);
+        at.values.evaluate(model, &at.z);
+        at.slack.clear();
+        at.slack
+            .extend(at.values.rows.iter().map(|v| (-v).max(1.0)));
+        at.dual.clear();
+        at.dual.extend(at.slack.iter().map(|v| 1.0 / v));
+        zeros(&mut at.primal, count);
+        zeros(&mut at.gradient, n);
+        zeros(&mut at.reduced_gradient, d);
+        at.residuals(model, &mut work.scratch);
         let ratio = at.relative_residual(model).max(1.0);
         Some(Iterations {
             model,
             newton,
             at,
+            work,
             count: 0,
             limit,
             tolerance,
@@ -127,8 +165,16 @@ impl<'m> Iterations<'m> {
             short_steps: 0,
             cautious: 0,
             last: f64::INFINITY,
-            scratch,
         })
+    }
+
+    /// What the next sample's iterations can work in.
+    pub(crate) fn into_memory(self) -> Memory {
+        Memory {
+            newton: self.newton,
+            at: self.at,
+            work: self.work,
+        }
     }
 
     /// Asks for a tenth of the residuals, when what converged is not good enough on the original
@@ -175,7 +221,10 @@ impl<'m> Iterations<'m> {
             }
             self.last = worst;
             self.count += 1;
-            if let Some(pause) = self.step(complementarity) {
+            let mut work = std::mem::take(&mut self.work);
+            let pause = self.step(complementarity, &mut work);
+            self.work = work;
+            if let Some(pause) = pause {
                 return pause;
             }
         }
@@ -183,7 +232,7 @@ impl<'m> Iterations<'m> {
 
     /// One predictor-corrector step, or why there is none.
     #[inline(always)]
-    fn step(&mut self, complementarity: f64) -> Option<Pause> {
+    fn step(&mut self, complementarity: f64, work: &mut Work) -> Option<Pause> {
         let (model, rows) = (self.model, self.model.count());
         if !self
             .newton
@@ -191,22 +240,16 @@ impl<'m> Iterations<'m> {
         {
             return Some(Pause::Stalled);
         }
-        let products: Vec<f64> = self
-            .at
-            .slack
-            .iter()
-            .zip(&self.at.dual)
-            .map(|(s, l)| s * l)
-            .collect();
-        let affine = self.direction(
-            &self.at.gradient.clone(),
-            &self.at.primal.clone(),
-            &products,
-        );
-        let step = if rows == 0 {
-            affine
-        } else {
-            let length = self.longest(&affine, 1.0);
+        let pairs = self.at.slack.iter().zip(&self.at.dual);
+        work.products.clear();
+        work.products.extend(pairs.map(|(s, l)| s * l));
+        work.target.clear();
+        work.target.extend_from_slice(&work.products);
+        self.direction(Towards::Feasible, work);
+        if rows > 0 {
+            std::mem::swap(&mut work.step, &mut work.affine);
+            let affine = &work.affine;
+            let length = self.longest(affine, 1.0);
             let after: f64 = (0..rows)
                 .map(|j| {
                     (self.at.slack[j] + length * affine.slack[j])
@@ -215,11 +258,10 @@ impl<'m> Iterations<'m> {
                 .sum::<f64>()
                 / rows as f64;
             let centering = (after / complementarity).clamp(0.0, 1.0).powi(3);
-            let mut target: Vec<f64> = (0..rows)
-                .map(|j| {
-                    products[j] + affine.slack[j] * affine.dual[j] - centering * complementarity
-                })
-                .collect();
+            for j in 0..rows {
+                work.target[j] = work.products[j] + affine.slack[j] * affine.dual[j]
+                    - centering * complementarity;
+            }
             // Far outside the neighbourhood the rows' products shrink while the residuals stay, and
             // ever shorter steps end at the boundary: then only towards the centre.
             let lagging =
@@ -229,30 +271,32 @@ impl<'m> Iterations<'m> {
                 // The predictor says little about the step that will be taken.
                 let centering = if lagging { 1.0 } else { centering.max(0.3) };
                 for j in 0..rows {
-                    target[j] = products[j] - centering * complementarity;
+                    work.target[j] = work.products[j] - centering * complementarity;
                 }
-                self.direction(&self.at.gradient.clone(), &self.at.primal.clone(), &target)
+                self.direction(Towards::Feasible, work);
             } else {
-                let (gradient, primal) = self.second_order(&affine);
-                self.direction(&gradient, &primal, &target)
+                self.second_order(work);
+                self.direction(Towards::Corrected, work);
             }
-        };
-        if !step.finite() {
+        }
+        if !work.step.finite() {
             return Some(Pause::Stalled);
         }
-        if self.feasible() && unbounded(model, &step.x, self.certificate) {
+        if self.feasible() && unbounded(model, &work.step.x, self.certificate) {
             return Some(Pause::Unbounded);
         }
-        let mut length = self.travel(&step, TRIES);
+        let mut length = self.travel(work, TRIES);
         if length == 0.0 {
             // The corrector's second-order guess misled: a plain centred Newton step is a descent
             // direction of the residuals and always gets somewhere.
-            let target: Vec<f64> = products.iter().map(|v| v - 0.5 * complementarity).collect();
-            let plain = self.direction(&self.at.gradient.clone(), &self.at.primal.clone(), &target);
-            if !plain.finite() {
+            for (target, product) in work.target.iter_mut().zip(&work.products) {
+                *target = product - 0.5 * complementarity;
+            }
+            self.direction(Towards::Feasible, work);
+            if !work.step.finite() {
                 return Some(Pause::Stalled);
             }
-            length = self.travel(&plain, 4 * TRIES);
+            length = self.travel(work, 4 * TRIES);
         }
         self.short_steps = if length < SHORTEST_STEP {
             self.short_steps + 1
@@ -262,33 +306,28 @@ impl<'m> Iterations<'m> {
         (self.short_steps >= 3).then_some(Pause::Stalled)
     }
 
-    /// Takes the longest acceptable step along a direction, of at most `tries` lengths; returns
+    /// Takes the longest acceptable step along `work`'s direction, of at most `tries` lengths; returns
     /// its length, or 0 having restored the iterate.
     #[inline(always)]
-    fn travel(&mut self, step: &Direction, tries: usize) -> f64 {
+    fn travel(&mut self, work: &mut Work, tries: usize) -> f64 {
         let model = self.model;
+        let Work {
+            step,
+            before: old,
+            scratch,
+            ..
+        } = work;
         let mut length = self.longest(step, TO_BOUNDARY);
         let (before, ratio) = (self.at.relative_residual(model), self.ratio);
-        let old = (
-            self.at.z.clone(),
-            self.at.slack.clone(),
-            self.at.dual.clone(),
-        );
-        let mut place = |at: &mut Iterate, length: f64| {
-            for (target, from, direction) in [
-                (&mut at.z, &old.0, &step.z),
-                (&mut at.slack, &old.1, &step.slack),
-                (&mut at.dual, &old.2, &step.dual),
-            ] {
-                for ((v, from), d) in target.iter_mut().zip(from).zip(direction) {
-                    *v = from + length * d;
-                }
-            }
-            at.values.evaluate(model, &at.z);
-            at.residuals(model, &mut self.scratch);
-        };
+        for (old, now) in old
+            .iter_mut()
+            .zip([&self.at.z, &self.at.slack, &self.at.dual])
+        {
+            old.clear();
+            old.extend_from_slice(now);
+        }
         for _ in 0..tries {
-            place(&mut self.at, length);
+            self.at.place(model, step, length, old, scratch);
             let after = self.at.relative_residual(model);
             let allowed = NEIGHBOURHOOD * ratio * self.at.complementarity();
             // Residuals of linear rows fall with the step whatever its length.
@@ -300,7 +339,7 @@ impl<'m> Iterations<'m> {
             }
             length *= 0.6;
         }
-        place(&mut self.at, 0.0);
+        self.at.place(model, step, 0.0, old, scratch);
         0.0
     }
 
@@ -310,58 +349,77 @@ impl<'m> Iterations<'m> {
 
     /// Residuals with the terms that a full affine step would leave behind.
     #[inline(always)]
-    fn second_order(&mut self, affine: &Direction) -> (Vec<f64>, Vec<f64>) {
+    fn second_order(&self, work: &mut Work) {
         let (model, n) = (self.model, self.model.sample.n);
-        let mut gradient = self.at.gradient.clone();
-        let mut primal = self.at.primal.clone();
+        let Work {
+            gradient,
+            primal,
+            affine,
+            scratch,
+            ..
+        } = work;
+        gradient.clear();
+        gradient.extend_from_slice(&self.at.gradient);
+        primal.clear();
+        primal.extend_from_slice(&self.at.primal);
         let first = model.sides.len();
         for (position, &i) in model.quadratic.iter().enumerate() {
-            self.scratch.clear();
-            self.scratch.resize(n, 0.0);
+            zeros(scratch, n);
             let scale = model.quadratic_scale(position);
             model
                 .sample
                 .h
                 .row(i, n)
-                .add_product(scale, &affine.x, &mut self.scratch);
-            primal[first + position] += dot(&self.scratch, &affine.x);
-            axpy(
-                2.0 * affine.dual[first + position],
-                &self.scratch,
-                &mut gradient,
-            );
+                .add_product(scale, &affine.x, scratch);
+            primal[first + position] += dot(scratch, &affine.x);
+            axpy(2.0 * affine.dual[first + position], scratch, gradient);
         }
-        (gradient, primal)
     }
 
-    /// Newton direction for given residuals.
+    /// Newton direction, `work`'s `step`, that takes the products of slacks and multipliers off by `target`.
     #[inline(always)]
-    fn direction(&mut self, gradient: &[f64], primal: &[f64], products: &[f64]) -> Direction {
+    fn direction(&self, towards: Towards, work: &mut Work) {
         let model = self.model;
         let (n, rows) = (model.sample.n, model.count());
+        let Work {
+            target: products,
+            gradient,
+            primal,
+            step,
+            weights,
+            rhs,
+            scratch,
+            ..
+        } = work;
+        let (gradient, primal): (&[f64], &[f64]) = match towards {
+            Towards::Feasible => (&self.at.gradient, &self.at.primal),
+            Towards::Corrected => (gradient, primal),
+        };
         // dz solves Φ dz = −Zᵀ(gradient + Jᵀ(D·primal − products/s)).
-        let weights: Vec<f64> = (0..rows)
-            .map(|j| (self.at.dual[j] * primal[j] - products[j]) / self.at.slack[j])
-            .collect();
-        let mut rhs = gradient.to_vec();
+        weights.clear();
+        weights.extend(
+            (0..rows).map(|j| (self.at.dual[j] * primal[j] - products[j]) / self.at.slack[j]),
+        );
+        rhs.clear();
+        rhs.extend_from_slice(gradient);
         self.at
             .values
-            .add_weighted_gradients(model, &weights, &mut self.scratch, &mut rhs);
-        let mut z = vec![0.0; model.prepared.free];
-        model.project(&rhs, &mut z);
-        self.newton.solve(&mut z);
+            .add_weighted_gradients(model, weights, scratch, rhs);
+        let Direction { z, x, slack, dual } = step;
+        zeros(z, model.prepared.free);
+        model.project(rhs, z);
+        self.newton.solve(z, scratch);
         z.iter_mut().for_each(|v| *v = -*v);
-        let mut x = vec![0.0; n];
-        model.lift(&z, &mut x);
-        axpy(-1.0, &model.origin, &mut x);
-        let mut slack = vec![0.0; rows];
-        self.at.values.directional(model, &x, &mut slack);
-        let mut dual = vec![0.0; rows];
+        zeros(x, n);
+        model.lift(z, x);
+        axpy(-1.0, &model.origin, x);
+        zeros(slack, rows);
+        self.at.values.directional(model, x, slack);
+        zeros(dual, rows);
         for j in 0..rows {
             slack[j] = -primal[j] - slack[j];
             dual[j] = -(products[j] + self.at.dual[j] * slack[j]) / self.at.slack[j];
         }
-        Direction { z, x, slack, dual }
     }
 
     /// Longest step, at most 1, that keeps slacks and multipliers positive.
@@ -382,6 +440,16 @@ impl<'m> Iterations<'m> {
     }
 }
 
+/// Which residuals a direction takes away.
+#[derive(Clone, Copy)]
+enum Towards {
+    /// Those of the iterate.
+    Feasible,
+    /// With what a full affine step would leave behind.
+    Corrected,
+}
+
+#[derive(Default)]
 struct Direction {
     z: Vec<f64>,
     x: Vec<f64>,
@@ -398,15 +466,38 @@ impl Direction {
 }
 
 impl Iterate {
+    #[inline(always)]
     fn complementarity(&self) -> f64 {
         let rows = self.slack.len().max(1);
         dot(&self.slack, &self.dual) / rows as f64
     }
 
     /// Residuals relative to the bounds and to the cost gradient.
+    #[inline(always)]
     fn relative_residual(&self, model: &Model<'_>) -> f64 {
         let primal = model.relative_rows(&self.primal);
         primal.max(max_abs(&self.reduced_gradient) / (1.0 + max_abs(&self.values.cost_gradient)))
+    }
+
+    /// Moves so far along a direction from where it was before.
+    #[inline(always)]
+    fn place(
+        &mut self,
+        model: &Model<'_>,
+        step: &Direction,
+        length: f64,
+        before: &[Vec<f64>; 3],
+        scratch: &mut Vec<f64>,
+    ) {
+        let now = [&mut self.z, &mut self.slack, &mut self.dual];
+        let directions = [&step.z, &step.slack, &step.dual];
+        for ((now, before), direction) in now.into_iter().zip(before).zip(directions) {
+            for ((v, from), d) in now.iter_mut().zip(before).zip(direction) {
+                *v = from + length * d;
+            }
+        }
+        self.values.evaluate(model, &self.z);
+        self.residuals(model, scratch);
     }
 
     #[inline(always)]

@@ -12,8 +12,10 @@ mod variables;
 pub(crate) use prepared::Prepared;
 pub(crate) use recast::Owned;
 
+use std::cell::RefCell;
+
 use crate::dense::{max_abs, vectorised};
-use crate::interior_point::iterate::{Iterations, Pause};
+use crate::interior_point::iterate::{Iterations, Memory, Pause};
 use crate::interior_point::model::Model;
 use crate::interior_point::second::Known;
 use crate::polish::{Guess, polish};
@@ -179,6 +181,10 @@ pub(crate) fn falling_direction(sample: &Sample<'_>, settings: &Settings) -> Opt
         .then(|| found.x.iter().map(|v| v / size).collect())
 }
 
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
 fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
     let scaled_q: Vec<f64>;
     let scaled_sample;
@@ -200,22 +206,42 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
     };
     // One digit below what is asked for, so that unscaling does not eat the tolerance.
     let tolerance = 0.1 * settings.reachable_tolerance();
-    let started = Iterations::start(
-        &model,
-        settings.max_iterations,
-        tolerance,
-        settings.infeasibility_tolerance,
+    let memory = MEMORY.take();
+    let started = vectorised(
+        #[inline(always)]
+        || {
+            let certificate = settings.infeasibility_tolerance;
+            Iterations::start(
+                &model,
+                memory,
+                settings.max_iterations,
+                tolerance,
+                certificate,
+            )
+        },
     );
     let Some(mut iterations) = started else {
         return Answer::empty(sample, Status::NumericalError);
     };
+    let answer = until_decided(sample, &model, settings, &mut iterations);
+    MEMORY.replace(iterations.into_memory());
+    answer
+}
+
+/// Iterates and polishes until there is an answer.
+fn until_decided(
+    sample: &Sample<'_>,
+    model: &Model<'_>,
+    settings: &Settings,
+    iterations: &mut Iterations<'_>,
+) -> Answer {
     let mut polishing = 0;
     loop {
         let pause = vectorised(
             #[inline(always)]
             || iterations.run(),
         );
-        let guess = unscale(&model, &iterations);
+        let guess = unscale(model, iterations);
         let finite = max_abs(&guess.x).is_finite()
             && max_abs(&guess.lambda).is_finite()
             && max_abs(&guess.mu).is_finite();
@@ -296,16 +322,25 @@ fn unscale(model: &Model<'_>, iterations: &Iterations<'_>) -> Guess {
     guess
 }
 
+thread_local! {
+    static TERMS: RefCell<Terms> = RefCell::default();
+}
+
 fn measured(sample: &Sample<'_>, at: Point<'_>) -> Measured {
-    let mut terms = Terms::default();
-    terms.evaluate(sample, at);
-    measure(sample, terms.evaluated(), at)
+    let mut terms = TERMS.take();
+    vectorised(
+        #[inline(always)]
+        || terms.evaluate(sample, at),
+    );
+    let measured = measure(sample, terms.evaluated(), at);
+    TERMS.replace(terms);
+    measured
 }
 
 /// Residuals and margin on the data as it was given.
 fn finish(sample: &Sample<'_>, mut answer: Answer) -> Answer {
     let n = sample.n;
-    let mut terms = Terms::default();
+    let mut terms = TERMS.take();
     let at = answer.point();
     vectorised(
         #[inline(always)]
@@ -318,6 +353,7 @@ fn finish(sample: &Sample<'_>, mut answer: Answer) -> Answer {
         .map(|row| crate::dense::dot(row, row).sqrt())
         .collect();
     let margin = margin(sample, terms.evaluated(), at, &norms, &terms.jacobian);
+    TERMS.replace(terms);
     answer.residuals = measured.absolute;
     answer.objective = measured.objective;
     answer.margin = margin;

@@ -1,7 +1,7 @@
 //! One sample as the interior point sees it: scaled, equalities eliminated, every finite bound a
 //! row `c_j(x) ≤ 0` of its own.
 
-use crate::dense::{axpy, dot, max_abs};
+use crate::dense::{axpy, dot, max_abs, zeros};
 use crate::interior_point::prepared::Prepared;
 use crate::problem::Sample;
 
@@ -111,6 +111,7 @@ impl<'a> Model<'a> {
     }
 
     /// The largest of the rows' residuals, each relative to its bound; NaN when one is.
+    #[inline(always)]
     pub(crate) fn relative_rows(&self, residuals: &[f64]) -> f64 {
         let mut worst = 0.0f64;
         for (residual, size) in residuals.iter().zip(&self.row_size) {
@@ -186,7 +187,7 @@ impl<'a> Model<'a> {
 }
 
 /// Values and gradients at a point.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
     pub(crate) x: Vec<f64>,
     /// Scaled objective.
@@ -201,16 +202,15 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    pub(crate) fn new(model: &Model<'_>) -> Values {
+    /// Makes room for a model's.
+    pub(crate) fn prepare(&mut self, model: &Model<'_>) {
         let n = model.sample.n;
-        Values {
-            x: vec![0.0; n],
-            cost: 0.0,
-            cost_gradient: vec![0.0; n],
-            rows: vec![0.0; model.count()],
-            jacobian: vec![0.0; model.quadratic.len() * n],
-            products: vec![0.0; model.linear.len()],
-        }
+        self.cost = 0.0;
+        zeros(&mut self.x, n);
+        zeros(&mut self.cost_gradient, n);
+        zeros(&mut self.rows, model.count());
+        zeros(&mut self.jacobian, model.quadratic.len() * n);
+        zeros(&mut self.products, model.linear.len());
     }
 
     /// Evaluates at `z`.

@@ -4,10 +4,12 @@
 //! Dense Cholesky of size `free`, or, when everything but the rows is a positive diagonal, Cholesky
 //! of the rows' system by the Sherman-Morrison-Woodbury identity.
 
-use faer::{Mat, Side};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
+use faer::{MatMut, MatRef, Par};
 
-use crate::adjoint::direction::{Hessian, lagrangian_hessian};
-use crate::dense::{add_multiply, axpy, dot, max_abs, multiply, view, view_mut};
+use crate::adjoint::direction::write_lagrangian_hessian;
+use crate::dense::{add_multiply, axpy, dot, max_abs, multiply, view, view_mut, zeros};
 use crate::interior_point::model::{Model, Values};
 use crate::packed::{packed_cholesky, solve_packed};
 use crate::problem::Matrix;
@@ -16,67 +18,84 @@ use crate::problem::Matrix;
 /// proximal term: it slows the step along flat directions but does not move the solution.
 const REGULARISATION: f64 = 1e-13;
 
-/// A factored Newton system.
+/// A factored Newton system, its memory kept from one sample to the next.
+#[derive(Default)]
 pub(crate) struct Newton {
     /// Gradients of the rows in `z`: linear ones (fixed), then quadratic ones. `[rows, free]`.
     rows: Vec<f64>,
-    /// `Zᵀ P Z`, when no quadratic row changes the Hessian.
-    constant: Option<Vec<f64>>,
     weights: Vec<f64>,
-    form: Form,
     multipliers: Vec<f64>,
+    /// Diagonal of `P + Σ 2μ_iH_i`, or all of it.
+    hessian: Vec<f64>,
+    /// Rows with their weights, `[rows, free]`: those of the Newton system in the dense form, with the inverse of
+    /// the diagonal in the other.
+    weighted: Vec<f64>,
+    form: Form,
+    dense: Dense,
+    /// Inverse of the diagonal part.
+    inverse: Vec<f64>,
+    /// Packed factor of `D⁻¹ + E · inverse · Eᵀ`.
+    factor: Vec<f64>,
 }
 
+/// Which system is factored.
+#[derive(Clone, Copy, Default, PartialEq)]
 enum Form {
-    Dense(Mat<f64>),
-    Rows {
-        /// Inverse of the diagonal part.
-        inverse: Vec<f64>,
-        /// `E · inverse`, `[rows, free]`.
-        weighted: Vec<f64>,
-        /// Packed factor of `D⁻¹ + E · inverse · Eᵀ`.
-        factor: Vec<f64>,
-    },
+    /// That of the variables.
+    #[default]
+    Dense,
+    /// That of the rows.
+    Rows,
+}
+
+#[derive(Default)]
+struct Dense {
+    /// `Zᵀ P Z`, when no quadratic row changes the Hessian.
+    constant: Option<Vec<f64>>,
+    /// `[free, free]`
+    matrix: Vec<f64>,
+    /// Scratch of [`reduce`].
+    product: Vec<f64>,
+    /// Its Cholesky factor, by columns.
+    lower: Vec<f64>,
+    /// What a factorisation of so many rows works in.
+    buffer: Option<(usize, MemBuffer)>,
 }
 
 impl Newton {
-    /// Memory and everything that stays fixed.
-    pub(crate) fn new(model: &Model<'_>) -> Newton {
+    /// Makes room for a model, and computes what stays fixed.
+    pub(crate) fn prepare(&mut self, model: &Model<'_>) {
         let d = model.prepared.free;
         let count = model.linear.len() + model.quadratic.len();
-        let mut rows = vec![0.0; count * d];
+        zeros(&mut self.rows, count * d);
         if d > 0 {
-            for (position, row) in rows
-                .chunks_exact_mut(d)
-                .take(model.linear.len())
-                .enumerate()
-            {
+            let rows = self.rows.chunks_exact_mut(d).take(model.linear.len());
+            for (position, row) in rows.enumerate() {
                 row.copy_from_slice(model.reduced_row(position));
             }
         }
-        let small = model.prepared.diagonal_plus_rows(model.sample);
-        let constant = (!small && model.quadratic.is_empty()).then(|| {
+        zeros(&mut self.weights, count);
+        zeros(&mut self.multipliers, model.sample.c.len());
+        zeros(&mut self.weighted, count * d);
+        if model.prepared.diagonal_plus_rows(model.sample) {
+            self.form = Form::Rows;
+            zeros(&mut self.inverse, d);
+            return;
+        }
+        self.form = Form::Dense;
+        let dense = &mut self.dense;
+        zeros(&mut dense.matrix, d * d);
+        zeros(&mut dense.lower, d * d);
+        if dense.buffer.as_ref().is_none_or(|(rows, _)| *rows < d) {
+            let scratch = cholesky_in_place_scratch::<f64>(d, Par::Seq, Default::default());
+            dense.buffer = Some((d, MemBuffer::new(scratch)));
+        }
+        dense.constant = model.quadratic.is_empty().then(|| {
             let mut out = vec![0.0; d * d];
-            reduce(model, model.sample.p, &mut out);
+            reduce(model, model.sample.p, &mut dense.product, &mut out);
             out.iter_mut().for_each(|v| *v *= model.cost_scale);
             out
         });
-        let form = if small {
-            Form::Rows {
-                inverse: vec![0.0; d],
-                weighted: vec![0.0; count * d],
-                factor: Vec::with_capacity(count * (count + 1) / 2),
-            }
-        } else {
-            Form::Dense(Mat::zeros(0, 0))
-        };
-        Newton {
-            rows,
-            constant,
-            weights: vec![0.0; count],
-            form,
-            multipliers: vec![0.0; model.sample.c.len()],
-        }
     }
 
     /// Factors at a point. False when no regularisation makes the system positive definite.
@@ -106,103 +125,120 @@ impl Newton {
             self.multipliers[i] =
                 dual[first + position] * model.quadratic_scale(position) / model.cost_scale;
         }
-        match &mut self.form {
-            Form::Rows {
-                inverse,
-                weighted,
-                factor,
-            } => {
-                let Hessian::Diagonal(diagonal) =
-                    lagrangian_hessian(model.sample, &self.multipliers)
-                else {
-                    return false;
-                };
-                for (inverse, v) in inverse.iter_mut().zip(&diagonal) {
-                    *inverse = 1.0 / (model.cost_scale * v);
-                }
-                factor.clear();
-                for i in 0..self.weights.len() {
-                    let row = &self.rows[i * d..(i + 1) * d];
-                    let line = &mut weighted[i * d..(i + 1) * d];
-                    for ((line, row), inverse) in line.iter_mut().zip(row).zip(inverse.iter()) {
-                        *line = row * inverse;
-                    }
-                    for j in 0..i {
-                        factor.push(dot(line, &self.rows[j * d..(j + 1) * d]));
-                    }
-                    factor.push(dot(line, row) + 1.0 / self.weights[i]);
-                }
-                packed_cholesky(factor, self.weights.len())
-            }
-            Form::Dense(lower) => {
-                let mut matrix = match &self.constant {
-                    Some(constant) => constant.clone(),
-                    None => {
-                        let hessian = lagrangian_hessian(model.sample, &self.multipliers);
-                        let mut out = vec![0.0; d * d];
-                        reduce(model, hessian.as_matrix(), &mut out);
-                        out.iter_mut().for_each(|v| *v *= model.cost_scale);
-                        out
-                    }
-                };
-                let count = self.weights.len();
-                let mut weighted = self.rows.clone();
-                if d > 0 {
-                    for (row, weight) in weighted.chunks_exact_mut(d).zip(&self.weights) {
-                        row.iter_mut().for_each(|v| *v *= weight);
-                    }
-                }
-                add_multiply(
-                    view_mut(&mut matrix, d, d),
-                    1.0,
-                    view(&self.rows, count, d).transpose(),
-                    view(&weighted, count, d),
-                );
-                let largest = (0..d)
-                    .map(|i| matrix[i * d + i].abs())
-                    .fold(1e-30, f64::max);
-                let mut shift = REGULARISATION * largest.clamp(1.0, 1e3);
-                for _ in 0..8 {
-                    for i in 0..d {
-                        matrix[i * d + i] += shift;
-                    }
-                    if let Ok(factor) = view(&matrix, d, d).llt(Side::Lower) {
-                        *lower = factor.L().to_owned();
-                        return max_abs(&matrix).is_finite();
-                    }
-                    shift *= 100.0;
-                }
-                false
-            }
+        match self.form {
+            Form::Rows => self.factor_rows(model),
+            Form::Dense => self.factor_dense(model),
         }
     }
 
-    /// Solves in place.
     #[inline(always)]
-    pub(crate) fn solve(&self, rhs: &mut [f64]) {
+    fn factor_rows(&mut self, model: &Model<'_>) -> bool {
+        let (d, count) = (model.prepared.free, self.weights.len());
+        if !write_lagrangian_hessian(model.sample, &self.multipliers, &mut self.hessian) {
+            return false;
+        }
+        for (inverse, v) in self.inverse.iter_mut().zip(&self.hessian) {
+            *inverse = 1.0 / (model.cost_scale * v);
+        }
+        self.factor.clear();
+        for i in 0..count {
+            let row = &self.rows[i * d..(i + 1) * d];
+            let line = &mut self.weighted[i * d..(i + 1) * d];
+            for ((line, row), inverse) in line.iter_mut().zip(row).zip(&self.inverse) {
+                *line = row * inverse;
+            }
+            for j in 0..i {
+                self.factor.push(dot(line, &self.rows[j * d..(j + 1) * d]));
+            }
+            self.factor.push(dot(line, row) + 1.0 / self.weights[i]);
+        }
+        packed_cholesky(&mut self.factor, count)
+    }
+
+    #[inline(always)]
+    fn factor_dense(&mut self, model: &Model<'_>) -> bool {
+        let (d, count) = (model.prepared.free, self.weights.len());
+        let dense = &mut self.dense;
+        let matrix = &mut dense.matrix;
+        match &dense.constant {
+            Some(constant) => matrix.copy_from_slice(constant),
+            None => {
+                let hessian = &mut self.hessian;
+                let hessian =
+                    match write_lagrangian_hessian(model.sample, &self.multipliers, hessian) {
+                        true => Matrix::Diagonal(hessian),
+                        false => Matrix::Dense(hessian),
+                    };
+                reduce(model, hessian, &mut dense.product, matrix);
+                matrix.iter_mut().for_each(|v| *v *= model.cost_scale);
+            }
+        }
+        if d > 0 {
+            let lines = self.weighted.chunks_exact_mut(d);
+            for ((line, row), weight) in lines.zip(self.rows.chunks_exact(d)).zip(&self.weights) {
+                for (line, row) in line.iter_mut().zip(row) {
+                    *line = row * weight;
+                }
+            }
+        }
+        add_multiply(
+            view_mut(matrix, d, d),
+            1.0,
+            view(&self.rows, count, d).transpose(),
+            view(&self.weighted, count, d),
+        );
+        let largest = (0..d)
+            .map(|i| matrix[i * d + i].abs())
+            .fold(1e-30, f64::max);
+        let Some((_, buffer)) = &mut dense.buffer else {
+            return false;
+        };
+        let mut shift = REGULARISATION * largest.clamp(1.0, 1e3);
+        for _ in 0..8 {
+            for i in 0..d {
+                matrix[i * d + i] += shift;
+            }
+            let mut lower = MatMut::from_column_major_slice_mut(&mut dense.lower, d, d);
+            lower.copy_from_triangular_lower(view(matrix, d, d));
+            let factored = cholesky_in_place(
+                lower,
+                Default::default(),
+                Par::Seq,
+                MemStack::new(buffer),
+                Default::default(),
+            );
+            if factored.is_ok() {
+                return max_abs(matrix).is_finite();
+            }
+            shift *= 100.0;
+        }
+        false
+    }
+
+    /// Solves in place; `inside` is scratch.
+    #[inline(always)]
+    pub(crate) fn solve(&self, rhs: &mut [f64], inside: &mut Vec<f64>) {
         let d = rhs.len();
-        match &self.form {
-            Form::Dense(lower) => {
+        match self.form {
+            Form::Dense => {
                 if d > 0 {
-                    let mut column = faer::MatMut::from_column_major_slice_mut(rhs, d, 1);
+                    let lower = MatRef::from_column_major_slice(&self.dense.lower, d, d);
+                    let mut column = MatMut::from_column_major_slice_mut(rhs, d, 1);
                     lower.solve_lower_triangular_in_place(column.as_mut());
                     lower
                         .transpose()
                         .solve_upper_triangular_in_place(column.as_mut());
                 }
             }
-            Form::Rows {
-                inverse,
-                weighted,
-                factor,
-            } => {
-                let mut inside: Vec<f64> =
-                    weighted.chunks_exact(d).map(|row| dot(row, rhs)).collect();
-                solve_packed(factor, &mut inside);
-                for (v, inverse) in rhs.iter_mut().zip(inverse) {
+            Form::Rows => {
+                let lines = self.weighted.chunks_exact(d);
+                inside.clear();
+                inside.extend(lines.clone().map(|row| dot(row, rhs)));
+                solve_packed(&self.factor, inside);
+                for (v, inverse) in rhs.iter_mut().zip(&self.inverse) {
                     *v *= inverse;
                 }
-                for (row, v) in weighted.chunks_exact(d).zip(&inside) {
+                for (row, v) in lines.zip(inside.iter()) {
                     axpy(-v, row, rhs);
                 }
             }
@@ -210,8 +246,8 @@ impl Newton {
     }
 }
 
-/// `out = Zᵀ M Z`.
-fn reduce(model: &Model<'_>, matrix: Matrix<'_>, out: &mut [f64]) {
+/// `out = Zᵀ M Z`; `product` is scratch.
+fn reduce(model: &Model<'_>, matrix: Matrix<'_>, product: &mut Vec<f64>, out: &mut [f64]) {
     let (n, d) = (model.sample.n, model.prepared.free);
     let Some(split) = &model.prepared.split else {
         match matrix {
@@ -226,9 +262,9 @@ fn reduce(model: &Model<'_>, matrix: Matrix<'_>, out: &mut [f64]) {
         return;
     };
     let null = view(&split.null, n, d);
-    let mut product = vec![0.0; n * d];
+    zeros(product, n * d);
     match matrix {
-        Matrix::Dense(data) => multiply(view_mut(&mut product, n, d), 1.0, view(data, n, n), null),
+        Matrix::Dense(data) => multiply(view_mut(product, n, d), 1.0, view(data, n, n), null),
         Matrix::Diagonal(diagonal) => {
             product.copy_from_slice(&split.null);
             if d > 0 {
@@ -242,6 +278,6 @@ fn reduce(model: &Model<'_>, matrix: Matrix<'_>, out: &mut [f64]) {
         view_mut(out, d, d),
         1.0,
         null.transpose(),
-        view(&product, n, d),
+        view(product, n, d),
     );
 }
