@@ -2,11 +2,12 @@
 //!
 //! Solves `[H Eᵀ; E 0] (x, η) = (r, s)`, in the least-norm least-squares sense when the rows of
 //! `E` are dependent or `H` is singular on their null space. Rows are normalised, so "least norm"
-//! in `η` is with multipliers per unit row. Two forms: with a positive diagonal `H`, Cholesky of
-//! `E H⁻¹Eᵀ`; otherwise the null-space method (Nocedal & Wright, *Numerical Optimization*, §16.2).
+//! in `η` is with multipliers per unit row. Two forms: with a safely positive definite `H`, Cholesky of
+//! it and of `E H⁻¹Eᵀ`; otherwise the null-space method (Nocedal & Wright, *Numerical Optimization*, §16.2).
 //! Every solution gets iterative refinement against the original `H` and `E`.
 
 use faer::{Mat, Side};
+use feasible_kernels::Cholesky;
 
 use crate::dense::{axpy, copy, dot, max_abs, multiply, vectorised, view, view_mut};
 use crate::nullspace::{Nullspace, spread};
@@ -17,6 +18,9 @@ use crate::problem::Matrix;
 /// null-space form is used.
 const DIAGONAL_SPREAD: f64 = 1e8;
 const SCHUR_SPREAD: f64 = 1e10;
+/// Of either with a dense `H`, whose rounding is that of its largest entries: four digits are what refinement surely
+/// gives back.
+const DENSE_SPREAD: f64 = 1e4;
 
 /// Refinement steps at most; one is usual.
 const REFINEMENTS: usize = 3;
@@ -48,11 +52,21 @@ pub(crate) struct Memory {
 struct Range {
     /// `Ẽ H⁻¹`, `[a, n]`.
     weighted: Vec<f64>,
-    inverse: Vec<f64>,
+    hessian: Inverse,
     /// Packed Cholesky factor of `Ẽ H⁻¹Ẽᵀ`.
     factor: Vec<f64>,
     /// The diagonal of what was factored.
     before: Vec<f64>,
+}
+
+/// What applies `H⁻¹`.
+#[derive(Default)]
+struct Inverse {
+    /// Whether the diagonal does.
+    is_diagonal: bool,
+    diagonal: Vec<f64>,
+    /// The largest size that the factor has memory for, and that.
+    dense: Option<(usize, Cholesky)>,
 }
 
 enum Form {
@@ -111,11 +125,7 @@ impl<'a> ActiveKkt<'a> {
             let norm = dot(row, row).sqrt();
             if norm > 0.0 { norm } else { 1.0 }
         }));
-        let range = match hessian {
-            Matrix::Diagonal(d) => memory.range.factor(n, d, rows, norms),
-            Matrix::Dense(_) => None,
-        };
-        let (form, deficient, condition) = match range {
+        let (form, deficient, condition) = match memory.range.factor(n, hessian, rows, norms) {
             Some(condition) => (Form::Range, false, condition),
             None => null_form(n, hessian, rows, norms, rank_tolerance)?,
         };
@@ -232,45 +242,43 @@ impl Range {
         eta.clear();
         eta.extend(lines.clone().zip(s).map(|(row, s)| dot(row, r) - s));
         solve_packed(&self.factor, eta);
-        x.clear();
-        let quotients = r.iter().zip(&self.inverse);
-        x.extend(quotients.map(|(r, inverse)| r * inverse));
+        copy(r, x);
+        self.hessian.apply(x);
         for (row, eta) in lines.zip(eta.iter()) {
             axpy(-eta, row, x);
         }
     }
 
     /// Factors; returns the condition, or `None` where the other form is safer.
-    fn factor(&mut self, n: usize, d: &[f64], rows: &[f64], norms: &[f64]) -> Option<f64> {
-        let diagonal = spread(d.iter().copied());
-        if !(d.iter().all(|v| *v > 0.0) && diagonal < DIAGONAL_SPREAD) {
-            return None;
-        }
-        vectorised(
+    fn factor(
+        &mut self,
+        n: usize,
+        hessian: Matrix<'_>,
+        rows: &[f64],
+        norms: &[f64],
+    ) -> Option<f64> {
+        let spread = self.hessian.factor(n, hessian)?;
+        let factored = vectorised(
             #[inline(always)]
-            || self.factor_rows(n, d, rows, norms),
-        )
-        .then(|| self.condition(norms.len()))
-        .flatten()
-        .map(|schur| diagonal.max(schur))
+            || self.factor_rows(n, rows, norms),
+        );
+        let schur = factored.then(|| self.condition(norms.len())).flatten()?;
+        Some(spread.max(schur))
     }
 
     #[inline(always)]
-    fn factor_rows(&mut self, n: usize, d: &[f64], rows: &[f64], norms: &[f64]) -> bool {
+    fn factor_rows(&mut self, n: usize, rows: &[f64], norms: &[f64]) -> bool {
         let Range {
             weighted,
-            inverse,
+            hessian,
             factor,
             before,
         } = self;
         let count = norms.len();
-        inverse.clear();
-        inverse.extend(d.iter().map(|v| 1.0 / v));
-        weighted.clear();
-        weighted.reserve(count * n);
-        for (row, norm) in rows.chunks_exact(n).zip(norms) {
-            let entries = row.iter().zip(inverse.iter());
-            weighted.extend(entries.map(|(v, inverse)| v * inverse / norm));
+        copy(rows, weighted);
+        for (line, norm) in weighted.chunks_exact_mut(n).zip(norms) {
+            hessian.apply(line);
+            line.iter_mut().for_each(|v| *v /= norm);
         }
         factor.clear();
         factor.reserve(count * (count + 1) / 2);
@@ -293,7 +301,55 @@ impl Range {
             .map(|i| pivot(i).powi(2) / self.before[i])
             .fold(1.0f64, f64::min);
         let schur = spread((0..count).map(pivot)).powi(2);
-        (weakest * SCHUR_SPREAD > 1.0 && schur < SCHUR_SPREAD).then_some(schur)
+        let limit = match self.hessian.is_diagonal {
+            true => SCHUR_SPREAD,
+            false => DENSE_SPREAD,
+        };
+        (weakest * limit > 1.0 && schur < limit).then_some(schur)
+    }
+}
+
+impl Inverse {
+    /// Factors; returns the spread of the pivots, or `None` where it is too large.
+    fn factor(&mut self, n: usize, hessian: Matrix<'_>) -> Option<f64> {
+        match hessian {
+            Matrix::Diagonal(d) => {
+                self.is_diagonal = true;
+                let spread = spread(d.iter().copied());
+                if !(d.iter().all(|v| *v > 0.0) && spread < DIAGONAL_SPREAD) {
+                    return None;
+                }
+                self.diagonal.clear();
+                self.diagonal.extend(d.iter().map(|v| 1.0 / v));
+                Some(spread)
+            }
+            Matrix::Dense(data) => {
+                self.is_diagonal = false;
+                if self.dense.as_ref().is_none_or(|(largest, _)| *largest < n) {
+                    self.dense = Some((n, Cholesky::new(n)));
+                }
+                let (_, cholesky) = self.dense.as_mut()?;
+                cholesky.resize(n);
+                if !cholesky.factor(data, |_, _| 0.0) {
+                    return None;
+                }
+                let upper = cholesky.kept();
+                let spread = spread((0..n).map(|i| upper[i * (n + 1)].powi(2)));
+                (spread < DENSE_SPREAD).then_some(spread)
+            }
+        }
+    }
+
+    /// `x ← H⁻¹x`.
+    #[inline(always)]
+    fn apply(&self, x: &mut [f64]) {
+        match &self.dense {
+            Some((_, cholesky)) if !self.is_diagonal => cholesky.solve(x),
+            _ => x
+                .iter_mut()
+                .zip(&self.diagonal)
+                .for_each(|(x, inverse)| *x *= inverse),
+        }
     }
 }
 

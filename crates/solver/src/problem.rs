@@ -2,6 +2,7 @@
 
 use crate::adjoint::accumulate::{Parameter, numbers};
 use crate::batch::{Symmetric, Values};
+use crate::dense::{max_abs, vectorised};
 
 /// Linear equalities `A x = b`.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +181,10 @@ impl<'a> Matrix<'a> {
     /// Largest absolute entry.
     pub(crate) fn max_abs(&self) -> f64 {
         match self {
-            Matrix::Dense(data) | Matrix::Diagonal(data) => crate::dense::max_abs(data),
+            Matrix::Dense(data) | Matrix::Diagonal(data) => vectorised(
+                #[inline(always)]
+                || max_abs(data),
+            ),
         }
     }
 }
