@@ -423,6 +423,19 @@ fn the_first_matrix_that_is_not_convex_is_named() {
                 (_, other) => panic!("{other}"),
             }
         }
+        // Also where every matrix has a Cholesky factor.
+        let mut skew = good.clone();
+        skew[120 * n * n + 2] += 1e-3;
+        skew[130 * n * n + 2] += 1e-3;
+        assert!(matches!(
+            solved(&skew, method),
+            Err(Error::Asymmetric {
+                sample: Some(120),
+                row: 2,
+                column: 0,
+                ..
+            })
+        ));
         // A matrix that is singular, or symmetric but for rounding, is accepted.
         let mut rounded = good.clone();
         rounded[1] += 1e-12;
