@@ -73,7 +73,7 @@ pub(crate) fn active_set(
         let finished = map_runs(slots, threads, || Memory::new(problem, run), solve);
         (finished, Factors::Shared(Arc::new(explicit)))
     } else {
-        let memory = || OwnMemory::new(problem);
+        let memory = || OwnMemory::new(problem, checks_convexity(problem, settings));
         let solve = |memory: &mut OwnMemory, r: usize, slots: Slots<'_>| {
             solve_each(task, r * run, memory, slots)
         };
@@ -125,15 +125,11 @@ struct OwnMemory {
 }
 
 impl OwnMemory {
-    fn new(problem: &Problem<'_>) -> OwnMemory {
+    fn new(problem: &Problem<'_>, checks_convexity: bool) -> OwnMemory {
         OwnMemory {
             builder: Builder::new(Layout::of(problem)),
             memory: Memory::new(problem, 1),
-            convexity: Semidefinite::new(if problem.p.is_diagonal() {
-                0
-            } else {
-                problem.n
-            }),
+            convexity: Semidefinite::new(if checks_convexity { problem.n } else { 0 }),
         }
     }
 }

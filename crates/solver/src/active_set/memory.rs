@@ -2,7 +2,7 @@
 
 use crate::active_set::pivot::Pivots;
 use crate::active_set::reduced::Reduced;
-use crate::active_set::shared::Held;
+use crate::active_set::shared::WorkingRows;
 use crate::dense::{add_multiply, multiply, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
 
@@ -26,7 +26,7 @@ pub(crate) struct Memory {
     /// `(x, ν)` and scaled multipliers before a refinement, `[count, n+p]` and `[count, m]`.
     pub(super) before: (Vec<f64>, Vec<f64>),
     /// The working rows of the samples so far.
-    pub(super) held: Held,
+    pub(super) working: WorkingRows,
     /// The rows that a sample starts from, see [`Pivots::run`].
     pub(super) guess: Vec<(usize, f64)>,
     /// For the factors, as long as they ask for.
@@ -60,7 +60,7 @@ impl Memory {
             upper: zeros(m),
             targets: zeros(count * m),
             before: (zeros(count * (n + p)), zeros(count * m)),
-            held: Held::default(),
+            working: WorkingRows::default(),
             guess: Vec::new(),
             work: Vec::new(),
         }

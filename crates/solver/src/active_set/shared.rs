@@ -30,7 +30,7 @@ pub(crate) struct Found {
     pub(crate) measured: Measured,
     /// Strict-complementarity margin, see [`crate::GradientReport`].
     pub(crate) margin: f64,
-    /// Where its working rows are among [`Held::rows`], and their root in [`Held::root`].
+    /// Where its working rows are among [`WorkingRows::rows`], and their root in [`WorkingRows::root`].
     rows: Range<usize>,
     root: Range<usize>,
     dependent: Vec<u32>,
@@ -38,12 +38,12 @@ pub(crate) struct Found {
 
 /// The working rows and their roots, one sample's after the other's.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct WorkingRows {
     rows: Vec<u32>,
     root: Vec<f64>,
 }
 
-impl Held {
+impl WorkingRows {
     fn of(&self, found: &Found) -> (&[u32], &[f64]) {
         (
             &self.rows[found.rows.clone()],
@@ -56,7 +56,7 @@ impl Held {
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) found: Vec<Found>,
-    /// See [`Held`].
+    /// See [`WorkingRows`].
     pub(crate) rows: Arc<Vec<u32>>,
     pub(crate) root: Arc<Vec<f64>>,
 }
@@ -64,11 +64,11 @@ pub(crate) struct Finished {
 impl Finished {
     /// `memory` is that of the run.
     pub(crate) fn new(found: Vec<Found>, memory: &mut Memory) -> Finished {
-        let held = std::mem::take(&mut memory.held);
+        let working = std::mem::take(&mut memory.working);
         Finished {
             found,
-            rows: Arc::new(held.rows),
-            root: Arc::new(held.root),
+            rows: Arc::new(working.rows),
+            root: Arc::new(working.root),
         }
     }
 }
@@ -175,7 +175,7 @@ fn pivot_all(
         start,
         lower,
         upper,
-        held,
+        working,
         guess,
         ..
     } = memory;
@@ -227,13 +227,13 @@ fn pivot_all(
             Outcome::Optimal => {
                 one.status = Some(Status::Solved);
                 multipliers[i * m..(i + 1) * m].copy_from_slice(&pivots.lambda);
-                let (row, entry) = (held.rows.len(), held.root.len());
-                let working = &pivots.basis.working;
-                held.rows.extend(working.iter().map(|&w| w as u32));
-                pivots.basis.append_root(&mut held.root);
-                one.rows = row..held.rows.len();
-                one.root = entry..held.root.len();
-                let implied = |&j: &usize| l[j] == u[j] && !working.contains(&j);
+                let basis = &pivots.basis;
+                let (row, entry) = (working.rows.len(), working.root.len());
+                working.rows.extend(basis.working.iter().map(|&w| w as u32));
+                basis.append_root(&mut working.root);
+                one.rows = row..working.rows.len();
+                one.root = entry..working.root.len();
+                let implied = |&j: &usize| l[j] == u[j] && !basis.working.contains(&j);
                 one.dependent
                     .extend((0..m).filter(implied).map(|j| j as u32));
             }
@@ -388,10 +388,10 @@ fn refine(
     }
     before.0.copy_from_slice(point);
     before.1.copy_from_slice(multipliers);
-    let held = std::mem::take(&mut memory.held);
-    let active = |i: usize| held.of(&found[i]);
+    let working = std::mem::take(&mut memory.working);
+    let active = |i: usize| working.of(&found[i]);
     solve_on_active(reduced, problem.sample(first).g, active, memory);
-    memory.held = held;
+    memory.working = working;
     crate::dense::axpy(1.0, &memory.before.0, &mut memory.point);
     crate::dense::axpy(1.0, &memory.before.1, &mut memory.multipliers);
     let sample = problem.sample(first);

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod iterate;
+mod iterations;
 mod model;
 mod newton;
 mod prepared;
@@ -15,7 +16,7 @@ pub(crate) use recast::Owned;
 use std::cell::RefCell;
 
 use crate::dense::{max_abs, vectorised};
-use crate::interior_point::iterate::{Iterations, Memory, Pause};
+use crate::interior_point::iterations::{Iterations, Memory, Pause};
 use crate::interior_point::model::Model;
 use crate::interior_point::second::Known;
 use crate::polish::{Guess, polish};
