@@ -217,7 +217,6 @@ impl Pivoted<'_> {
         let (n, p, m) = (reduced.n, reduced.p, reduced.m);
         let size = n + p;
         memory.rhs.fill(0.0);
-        memory.targets.fill(0.0);
         for i in (0..count).filter(|&i| done[i]) {
             let index = first + i;
             let line = &mut memory.rhs[i * size..(i + 1) * size];
@@ -336,10 +335,10 @@ fn push_back(
             *push = -c;
         }
     }
-    if let Some(dual) = cotangent.inequality_dual {
-        for &row in active.linear.iter() {
-            on_rows[row as usize] = -dual[index * m + row as usize];
-        }
+    for &row in active.linear.iter() {
+        let row = row as usize;
+        let dual = cotangent.inequality_dual;
+        on_rows[row] = dual.map_or(0.0, |dual| -dual[index * m + row]);
     }
 }
 

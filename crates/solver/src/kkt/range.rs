@@ -162,3 +162,41 @@ impl Inverse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[[1, c], [c, c² + pivot²]]`, whose pivots are 1 and `pivot²`.
+    fn hessian(pivot: f64) -> [f64; 4] {
+        let c = 0.5;
+        [1.0, c, c, c * c + pivot * pivot]
+    }
+
+    #[test]
+    fn doubtful_systems_are_left_to_the_other_form() {
+        let spread = |hessian: &[f64; 4], rows: &[f64]| {
+            let norms: Vec<f64> = rows
+                .chunks_exact(2)
+                .map(|row| dot(row, row).sqrt())
+                .collect();
+            Range::default().factor(2, Matrix::Dense(hessian), rows, &norms)
+        };
+        // By the Hessian's pivots.
+        let row = [1.0, 0.0];
+        for (pivot, taken) in [(1.0, true), (1.1e-2, true), (0.9e-2, false), (0.0, false)] {
+            assert_eq!(spread(&hessian(pivot), &row).is_some(), taken, "{pivot}");
+        }
+        // By the angle between the rows, in the Hessian's metric.
+        let identity = [1.0, 0.0, 0.0, 1.0];
+        for (sine, taken) in [(1.0, true), (1.1e-2, true), (0.9e-2, false), (0.0, false)] {
+            let rows = [1.0, 0.0, f64::sqrt(1.0 - sine * sine), sine];
+            assert_eq!(spread(&identity, &rows).is_some(), taken, "{sine}");
+            // A diagonal one is exact, and loses less.
+            let norms = [1.0; 2];
+            let diagonal = Matrix::Diagonal(&[1.0, 1.0]);
+            let found = Range::default().factor(2, diagonal, &rows, &norms);
+            assert_eq!(found.is_some(), sine > 0.0, "{sine}");
+        }
+    }
+}
