@@ -1,8 +1,9 @@
 //! What recorded steps keep of themselves changes no derivative, and is left alone where it does not belong.
 
 use feasible_least_squares::{
-    AutoCost, Backward, Builder, Damping, GradientQuality, Inputs, LevenbergMarquardt, Linear,
-    Manifold, Objective, Real, Residual, Robust, Settings, Shape, Solution, Step, Values, Weight,
+    AutoCost, Backward, Builder, Control, Damping, GradientQuality, Inputs, LevenbergMarquardt,
+    Linear, Manifold, Objective, Real, Residual, Robust, Settings, Shape, Solution, Step, Values,
+    Weight,
 };
 
 /// Rows tanh(Σⱼ cᵢⱼ xⱼ) + 0.3 xᵢ² − θᵢ.
@@ -279,5 +280,62 @@ fn a_sample_that_is_not_a_number_spoils_no_other() {
         assert_eq!(whole.quality[sample], GradientQuality::Exact);
         assert_eq!(alone.auxiliaries, whole.auxiliaries[sample * 2..][..2]);
         assert_eq!(alone.start, whole.start[sample * 3..][..3]);
+    }
+}
+
+/// One row, ln x − θ.
+struct Logarithm;
+
+impl Residual for Logarithm {
+    fn rows(&self) -> usize {
+        1
+    }
+    fn evaluate<T: Real>(&self, variables: &[&[T]], auxiliaries: &[&[T]], out: &mut [T]) {
+        out[0] = variables[0][0].ln() - auxiliaries[0][0];
+    }
+}
+
+/// From ln x₀ = 2.4 Gauss-Newton's step −x₀(ln x₀ − θ) leaves the logarithm's domain, and so does half of it: a quarter
+/// is taken, x₁ = x₀ − ¼x₀(ln x₀ − θ).
+#[test]
+fn a_step_that_was_shortened_has_the_derivative_of_what_was_taken() {
+    let mut builder = Builder::new();
+    let x = builder.variable("x", Manifold::Vector(1)).unwrap();
+    let theta = builder.auxiliary("theta", 1).unwrap();
+    builder
+        .cost(
+            "row",
+            AutoCost::new(Logarithm),
+            &[x],
+            &[theta],
+            Weight::Identity,
+            Robust::None,
+        )
+        .unwrap();
+    let objective = builder.build().unwrap();
+    let start = 2.4f64.exp();
+    let inputs = Inputs::new(&objective, 1)
+        .start(x, Values::Shared(std::slice::from_ref(&start)))
+        .auxiliary(theta, Values::Shared(&[0.0]));
+    let settings = Settings {
+        step: Step::GaussNewton,
+        max_iterations: 1,
+        backward: Backward::Unrolled,
+        ..Settings::default()
+    };
+    // With a callback nothing is kept, and the step is computed again.
+    let solutions = [
+        objective.solve(&inputs, &settings).unwrap(),
+        objective
+            .solve_with(&inputs, &settings, &|_| Control::Continue)
+            .unwrap(),
+    ];
+    for solution in solutions {
+        assert!((solution.x[0] / (0.4 * start) - 1.0).abs() < 1e-14);
+        let gradients = objective.vjp(&inputs, &solution, &[1.0]).unwrap();
+        assert_eq!(gradients.quality, [GradientQuality::Exact]);
+        // 1 − ¼(ln x₀ − θ) − ¼, and ¼x₀.
+        assert!((gradients.start[0] - 0.15).abs() < 1e-14);
+        assert!((gradients.auxiliaries[0] / (0.25 * start) - 1.0).abs() < 1e-14);
     }
 }
