@@ -8,6 +8,7 @@ mod cholesky;
 pub mod lanes;
 mod memory;
 mod parallel;
+mod pseudoinverse;
 mod tanh;
 
 use std::hint::black_box;
@@ -20,6 +21,7 @@ pub use cholesky::{
 };
 pub use memory::keep_freed_memory;
 pub use parallel::{longest_even_run, map_runs, run_length, threads};
+pub use pseudoinverse::Pseudoinverse;
 pub use tanh::tanh;
 
 /// The instruction set faer detected at run time.

@@ -17,6 +17,11 @@ pub(super) struct Curvature {
     jr: Vec<f64>,
 }
 
+/// Whether one term's cost has second derivatives at all.
+pub(super) fn bends(term: &Term) -> bool {
+    !term.cost.is_affine() || !term.manifolds.iter().all(crate::Manifold::is_flat)
+}
+
 impl Curvature {
     pub(super) fn new(objective: &Objective) -> Self {
         let mut places = Vec::with_capacity(objective.terms.len() + 1);
@@ -57,7 +62,7 @@ impl Curvature {
         if kept.is_empty() && scaled.iter().all(|v| *v == 0.0) {
             return;
         }
-        if !term.cost.is_affine() || !term.manifolds.iter().all(crate::Manifold::is_flat) {
+        if bends(term) {
             self.residual.clear();
             self.residual.extend(scaled.iter().map(|v| scale * v));
             self.s.resize(term.rows, 0.0);
@@ -92,6 +97,21 @@ impl Curvature {
             }
         }
     }
+}
+
+/// `out`, `[width, width]`, += what some of one term's rows bring of Σ_i (Wᵀr)_i ∇²c_i.
+pub(super) fn add_curvature_of(
+    term: &Term,
+    scale: f64,
+    sample: &Sample<'_>,
+    rows: impl Iterator<Item = f64>,
+    out: &mut [f64],
+) {
+    let residual: Vec<f64> = rows.map(|v| scale * v).collect();
+    let mut s = vec![0.0; term.rows];
+    term.weight
+        .transposed(term.weights(sample), &residual, &mut s);
+    term.with_point(sample, |point| term.cost.add_hessian(point, &s, out));
 }
 
 /// `out`, `[width, width]`, += one term's JᵀJ.

@@ -10,6 +10,7 @@ mod blocks;
 mod cg;
 mod condition;
 mod dense;
+mod remainder;
 mod sparse;
 
 use super::hessian::Curvature;

@@ -4,15 +4,13 @@ use faer::{Mat, Side};
 
 use super::blocks::Blocks;
 use super::condition::inverse_norm;
+use super::remainder::Remainder;
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
 use crate::dense::{add_transposed, multiply, norm};
 use crate::linear::rows::whole_jacobian;
 use crate::status::GradientQuality;
-use feasible_kernels::{Cholesky, gram_of_rows};
-
-/// Curvature, relative to the whole, up to which a direction that only it decides counts as undecided.
-const NEGLIGIBLE: f64 = 1e-6;
+use feasible_kernels::{Cholesky, Pseudoinverse, gram_of_rows};
 
 pub(super) struct Dense {
     pub(super) blocks: Blocks,
@@ -27,70 +25,60 @@ impl Dense {
         result: &mut Adjoint,
     ) -> Option<Vec<f64>> {
         let n = v.len();
-        let matrix = self.matrix(system, n);
+        let Remainder {
+            scales,
+            noise,
+            is_all,
+        } = Remainder::of(system, &self.blocks);
+        if system.objective.rows < n && is_all {
+            result.worsen(GradientQuality::Degenerate);
+            return solve_rows(system, v, result);
+        }
+        // Scaled, so that units that differ are no singularity.
+        let matrix = self.matrix(system, &scales);
         let largest = matrix
             .chunks_exact(n)
             .map(|row| row.iter().map(|v| v.abs()).sum::<f64>())
             .fold(0.0, f64::max);
-        // What is left of the residuals of an exactly solvable problem makes curvature that means nothing:
-        // eigenvalues as small as that are not told from zero.
-        let curvature = gauss_newton_diagonal(system).map_or(0.0, |diagonal| {
-            let beyond = (0..n).filter(|i| !system.held[*i]);
-            beyond
-                .map(|i| (matrix[i * n + i] - diagonal[i]).abs())
-                .fold(0.0, f64::max)
-        });
-        let is_rest = curvature <= NEGLIGIBLE * largest;
-        let floor = (largest / SINGULAR).max(if is_rest { 10.0 * curvature } else { 0.0 });
-        if system.objective.rows < n && is_rest {
-            result.worsen(GradientQuality::Degenerate);
-            return solve_rows(system, v, result);
-        }
+        let floor = (largest / SINGULAR).max(10.0 * noise);
+        let scaled = |x: &mut [f64]| x.iter_mut().zip(&scales).for_each(|(x, s)| *x *= s);
+        let (mut w, mut step) = (v.to_vec(), system.free_gradient());
         let cholesky = &mut self.cholesky;
         if cholesky.factor(&matrix, |_, _| 0.0) {
             let inverse = inverse_norm(n, |x| cholesky.solve(x));
             result.condition = largest * inverse;
             if inverse * floor < 1.0 {
-                let mut step = system.free_gradient();
-                cholesky.solve(&mut step);
+                for x in [&mut w, &mut step] {
+                    scaled(x);
+                    cholesky.solve(x);
+                    scaled(x);
+                }
                 result.newton = norm(&step);
-                let mut w = v.to_vec();
-                cholesky.solve(&mut w);
                 return Some(w);
             }
         }
         // Singular or not positive: the pseudoinverse.
-        let eigen = Mat::from_fn(n, n, |i, j| matrix[i * n + j])
-            .self_adjoint_eigen(Side::Lower)
-            .ok()?;
-        let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        let gradient = system.free_gradient();
-        let mut w = vec![0.0; n];
-        let (mut smallest, mut newton) = (f64::INFINITY, 0.0);
-        for k in 0..n {
-            let value = values[k];
-            let along = |x: &[f64]| (0..n).map(|i| vectors[(i, k)] * x[i]).sum::<f64>() / value;
-            smallest = smallest.min(value.abs());
-            if value <= floor {
-                result.worsen(GradientQuality::Degenerate);
-            }
-            if value.abs() > floor {
-                let part = along(v);
-                (0..n).for_each(|i| w[i] += part * vectors[(i, k)]);
-                newton += along(&gradient).powi(2);
-            }
+        let inverse = Pseudoinverse::new(&matrix, &scales, floor)?;
+        inverse.solve(&mut w);
+        inverse.solve(&mut step);
+        result.newton = norm(&step);
+        let values = inverse.eigenvalues();
+        if values.iter().any(|value| *value <= floor) {
+            result.worsen(GradientQuality::Degenerate);
         }
-        result.newton = newton.sqrt();
+        let smallest = values.iter().fold(f64::INFINITY, |a, v| a.min(v.abs()));
         result.condition = largest / smallest;
         Some(w)
     }
 
-    fn matrix(&self, system: &System<'_>, n: usize) -> Vec<f64> {
+    /// SHS for the diagonal S of the scales, the identity where a coordinate is held.
+    fn matrix(&self, system: &System<'_>, scales: &[f64]) -> Vec<f64> {
+        let n = scales.len();
         let mut matrix = vec![0.0; n * n];
         for (term, block) in system.objective.terms.iter().zip(self.blocks.iter()) {
             for (row, i) in block.chunks_exact(term.width).zip(&term.columns) {
                 for (value, j) in row.iter().zip(&term.columns) {
-                    matrix[i * n + j] += value;
+                    matrix[i * n + j] += value * scales[*i] * scales[*j];
                 }
             }
         }
@@ -101,22 +89,6 @@ impl Dense {
         }
         matrix
     }
-}
-
-/// The diagonal of the Gauss-Newton part, where the matrix has more.
-fn gauss_newton_diagonal(system: &System<'_>) -> Option<Vec<f64>> {
-    if !system.exact {
-        return None;
-    }
-    let mut diagonal = vec![0.0; system.objective.tangent];
-    for term in &system.objective.terms {
-        for row in system.at.block(term).chunks_exact(term.width) {
-            for (value, column) in row.iter().zip(&term.columns) {
-                diagonal[*column] += value * value;
-            }
-        }
-    }
-    Some(diagonal)
 }
 
 /// w = Jᵀ(JJᵀ)⁻²Jv, the least-norm solution of JᵀJw = v for fewer rows than variables.
