@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use faer::linalg::solvers::{Llt, Solve};
-use faer::{Col, Mat, Side};
+use faer::{Col, MatRef, Side};
 use feasible_core::host::{self, HostAdjoint, Input};
-use feasible_kernels::max_abs;
+use feasible_kernels::{Pseudoinverse, max_abs};
 use rayon::prelude::*;
 
 use crate::evaluation::{RowWeights, fixed, linearise};
 use crate::step::Linear;
 use crate::{Error, GradientQuality, Residual, Settings, Status};
 
-/// Eigenvalues of the Hessian below this times the largest count as zero. The Hessian holds squares
-/// of the Jacobian's singular values: those below 1e-5 of the largest are then not inverted, and
-/// what is inverted loses at most ten of sixteen digits.
+/// Eigenvalues of the Hessian, scaled to a diagonal of ones, below this times the largest count as zero. The
+/// Hessian holds squares of the Jacobian's singular values: those below 1e-5 of the largest are then not
+/// inverted, and what is inverted loses at most ten of sixteen digits.
 const RANK_TOLERANCE: f64 = 1e-10;
 
 /// The gradient is off by about as much as y is from where it is stationary: a Newton step below
@@ -72,11 +72,7 @@ pub(crate) fn differentiate<R: Residual + ?Sized>(
         .into_par_iter()
         .map(|b| match status[b].is_failure() {
             true => Inverse::None,
-            false => Inverse::of(hessian(
-                linear.jacobian_of(b),
-                &curvature[b * n * n..][..n * n],
-                n,
-            )),
+            false => Inverse::of(linear.jacobian_of(b), &curvature[b * n * n..][..n * n], n),
         })
         .collect();
     let values = host::read("y", y)?;
@@ -105,36 +101,42 @@ pub(crate) fn differentiate<R: Residual + ?Sized>(
     Ok(Some(ImplicitGradient { y, quality }))
 }
 
-/// BᵀB + curvature, the lower triangle made exactly symmetric.
-fn hessian(weighted_jacobian: &[f64], curvature: &[f64], n: usize) -> Mat<f64> {
-    let m = weighted_jacobian.len() / n;
-    let b = faer::MatRef::from_row_major_slice(weighted_jacobian, m, n);
-    let mut h = b.transpose() * b;
-    for i in 0..n {
-        for j in 0..n {
-            h[(i, j)] += 0.5 * (curvature[i * n + j] + curvature[j * n + i]);
-        }
-    }
-    h
-}
-
-/// The (pseudo-)inverse of one sample's Hessian.
+/// The (pseudo-)inverse of one sample's Hessian H.
 #[derive(Debug)]
 enum Inverse {
     /// There is none.
     None,
-    Cholesky(Llt<f64>),
-    /// Eigenvectors in columns, with inverted eigenvalues; zero for those that vanish.
-    Spectral {
-        vectors: Mat<f64>,
-        inverted: Vec<f64>,
+    /// The factor of SHS, and the diagonal of S.
+    Cholesky { factor: Llt<f64>, scales: Vec<f64> },
+    Pseudoinverse {
+        inverse: Pseudoinverse,
+        /// Whether H is singular, or y no minimum.
         degenerate: bool,
     },
 }
 
 impl Inverse {
-    fn of(h: Mat<f64>) -> Self {
-        let n = h.nrows();
+    /// H = BᵀB + curvature.
+    fn of(weighted_jacobian: &[f64], curvature: &[f64], n: usize) -> Self {
+        let m = weighted_jacobian.len() / n;
+        let b = MatRef::from_row_major_slice(weighted_jacobian, m, n);
+        let mut h = b.transpose() * b;
+        // By the sizes of both parts: their sum may cancel.
+        let scale = |i: usize| {
+            let diagonal = h[(i, i)] + curvature[i * n + i].abs();
+            if diagonal == 0.0 {
+                1.0
+            } else {
+                diagonal.sqrt().recip()
+            }
+        };
+        let scales: Vec<f64> = (0..n).map(scale).collect();
+        for i in 0..n {
+            for j in 0..n {
+                let symmetric = 0.5 * (curvature[i * n + j] + curvature[j * n + i]);
+                h[(i, j)] = (h[(i, j)] + symmetric) * scales[i] * scales[j];
+            }
+        }
         if !(0..n).all(|j| h.col(j).iter().all(|v| v.is_finite())) {
             return Self::None;
         }
@@ -146,22 +148,19 @@ impl Inverse {
             // Pivots bound the condition number from below only, but within a factor of order n in
             // practice: far from the tolerance they decide, and near it the spectrum does.
             if least > 1e3 * RANK_TOLERANCE * most {
-                return Self::Cholesky(factor);
+                return Self::Cholesky { factor, scales };
             }
         }
-        let Ok(eigen) = h.self_adjoint_eigen(Side::Lower) else {
-            return Self::None;
-        };
-        let values: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
-        let largest = values.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
-        let vanishes = |v: f64| v.abs() <= RANK_TOLERANCE * largest;
-        Self::Spectral {
-            vectors: eigen.U().to_owned(),
-            degenerate: values.iter().any(|v| vanishes(*v)),
-            inverted: values
-                .into_iter()
-                .map(|v| if vanishes(v) { 0.0 } else { 1.0 / v })
-                .collect(),
+        // No eigenvalue is larger than the largest row sum, nor smaller than it over n.
+        let sum = |i: usize| (0..n).map(|j| h[(i, j)].abs()).sum::<f64>();
+        let floor = RANK_TOLERANCE * (0..n).map(sum).fold(0.0, f64::max);
+        let rows: Vec<f64> = (0..n * n).map(|at| h[(at / n, at % n)]).collect();
+        match Pseudoinverse::new(&rows, &scales, floor) {
+            None => Self::None,
+            Some(inverse) => Self::Pseudoinverse {
+                degenerate: inverse.eigenvalues().iter().any(|value| *value <= floor),
+                inverse,
+            },
         }
     }
 
@@ -182,31 +181,29 @@ impl Inverse {
         match self {
             Self::None => GradientQuality::Unavailable,
             _ if !(status.is_converged() && is_stationary) => GradientQuality::Inexact,
-            Self::Spectral {
+            Self::Pseudoinverse {
                 degenerate: true, ..
             } => GradientQuality::Degenerate,
-            Self::Cholesky(_) | Self::Spectral { .. } => GradientQuality::Exact,
+            Self::Cholesky { .. } | Self::Pseudoinverse { .. } => GradientQuality::Exact,
         }
     }
 
     /// Writes −H⁻¹ `cotangent`.
     fn apply(&self, cotangent: &[f64], out: &mut [f64]) {
-        let mut rhs = Col::from_fn(cotangent.len(), |i| -cotangent[i]);
         match self {
-            Self::None => return,
-            Self::Cholesky(factor) => factor.solve_in_place(rhs.as_mat_mut()),
-            Self::Spectral {
-                vectors, inverted, ..
-            } => {
-                let mut coordinates = vectors.transpose() * &rhs;
-                for (c, factor) in coordinates.iter_mut().zip(inverted) {
-                    *c *= factor;
+            Self::None => {}
+            Self::Cholesky { factor, scales } => {
+                let mut x = Col::from_fn(cotangent.len(), |i| -cotangent[i] * scales[i]);
+                factor.solve_in_place(x.as_mat_mut());
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = x[i] * scales[i];
                 }
-                rhs = vectors * coordinates;
             }
-        }
-        for (out, v) in out.iter_mut().zip(rhs.iter()) {
-            *out = *v;
+            Self::Pseudoinverse { inverse, .. } => {
+                let pairs = out.iter_mut().zip(cotangent);
+                pairs.for_each(|(out, c)| *out = -c);
+                inverse.solve(out);
+            }
         }
     }
 }

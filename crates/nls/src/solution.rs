@@ -45,8 +45,8 @@ pub enum GradientQuality {
     /// to the largest variable where that is above 1: what converged because damping made the
     /// steps short, or by a residual that hardly depends on y, does not pass.
     Exact,
-    /// The Hessian is singular: the solution is not isolated, and the gradient is the least-norm
-    /// one.
+    /// The Hessian is singular, the solution not isolated, and the gradient the least-norm one; or it has
+    /// negative eigenvalues, and the point is a saddle or a maximum, whose own derivative it is.
     Degenerate,
     /// The sample had not converged, or to the tolerances only: the formula was used at a point
     /// that is not stationary.

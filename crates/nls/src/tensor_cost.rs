@@ -22,8 +22,8 @@ use feasible_least_squares::{Cost, Gradient, Point, Probe, Shapes};
 /// # Errors
 ///
 /// The function is called once when the cost is added, at ones: other rows than were declared, variables on groups,
-/// and a device without f64 are an error there. It must not capture tensors that need gradients, which would not get
-/// any: make them auxiliaries.
+/// a device without f64, and captured tensors that need gradients, which would not get any, are an error there: make
+/// the latter auxiliaries.
 ///
 /// # Cost
 ///
@@ -147,7 +147,12 @@ where
         let ones = |length: &usize| self.tensor(&vec![1.0; *length]);
         let auxiliaries: Vec<Tensor<2>> = shapes.auxiliaries.iter().map(ones).collect();
         let y = Dual::variable(ones(&lengths.iter().sum()));
-        let got = self.evaluate(&lengths, &y, &auxiliaries).value().dims();
+        let rows = self.evaluate(&lengths, &y, &auxiliaries);
+        if rows.value().is_tracked() {
+            let captured = "captures a tensor that needs gradients, which would not get any";
+            return Err(format!("{captured}: make it an auxiliary"));
+        }
+        let got = rows.value().dims();
         match got == [1, self.rows] {
             true => Ok(()),
             false => Err(format!(

@@ -345,6 +345,57 @@ fn samples_without_an_implicit_gradient_say_so() {
     assert_eq!((gradient[2], gradient[3]), (0.0, 0.0));
 }
 
+/// ½(y² − p)² is largest at 0 for p = 4, and smallest there for p = −4, where H = 8 by its curvature alone.
+#[test]
+fn a_maximum_is_no_exact_solution() {
+    let p = tensor(vec![4.0, -4.0], [2, 1]).require_grad();
+    let residual =
+        FunctionResidual::with_parameters(1, 1, vec![p.clone()], |y, p| y.square() - p[0].clone());
+    let solver = LevenbergMarquardt::new(tight(Damping::Fixed(1e-2), Backward::Implicit)).unwrap();
+    let solution = solver
+        .solve(&residual, tensor(vec![0.0; 2], [2, 1]))
+        .unwrap();
+    assert!(solution.status.iter().all(|status| status.is_converged()));
+    let expected = [GradientQuality::Degenerate, GradientQuality::Exact];
+    assert_eq!(solution.gradient.clone().unwrap(), expected);
+    let gradient = numbers(&p.grad(&solution.y.sum().backward()).unwrap());
+    assert_eq!(gradient, [0.0, 0.0]);
+}
+
+/// y₁ − p and y₁² − 2 have dy₁/dp = 1/3 at p = −1, whatever the unit of a variable beside y₁ is.
+#[test]
+fn a_heavy_row_takes_no_gradient_from_a_light_one() {
+    for exponent in -7..=7 {
+        let weight = 10f64.powi(exponent);
+        let p = tensor(vec![-1.0], [1, 1]).require_grad();
+        let rows = move |y: &Dual, p: &[Tensor<2>]| {
+            let x = y.column(0);
+            Dual::cat(vec![
+                x.clone() - p[0].clone(),
+                x.square() - 2.0,
+                y.column(1) * weight,
+            ])
+        };
+        let residual =
+            FunctionResidual::with_parameters(2, 3, vec![p.clone()], move |y, p| rows(&y, p));
+        let solver = tight(Damping::default(), Backward::Implicit);
+        let solution = LevenbergMarquardt::new(solver)
+            .unwrap()
+            .solve(&residual, tensor(vec![1.0, 0.0], [1, 2]))
+            .unwrap();
+        assert_eq!(
+            solution.gradient.clone().unwrap(),
+            [GradientQuality::Exact],
+            "{weight:e}"
+        );
+        let gradient = numbers(&p.grad(&solution.y.sum().backward()).unwrap());
+        assert!(
+            (gradient[0] - 1.0 / 3.0).abs() < 1e-9,
+            "{weight:e}: {gradient:?}"
+        );
+    }
+}
+
 #[test]
 fn a_tolerance_that_is_met_far_from_the_solution_makes_no_exact_gradient() {
     // r = 1e-5 (y − p): damping makes the first step short for sample 0, the residual is small

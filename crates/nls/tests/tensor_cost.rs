@@ -1,6 +1,6 @@
 //! Costs over tensors beside the same costs over scalars: solutions, derivatives of every mode, mistakes.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use feasible_core::Dual;
 use feasible_nls::TensorCost;
 use feasible_nls::least_squares::{
@@ -140,6 +140,23 @@ fn mistakes_are_named() {
     );
     let text = message(Box::new(|y, _| y[0].clone()), Manifold::So2);
     assert!(text.contains("So2") && text.contains("vectors"), "{text}");
+    // What it captures gets no gradient.
+    let on = (&Device::flex().autodiff(), DType::F64);
+    let p = Tensor::<2>::from_data([[3.0, 4.0]], on);
+    let scaled = |p: Tensor<2>| -> Function {
+        Box::new(move |y, _| y[0].clone() * Dual::constant(p.clone()))
+    };
+    let text = message(scaled(p.clone().require_grad()), Manifold::Vector(2));
+    assert!(
+        text.contains("captures a tensor") && text.contains("auxiliary"),
+        "{text}"
+    );
+    let mut builder = Builder::new();
+    let x = builder.variable("x", Manifold::Vector(2)).unwrap();
+    let cost = TensorCost::new(2, &Device::flex(), scaled(p));
+    builder
+        .cost("c", cost, &[x], &[], Weight::Identity, Robust::None)
+        .unwrap();
 }
 
 /// A row that is no number ends its sample alone.

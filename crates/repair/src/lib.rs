@@ -35,6 +35,7 @@ mod fsnet;
 mod fused;
 mod general;
 mod hardnet;
+mod isolate;
 mod limit;
 mod linear;
 mod pinet;

@@ -5,8 +5,9 @@ use feasible_core::{Block, Bounds, Constraints, HostBlock};
 use feasible_nls::{Solution, Status};
 use feasible_solver::damped::DampedStatus;
 
+use crate::isolate::isolating;
 use crate::start::{relaxed, start};
-use crate::{Error, GradientQuality, SnareNetSettings, fused, general, stepwise};
+use crate::{Error, Gradient, GradientQuality, SnareNetSettings, fused, general, stepwise};
 
 /// SnareNet's repair layer: damped Newton steps from the output of a network to the set
 /// l − ε ≤ g(y) ≤ u + ε.
@@ -85,13 +86,15 @@ pub struct SnareNet {
 /// A batch after its repair. Vectors have one entry per sample.
 #[derive(Debug, Clone)]
 pub struct Repaired {
-    /// The repaired output, `[batch, n]`.
+    /// The repaired output, `[batch, n]`. A sample that is [`Status::NonFinite`] keeps its input, or the last
+    /// point that had a value.
     pub y: Tensor<2>,
     /// How each sample ended.
     pub status: Vec<Status>,
     /// Steps taken; one that failed or was taken back is not counted.
     pub iterations: Vec<usize>,
-    /// The largest distance of a row to the (relaxed) box at `y`; NaN where it is not finite.
+    /// The largest distance of a row to the (relaxed) box at `y`, and of `y` to a cone of
+    /// [`Rayen`](crate::Rayen)'s; NaN where it is not finite.
     pub residual: Vec<f64>,
     /// How far implicit gradients can be trusted; `None` for other gradients, and where none will be
     /// asked for.
@@ -145,7 +148,12 @@ impl SnareNet {
         let bounds = relaxed(constraints, epsilon)?;
         if self.settings.trust_region.is_some() || self.settings.conjugate_gradient.is_some() {
             start(&y0, constraints, None)?;
-            return stepwise::repair(&self.settings, y0, constraints, &bounds);
+            let repair = |y0| stepwise::repair(&self.settings, y0, constraints, &bounds);
+            // What is not recorded spoils nothing.
+            return match self.settings.gradient {
+                Gradient::Implicit => repair(y0),
+                Gradient::Unrolled => isolating(y0, constraints, &bounds, repair),
+            };
         }
         match self.host_blocks(constraints)? {
             Some(blocks) => self.on_host(y0, constraints, &bounds, blocks),

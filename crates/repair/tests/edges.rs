@@ -7,8 +7,8 @@ mod support;
 use burn::tensor::Tensor;
 use feasible_core::{Affine, Bounds, Dual, Function, Quadratic};
 use feasible_repair::{
-    Completion, Dc3, Dc3Settings, GaugeMap, HardNetAff, RayCone, RaySettings, Rayen, RowPolicy,
-    SnareNet, SnareNetSettings, Status,
+    Completion, Dc3, Dc3Settings, FsNet, FsNetSettings, GaugeMap, HardNetAff, RayCone, RaySettings,
+    Rayen, RowPolicy, SnareNet, SnareNetSettings, Status,
 };
 use support::{check_gradients, numbers, same, tensor};
 
@@ -22,6 +22,68 @@ fn at(point: Vec<f64>) -> RaySettings {
     RaySettings {
         interior: Some(point),
         ..RaySettings::default()
+    }
+}
+
+/// √y₁ ≤ 1 and √y₂ ≤ 9, the second sample where there is no root: the derivative there is not finite, and a
+/// cotangent of zero times it would be NaN in the gradient of all that the samples share.
+#[test]
+fn a_sample_without_a_value_spoils_no_gradient() {
+    let bounds = Bounds::at_most(tensor(vec![1.0, 9.0], [1, 2])).unwrap();
+    let set = Function::new(2, bounds, |y: Dual| y.sqrt());
+    let dc3 = Dc3Settings {
+        learning_rate: 0.4,
+        train_steps: 100,
+        ..Dc3Settings::default()
+    };
+    let (fsnet, dc3) = (
+        FsNet::new(FsNetSettings::default()).unwrap(),
+        Dc3::new(dc3).unwrap(),
+    );
+    let stepwise = |settings| SnareNet::new(settings).unwrap();
+    let clamped = stepwise(SnareNetSettings {
+        trust_region: Some(1.0),
+        ..SnareNetSettings::default()
+    });
+    let inexact = stepwise(SnareNetSettings {
+        conjugate_gradient: Some(10),
+        ..SnareNetSettings::default()
+    });
+    let plain = stepwise(SnareNetSettings::default());
+    for name in ["fsnet", "dc3", "clamped", "inexact", "plain"] {
+        let repair = |raw| match name {
+            "fsnet" => fsnet.forward(raw, &set, None),
+            "dc3" => dc3.forward(raw, &set, None),
+            "clamped" => clamped.forward(raw, &set, None),
+            "inexact" => inexact.forward(raw, &set, None),
+            _ => plain.forward(raw, &set, None),
+        };
+        let weight = tensor::<2>(vec![1.0, 0.0, 0.0, 1.0], [2, 2]).require_grad();
+        let raw = |x| tensor::<2>(x, [2, 2]).matmul(weight.clone());
+        let both = repair(raw(vec![4.0, 1.0, -1.0, 1.0])).unwrap();
+        assert!(both.status[0].is_converged(), "{name}: {:?}", both.status);
+        assert_eq!(both.status[1], Status::NonFinite, "{name}");
+        assert!(both.residual[1].is_nan(), "{name}");
+        // It keeps its input.
+        same(&both.y.clone().narrow(0, 1, 1), &[-1.0, 1.0]);
+        // The other one is what it is beside a sample like itself, and so is its gradient.
+        let twice = repair(raw(vec![4.0, 1.0, 4.0, 1.0])).unwrap();
+        let first = |y: Tensor<2>| y.narrow(0, 0, 1);
+        same(&first(both.y.clone()), &numbers(&first(twice.y.clone())));
+        let gradient = |y: Tensor<2>| {
+            let gradients = first(y).square().sum().backward();
+            numbers(&weight.grad(&gradients).unwrap())
+        };
+        let (got, expected) = (gradient(both.y), gradient(twice.y));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!(
+                (got - expected).abs() < 1e-12,
+                "{name}: {got} and {expected}"
+            );
+        }
+        let alone = repair(raw(vec![-1.0, 1.0, -1.0, 2.0])).unwrap();
+        assert_eq!(alone.status, [Status::NonFinite; 2], "{name}");
+        same(&alone.y, &[-1.0, 1.0, -1.0, 2.0]);
     }
 }
 

@@ -129,6 +129,61 @@ fn a_second_order_cone_in_closed_form() {
     same(&repaired.y, &[0.6, 0.8, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0]);
 }
 
+/// There the root of the quadratic is a double one, and its radicand rounds to either side of zero.
+#[test]
+fn rays_to_the_tip_of_a_cone_end_there() {
+    let cone = RayCone::SecondOrder {
+        matrix: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        offset: vec![0.0, 0.0],
+        direction: vec![0.0, 0.0, 1.0],
+        level: 0.0,
+    };
+    for point in normal(&mut rng(8), 200).chunks_exact(2) {
+        let [a, b] = [0.5 * point[0].tanh(), 0.5 * point[1].tanh()];
+        let layer = Rayen::new(given(vec![a, b, 1.0])).unwrap();
+        let layer = layer.with_cones(vec![cone.clone()]).unwrap();
+        let y0 = tensor::<2>(vec![-2.8 * a, -2.8 * b, -2.8], [1, 3]).require_grad();
+        let repaired = layer.forward(y0.clone(), &cube(3, 100.0), None).unwrap();
+        assert_eq!(repaired.status, [Status::ConvergedByResidual]);
+        // The root of a rounding.
+        let y = numbers(&repaired.y);
+        assert!(y.iter().all(|v| v.abs() < 1e-7), "{y:?}");
+        let outside = y[0].hypot(y[1]) - y[2];
+        assert!((repaired.residual[0] - outside.max(0.0)).abs() < 1e-16);
+        let gradients = repaired.y.sum().backward();
+        let gradient = numbers(&y0.grad(&gradients).unwrap());
+        assert!(gradient.iter().all(|v| v.is_finite()), "{gradient:?}");
+    }
+}
+
+/// (vᵀy)² ≤ 1 along directions with vᵀd = 0, to rounding.
+#[test]
+fn a_quadratic_row_has_no_boundary_along_a_flat_direction() {
+    for (v, y0) in [([0.3, 0.7], [7.0, -3.0]), ([0.1, 0.3], [30.0, -10.0])] {
+        let h: Vec<f64> = v.iter().flat_map(|a| v.map(|b| a * b)).collect();
+        let row = Quadratic::dense(
+            tensor(h, [1, 2, 2]),
+            tensor(vec![0.0, 0.0], [1, 2]),
+            below(vec![1.0]),
+        );
+        let y0 = tensor::<2>(y0.to_vec(), [1, 2]).require_grad();
+        let repaired = rayen(given(vec![0.0, 0.0]), y0.clone(), &row.unwrap());
+        same(&repaired.y, &numbers(&y0));
+        let gradients = repaired.y.sum().backward();
+        same(&y0.grad(&gradients).unwrap(), &[1.0, 1.0]);
+    }
+}
+
+/// 10.01 y² − 10 y ≤ 0.01 ends at 1: b + √(b² + 4sc) has lost three digits there.
+#[test]
+fn the_root_of_a_row_that_falls_first_keeps_its_digits() {
+    let of = |values: Vec<f64>| tensor::<2>(values, [1, 1]).cast(burn::tensor::DType::F32);
+    let bounds = Bounds::at_most(of(vec![0.01])).unwrap();
+    let row = Quadratic::diagonal(of(vec![10.01]), of(vec![-10.0]), bounds).unwrap();
+    let y = numbers(&rayen(given(vec![0.0]), of(vec![2.0]), &row).y)[0];
+    assert!((y - 1.0).abs() < 1e-6, "{y}");
+}
+
 /// The gauge of a cube is the maximum norm, so that the map is half · tanh.
 #[test]
 fn the_gauge_map_of_a_cube_is_a_tanh() {

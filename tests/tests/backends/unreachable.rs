@@ -59,7 +59,7 @@ impl Backend {
         ]
     }
 
-    /// The first sample is in [0, 1], and its gradient is finite; the second has not converged.
+    /// The first sample is in [0, 1], and its gradient is finite, by either of them; the second has not converged.
     fn one_of_two(&self, name: &str, repair: &Repair, set: &dyn Constraints, raw: [[f64; 2]; 2]) {
         let raw = self.matrix(raw).require_grad();
         let repaired = repair(raw.clone(), set);
@@ -76,7 +76,7 @@ impl Backend {
         let first = repaired.y.narrow(0, 0, 1).sum().backward();
         let gradient = host::read("gradient", &raw.grad(&first).unwrap()).unwrap();
         assert!(
-            gradient[..2].iter().all(|v| v.is_finite()),
+            gradient.iter().all(|v| v.is_finite()),
             "{name}: {gradient:?}"
         );
     }

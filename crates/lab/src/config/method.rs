@@ -21,7 +21,7 @@ pub struct MethodConfig {
     /// Widens the box at first and narrows it epoch by epoch.
     pub relaxation: Option<RelaxationConfig>,
     /// ρ of the term ½ρ‖y − ŷ‖² that training adds to the loss, at least 0: the published loss of
-    /// FSNet has it, with 5.
+    /// FSNet has it, with 10 (its code's 5 has no half before it).
     pub distance_weight: f64,
     /// A penalty on raw predictions far from the constraints: the published loss of FSNet has it.
     pub safeguard: SafeguardConfig,

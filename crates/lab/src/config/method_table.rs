@@ -44,7 +44,7 @@ table! {
     soft_epochs: usize,
     relaxation: RelaxationConfig,
     distance_weight: f64,
-    safeguard: SafeguardConfig,
+    safeguard: SafeguardTable,
     penalty: PenaltyConfig,
     optimizer: OptimizerConfig,
     tolerance: f64,
@@ -153,10 +153,42 @@ impl TryFrom<Table> for MethodConfig {
         if let Some(weight) = table.distance_weight {
             method.distance_weight = weight;
         }
-        if let Some(safeguard) = table.safeguard {
-            method.safeguard = safeguard;
+        if let Some(given) = table.safeguard {
+            method.safeguard = given.over(method.safeguard)?;
         }
         Ok(method)
+    }
+}
+
+/// What is given of a [`SafeguardConfig`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SafeguardTable {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    violation: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight: Option<f64>,
+}
+
+impl SafeguardTable {
+    /// The rest is the kind's.
+    fn over(self, published: SafeguardConfig) -> Result<SafeguardConfig, String> {
+        if self.weight.is_none() && published.weight == 0.0 {
+            return Err("`safeguard` needs a `weight`: only `fsnet` has one of its own".into());
+        }
+        Ok(SafeguardConfig {
+            violation: self.violation.unwrap_or(published.violation),
+            weight: self.weight.unwrap_or(published.weight),
+        })
+    }
+}
+
+impl From<SafeguardConfig> for SafeguardTable {
+    fn from(safeguard: SafeguardConfig) -> Self {
+        Self {
+            violation: Some(safeguard.violation),
+            weight: Some(safeguard.weight),
+        }
     }
 }
 
@@ -241,8 +273,8 @@ impl From<MethodConfig> for Table {
         table.soft_epochs = (!soft).then_some(method.soft_epochs);
         table.distance_weight =
             (method.distance_weight != published).then_some(method.distance_weight);
-        table.safeguard =
-            (method.safeguard != method.kind.published_safeguard()).then_some(method.safeguard);
+        table.safeguard = (method.safeguard != method.kind.published_safeguard())
+            .then_some(method.safeguard.into());
         table.name = method.name;
         table.relaxation = method.relaxation;
         table.penalty = method.penalty;
@@ -340,6 +372,19 @@ mod tests {
         assert_eq!(method.safeguard.weight, 10.0);
         let off = read("kind = 'fsnet'\nsafeguard = { weight = 0.0 }");
         assert_eq!(off.safeguard.weight, 0.0);
+        let near = read("kind = 'fsnet'\nsafeguard = { violation = 500.0 }");
+        assert_eq!(near.safeguard.weight, 10.0);
+        assert_eq!(near.safeguard.violation, 500.0);
+        let json = serde_json::to_value(&near).unwrap();
+        assert_eq!(serde_json::from_value::<MethodConfig>(json).unwrap(), near);
+        let none = "kind = 'snarenet'\nsafeguard = { violation = 500.0 }";
+        let message = toml::from_str::<MethodConfig>(none)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("`safeguard` needs a `weight`"),
+            "{message}"
+        );
         let json = serde_json::to_value(&off).unwrap();
         assert_eq!(serde_json::from_value::<MethodConfig>(json).unwrap(), off);
         let method = read("kind = 'soft'\npenalty = { upper = 0.0, lower = 0.0 }");

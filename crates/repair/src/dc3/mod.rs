@@ -13,6 +13,7 @@ use burn::tensor::{Tensor, TensorData};
 use feasible_core::{Block, Bounds, Constraints, Curvature, HostBlock, host};
 use feasible_nls::Status;
 
+use crate::isolate::isolating;
 use crate::linear::Remembered;
 use crate::start::{constant, largest, measure, residual, start, values};
 use crate::{Error, Repaired};
@@ -138,27 +139,44 @@ impl Dc3 {
         }
         let shared = shared_rows(constraints, &equalities)?;
         let partition = self.partition(&y0, constraints, &equalities, shared.as_ref())?;
+        isolating(y0, constraints, &bounds, |y0| {
+            let shared = shared.clone();
+            self.repair(y0, constraints, &bounds, &equalities, shared, &partition)
+        })
+    }
+
+    /// Completes and corrects; the input has been checked.
+    fn repair(
+        &self,
+        y0: Tensor<2>,
+        constraints: &dyn Constraints,
+        bounds: &Bounds,
+        equalities: &[usize],
+        shared: Option<SharedRows>,
+        partition: &Partition,
+    ) -> Result<Repaired, Error> {
+        let batch = y0.dims()[0];
         let mut outcome = Outcome {
             iterations: vec![0; batch],
             singular: vec![false; batch],
         };
         let newton = NewtonCompletion {
             constraints,
-            rows: &equalities,
-            target: targets(&bounds, &equalities),
-            partition: &partition,
+            rows: equalities,
+            target: targets(bounds, equalities),
+            partition,
             settings: &self.settings,
         };
         let completer = self.completer(&y0, newton, shared, &mut outcome)?;
         let y = self.correct(
             y0,
             constraints,
-            &bounds,
-            &equalities,
+            bounds,
+            equalities,
             &completer,
             &mut outcome,
         )?;
-        let residual = measure(constraints, &bounds, &y)?;
+        let residual = measure(constraints, bounds, &y)?;
         let status = |sample: usize| match residual[sample] {
             r if r.is_nan() => Status::NonFinite,
             _ if outcome.singular[sample] => Status::Singular,

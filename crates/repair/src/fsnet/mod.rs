@@ -9,6 +9,7 @@ use burn::tensor::Tensor;
 use feasible_core::{Bounds, Constraints, host};
 use feasible_nls::Status;
 
+use crate::isolate::isolating;
 use crate::start::{constant, measure, residual, start, values};
 use crate::{Error, Repaired};
 use history::History;
@@ -112,16 +113,18 @@ impl FsNet {
             LineSearch::PerSample => 1.0,
             LineSearch::WholeBatch => self.settings.scale / batch as f64,
         };
-        Search {
-            settings: &self.settings,
-            train_tolerance: self.settings.train_tolerance_at(self.epoch),
-            constraints,
-            bounds,
-            weight,
-            status: vec![None; batch],
-            iterations: vec![0; batch],
-        }
-        .run(y0)
+        isolating(y0, constraints, &bounds, |y0| {
+            let search = Search {
+                settings: &self.settings,
+                train_tolerance: self.settings.train_tolerance_at(self.epoch),
+                constraints,
+                bounds: bounds.clone(),
+                weight,
+                status: vec![None; batch],
+                iterations: vec![0; batch],
+            };
+            search.run(y0)
+        })
     }
 }
 

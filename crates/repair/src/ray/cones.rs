@@ -174,7 +174,7 @@ fn second_order(
     let inside = s.full_like(r * r - dot(&p, &p));
     let half = across - s.clone() * r;
     // γ = (b + √(b² + 4·inside·c))/(2·inside) with b = 2·half and c = ‖q‖² − s².
-    relu(larger_root(inside, half * 2.0, length - s.square()))
+    larger_root(inside, half * 2.0, length - s.square())
 }
 
 /// The largest eigenvalue of −L⁻¹(Σ dᵢFᵢ)L⁻ᵀ, LLᵀ = F(z₀), or 0.

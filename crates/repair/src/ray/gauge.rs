@@ -71,19 +71,24 @@ fn slope(block: &Block, z0: &Tensor<2>, d: &Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// (b + √(b² + 4sc))/(2s); an open row, s = ∞, has none.
+/// The larger root of sγ² − bγ − c = 0, or 0 if it is negative; an open row, s = ∞, has none.
 pub(super) fn larger_root(s: Tensor<2>, b: Tensor<2>, c: Tensor<2>) -> Tensor<2> {
     let open = s.clone().is_inf();
     let s = s.mask_fill(open.clone(), 1.0);
-    let radicand = b.clone().square() + s.clone() * c * 4.0;
-    // The derivative of a root of zero is infinite; here it belongs to the direction zero.
-    let zero = radicand.clone().equal_elem(0.0);
+    let radicand = b.clone().square() + s.clone() * c.clone() * 4.0;
+    // It is not negative but by rounding: along flat directions, and at the tip of a cone. The derivative of a
+    // root of zero is infinite; here it belongs to the direction zero.
+    let none = radicand.clone().lower_equal_elem(0.0);
     let root = radicand
-        .mask_fill(zero.clone(), 1.0)
+        .mask_fill(none.clone(), 1.0)
         .sqrt()
-        .mask_fill(zero, 0.0);
-    let larger = (b + root) / (s * 2.0);
-    larger.mask_fill(open, 0.0)
+        .mask_fill(none, 0.0);
+    // Whichever of the two forms does not cancel.
+    let falls = b.clone().lower_elem(0.0);
+    let sum = root.clone() + b.clone();
+    let difference = (root - b).mask_fill(falls.clone().bool_not(), 1.0);
+    let larger = (sum / (s * 2.0)).mask_where(falls, c * 2.0 / difference);
+    relu(larger).mask_fill(open, 0.0)
 }
 
 /// Columns of a matrix in the given order.

@@ -168,7 +168,8 @@ impl Rayen {
             .map(|gauge| usize::from(*gauge > 1.0))
             .collect();
         let y = d / (relu(gauge - 1.0) + 1.0) + view.z0.clone();
-        let residual = measure(constraints, &bounds, &y)?;
+        let mut residual = measure(constraints, &bounds, &y)?;
+        self.measure_cones(&y, &mut residual)?;
         Ok(Repaired {
             gradient: None,
             status: (0..batch)
@@ -178,6 +179,30 @@ impl Rayen {
             residual,
             y,
         })
+    }
+}
+
+impl Rayen {
+    /// Raises every sample's residual to how far outside a cone it is; NaN where that is not a number.
+    fn measure_cones(&self, y: &Tensor<2>, residual: &mut [f64]) -> Result<(), Error> {
+        if self.cones.is_empty() {
+            return Ok(());
+        }
+        let values = host::read("y", y)?;
+        let samples = values.chunks_exact(y.dims()[1]);
+        for (residual, z) in residual.iter_mut().zip(samples) {
+            for cone in &self.cones {
+                let outside = -cone.margin(z);
+                match outside.is_finite() {
+                    true => *residual = f64::max(*residual, outside),
+                    false => *residual = f64::NAN,
+                }
+                if residual.is_nan() {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
