@@ -145,7 +145,7 @@ impl Solution {
 
     fn number(&self, piece: Piece, sample: usize) -> f64 {
         if let (Part::Gap, Data::Dense(data)) = (piece.part, &self.data) {
-            return data.gap(sample, piece.index);
+            return data.gap(sample, piece.index, self.settings.dense.rounding);
         }
         let all = self.solved.numbers(piece.part);
         let len = all.len() / self.batch().max(1);
