@@ -6,7 +6,7 @@ mod support;
 
 use feasible_model::{
     AdjointSettings, CompiledProblem, Cotangent, Form, GradientQuality, Handle, Infeasible, Model,
-    Settings, Solution, SolveSettings, Status, sum_squares,
+    Settings, Solution, SolveSettings, Status, norm2, sum_squares,
 };
 use support::{Input, close, directions, each, normal, rng, shared, values};
 
@@ -237,6 +237,37 @@ fn touching_bounds_of_a_relaxed_sample() {
         };
         // The other bound moves by as much as rounding, times the weight.
         close(&solved(l, u), &solved(middle, middle), 1e-5);
+    }
+}
+
+/// Rows of cones cannot give way: the policy is refused by name, not passed over.
+#[test]
+fn a_model_in_cones_refuses_the_elastic_policy() {
+    let mut model = Model::new();
+    let x = model.variable("x", [2]);
+    let y = model.parameter("y", [2]);
+    let problem = model
+        .minimize(sum_squares(&x - y))
+        .subject_to(norm2(&x).le(1.0))
+        .subject_to(x.ge(2.0))
+        .compile()
+        .unwrap();
+    assert!(matches!(problem.form(), Form::Cone { .. }));
+    let given = [shared("y", vec![0.5, 0.5])];
+    let report = problem.solve(&values(&given), 1, &SolveSettings::default());
+    let report = report.unwrap();
+    assert_eq!(report.status(), [Status::PrimalInfeasible]);
+    for error in [
+        problem.solve(&values(&given), 1, &elastic()).unwrap_err(),
+        problem
+            .solve_from(&values(&given), 1, &report, &elastic())
+            .unwrap_err(),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            "setting `dense.infeasible` is Elastic { weight: 20.0 } but must be Report for a model \
+             that is solved in cones, whose rows cannot give way"
+        );
     }
 }
 
