@@ -15,7 +15,8 @@ use crate::{Error, OnFailure};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConvexLayerSettings {
-    /// How to solve, in whichever form the model takes.
+    /// How to solve, in whichever form the model takes. `dense.infeasible` other than
+    /// [`Report`](crate::Infeasible::Report) is an error of the forward pass where that form is cones.
     pub solver: SolveSettings,
     /// When a gradient counts as exact.
     pub adjoint: AdjointSettings,
@@ -68,7 +69,7 @@ impl ConvexLayerSettings {
 /// # Errors
 ///
 /// Parameters that are missing, unknown, of the wrong shape, NaN or outside their declared domain,
-/// by name. Samples without a solution follow [`ConvexLayerSettings::on_failure`]; of an infeasible
+/// by name; [`Infeasible::Elastic`](crate::Infeasible::Elastic) for a model that is solved in cones. Samples without a solution follow [`ConvexLayerSettings::on_failure`]; of an infeasible
 /// one the error and [`ModelSolution::conflict`] name the constraints that contradict each other.
 ///
 /// # Cost

@@ -161,6 +161,16 @@ pub enum Error {
         /// The most negative eigenvalue.
         eigenvalue: f64,
     },
+    /// A setting that the problem's form has no use for.
+    #[error("setting `{setting}` is {value} but must be {must}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What it is.
+        value: String,
+        /// What it must be.
+        must: &'static str,
+    },
     /// A solution of another problem.
     #[error("the solution belongs to another compiled problem")]
     ForeignSolution,

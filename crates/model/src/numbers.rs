@@ -125,6 +125,15 @@ impl Parameters {
         given.first..given.first + given.len
     }
 
+    /// One sample's entries of all parameters.
+    pub(crate) fn theta(&self, i: usize) -> Vec<f64> {
+        let mut theta = vec![0.0; self.entries];
+        for given in &self.given {
+            theta[given.first..given.first + given.len].copy_from_slice(given.sample(i));
+        }
+        theta
+    }
+
     /// Numbers of all parameters.
     pub(crate) fn entries(&self) -> usize {
         self.entries

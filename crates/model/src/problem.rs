@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use feasible_solver::{AdjointSettings, ConeSettings, Settings, Values};
+use feasible_solver::{AdjointSettings, ConeSettings, Infeasible, Settings, Values};
 use serde::{Deserialize, Serialize};
 
 use crate::canon::{Canonical, Program};
@@ -20,7 +20,9 @@ use crate::tangents::{self, Jacobian, Output, Tangent};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SolveSettings {
-    /// Of QPs and QCQPs.
+    /// Of QPs and QCQPs, and of these alone [`Settings::infeasible`]: the rows of cone programs cannot give
+    /// way, so that solving a model in cones ([`Form::Cone`]) with
+    /// [`feasible_solver::Infeasible::Elastic`] is an error.
     pub dense: Settings,
     /// Of cone programs.
     pub cones: ConeSettings,
@@ -167,7 +169,8 @@ impl CompiledProblem {
     /// # Errors
     /// [`Error::UnknownName`], [`Error::GivenTwice`], [`Error::MissingParameter`],
     /// [`Error::Length`], [`Error::NotFinite`], [`Error::Domain`], [`Error::NotSemidefinite`],
-    /// [`Error::Solver`]. Infeasible and unbounded samples are not errors: they have a status, and never
+    /// [`Error::Solver`]; [`Error::Setting`] for [`feasible_solver::Infeasible::Elastic`] where the form is
+    /// [`Form::Cone`]. Infeasible and unbounded samples are not errors: they have a status, and never
     /// change the others' answers. Bounds that cross at a sample's parameters are its infeasibility too.
     /// Under [`feasible_solver::Infeasible::Elastic`] infeasible samples of a QP or QCQP are
     /// [`feasible_solver::Status::Relaxed`], with dual values and derivatives of that problem.
@@ -218,6 +221,7 @@ impl CompiledProblem {
         previous: Option<&Solution>,
     ) -> Result<Solution, Error> {
         let canonical = &self.0.canonical;
+        check_policy(&canonical.program, settings)?;
         let parameters = Parameters::new(
             &canonical.parameters,
             canonical.parameter_entries,
@@ -409,5 +413,17 @@ impl Inner {
             let names: Vec<String> = constraints.iter().map(Constraint::label).collect();
             unknown(&shown, "constraint", names.iter())
         })
+    }
+}
+
+/// Refuses what a form cannot follow, instead of passing over it.
+fn check_policy(program: &Program, settings: &SolveSettings) -> Result<(), Error> {
+    match (program, settings.dense.infeasible) {
+        (Program::Cones(_), policy) if policy != Infeasible::Report => Err(Error::Setting {
+            setting: "dense.infeasible",
+            value: format!("{policy:?}"),
+            must: "Report for a model that is solved in cones, whose rows cannot give way",
+        }),
+        _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ use crate::canon::{Block, Slot};
 use crate::conflict::{Conflict, conflict};
 use crate::engine::{Data, Part, Piece, Solved};
 use crate::error::Error;
+use crate::model::Direction;
 use crate::numbers::Parameters;
 use crate::problem::{Handle, Inner, SolveSettings};
 
@@ -145,7 +146,7 @@ impl Solution {
 
     fn number(&self, piece: Piece, sample: usize) -> f64 {
         if let (Part::Gap, Data::Dense(data)) = (piece.part, &self.data) {
-            return data.gap(sample, piece.index);
+            return data.gap(sample, piece.index, self.settings.dense.rounding);
         }
         let all = self.solved.numbers(piece.part);
         let len = all.len() / self.batch().max(1);
@@ -153,6 +154,10 @@ impl Solution {
     }
 
     /// The objective of each sample, by evaluating the user's expression at its point.
+    ///
+    /// Where rounding left the point of a solved sample outside of the domain of one of the
+    /// expression's functions, at whose boundary the minimiser is, the expression has no value there:
+    /// it is then that of the form that was solved, which differs by as little as the point does.
     ///
     /// # Errors
     /// None for a solution of a compiled problem.
@@ -164,9 +169,24 @@ impl Solution {
         (0..self.batch())
             .map(|i| {
                 let value = objective.evaluate(&|name| self.leaf(name, i))?;
-                Ok(value.first().copied().unwrap_or(f64::NAN))
+                let value = value.first().copied().unwrap_or(f64::NAN);
+                Ok(if value.is_finite() || !self.status()[i].is_solved() {
+                    value
+                } else {
+                    self.canonical_objective(i)
+                })
             })
             .collect()
+    }
+
+    /// What the solver minimised in one sample, in the user's sign and with what no variable moves.
+    fn canonical_objective(&self, i: usize) -> f64 {
+        let offset = &self.problem.canonical.offset;
+        let value = self.solved.objective()[i] + offset.at(&self.parameters.theta(i));
+        match self.problem.formulation.direction {
+            Direction::Minimize => value,
+            Direction::Maximize => -value,
+        }
     }
 
     /// A constraint's largest violation in each sample; of a matrix inequality the most negative
@@ -237,5 +257,91 @@ impl Solution {
 
     pub(crate) fn parts(&self) -> (&Parameters, &Data, &Solved) {
         (&self.parameters, &self.data, &self.solved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use feasible_solver::Values;
+
+    use crate::{
+        Expr, Form, Formulation, Model, Route, SolveSettings, abs, constant, exp, quad_form,
+        sum_squares,
+    };
+
+    /// A model of `x` and of parameters that an objective is made of.
+    struct Case {
+        model: Model,
+        x: Expr,
+        y: Expr,
+        weight: Expr,
+    }
+
+    fn case() -> Case {
+        let mut model = Model::new();
+        Case {
+            x: model.variable("x", [3]),
+            y: model.parameter("y", [3]),
+            weight: model.parameter_in("weight", [], crate::Domain::Nonnegative),
+            model,
+        }
+    }
+
+    fn objectives(case: &Case) -> Vec<Expr> {
+        let Case { x, y, weight, .. } = case;
+        let matrix = constant([3, 3], vec![2.0, 0.5, 0.0, 0.5, 1.0, -0.3, 0.0, -0.3, 1.5]);
+        let shifted = || x - y + constant([3], vec![0.3, -1.0, 2.0]);
+        vec![
+            // Constants, parameters and their squares, under the identity, a matrix and a weight.
+            sum_squares(&shifted()) + 4.0 + y.sum() + weight,
+            2.5 * sum_squares(&shifted()) + sum_squares(&(2.0 * x + y)) - 3.0 * y.sum() + weight,
+            quad_form(&shifted(), &matrix) - 7.0 - weight,
+            weight * sum_squares(&shifted()) + sum_squares(x),
+            abs(&shifted()).sum() + sum_squares(&shifted()) + weight * 2.0,
+            exp(&(0.4 * x)).sum() + sum_squares(&shifted()) + 1.0 + weight,
+            exp(&(0.4 * x)).sum() + weight * sum_squares(&shifted()) + y.sum(),
+        ]
+    }
+
+    /// What is kept of the objective beside the solver's is all of it, whatever the form.
+    #[test]
+    fn the_canonical_objective_is_the_expressions() {
+        let mut cones = 0;
+        for at in 0..objectives(&case()).len() {
+            for route in [Route::Auto, Route::Cones] {
+                for maximised in [false, true] {
+                    let case = case();
+                    let objective = objectives(&case).swap_remove(at);
+                    let formulation: Formulation = match maximised {
+                        false => case.model.minimize(objective),
+                        true => case.model.maximize(-objective + 2.0),
+                    };
+                    let problem = formulation
+                        .subject_to(case.x.sum().le(0.5))
+                        .subject_to(case.x.ge(-1.0))
+                        .route(route)
+                        .compile()
+                        .unwrap();
+                    let y = [0.7, -0.4, 1.1, -2.0, 0.3, 0.6];
+                    let values = [
+                        ("y", Values::PerSample(&y)),
+                        ("weight", Values::Shared(&[0.8])),
+                    ];
+                    let settings = SolveSettings::default();
+                    let solution = problem.solve(&values, 2, &settings).unwrap();
+                    assert!(solution.all_solved());
+                    cones += usize::from(matches!(problem.form(), Form::Cone { .. }));
+                    for (i, evaluated) in solution.objective().unwrap().into_iter().enumerate() {
+                        let kept = solution.canonical_objective(i);
+                        // An epigraph's column is as tight as the solver's tolerance.
+                        assert!(
+                            (kept - evaluated).abs() < 1e-9 * (1.0 + evaluated.abs()),
+                            "{at} {route:?} {maximised}: {kept} {evaluated}"
+                        );
+                    }
+                }
+            }
+        }
+        assert!(cones >= 14, "{cones}");
     }
 }

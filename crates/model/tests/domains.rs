@@ -4,10 +4,10 @@
 mod support;
 
 use feasible_model::{
-    Domain, Model, SolveSettings, constant, exp, norm2, power, quad_form, quad_over_lin,
+    Domain, Expr, Model, SolveSettings, constant, exp, norm2, power, quad_form, quad_over_lin,
     sum_squares, weighted_geo_mean,
 };
-use support::{close, compiled, mistake, refused, shared, solved, values};
+use support::{close, compiled, mistake, refused, rng, shared, solved, uniform, values};
 
 /// Numbers of order 1 from small systems.
 const ROUNDING: f64 = 1e-13;
@@ -117,4 +117,38 @@ fn factors_of_parameters_commute() {
             1e-7,
         );
     }
+}
+
+/// A minimiser at the boundary of a function's domain, which rounding takes past it: the objective is
+/// that of the form that was solved.
+#[test]
+fn the_objective_at_the_boundary_of_a_domain_is_finite() {
+    let mut beyond = 0;
+    for seed in 0..40 {
+        let mut rng = rng(seed);
+        let target = uniform(&mut rng, -1.0, -0.1, 3);
+        let scale = uniform(&mut rng, 0.3, 3.0, 2);
+        for maximised in [false, true] {
+            let mut model = Model::new();
+            let x = model.variable("x", [3]);
+            let y = model.parameter("y", [3]);
+            // Smallest at x = 0: the slope there is the scale and what leads away from the target.
+            let powers = power(&(scale[0] * &x), 1.5).sum() + scale[1] * x.sum();
+            let objective = powers + 0.5 * sum_squares(&x - &y) + y.sum() - 4.0;
+            let objective: Expr = if maximised { -objective } else { objective };
+            let formulation = match maximised {
+                false => model.minimize(objective.clone()),
+                true => model.maximize(objective.clone()),
+            };
+            let problem = compiled(formulation);
+            let solution = solved(&problem, &[shared("y", target.clone())], 1);
+            let x = solution.variable("x").unwrap();
+            let value = objective.value(&[("x", x), ("y", &target)]).unwrap()[0];
+            beyond += usize::from(!value.is_finite());
+            let least: f64 = target.iter().map(|y| 0.5 * y * y + y).sum::<f64>() - 4.0;
+            let expected = if maximised { -least } else { least };
+            close(&solution.objective().unwrap(), &[expected], 1e-8);
+        }
+    }
+    assert!(beyond > 0, "no point is beyond the boundary");
 }

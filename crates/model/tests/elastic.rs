@@ -6,7 +6,7 @@ mod support;
 
 use feasible_model::{
     AdjointSettings, CompiledProblem, Cotangent, Form, GradientQuality, Handle, Infeasible, Model,
-    Settings, Solution, SolveSettings, Status, sum_squares,
+    Settings, Solution, SolveSettings, Status, norm2, sum_squares,
 };
 use support::{Input, close, directions, each, normal, rng, shared, values};
 
@@ -152,6 +152,122 @@ fn bounds_that_touch_are_equal() {
         let solution = solve(&problem, &given, &settings);
         assert_eq!(solution.status(), [Status::Solved; 3]);
         close(&solution.variable("x").unwrap()[..1], &[1.0], ROUNDING);
+    }
+}
+
+/// Bounds from single precision that cross by its rounding: an equality there, as at their middle.
+#[test]
+fn bounds_that_cross_by_the_rounding_of_single_precision() {
+    let (l, u) = (f64::from(0.1f32 + 0.6), f64::from(0.7f32));
+    assert!(l > u);
+    let problem = bounded();
+    let inputs = |low: f64, high: f64| {
+        [
+            each("y", vec![0.3, -0.5, 2.0, 0.4, 0.9, 0.2, -0.3, 9.0, 0.1]),
+            each("low", [low, -3.0, low].repeat(3)),
+            shared("high", vec![high]),
+        ]
+    };
+    let given = inputs(l, u);
+    let double = solve(&problem, &given, &SolveSettings::default());
+    assert_eq!(double.status(), [Status::PrimalInfeasible; 3]);
+    let middle = 0.5 * (l + u);
+    for mut settings in [SolveSettings::default(), elastic()] {
+        settings.dense.rounding = f64::from(f32::EPSILON);
+        let solution = solve(&problem, &given, &settings);
+        let equal = solve(&problem, &inputs(middle, middle), &settings);
+        assert_eq!(solution.status(), [Status::Solved; 3]);
+        let x = solution.variable("x").unwrap();
+        // The middle entry has its upper bound as given.
+        let free = |y: f64| y.min(u);
+        let expected = [-0.5, 0.9, 9.0].map(|y| [middle, free(y), middle]).concat();
+        close(x, &expected, ROUNDING);
+        for name in ["low", "high", "budget"] {
+            let (got, expected) = (solution.dual(name).unwrap(), equal.dual(name).unwrap());
+            // Of numbers as far apart as the bounds, times the objective's curvature.
+            close(&got, &expected, 1e-6);
+        }
+        let ones = [1.0; 9];
+        let duals = [0.5; 9];
+        let cotangent = Cotangent {
+            variables: &[("x", &ones)],
+            duals: &[(Handle::Name("low"), &duals)],
+        };
+        let adjoint = AdjointSettings::default();
+        let of = |solution: &Solution| {
+            let wanted = ["y", "low", "high"];
+            let found = problem
+                .adjoint(solution, &cotangent, &wanted, &adjoint)
+                .unwrap();
+            for report in &found.reports {
+                assert_eq!(report.quality, GradientQuality::Exact);
+            }
+            wanted
+                .map(|name| found.parameter(name).unwrap().to_vec())
+                .concat()
+        };
+        close(&of(&solution), &of(&equal), ROUNDING);
+    }
+}
+
+/// A sample that gives way elsewhere: the duals of bounds that touch are those of equal ones.
+#[test]
+fn touching_bounds_of_a_relaxed_sample() {
+    let (l, u) = (f64::from(0.1f32 + 0.6), f64::from(0.7f32));
+    let middle = 0.5 * (l + u);
+    let mut settings = elastic();
+    settings.dense.rounding = f64::from(f32::EPSILON);
+    // Where x is at the two bounds' middle without a push, and with one from either side.
+    for y in [middle, 0.0, 2.0] {
+        let problem = bounded();
+        let solved = |low: f64, high: f64| {
+            let given = [
+                each("y", vec![y, 0.0, 0.0].repeat(3)),
+                each("low", [low, 1.9, -1.0].repeat(3)),
+                shared("high", vec![high]),
+            ];
+            let solution = solve(&problem, &given, &settings);
+            assert_eq!(solution.status(), [Status::Relaxed; 3]);
+            let duals = ["low", "high"].map(|name| solution.dual(name).unwrap());
+            if y == middle {
+                // Nothing pushes, and the gap of the two is none.
+                assert!(duals.iter().all(|dual| dual[0].abs() < 1e-12), "{duals:?}");
+            }
+            duals.concat()
+        };
+        // The other bound moves by as much as rounding, times the weight.
+        close(&solved(l, u), &solved(middle, middle), 1e-5);
+    }
+}
+
+/// Rows of cones cannot give way: the policy is refused by name, not passed over.
+#[test]
+fn a_model_in_cones_refuses_the_elastic_policy() {
+    let mut model = Model::new();
+    let x = model.variable("x", [2]);
+    let y = model.parameter("y", [2]);
+    let problem = model
+        .minimize(sum_squares(&x - y))
+        .subject_to(norm2(&x).le(1.0))
+        .subject_to(x.ge(2.0))
+        .compile()
+        .unwrap();
+    assert!(matches!(problem.form(), Form::Cone { .. }));
+    let given = [shared("y", vec![0.5, 0.5])];
+    let report = problem.solve(&values(&given), 1, &SolveSettings::default());
+    let report = report.unwrap();
+    assert_eq!(report.status(), [Status::PrimalInfeasible]);
+    for error in [
+        problem.solve(&values(&given), 1, &elastic()).unwrap_err(),
+        problem
+            .solve_from(&values(&given), 1, &report, &elastic())
+            .unwrap_err(),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            "setting `dense.infeasible` is Elastic { weight: 20.0 } but must be Report for a model \
+             that is solved in cones, whose rows cannot give way"
+        );
     }
 }
 

@@ -4,10 +4,11 @@
 mod support;
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use feasible_model::{
-    AdjointSettings, CompiledProblem, Expr, GradientQuality, Model, Route, SolveSettings, abs,
-    constant, entropy, exp, geo_mean, huber, inv_pos, kl_div, log, log_sum_exp, logistic, max,
+    AdjointSettings, CompiledProblem, Expr, GradientQuality, Model, Route, SolveSettings, Status,
+    abs, constant, entropy, exp, geo_mean, huber, inv_pos, kl_div, log, log_sum_exp, logistic, max,
     maximum, min, minimum, neg_part, norm_inf, norm1, norm2, pos, power, quad_form, quad_over_lin,
     rel_entr, sqrt, square, sum_largest, sum_smallest, sum_squares, vstack,
 };
@@ -208,14 +209,14 @@ fn check(seed: u64) {
             .is_none_or(|(g, value)| g.value(&at(&case.inputs, x)).unwrap()[0] <= value + 0.1);
         limit && x.iter().all(|v| v.abs() <= 2.0)
     };
+    let statuses = solutions.each_ref().map(|s| s.status()[0]);
+    for status in statuses {
+        // 0 is feasible with a finite objective, which is strongly convex, and x is in a box.
+        let wrong = [Status::PrimalInfeasible, Status::DualInfeasible].contains(&status);
+        assert!(!wrong, "seed {seed}, {}: {statuses:?}", case.f);
+    }
     if !solutions.iter().all(|s| s.all_solved()) {
-        // Only a domain that the box does not meet excuses it; 0 was checked to be feasible.
-        assert!(
-            solutions.iter().all(|s| !s.status()[0].is_solved()) || !whole(&[0.0; N]).is_finite(),
-            "{}: {:?}",
-            case.f,
-            solutions.each_ref().map(|s| s.status()[0])
-        );
+        println!("seed {seed}, {}: {statuses:?}", case.f);
         return;
     }
     let (seen, solved) = SEEN.get();
@@ -239,8 +240,8 @@ fn check(seed: u64) {
         let best = whole(x);
         let objective = solution.objective().unwrap()[0];
         assert!(
-            objective.is_infinite() || (objective - best).abs() <= 1e-7 * (1.0 + best.abs()),
-            "{}",
+            (objective - best).abs() <= 1e-7 * (1.0 + best.abs()),
+            "seed {seed}, {}: {objective} and {best}",
             case.f
         );
         let mut rng = rng(seed ^ 0x5eed);
@@ -286,7 +287,7 @@ fn nearly_all_random_models_are_solved() {
     let (seen, solved) = SEEN.get();
     println!("{solved} of {seen} solved");
     assert!(
-        seen >= 250 && solved * 100 >= seen * 97,
+        seen >= 250 && solved * 1000 >= seen * 995,
         "{solved} of {seen}"
     );
 }
@@ -329,13 +330,24 @@ struct Causes {
     none: usize,
 }
 
+/// The default, and what `FEASIBLE_RANDOM_MODELS=first..end` says in its place.
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("FEASIBLE_RANDOM_MODELS") else {
+        return 1000..1500;
+    };
+    let range = text
+        .split_once("..")
+        .and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?));
+    range.unwrap_or_else(|| panic!("FEASIBLE_RANDOM_MODELS is {text:?} but must be first..end"))
+}
+
 /// Gradients of random models that are called exact, against extrapolated differences; and those that
 /// are not called exact, by cause.
 #[test]
 fn exact_gradients_are_exact() {
-    let (mut seen, mut exact, mut unresolved) = (0, 0, 0);
+    let (mut asked, mut seen, mut exact, mut unresolved) = (0, 0, 0, 0);
     let mut causes = Causes::default();
-    for seed in 1000..1500 {
+    for seed in seeds() {
         let Some(case) = case(seed) else {
             continue;
         };
@@ -344,7 +356,9 @@ fn exact_gradients_are_exact() {
             let settings = SolveSettings::default();
             let solve = |inputs: &[Input]| problem.solve(&values(inputs), 1, &settings).unwrap();
             let solution = solve(&case.inputs);
+            asked += 1;
             if !solution.all_solved() {
+                println!("seed {seed}, {}: {:?}", case.f, solution.status());
                 continue;
             }
             seen += 1;
@@ -406,9 +420,14 @@ fn exact_gradients_are_exact() {
         }
     }
     println!(
-        "{exact} exact of {seen}, {unresolved} too near a kink for differences; others {causes:?}"
+        "{exact} exact of {seen} solved of {asked}, {unresolved} too near a kink for differences; \
+         others {causes:?}"
     );
+    assert!(seen * 1000 >= asked * 995, "{seen} of {asked}");
     assert!(exact * 100 >= seen * 97, "{exact} of {seen}");
+    // The report under test is what excuses these.
+    let excused = causes.weak + causes.dependent;
+    assert!(excused * 1000 <= seen * 25, "{causes:?} of {seen}");
     assert!(unresolved * 100 <= seen, "{unresolved} of {seen}");
     assert!(causes.none * 1000 <= exact, "{causes:?} beside {exact}");
 }

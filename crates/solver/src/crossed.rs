@@ -2,16 +2,14 @@
 //! them. Their samples are solved without these rows, are infeasible for that reason alone, and with
 //! the two bounds as rows of their own where rows may give way.
 
-use crate::batch::Values;
+use crate::bounds::{Bounds, copies};
 use crate::conflict::{Conflict, ConflictingRow, Farkas, NamedRow};
 use crate::dense::dot;
-use crate::problem::{Inequalities, Problem, Sample};
+use crate::problem::{Problem, Sample};
 
 /// The bounds of a batch without those of crossed rows.
 pub(crate) struct Uncrossed {
-    l: Vec<f64>,
-    u: Vec<f64>,
-    shared: bool,
+    pub(crate) bounds: Bounds,
     /// The samples that have crossed rows.
     pub(crate) samples: Vec<usize>,
 }
@@ -20,59 +18,26 @@ impl Uncrossed {
     /// `None` where no row is crossed.
     pub(crate) fn of(problem: &Problem<'_>) -> Option<Uncrossed> {
         let part = problem.inequalities?;
-        let shared = part.l.is_shared() && part.u.is_shared();
-        let copies = if shared {
-            problem.batch.min(1)
-        } else {
-            problem.batch
-        };
-        let of = |i: usize| (part.l.sample(i, part.rows), part.u.sample(i, part.rows));
         let is_crossed = |i: &usize| {
-            let (l, u) = of(*i);
+            let (l, u) = (part.l.sample(*i, part.rows), part.u.sample(*i, part.rows));
             l.iter().zip(u).any(|(l, u)| l > u)
         };
-        let crossed: Vec<usize> = (0..copies).filter(is_crossed).collect();
+        let crossed: Vec<usize> = (0..copies(problem)).filter(is_crossed).collect();
         if crossed.is_empty() {
             return None;
         }
-        let (mut lower, mut upper) = (Vec::new(), Vec::new());
-        for i in 0..copies {
-            for (l, u) in of(i).0.iter().zip(of(i).1) {
-                let (l, u) = if l > u {
-                    (f64::NEG_INFINITY, f64::INFINITY)
-                } else {
-                    (*l, *u)
-                };
-                lower.push(l);
-                upper.push(u);
-            }
-        }
+        let open = |l, u| match l > u {
+            true => (f64::NEG_INFINITY, f64::INFINITY),
+            false => (l, u),
+        };
         Some(Uncrossed {
-            l: lower,
-            u: upper,
-            shared,
-            samples: if shared {
+            bounds: Bounds::of(problem, open)?,
+            samples: if part.l.is_shared() && part.u.is_shared() {
                 (0..problem.batch).collect()
             } else {
                 crossed
             },
         })
-    }
-
-    /// The problem with these bounds.
-    pub(crate) fn problem<'a>(&'a self, problem: &Problem<'a>) -> Problem<'a> {
-        let values = |data: &'a [f64]| match self.shared {
-            true => Values::Shared(data),
-            false => Values::PerSample(data),
-        };
-        Problem {
-            inequalities: problem.inequalities.map(|part| Inequalities {
-                l: values(&self.l),
-                u: values(&self.u),
-                ..part
-            }),
-            ..*problem
-        }
     }
 }
 

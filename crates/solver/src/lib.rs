@@ -65,6 +65,7 @@ use feasible_lapack as _;
 mod active_set;
 mod adjoint;
 mod batch;
+mod bounds;
 mod cone;
 mod conflict;
 mod crossed;
@@ -94,6 +95,7 @@ pub use adjoint::{
     SampleDerivative, SolutionTangent, Tangents, Wanted, adjoint, differentiate, jacobian, tangent,
 };
 pub use batch::{Symmetric, Values};
+pub use bounds::bounds_touch;
 pub use cone::{
     Cone, ConeCotangent, ConeDerivative, ConeGradients, ConeJacobian, ConeParameter, ConeProblem,
     ConeSettings, ConeSolution, ConeTangents, ConeVelocity, ConeWanted, Sparse, cone_adjoint,

@@ -15,8 +15,10 @@ pub struct Settings {
     /// relative to its value. Default `1e-8`.
     pub infeasibility_tolerance: f64,
     /// Relative rounding that the problem's numbers carry. Default [`f64::EPSILON`]; data computed
-    /// in single precision has [`f32::EPSILON`], and then an eigenvalue, a pair of mirrored entries
-    /// or a redundant row may miss by as much more before it counts as a mistake.
+    /// in single precision has [`f32::EPSILON`], and then an eigenvalue, a pair of mirrored entries,
+    /// a redundant row or a lower bound above its upper one may miss by as much more before it counts
+    /// as a mistake. Bounds that cross by no more ([`crate::bounds_touch`]) are a row of equal bounds
+    /// at their middle, for residuals and derivatives as well.
     pub rounding: f64,
     /// Interior-point iterations before [`crate::Status::MaxIterations`]. Default 100.
     pub max_iterations: usize,
@@ -25,12 +27,13 @@ pub struct Settings {
     /// What becomes of samples whose constraints contradict each other. Default
     /// [`Infeasible::Report`].
     pub infeasible: Infeasible,
-    /// What becomes of samples with a lower bound above its upper one. Default
+    /// What becomes of samples with a lower bound above its upper one by more than rounding. Default
     /// [`CrossedBounds::Refuse`].
     pub crossed_bounds: CrossedBounds,
 }
 
-/// What becomes of a sample with a lower bound above its upper one.
+/// What becomes of a sample with a lower bound above its upper one by more than
+/// [`Settings::rounding`] explains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CrossedBounds {

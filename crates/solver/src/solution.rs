@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::active_set::explicit::Explicit;
 use crate::active_set::least_distance::Kept;
+use crate::bounds::Bounds;
 use crate::conflict::{Certificate, Conflict, Farkas};
 use crate::cut::Cut;
 use crate::problem::Problem;
@@ -46,6 +47,8 @@ pub struct Solution {
     pub(crate) certificates: BTreeMap<usize, Certificate>,
     /// How far a row of a relaxed sample gives way to a unit multiplier.
     pub(crate) compliance: f64,
+    /// The bounds that were solved for, where some of the problem's cross by rounding alone.
+    pub(crate) bounds: Option<Arc<Bounds>>,
 }
 
 /// How far the bounds of a [`Status::Relaxed`] sample had to give way: its `x` satisfies
@@ -109,6 +112,15 @@ impl Solution {
             inequality: cut(&self.inequality_dual),
             quadratic: cut(&self.quadratic_dual),
         })
+    }
+
+    /// The problem as it was solved: a derivative about other bounds than those that hold the point
+    /// would not know its rows of equal ones.
+    pub(crate) fn solved_problem<'a>(&'a self, problem: &Problem<'a>) -> Problem<'a> {
+        match &self.bounds {
+            Some(bounds) => bounds.problem(problem),
+            None => *problem,
+        }
     }
 
     /// How far a unit multiplier moves a row of this sample.

@@ -1,12 +1,14 @@
 //! Chooses the method, spreads the batch over threads, gathers the answers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use feasible_kernels::keep_freed_memory;
 use rayon::prelude::*;
 
 use crate::active_set::batch::{active_set, takes};
 use crate::adjoint::check_solution;
+use crate::bounds::{self, Bounds};
 use crate::conflict::{certify, least_norm};
 use crate::crossed::Uncrossed;
 use crate::elastic::relax;
@@ -84,19 +86,29 @@ fn solve_checked(
         return Ok(solution);
     }
     keep_freed_memory();
-    let uncrossed = Uncrossed::of(problem);
+    let (mut touching, mut uncrossed) = (None, None);
+    let as_given = problem;
+    let mut problem = *as_given;
+    if bounds::any(as_given, |l, u| l > u) {
+        touching = Bounds::touching(as_given, settings.rounding).map(Arc::new);
+        if let Some(touching) = &touching {
+            problem = touching.problem(as_given);
+        }
+        uncrossed = Uncrossed::of(&problem);
+    }
     let open = match &uncrossed {
-        Some(uncrossed) => uncrossed.problem(problem),
-        None => *problem,
+        Some(uncrossed) => uncrossed.bounds.problem(&problem),
+        None => problem,
     };
     solve_open(&open, previous, settings, &mut solution)?;
     for i in uncrossed.iter().flat_map(|uncrossed| &uncrossed.samples) {
         solution.status[*i] = Status::PrimalInfeasible;
     }
-    certificates(problem, settings, &mut solution);
+    certificates(&problem, settings, &mut solution);
     if let Infeasible::Elastic { weight } = settings.infeasible {
-        relax_infeasible(problem, settings, weight, &mut solution);
+        relax_infeasible(&problem, settings, weight, &mut solution);
     }
+    solution.bounds = touching;
     Ok(solution)
 }
 
@@ -215,6 +227,7 @@ fn empty(problem: &Problem<'_>) -> Solution {
         active: vec![ActiveRows::default(); batch],
         certificates: BTreeMap::new(),
         compliance: 0.0,
+        bounds: None,
     }
 }
 

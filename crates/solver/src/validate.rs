@@ -4,6 +4,7 @@ use feasible_kernels::{map_runs, run_length, threads};
 
 use crate::active_set::batch::checks_convexity;
 use crate::batch::{Symmetric, Values};
+use crate::bounds::{bounds_touch, copies};
 use crate::dense::all_finite;
 use crate::error::Error;
 use crate::problem::Problem;
@@ -103,15 +104,13 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
         )?;
         let samples = if settings.takes_crossed_bounds() {
             0
-        } else if part.l.is_shared() && part.u.is_shared() {
-            batch.min(1)
         } else {
-            batch
+            copies(problem)
         };
         for sample in 0..samples {
             let (l, u) = (part.l.sample(sample, rows), part.u.sample(sample, rows));
             for row in 0..rows {
-                if l[row] > u[row] {
+                if l[row] > u[row] && !bounds_touch(l[row], u[row], rounding) {
                     return Err(Error::CrossedBounds {
                         sample,
                         row,

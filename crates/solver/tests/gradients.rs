@@ -152,7 +152,7 @@ fn semidefinite_objectives_along_random_directions() {
 #[test]
 fn degenerate_problems_are_flagged() {
     let settings = Settings::default();
-    let (mut touching, mut twice, mut equalities) = (0, 0, 0);
+    let (mut touching, mut twice, mut equalities, mut quadratics) = (0, 0, 0, 0);
     for seed in 40_000..40_300 {
         let owned = single(seed);
         let solution = solve(&owned.problem(), &settings).unwrap();
@@ -173,18 +173,20 @@ fn degenerate_problems_are_flagged() {
             );
         };
         let changed = made_degenerate(&owned, &solution);
-        for (changed, count) in changed
-            .iter()
-            .zip([&mut touching, &mut twice, &mut equalities])
-        {
+        let counts = [&mut touching, &mut twice, &mut equalities, &mut quadratics];
+        for (changed, count) in changed.iter().zip(counts) {
             if let Some(changed) = changed {
                 flagged(changed);
                 *count += 1;
             }
         }
     }
-    println!("{touching} bounds touched, {twice} rows twice, {equalities} equalities twice");
+    println!(
+        "{touching} bounds touched, {twice} rows twice, {equalities} equalities twice, \
+         {quadratics} quadratic rows touched"
+    );
     assert!(touching > 200 && twice > 200 && equalities > 80);
+    assert!(quadratics > 40, "{quadratics}");
 }
 
 /// Every entry of every parameter on small problems.

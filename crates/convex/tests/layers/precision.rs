@@ -1,7 +1,8 @@
 //! f32 tensors in and out.
 
 use burn::tensor::{DType, Tensor};
-use feasible_convex::{Hessian, QpLayer, QpTensors};
+use feasible_convex::model::{Model, sum_squares};
+use feasible_convex::{ConvexLayer, GradientQuality, Hessian, QpLayer, QpTensors};
 use feasible_core::host;
 
 use crate::support::{assert_close, device, numbers, random};
@@ -110,4 +111,56 @@ fn f32_rounding_is_no_modelling_mistake() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("symmetric"), "{error}");
+}
+
+/// In f32 the sum 0.1 + 0.6 lies above 0.7: one number, and its row an equality.
+#[test]
+fn f32_bounds_that_cross_by_one_rounding_touch() {
+    let (low, high) = (0.1f32 + 0.6, 0.7f32);
+    assert!(low > high);
+    let bound = |value: f32| -> Tensor<1> {
+        host::write(vec![f64::from(value)], [1], &device(), DType::F32).require_grad()
+    };
+    let target = |values: [f64; 2]| -> Tensor<2> {
+        host::write(values.to_vec(), [1, 2], &device(), DType::F32).require_grad()
+    };
+    let row =
+        |values: Vec<f64>| -> Tensor<2> { host::write(values, [1, 2], &device(), DType::F32) };
+    let ones: Tensor<1> = host::write(vec![1.0, 1.0], [2], &device(), DType::F32);
+    // Pushed against the upper bound, and against the lower one.
+    for at in [2.0, -2.0] {
+        let (l, u) = (bound(low), bound(high));
+        let problem = QpTensors::new(Hessian::diagonal(ones.clone()), target([-at, 0.0]))
+            .inequalities(row(vec![1.0, 0.0]), l.clone(), u.clone());
+        let solution = QpLayer::default().forward(&problem).unwrap();
+        assert_close("x", &numbers(&solution.x), &[0.7, 0.0], 1e-7);
+        let reports = solution.gradient_reports();
+        let gradients = solution.x.clone().sum().backward();
+        let of = |bound: &Tensor<1>| numbers(&bound.grad(&gradients).unwrap())[0];
+        assert_close("∂l + ∂u", &[of(&l) + of(&u)], &[1.0], 1e-6);
+        assert_eq!(reports.get().unwrap()[0].quality, GradientQuality::Exact);
+
+        let mut model = Model::new();
+        let x = model.variable("x", [2]);
+        let y = model.parameter("y", [2]);
+        let (lower, upper) = (model.parameter("low", []), model.parameter("high", []));
+        let problem = model
+            .minimize(sum_squares(&x - y))
+            .subject_to(x.ge(lower))
+            .subject_to(x.le(upper))
+            .compile()
+            .unwrap();
+        let (l, u) = (bound(low), bound(high));
+        let given = [
+            ("y", target([at, -at]).into()),
+            ("low", l.clone().into()),
+            ("high", u.clone().into()),
+        ];
+        let solution = ConvexLayer::new(problem).forward(given).unwrap();
+        let x = solution.variable("x").unwrap();
+        assert_close("model's x", &numbers(&x), &[0.7, 0.7], 1e-7);
+        let gradients = x.sum().backward();
+        let of = |bound: &Tensor<1>| numbers(&bound.grad(&gradients).unwrap())[0];
+        assert_close("model's ∂l + ∂u", &[of(&l) + of(&u)], &[2.0], 1e-6);
+    }
 }

@@ -47,11 +47,11 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
     let mut quadratics: Vec<Expanded> = Vec::new();
     let mut brought: Vec<Brought> = Vec::new();
     for row in rows {
-        let Expanded { squares, linear } = settled.builder.expanded(&row.terms, Place::Row);
-        let (block, index) = if squares.is_empty() {
-            two_sided(linear, &mut sides, &mut known)
+        let expanded = settled.builder.expanded(&row.terms, Place::Row);
+        let (block, index) = if expanded.squares.is_empty() {
+            two_sided(expanded.linear, &mut sides, &mut known)
         } else {
-            quadratics.push(Expanded { squares, linear });
+            quadratics.push(expanded);
             (Block::Quadratic, quadratics.len() - 1)
         };
         if let Some(by) = row.by {
@@ -139,9 +139,10 @@ pub(super) fn assemble(mut settled: Settled) -> Canonical {
         let columns = side.matrix.iter().map(|t| t.column);
         touched.extend(columns.map(|c| (c, Block::Upper, row..row + 1)));
     }
-    for (row, Expanded { squares, linear }) in quadratics.iter().enumerate() {
-        let linear = linear.iter().map(|t| t.column).filter(|c| *c != CONSTANT);
-        let columns = linear.chain(squares.iter().flat_map(|t| [t.low, t.high]));
+    for (row, quadratic) in quadratics.iter().enumerate() {
+        let linear = quadratic.linear.iter().map(|t| t.column);
+        let linear = linear.filter(|c| *c != CONSTANT);
+        let columns = linear.chain(quadratic.squares.iter().flat_map(|t| [t.low, t.high]));
         touched.extend(columns.map(|c| (c, Block::Quadratic, row..row + 1)));
     }
     let touched = touched

@@ -6,6 +6,7 @@ mod builder;
 mod cones;
 mod dense;
 mod lower;
+mod offset;
 mod quadratic;
 mod rows;
 mod spectral;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub(crate) use affine::{ONE, Term};
 pub(crate) use cones::{ConeProgram, SparseMap};
 pub(crate) use dense::DenseProgram;
+pub(crate) use offset::Offset;
 
 use affine::{Affine, CONSTANT};
 use builder::{Builder, Kind, Rows};
@@ -42,6 +44,8 @@ pub(crate) struct Canonical {
     pub(crate) parameters: Vec<(Arc<Leaf>, u32)>,
     pub(crate) parameter_entries: usize,
     pub(crate) program: Program,
+    /// What the minimised objective adds to the program's.
+    pub(crate) offset: Offset,
     /// Where each constraint's dual values are.
     pub(crate) duals: Vec<Vec<Slot>>,
     /// Rows that are not the user's constraints.
@@ -117,6 +121,7 @@ struct Settled {
     /// `P` of `½xᵀPx`, upper triangle.
     p: Vec<SquareTerm>,
     q: Vec<Term>,
+    offset: Offset,
     builder: Builder,
     owners: Vec<u32>,
     constraints: usize,
@@ -171,7 +176,12 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
     if !dense {
         builder.settle(true)?;
     }
-    let Expanded { squares, linear } = builder.expanded(&objective.terms, Place::Objective);
+    let Expanded {
+        squares,
+        linear,
+        offsets,
+    } = builder.expanded(&objective.terms, Place::Objective);
+    let offset = Offset::new(&linear, offsets);
     let p = squares
         .into_iter()
         .map(|t| SquareTerm {
@@ -187,6 +197,7 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
         n: 0,
         p,
         q,
+        offset,
         owners: owners(&builder.parameters),
         constraints: formulation.constraints.len(),
         builder,
@@ -325,6 +336,7 @@ impl Settled {
             parameters: self.builder.parameters,
             parameter_entries: self.builder.parameter_entries,
             program,
+            offset: self.offset,
             duals,
             brought,
             flat: self.builder.flat,

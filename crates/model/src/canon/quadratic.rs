@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::affine::{Affine, CONSTANT, Grouped, ONE, Term, joint};
 use super::builder::{Builder, ConeRows, Kind, Rows};
+use super::offset::Square;
 use crate::error::Error;
 use crate::linalg::semidefinite_factor;
 
@@ -33,9 +34,11 @@ pub(crate) struct SquareTerm {
 pub(crate) struct Expanded {
     pub(crate) squares: Vec<SquareTerm>,
     pub(crate) linear: Vec<Term>,
+    /// The part of an objective's constant that is quadratic in parameters, which no term is.
+    pub(super) offsets: Vec<Square>,
 }
 
-/// Where a quadratic goes: what is constant in an objective does not matter.
+/// Where a quadratic goes: what is constant in an objective does not matter to its solution.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Place {
     Objective,
@@ -183,7 +186,7 @@ fn product(
                 let value = w * factor * a.value * b.value;
                 let constant = a.column == CONSTANT && b.column == CONSTANT;
                 if constant && a.parameter != ONE && b.parameter != ONE {
-                    // A square of parameters that only shifts an objective.
+                    // A square of parameters that only shifts an objective: in its offset.
                     continue;
                 }
                 let parameter = joint(joint(*weight, parameter), joint(a.parameter, b.parameter));
@@ -291,6 +294,7 @@ impl Builder {
             let more = self.expand_column(terms[0].column, &weights, place);
             out.squares.extend(more.squares);
             out.linear.extend(more.linear);
+            out.offsets.extend(more.offsets);
         }
         out
     }
@@ -309,7 +313,11 @@ impl Builder {
             });
             quadratic.e = t;
         }
-        let out = quadratic.expand(weights);
+        let mut out = quadratic.expand(weights);
+        if place == Place::Objective {
+            out.offsets
+                .extend(Square::of(&quadratic.e, quadratic.p.as_ref(), weights));
+        }
         self.quadratics.insert(column, quadratic);
         out
     }

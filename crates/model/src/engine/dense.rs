@@ -2,7 +2,7 @@
 
 use feasible_solver::{
     AdjointSettings, Equalities, GradientReport, Gradients, Inequalities, Problem, Quadratics,
-    Solution, Symmetric, Wanted, adjoint,
+    Solution, Symmetric, Wanted, adjoint, bounds_touch,
 };
 
 use super::SolverCotangent;
@@ -10,10 +10,6 @@ use crate::canon::{Block, DenseProgram};
 use crate::error::Error;
 use crate::map::AffineMap;
 use crate::numbers::{Numbers, Parameters, Pullback};
-
-/// Bounds of one row that cross by rounding alone, relative: the two sides may come from different
-/// sums of the same numbers.
-const TOUCHING: f64 = 1e-13;
 
 #[derive(Debug)]
 pub(crate) struct DenseData {
@@ -34,7 +30,7 @@ pub(crate) struct DenseData {
 
 impl DenseData {
     pub(super) fn new(maps: &DenseProgram, parameters: &Parameters, n: usize) -> DenseData {
-        let mut data = DenseData {
+        DenseData {
             n,
             rows: [
                 maps.equality_rows,
@@ -52,40 +48,20 @@ impl DenseData {
             h: parameters.evaluate(&maps.h),
             hg: parameters.evaluate(&maps.hg),
             hc: parameters.evaluate(&maps.hc),
-        };
-        data.touch(parameters.batch);
-        data
-    }
-
-    /// Makes bounds that cross by rounding alone equal; others are left to the solver.
-    fn touch(&mut self, batch: usize) {
-        let m = self.rows[1];
-        let shared = self.l.shared && self.u.shared;
-        let touching = |l: f64, u: f64| l > u && l - u <= TOUCHING * (l.abs() + u.abs());
-        let any = (0..if shared { batch.min(1) } else { batch }).any(|i| {
-            let l = self.l.values().sample(i, m);
-            let u = self.u.values().sample(i, m);
-            l.iter().zip(u).any(|(l, u)| touching(*l, *u))
-        });
-        if !any {
-            return;
-        }
-        if self.l.shared && !shared {
-            self.l.data = self.l.data.repeat(batch);
-            self.l.shared = false;
-        }
-        for (at, l) in self.l.data.iter_mut().enumerate() {
-            let u = self.u.data[if self.u.shared { at % m } else { at }];
-            if touching(*l, u) {
-                *l = u;
-            }
         }
     }
 
-    /// Lower minus upper bound of a two-sided row.
-    pub(crate) fn gap(&self, sample: usize, row: usize) -> f64 {
+    /// Lower minus upper bound of a two-sided row; 0 where they cross by rounding alone, and the solver
+    /// takes them for equal.
+    pub(crate) fn gap(&self, sample: usize, row: usize, rounding: f64) -> f64 {
         let m = self.rows[1];
-        self.l.values().sample(sample, m)[row] - self.u.values().sample(sample, m)[row]
+        let side = |numbers: &Numbers| numbers.values().sample(sample, m)[row];
+        let (l, u) = (side(&self.l), side(&self.u));
+        if bounds_touch(l, u, rounding) {
+            0.0
+        } else {
+            l - u
+        }
     }
 
     /// The largest coefficient of each inequality of one kind in one sample.

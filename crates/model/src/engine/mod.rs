@@ -116,6 +116,14 @@ impl Solved {
         }
     }
 
+    /// The objective that was minimised, without what no variable moves.
+    pub(crate) fn objective(&self) -> &[f64] {
+        match self {
+            Solved::Dense(solution) => &solution.objective,
+            Solved::Cones(solution) => &solution.objective,
+        }
+    }
+
     pub(crate) fn status(&self) -> &[Status] {
         match self {
             Solved::Dense(solution) => &solution.status,

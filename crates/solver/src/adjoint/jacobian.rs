@@ -71,6 +71,7 @@ pub fn jacobian(
 ) -> Result<Jacobian, Error> {
     settings.validate()?;
     check_solution(problem, solution)?;
+    let problem = &solution.solved_problem(problem);
     let len = numbers(parameter, problem).map_or(0, |(_, len)| len);
     let samples: Vec<([Vec<f64>; 4], GradientReport)> = (0..problem.batch)
         .into_par_iter()

@@ -77,7 +77,9 @@ pub fn adjoint(
     check_solution(problem, solution)?;
     let batch = problem.batch;
     check(problem, batch, cotangent)?;
+    // In the layout of the problem as given, about the bounds that were solved for.
     let layouts = PARAMETERS.map(|parameter| layout(parameter, problem, wanted));
+    let problem = &solution.solved_problem(problem);
     let mut gradients: [Option<Vec<f64>>; COUNT] = layouts.map(|layout| {
         layout.map(|layout| {
             vec![

@@ -49,6 +49,7 @@ pub fn differentiate<R>(
     if !solution.status[sample].is_solved() {
         return Ok(None);
     }
+    let problem = &solution.solved_problem(problem);
     let system = System::new(problem, solution, settings, sample);
     let Some(factored) = system.factor(settings) else {
         return Ok(None);

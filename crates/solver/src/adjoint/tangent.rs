@@ -157,6 +157,7 @@ pub fn tangent(
     settings.validate()?;
     check_solution(problem, solution)?;
     tangents.check(problem)?;
+    let problem = &solution.solved_problem(problem);
     let batch = problem.batch;
     let threads = threads(problem, solution.factors.are_kept());
     let run = run_length(batch, threads, longest(batch));

@@ -4,6 +4,7 @@
 //! Each test goes through all problems before it fails, and then names every one that did.
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
+mod degenerate;
 mod differences;
 mod set;
 #[path = "../support/mod.rs"]
@@ -222,7 +223,8 @@ fn cone_optima() {
     failures.report();
 }
 
-/// Gradients called exact agree with central differences in every parameter; the others are finite.
+/// Gradients called exact agree with central differences in every parameter; the others are finite, and
+/// those of the problems that are known to have no derivative.
 #[test]
 fn dense_gradients_are_derivatives() {
     let mut failures = Failures::default();
@@ -236,10 +238,22 @@ fn dense_gradients_are_derivatives() {
         let parts = differences::parts(&gradients);
         let finite = parts.iter().all(|part| part.iter().all(|v| v.is_finite()));
         failures.unless(finite, &entry, || "a gradient is not finite".to_owned());
+        let causes = degenerate::causes(owned, &solution);
         print!(
-            "{:10} {:?} margin {:.1e} condition {:.1e}",
+            "{:10} {:?} margin {:.1e} condition {:.1e} {causes:?}",
             entry.name, report.quality, report.margin, report.condition
         );
+        let known = degenerate::known(&entry.name);
+        failures.unless(causes == known, &entry, || {
+            format!("{causes:?} but known for {known:?}")
+        });
+        let expected = match known {
+            [] => GradientQuality::Exact,
+            _ => GradientQuality::Degenerate,
+        };
+        failures.unless(report.quality == expected, &entry, || {
+            format!("{:?} but {causes:?}", report.quality)
+        });
         match report.quality {
             GradientQuality::Degenerate => degenerate += 1,
             GradientQuality::Exact => {
@@ -257,8 +271,7 @@ fn dense_gradients_are_derivatives() {
     }
     println!("{exact} exact, {degenerate} degenerate");
     failures.report();
-    // At the others a row is held without a force, or the minimiser is not unique.
-    assert!(exact >= 20);
+    assert_eq!(degenerate, degenerate::KNOWN.len());
 }
 
 /// The cone program's gradients, where both routes call theirs exact, are the dense ones.

@@ -3,7 +3,7 @@
 use feasible_solver::{AdjointSettings, Cotangent, Gradients, Solution, Wanted, adjoint};
 use rand::RngExt;
 
-use super::{Owned, Shape, inner, normal, random, rng};
+use super::{Owned, Shape, inner, normal, quadratic_value, random, rng};
 
 pub struct Loss {
     pub x: Vec<f64>,
@@ -236,8 +236,9 @@ pub fn single(seed: u64) -> Owned {
 
 /// Kinks and non-unique multipliers made from a problem of [`single`] and its solution, where it
 /// has the rows for it: a bound moved onto the value of an inactive row, an active row stated
-/// twice, an equality stated twice.
-pub fn made_degenerate(owned: &Owned, solution: &Solution) -> [Option<Owned>; 3] {
+/// twice, an equality stated twice, the right-hand side of an inactive quadratic row moved onto its
+/// value.
+pub fn made_degenerate(owned: &Owned, solution: &Solution) -> [Option<Owned>; 4] {
     let n = owned.n;
     let find =
         |active: bool| (0..owned.m).find(|&row| (solution.inequality_dual[row] != 0.0) == active);
@@ -266,5 +267,11 @@ pub fn made_degenerate(owned: &Owned, solution: &Solution) -> [Option<Owned>; 3]
         }
         changed
     });
-    [touched, twice, equality]
+    let quadratic = (0..owned.k).find(|&row| solution.quadratic_dual[row] == 0.0);
+    let quadratic = quadratic.map(|row| {
+        let mut changed = owned.clone();
+        changed.parts[9].data[row] = quadratic_value(owned, 0, row, &solution.x);
+        changed
+    });
+    [touched, twice, equality, quadratic]
 }
