@@ -15,6 +15,7 @@ use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Step, System};
 use crate::adjoint::types::{Cotangent, GradientQuality, GradientReport};
 use crate::dense::{axpy, max_abs, vectorised, zeros};
+use crate::nullspace::RANK_TOLERANCE;
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::Point;
 use crate::settings::{AdjointSettings, Degenerate};
@@ -200,7 +201,8 @@ impl Pivoted<'_> {
     ) {
         let (problem, solution, reduced) = (self.problem, self.solution, self.reduced);
         let (first, count) = (self.first + from, done.len());
-        if !reduced.full_rank() {
+        // The factors are independent to a tolerance of their own, a stricter one is for each sample's system.
+        if !reduced.full_rank() || self.settings.rank_tolerance > RANK_TOLERANCE {
             return;
         }
         for (i, done) in done.iter_mut().enumerate() {
