@@ -99,6 +99,15 @@ impl Reduced<'_> {
         }
     }
 
+    /// Multipliers `ν` with `Aᵀν = row`, for a row that the equalities fix.
+    pub(crate) fn combination_of(&self, row: &[f64]) -> Vec<f64> {
+        match self.split {
+            Some(split) => split.combination_of(row),
+            // Only rows of zeros are.
+            None => vec![0.0; self.p],
+        }
+    }
+
     /// Whether every equality row counts.
     pub(crate) fn full_rank(&self) -> bool {
         self.split.is_none_or(|split| split.dropped.is_empty())

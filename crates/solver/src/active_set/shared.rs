@@ -11,6 +11,7 @@ use crate::active_set::pivot::{Outcome, Rows};
 use crate::active_set::reduced::Reduced;
 use crate::cut::Cut;
 use crate::dense::{vectorised, view};
+use crate::fixed::{Verdict, judge};
 use crate::problem::Problem;
 use crate::residual::{Evaluated, Measured, Point, margin, measure};
 use crate::settings::Settings;
@@ -179,16 +180,18 @@ fn pivot_all(
         guess,
         ..
     } = memory;
-    let count = memory.point.len() / (reduced.n + reduced.p);
+    let (n, size) = (reduced.n, reduced.n + reduced.p);
+    let count = point.len() / size;
     for i in 0..count {
         let b = problem
             .equalities
             .map_or(&[][..], |part| part.b.sample(first + i, reduced.p));
         let (l, u) = problem.inequalities.map_or((&[][..], &[][..]), |part| {
             (part.l.sample(first + i, m), part.u.sample(first + i, m))
+        point,
         });
         let values = &rows[i * m..(i + 1) * m];
-        let mut feasible = consistent(reduced, b, contradiction);
+        let (mut infeasible, mut unclear) = (!consistent(reduced, b, contradiction), false);
         for j in 0..m {
             let scale = reduced.scale[j];
             if scale > 0.0 {
@@ -196,14 +199,22 @@ fn pivot_all(
                 lower[j] = scale * l[j];
                 upper[j] = scale * u[j];
             } else {
-                // The equalities fix this row: it is satisfied or nothing can be done.
-                let slack = contradiction * (reduced.norms[j] + values[j].abs());
-                feasible &= values[j] >= l[j] - slack && values[j] <= u[j] + slack;
+                let x = &point[i * size..i * size + n];
+                match judge(&problem.sample(first + i), j, x, settings, |row| {
+                    reduced.combination_of(row)
+                }) {
+                    Verdict::Holds => {}
+                    Verdict::Contradicts { .. } => infeasible = true,
+                    Verdict::Unclear => unclear = true,
+                }
                 (start[j], lower[j], upper[j]) = (0.0, f64::NEG_INFINITY, f64::INFINITY);
             }
         }
-        if !feasible {
-            found.push(Found::plain(Some(Status::PrimalInfeasible), 0));
+        if infeasible || unclear {
+            found.push(Found::plain(
+                infeasible.then_some(Status::PrimalInfeasible),
+                0,
+            ));
             continue;
         }
         let rows = Rows {

@@ -15,7 +15,7 @@ pub(crate) use recast::Owned;
 
 use std::cell::RefCell;
 
-use crate::dense::{max_abs, vectorised};
+use crate::dense::{max_abs, norm, vectorised};
 use crate::interior_point::iterations::{Iterations, Memory, Pause};
 use crate::interior_point::model::Model;
 use crate::interior_point::second::Known;
@@ -202,7 +202,7 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
             &scaled_sample
         }
     };
-    let Ok(model) = Model::new(inner, prepared, settings.contradiction()) else {
+    let Ok(model) = Model::new(inner, prepared, settings) else {
         return Answer::empty(sample, Status::PrimalInfeasible);
     };
     // One digit below what is asked for, so that unscaling does not eat the tolerance.
@@ -348,11 +348,7 @@ fn finish(sample: &Sample<'_>, mut answer: Answer) -> Answer {
         || terms.evaluate(sample, at),
     );
     let measured = measure(sample, terms.evaluated(), at);
-    let norms: Vec<f64> = sample
-        .g
-        .chunks_exact(n)
-        .map(|row| crate::dense::dot(row, row).sqrt())
-        .collect();
+    let norms: Vec<f64> = sample.g.chunks_exact(n).map(norm).collect();
     let margin = margin(sample, terms.evaluated(), at, &norms, &terms.jacobian);
     TERMS.replace(terms);
     answer.residuals = measured.absolute;
