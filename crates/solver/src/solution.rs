@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::active_set::explicit::Explicit;
-use crate::active_set::least_distance::Kept;
+use crate::active_set::least_distance::{Kept, Layout};
 use crate::conflict::{Certificate, Conflict, Farkas};
 use crate::cut::Cut;
 use crate::problem::Problem;
@@ -161,8 +161,8 @@ pub(crate) enum Factors {
     None,
     /// The matrices that the batch shares.
     Shared(Arc<Explicit>),
-    /// Every sample's own.
-    PerSample(Arc<Vec<Own>>),
+    /// Every sample's own, of matrices of that layout.
+    PerSample(Layout, Arc<Vec<Own>>),
 }
 
 impl Factors {
@@ -171,7 +171,7 @@ impl Factors {
         match self {
             Factors::None => false,
             Factors::Shared(_) => true,
-            Factors::PerSample(own) => own.iter().any(Own::is_kept),
+            Factors::PerSample(_, own) => own.iter().any(Own::is_kept),
         }
     }
 }
@@ -258,12 +258,13 @@ mod tests {
             let settings = AdjointSettings::default();
             adjoint(&problem, solution, &cotangent, &Wanted::ALL, &settings).unwrap()
         };
-        let Factors::PerSample(own) = &solution.factors else {
+        let Factors::PerSample(layout, own) = &solution.factors else {
             panic!("matrices are each sample's own")
         };
         assert!(own.iter().all(Own::is_kept));
+        let layout = *layout;
         let kept = gradients(&solution);
-        solution.factors = Factors::PerSample(Arc::new(vec![Own::Again; batch]));
+        solution.factors = Factors::PerSample(layout, Arc::new(vec![Own::Again; batch]));
         let again = gradients(&solution);
         assert_eq!(
             [kept.p, kept.q, kept.a, kept.b, kept.g, kept.l, kept.u],

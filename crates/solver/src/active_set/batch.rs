@@ -81,7 +81,8 @@ pub(crate) fn active_set(
         let runs: Vec<(Finished, Vec<Own>)> = runs.into_iter().collect::<Result<_, Error>>()?;
         let (finished, own): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let own = own.into_iter().flatten().collect();
-        (finished, Factors::PerSample(Arc::new(own)))
+        let layout = Layout::of(problem);
+        (finished, Factors::PerSample(layout, Arc::new(own)))
     };
     solution.factors = factors;
     Ok(gather(finished, solution))

@@ -7,7 +7,7 @@
 
 use crate::active_set::basis::condition;
 use crate::active_set::explicit::Explicit;
-use crate::active_set::least_distance::{Builder, Layout};
+use crate::active_set::least_distance::Builder;
 use crate::active_set::memory::Memory;
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::solve_on_active;
@@ -140,8 +140,8 @@ pub(crate) fn directions(
                 let memory = &mut Memory::new(problem, count);
                 by_factors(&factors.reduced(), 0, count, memory);
             }
-            Factors::PerSample(factors) => {
-                let layout = Layout::of(problem);
+            Factors::PerSample(layout, factors) => {
+                let layout = *layout;
                 let memory = &mut Memory::new(problem, 1);
                 // For factors that are made again, one sample's after the other's.
                 let mut again: Option<(Builder, Vec<f64>)> = None;
