@@ -217,8 +217,8 @@ pub(crate) struct ActiveRows {
 mod tests {
     use super::*;
     use crate::{
-        AdjointSettings, Cotangent, Equalities, Inequalities, Problem, Settings, Symmetric, Values,
-        Wanted, adjoint, solve,
+        AdjointSettings, Cotangent, Equalities, GradientQuality, Inequalities, Problem, Settings,
+        Symmetric, Values, Wanted, adjoint, solve,
     };
 
     #[test]
@@ -273,5 +273,36 @@ mod tests {
             ]
         );
         assert_eq!(kept.reports, again.reports);
+    }
+
+    /// Rows that were not confirmed are a guess, also where there are none.
+    #[test]
+    fn gradients_of_unconfirmed_rows_are_not_exact() {
+        for p in [
+            Symmetric::Diagonal(Values::Shared(&[1.0])),
+            Symmetric::Diagonal(Values::PerSample(&[1.0])),
+        ] {
+            let problem = Problem {
+                batch: 1,
+                n: 1,
+                p,
+                q: Values::PerSample(&[1.0]),
+                equalities: None,
+                inequalities: None,
+                quadratics: None,
+            };
+            let mut solution = solve(&problem, &Settings::default()).unwrap();
+            for (identified, quality) in [
+                (true, GradientQuality::Exact),
+                (false, GradientQuality::Degenerate),
+            ] {
+                solution.active[0].identified = identified;
+                let cotangent = Cotangent::of_x(&[1.0]);
+                let settings = AdjointSettings::default();
+                let found =
+                    adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap();
+                assert_eq!(found.reports[0].quality, quality);
+            }
+        }
     }
 }

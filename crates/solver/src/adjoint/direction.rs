@@ -210,6 +210,7 @@ impl Pivoted<'_> {
             let rows = active.linear.len();
             *done = solution.status[first + i] == Status::Solved
                 && solution.margin[first + i] > self.settings.degenerate_margin
+                && active.identified
                 && active.root.len() == rows * rows
                 && active.dependent.is_empty();
         }
