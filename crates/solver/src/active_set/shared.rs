@@ -41,6 +41,8 @@ pub(crate) struct Found {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkingRows {
     rows: Vec<u32>,
+    /// Whether the upper bound holds it, or both do: parallel to `rows`.
+    upper: Vec<bool>,
     root: Vec<f64>,
 }
 
@@ -50,6 +52,13 @@ impl WorkingRows {
             &self.rows[found.rows.clone()],
             &self.root[found.root.clone()],
         )
+    }
+
+    /// Each of a sample's rows, and whether its upper bound holds it.
+    fn sides(&self, found: &Found) -> impl Iterator<Item = (usize, bool)> {
+        let range = found.rows.clone();
+        let rows = self.rows[range.clone()].iter().map(|row| *row as usize);
+        rows.zip(self.upper[range].iter().copied())
     }
 }
 
@@ -178,6 +187,7 @@ fn pivot_all(
         upper,
         working,
         guess,
+        point,
         ..
     } = memory;
     let (n, size) = (reduced.n, reduced.n + reduced.p);
@@ -188,7 +198,6 @@ fn pivot_all(
             .map_or(&[][..], |part| part.b.sample(first + i, reduced.p));
         let (l, u) = problem.inequalities.map_or((&[][..], &[][..]), |part| {
             (part.l.sample(first + i, m), part.u.sample(first + i, m))
-        point,
         });
         let values = &rows[i * m..(i + 1) * m];
         let (mut infeasible, mut unclear) = (!consistent(reduced, b, contradiction), false);
@@ -241,6 +250,9 @@ fn pivot_all(
                 let basis = &pivots.basis;
                 let (row, entry) = (working.rows.len(), working.root.len());
                 working.rows.extend(basis.working.iter().map(|&w| w as u32));
+                working
+                    .upper
+                    .extend(pivots.side.iter().map(|side| *side >= 0.0));
                 basis.append_root(&mut working.root);
                 one.rows = row..working.rows.len();
                 one.root = entry..working.root.len();
@@ -375,6 +387,7 @@ fn refine(
         products,
         targets,
         before,
+        working,
         ..
     } = memory;
     for i in 0..found.len() {
@@ -385,16 +398,10 @@ fn refine(
         for j in 0..p {
             rhs[i * size + n + j] = sample.b[j] - products.ax[i * p + j];
         }
-        for j in 0..m {
-            let bound = if products.lambda[i * m + j] > 0.0 {
-                sample.u[j]
-            } else {
-                sample.l[j]
-            };
-            let miss = bound - products.gx[i * m + j];
-            // An equal-bounds row with a zero multiplier has both bounds; any other working row has
-            // the bound its multiplier points to.
-            targets[i * m + j] = if miss.is_finite() { miss } else { 0.0 };
+        // Not by the multiplier's sign, which rounding decides where there is no force.
+        for (j, upper) in working.sides(&found[i]) {
+            let bound = if upper { sample.u[j] } else { sample.l[j] };
+            targets[i * m + j] = bound - products.gx[i * m + j];
         }
     }
     before.0.copy_from_slice(point);
