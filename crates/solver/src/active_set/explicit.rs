@@ -52,10 +52,19 @@ impl Explicit {
         }
     }
 
-    /// How many numbers the factors have, about.
-    pub(crate) fn numbers(&self) -> usize {
-        let split = self.split.as_ref().map_or(0, |_| self.n * self.n);
-        self.k.len() + split + self.inverse.len() + self.response.len()
+    /// Without what only pivots use; the equalities' rows are independent.
+    pub(crate) fn without_pivots(self) -> Explicit {
+        Explicit {
+            k: Vec::new(),
+            norms: Vec::new(),
+            split: None,
+            ..self
+        }
+    }
+
+    /// How many numbers [`without_pivots`](Self::without_pivots) has.
+    pub(crate) fn kept_len(&self) -> usize {
+        self.inverse.len() + self.response.len() + self.scale.len()
     }
 
     /// The construction through an orthonormal basis of the null space of `A`: needs `P` positive
