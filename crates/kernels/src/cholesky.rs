@@ -6,7 +6,7 @@ use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_s
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
-use crate::{axpy, dot, multiply, vectorised};
+use crate::{axpy, dot, inverse_norm, multiply, vectorised};
 
 /// Up to this size plain loops are faster than the blocked routines.
 const LOOPS: usize = 32;
@@ -164,6 +164,19 @@ impl Cholesky {
         self.upper.copy_from_slice(kept);
         let size = self.size();
         invert_diagonal(&self.upper, &mut self.memory.inverses[..size]);
+    }
+
+    /// As [`inverse_norm`], of K⁻¹.
+    ///
+    /// # Panics
+    /// If x has another length.
+    pub fn inverse_norm(&self, x: &mut [f64], doubtful: f64) -> f64 {
+        assert_eq!(x.len(), self.size());
+        let inverses = &self.memory.inverses[..self.size()];
+        vectorised(
+            #[inline(always)]
+            || inverse_norm(&self.upper, |i| inverses[i], x, doubtful),
+        )
     }
 
     /// x ← K⁻¹x.

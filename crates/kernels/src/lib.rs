@@ -1,10 +1,11 @@
-//! What the numerical crates share beneath their algorithms: sums over vectors, dense Cholesky factors, and the
-//! samples of a batch spread over threads, in `f64` whatever the precision numbers are stored in.
+//! What the numerical crates share beneath their algorithms: sums over vectors, dense Cholesky factors and their
+//! condition, and the samples of a batch spread over threads, in `f64` whatever the precision numbers are stored in.
 //!
 //! Loops are `inline(always)`, so that they are compiled for the instruction set of the function they are
 //! called from: within [`vectorised`], the widest that the machine has.
 
 mod cholesky;
+mod condition;
 pub mod lanes;
 mod memory;
 mod parallel;
@@ -19,6 +20,7 @@ pub use cholesky::{
     Cholesky, CholeskyMemory, cholesky, gram_of_columns, gram_of_rows, pivot_is_rounding,
     solve_transposed, solve_upper,
 };
+pub use condition::{inverse_norm, inverse_norm_of_rows};
 pub use memory::keep_freed_memory;
 pub use parallel::{longest_even_run, map_runs, run_length, threads};
 pub use pseudoinverse::Pseudoinverse;

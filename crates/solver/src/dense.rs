@@ -16,6 +16,15 @@ pub(crate) fn view_mut(data: &mut [f64], rows: usize, cols: usize) -> MatMut<'_,
     MatMut::from_row_major_slice_mut(data, rows, cols)
 }
 
+/// The 2-norm of finite numbers, whose squares may over- and underflow.
+pub(crate) fn norm(values: &[f64]) -> f64 {
+    let top = max_abs(values);
+    if top == 0.0 {
+        return 0.0;
+    }
+    top * values.iter().map(|v| (v / top).powi(2)).sum::<f64>().sqrt()
+}
+
 /// Makes `values` so many zeros, in the memory that it has.
 #[inline(always)]
 pub(crate) fn zeros(values: &mut Vec<f64>, len: usize) {

@@ -74,6 +74,7 @@ pub mod damped;
 mod dense;
 mod elastic;
 mod error;
+mod fixed;
 mod interior_point;
 mod kkt;
 mod nullspace;

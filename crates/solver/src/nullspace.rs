@@ -1,12 +1,13 @@
 //! Splits `Rⁿ` into the row space of `A` and its null space, dropping redundant rows.
 //!
 //! Rows are normalised first, so the rank decision does not depend on how they were scaled.
-//! Full-rank matrices take a plain Householder QR of `Aᵀ`; only when that shows a small diagonal
-//! is the column-pivoted QR computed (Golub & Van Loan, *Matrix Computations*, §5.4).
+//! Full-rank matrices take a plain Householder QR of `Aᵀ`; only when the diagonal or the inverse of
+//! that triangle says that rows are close is the column-pivoted QR computed (Golub & Van Loan, *Matrix Computations*, §5.4).
 
 use faer::{Mat, MatRef};
+use feasible_kernels::inverse_norm;
 
-use crate::dense::view;
+use crate::dense::{norm, vectorised, view};
 
 /// A normalised row whose part outside the span of the others is below this counts as redundant.
 /// Rounding of the factorisation itself is about `n · 1e-16`.
@@ -41,13 +42,9 @@ impl Nullspace {
     pub(crate) fn with_tolerance(a: &[f64], p: usize, n: usize, tolerance: f64) -> Nullspace {
         let norms: Vec<f64> = a
             .chunks_exact(n)
-            .map(|row| {
-                // Scaled by the largest entry so that squaring neither over- nor underflows.
-                let top = crate::dense::max_abs(row);
-                if top == 0.0 {
-                    return 1.0;
-                }
-                top * row.iter().map(|v| (v / top).powi(2)).sum::<f64>().sqrt()
+            .map(|row| match norm(row) {
+                0.0 => 1.0,
+                norm => norm,
             })
             .collect();
         // Rows of zeros are redundant whatever the others are; leaving them out also keeps the
@@ -71,9 +68,12 @@ impl Nullspace {
         if count <= n {
             let qr = scaled.qr();
             let upper = qr.thin_R();
-            if (0..count).all(|j| upper[(j, j)].abs() > tolerance.max(1e-4)) {
-                // A diagonal this large rules out a dependent row: its part outside the span of
-                // the rows before it is the diagonal entry itself.
+            let apart = tolerance.max(1e-4);
+            if (0..count).all(|j| upper[(j, j)].abs() > apart)
+                && inverse_norm_of(upper) * apart.powi(2) < 1.0
+            {
+                // A row's part outside the span of those before it is the diagonal entry, the square of that outside
+                // the span of all others one over its entry in the diagonal of the inverse `(ÃÃᵀ)⁻¹`.
                 return Nullspace::assemble(&qr.compute_Q(), upper, rest, &zero, norms, count);
             }
         }
@@ -206,10 +206,31 @@ impl Nullspace {
         nu
     }
 
-    /// Ratio of the largest to the smallest diagonal entry of the triangle.
-    pub(crate) fn spread(&self) -> f64 {
-        spread((0..self.rank()).map(|j| self.upper[(j, j)].abs()))
+    /// The condition of `ÃÃᵀ`, by the triangle's diagonal and by the estimate of the inverse.
+    pub(crate) fn condition(&self) -> f64 {
+        let spread = spread((0..self.rank()).map(|j| self.upper[(j, j)].abs()));
+        spread.powi(2).max(inverse_norm_of(self.upper.as_ref()))
     }
+}
+
+/// A lower bound of `‖(UᵀU)⁻¹‖_∞` that is seldom below a half of it; infinite where it leaves the numbers.
+pub(crate) fn inverse_norm_of(upper: MatRef<'_, f64>) -> f64 {
+    let n = upper.nrows();
+    let numbers: Vec<f64> = (0..n * n)
+        .map(|at| {
+            if at / n <= at % n {
+                upper[(at / n, at % n)]
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let inverse = |i: usize| 1.0 / numbers[i * (n + 1)];
+    let norm = vectorised(
+        #[inline(always)]
+        || inverse_norm(&numbers, inverse, &mut vec![0.0; n], 0.0),
+    );
+    if norm.is_nan() { f64::INFINITY } else { norm }
 }
 
 /// Largest over smallest of positive numbers; 1 for none.

@@ -16,6 +16,7 @@ use crate::problem::{Matrix, Sample};
 use crate::residual::{Measured, Point, Terms, measure};
 use crate::solution::ActiveRows;
 use crate::status::{Residuals, Status};
+use crate::work::keeps_memory;
 
 /// Changes of the active set before giving up.
 const CHANGES: usize = 6;
@@ -154,7 +155,9 @@ pub(crate) fn polish(
     let mut memory = MEMORY.take();
     let mut steps = 0;
     let answer = with_memory(sample, guess, tolerance, &mut memory, &mut steps);
-    MEMORY.replace(memory);
+    if keeps_memory(sample) {
+        MEMORY.replace(memory);
+    }
     (answer, steps)
 }
 
@@ -246,7 +249,7 @@ fn newton(
             Some((least, _)) => (error < least, error > 0.5 * least),
             None => (true, false),
         };
-        if is_least || !is_enough {
+        if is_least {
             least = Some((error, measured));
             best.clone_from(at);
         }

@@ -58,9 +58,17 @@ impl Semidefinite {
 
     /// As [`check_semidefinite`].
     pub(crate) fn check(&mut self, matrix: &[f64], rounding: f64) -> Result<(), NotSemidefinite> {
-        let n = self.n;
-        check_symmetric(matrix, n, rounding)?;
-        let allowed = tolerance(n, rounding) * max_abs(matrix);
+        check_symmetric(matrix, self.n, rounding)?;
+        self.check_eigenvalues(matrix, rounding)
+    }
+
+    /// The rest of it, for a matrix that is known to be symmetric.
+    pub(crate) fn check_eigenvalues(
+        &mut self,
+        matrix: &[f64],
+        rounding: f64,
+    ) -> Result<(), NotSemidefinite> {
+        let allowed = tolerance(self.n, rounding) * max_abs(matrix);
         if !allowed.is_finite() {
             let eigenvalue = f64::NAN;
             return Err(NotSemidefinite::Negative { eigenvalue });

@@ -198,7 +198,8 @@ pub struct AdjointSettings {
     pub residual_tolerance: f64,
     /// A normalised active row counts as dependent when its part outside the span of the others is
     /// below this, and the reduced Hessian as singular when an eigenvalue is below this times the
-    /// Hessian's largest entry. Default `1e-10`.
+    /// Hessian's largest entry. Default `1e-10`; above it every sample's system is factored for
+    /// itself, where it could be that of the batch.
     pub rank_tolerance: f64,
     /// A gradient whose [`crate::GradientReport::condition`] is above this is not called exact: a
     /// small residual then says little about the error. Default `1e13`, which leaves three digits.

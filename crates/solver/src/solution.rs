@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::active_set::explicit::Explicit;
-use crate::active_set::least_distance::Kept;
+use crate::active_set::least_distance::{Kept, Layout};
 use crate::bounds::Bounds;
 use crate::conflict::{Certificate, Conflict, Farkas};
 use crate::cut::Cut;
@@ -173,8 +173,8 @@ pub(crate) enum Factors {
     None,
     /// The matrices that the batch shares.
     Shared(Arc<Explicit>),
-    /// Every sample's own.
-    PerSample(Arc<Vec<Own>>),
+    /// Every sample's own, of matrices of that layout.
+    PerSample(Layout, Arc<Vec<Own>>),
 }
 
 impl Factors {
@@ -183,7 +183,7 @@ impl Factors {
         match self {
             Factors::None => false,
             Factors::Shared(_) => true,
-            Factors::PerSample(own) => own.iter().any(Own::is_kept),
+            Factors::PerSample(_, own) => own.iter().any(Own::is_kept),
         }
     }
 }
@@ -229,8 +229,8 @@ pub(crate) struct ActiveRows {
 mod tests {
     use super::*;
     use crate::{
-        AdjointSettings, Cotangent, Equalities, Inequalities, Problem, Settings, Symmetric, Values,
-        Wanted, adjoint, solve,
+        AdjointSettings, Cotangent, Equalities, GradientQuality, Inequalities, Problem, Settings,
+        Symmetric, Values, Wanted, adjoint, solve,
     };
 
     #[test]
@@ -270,12 +270,13 @@ mod tests {
             let settings = AdjointSettings::default();
             adjoint(&problem, solution, &cotangent, &Wanted::ALL, &settings).unwrap()
         };
-        let Factors::PerSample(own) = &solution.factors else {
+        let Factors::PerSample(layout, own) = &solution.factors else {
             panic!("matrices are each sample's own")
         };
         assert!(own.iter().all(Own::is_kept));
+        let layout = *layout;
         let kept = gradients(&solution);
-        solution.factors = Factors::PerSample(Arc::new(vec![Own::Again; batch]));
+        solution.factors = Factors::PerSample(layout, Arc::new(vec![Own::Again; batch]));
         let again = gradients(&solution);
         assert_eq!(
             [kept.p, kept.q, kept.a, kept.b, kept.g, kept.l, kept.u],
@@ -284,5 +285,36 @@ mod tests {
             ]
         );
         assert_eq!(kept.reports, again.reports);
+    }
+
+    /// Rows that were not confirmed are a guess, also where there are none.
+    #[test]
+    fn gradients_of_unconfirmed_rows_are_not_exact() {
+        for p in [
+            Symmetric::Diagonal(Values::Shared(&[1.0])),
+            Symmetric::Diagonal(Values::PerSample(&[1.0])),
+        ] {
+            let problem = Problem {
+                batch: 1,
+                n: 1,
+                p,
+                q: Values::PerSample(&[1.0]),
+                equalities: None,
+                inequalities: None,
+                quadratics: None,
+            };
+            let mut solution = solve(&problem, &Settings::default()).unwrap();
+            for (identified, quality) in [
+                (true, GradientQuality::Exact),
+                (false, GradientQuality::Degenerate),
+            ] {
+                solution.active[0].identified = identified;
+                let cotangent = Cotangent::of_x(&[1.0]);
+                let settings = AdjointSettings::default();
+                let found =
+                    adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap();
+                assert_eq!(found.reports[0].quality, quality);
+            }
+        }
     }
 }

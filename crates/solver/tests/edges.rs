@@ -4,8 +4,9 @@
 mod support;
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, Equalities, Error, GradientQuality, Inequalities, Method, Problem,
-    Quadratics, Settings, Status, Symmetric, Values, Wanted, adjoint, solve,
+    AdjointSettings, Cotangent, Equalities, Error, GradientQuality, Inequalities, Method,
+    Parameter, Problem, Quadratics, Settings, Status, Symmetric, Tangents, Values, Wanted, adjoint,
+    solve, solve_from, tangent,
 };
 use support::{INF, Owned, random, random_shape};
 
@@ -350,5 +351,47 @@ fn rows_whose_scales_overflow_are_not_infeasible() {
                 }
             }
         }
+    }
+}
+
+/// The factors of one form are no factors of the other.
+#[test]
+fn a_solution_of_a_matrix_in_another_form_is_foreign() {
+    let (diagonal, dense, q) = ([2.0, 3.0], [2.0, 0.0, 0.0, 3.0], [1.0, 1.0]);
+    let problem = |p| Problem {
+        batch: 1,
+        n: 2,
+        p,
+        q: Values::PerSample(&q),
+        equalities: None,
+        inequalities: None,
+        quadratics: None,
+    };
+    let forms = [
+        (Symmetric::Diagonal(Values::PerSample(&diagonal)), 2),
+        (Symmetric::Dense(Values::PerSample(&dense)), 4),
+    ];
+    for (solved, other) in [(0, 1), (1, 0)] {
+        let solution = solve(&problem(forms[solved].0), &Settings::default()).unwrap();
+        let problem = problem(forms[other].0);
+        let settings = AdjointSettings::default();
+        let cotangent = Cotangent::of_x(&[1.0, 1.0]);
+        let error = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap_err();
+        assert_eq!(
+            error,
+            Error::ForeignSolution {
+                what: "p",
+                got: forms[solved].1,
+                expected: forms[other].1,
+            }
+        );
+        let tangents = Tangents::only(Parameter::Q, Values::Shared(&q));
+        assert_eq!(
+            tangent(&problem, &solution, &tangents, &settings).unwrap_err(),
+            error
+        );
+        // A start may be of any form.
+        let again = solve_from(&problem, &solution, &Settings::default()).unwrap();
+        assert_eq!(again.x, solution.x);
     }
 }

@@ -2,6 +2,7 @@
 //! its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use feasible_kernels::{map_runs, run_length};
 
@@ -73,15 +74,17 @@ pub(crate) fn active_set(
         let finished = map_runs(slots, threads, || Memory::new(problem, run), solve);
         (finished, Factors::Shared(Arc::new(explicit)))
     } else {
+        let budget = &Budget::new(KEPT);
         let memory = || OwnMemory::new(problem, checks_convexity(problem, settings));
         let solve = |memory: &mut OwnMemory, r: usize, slots: Slots<'_>| {
-            solve_each(task, r * run, memory, slots)
+            solve_each(task, r * run, memory, slots, budget)
         };
         let runs = map_runs(slots, threads, memory, solve);
         let runs: Vec<(Finished, Vec<Own>)> = runs.into_iter().collect::<Result<_, Error>>()?;
         let (finished, own): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
         let own = own.into_iter().flatten().collect();
-        (finished, Factors::PerSample(Arc::new(own)))
+        let layout = Layout::of(problem);
+        (finished, Factors::PerSample(layout, Arc::new(own)))
     };
     solution.factors = factors;
     Ok(gather(finished, solution))
@@ -134,13 +137,33 @@ impl OwnMemory {
     }
 }
 
-/// Solves a run of samples, each with factors of its own, which are kept for derivatives where those of the batch
-/// are not too many.
+/// Numbers that may still be kept. Which samples' are does not change what derivatives are.
+struct Budget(AtomicUsize);
+
+impl Budget {
+    fn new(numbers: usize) -> Budget {
+        Budget(AtomicUsize::new(numbers))
+    }
+
+    /// Takes so many, if there are.
+    fn take(&self, numbers: usize) -> bool {
+        let less = |left: usize| left.checked_sub(numbers);
+        let order = Ordering::Relaxed;
+        self.0.fetch_update(order, order, less).is_ok()
+    }
+
+    fn give_back(&self, numbers: usize) {
+        self.0.fetch_add(numbers, Ordering::Relaxed);
+    }
+}
+
+/// Solves a run of samples, each with factors of its own, which are kept for derivatives as far as the budget goes.
 fn solve_each(
     task: Task<'_>,
     first: usize,
     memory: &mut OwnMemory,
     mut slots: Slots<'_>,
+    budget: &Budget,
 ) -> Result<(Finished, Vec<Own>), Error> {
     let OwnMemory {
         builder,
@@ -155,9 +178,8 @@ fn solve_each(
         problem.inequality_rows(),
     ];
     let count = slots.x.len() / problem.n;
-    let are_kept = |numbers: usize| numbers.saturating_mul(first + count) <= KEPT;
     let len = Layout::of(problem).len();
-    let keep = are_kept(len);
+    let keep = budget.take(count.saturating_mul(len));
     let mut numbers = Vec::with_capacity(if keep { count * len } else { len });
     let mut found = Vec::with_capacity(count);
     let mut own = Vec::with_capacity(count);
@@ -192,7 +214,7 @@ fn solve_each(
             continue;
         }
         if let Some(p) = unchecked {
-            convexity.check(p, rounding).map_err(error)?;
+            convexity.check_eigenvalues(p, rounding).map_err(error)?;
         }
         let Some(explicit) = Explicit::null_space(&sample) else {
             found.push(Found::handed_over());
@@ -205,9 +227,14 @@ fn solve_each(
         let used = reduced.full_rank() && found[i].status == Some(Status::Solved);
         own.push(match used {
             false => Own::None,
-            true if are_kept(explicit.numbers()) => Own::Explicit(Box::new(explicit)),
+            true if budget.take(explicit.kept_len()) => {
+                Own::Explicit(Box::new(explicit.without_pivots()))
+            }
             true => Own::Again,
         });
+    }
+    if keep {
+        budget.give_back(count * len - numbers.len());
     }
     let numbers = Arc::new(numbers);
     let kept = own.iter_mut().filter_map(|own| match own {

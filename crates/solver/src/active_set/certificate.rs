@@ -17,8 +17,7 @@ pub(crate) fn proves_infeasible(
 ) -> bool {
     let (n, size) = (reduced.n, reduced.n + reduced.p);
     let mut combination = vec![0.0; n];
-    let mut value = 0.0;
-    let mut weight = 0.0;
+    let (mut value, mut terms, mut weight) = (0.0, 0.0, 0.0);
     for (j, &scaled) in ray.iter().enumerate().filter(|(_, v)| **v != 0.0) {
         let lambda = reduced.scale[j] * scaled;
         let bound = if lambda > 0.0 {
@@ -27,6 +26,7 @@ pub(crate) fn proves_infeasible(
             sample.l[j]
         };
         value -= lambda * bound;
+        terms += (lambda * bound).abs();
         weight += lambda.abs() * reduced.norms[j];
         axpy(lambda, &sample.g[j * n..(j + 1) * n], &mut combination);
     }
@@ -35,9 +35,21 @@ pub(crate) fn proves_infeasible(
     let nu = &point[n..];
     for ((nu, b), row) in nu.iter().zip(sample.b).zip(sample.a.chunks_exact(n)) {
         value -= nu * b;
+        terms += (nu * b).abs();
         axpy(*nu, row, &mut combination);
     }
-    let left = max_abs(&combination) / weight;
-    value / weight > settings.infeasibility_tolerance
-        && left <= settings.infeasibility_tolerance * value / weight
+    // What the rounding of the terms explains contradicts nothing.
+    value > 8.0 * settings.rounding * terms
+        && bridges(
+            &combination,
+            value,
+            weight,
+            settings.infeasibility_tolerance,
+        )
+}
+
+/// Whether a combination of rows of some weight is too short, by the tolerance, for the `value` that it has to bridge.
+pub(crate) fn bridges(combination: &[f64], value: f64, weight: f64, tolerance: f64) -> bool {
+    let left = max_abs(combination) / weight;
+    value / weight > tolerance && left <= tolerance * value / weight
 }

@@ -5,12 +5,12 @@ use faer::Mat;
 use crate::active_set::range;
 use crate::active_set::reduced::{Form, Reduced, row_norms};
 use crate::dense::{add_multiply, multiply, view, view_mut};
-use crate::nullspace::{Nullspace, spread};
+use crate::nullspace::{Nullspace, inverse_norm_of, spread};
 use crate::problem::{Matrix, Sample};
 
-/// Cholesky pivots of the reduced Hessian may spread this far. Beyond it the multipliers' matrix
+/// Largest condition of the reduced Hessian. Beyond it the multipliers' matrix
 /// `K` would carry relative errors near `1e-16 · 1e9` and the interior point is the safer method.
-const PIVOT_SPREAD: f64 = 1e9;
+const CONDITION: f64 = 1e9;
 
 /// The numbers of a [`Reduced`] with [`Form::Explicit`]; what they are is said there.
 #[derive(Clone, Debug)]
@@ -52,10 +52,19 @@ impl Explicit {
         }
     }
 
-    /// How many numbers the factors have, about.
-    pub(crate) fn numbers(&self) -> usize {
-        let split = self.split.as_ref().map_or(0, |_| self.n * self.n);
-        self.k.len() + split + self.inverse.len() + self.response.len()
+    /// Without what only pivots use; the equalities' rows are independent.
+    pub(crate) fn without_pivots(self) -> Explicit {
+        Explicit {
+            k: Vec::new(),
+            norms: Vec::new(),
+            split: None,
+            ..self
+        }
+    }
+
+    /// How many numbers [`without_pivots`](Self::without_pivots) has.
+    pub(crate) fn kept_len(&self) -> usize {
+        self.inverse.len() + self.response.len() + self.scale.len()
     }
 
     /// The construction through an orthonormal basis of the null space of `A`: needs `P` positive
@@ -71,15 +80,18 @@ impl Explicit {
         apply(sample.p, &split.null, &mut pz);
         let mut reduced = Mat::zeros(free, free);
         multiply(reduced.as_mut(), 1.0, split.null.transpose(), pz.as_ref());
-        let mut pivots = 1.0;
+        let mut of_hessian = 1.0;
         // Z·L⁻ᵀ, transposed: rows of length n.
         let mut root = split.null.transpose().to_owned();
         if free > 0 {
             let lower = reduced.llt(faer::Side::Lower).ok()?;
             let lower = lower.L();
-            pivots = spread((0..free).map(|j| lower[(j, j)] * lower[(j, j)]));
-            // A NaN spread must not pass either.
-            if pivots.is_nan() || pivots > PIVOT_SPREAD {
+            let largest = (0..free).map(|j| reduced[(j, j)]).fold(0.0, f64::max);
+            let inverse = inverse_norm_of(lower.transpose());
+            let pivots = spread((0..free).map(|j| lower[(j, j)] * lower[(j, j)]));
+            of_hessian = pivots.max(largest * inverse);
+            // NaN must not pass either.
+            if !(pivots <= CONDITION && largest * inverse <= CONDITION) {
                 return None;
             }
             lower.solve_lower_triangular_in_place(root.as_mut());
@@ -176,7 +188,7 @@ impl Explicit {
                 }
             }
         }
-        let condition = pivots * split.spread().powi(2);
+        let condition = of_hessian * split.condition();
         Some(Explicit {
             n,
             p,

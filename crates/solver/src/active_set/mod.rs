@@ -2,7 +2,7 @@
 
 pub(crate) mod basis;
 pub(crate) mod batch;
-mod certificate;
+pub(crate) mod certificate;
 pub(crate) mod explicit;
 pub(crate) mod least_distance;
 pub(crate) mod memory;

@@ -48,7 +48,7 @@ pub(crate) struct Pivots {
     /// The working set.
     pub(crate) basis: Basis,
     /// `+1` upper, `−1` lower, `0` equal bounds; parallel to the working rows.
-    side: Vec<f64>,
+    pub(crate) side: Vec<f64>,
     /// Multipliers, `[m]`.
     pub(crate) lambda: Vec<f64>,
     /// Current row values, `[m]`.

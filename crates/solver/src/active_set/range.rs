@@ -7,16 +7,10 @@
 use faer::{Mat, Side};
 
 use crate::active_set::explicit::Explicit;
-use crate::active_set::reduced::row_norms;
+use crate::active_set::reduced::{CONDITION, SQUARED_SINE, row_norms};
 use crate::dense::{multiply, view, view_mut};
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Sample};
-
-/// Largest spread of `P`'s pivots: loses six of sixteen digits, which one refinement restores.
-const PIVOT_SPREAD: f64 = 1e6;
-
-/// Squared sine below which a row is too close to the span of those it is compared with.
-const SQUARED_SINE: f64 = 1e-8;
 
 /// Builds the factors, or `None` where the null-space construction is safer.
 pub(crate) fn build(sample: &Sample<'_>) -> Option<Explicit> {
@@ -65,6 +59,15 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Explicit> {
             root.transpose(),
             root.as_ref(),
         );
+        let of_rows = {
+            let inverse = block.as_ref().submatrix(n, n, p, p);
+            let length = |i: usize| schur[(i, i)].sqrt();
+            largest_row_sum(p, |i, j| length(i) * inverse[(i, j)] * length(j))
+        };
+        if !(of_rows * SQUARED_SINE < 1.0) {
+            return None;
+        }
+        condition = condition.max(of_rows);
         block
             .as_mut()
             .submatrix_mut(n, 0, p, n)
@@ -122,9 +125,9 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Explicit> {
     })
 }
 
-/// Writes `P⁻¹` into the upper left block; returns the spread of its pivots.
+/// Writes `P⁻¹` into the upper left block; returns the condition.
 fn invert(p: Matrix<'_>, n: usize, size: usize, inverse: &mut [f64]) -> Option<f64> {
-    let pivots = match p {
+    let condition = match p {
         Matrix::Diagonal(d) => {
             if !d.iter().all(|v| *v > 0.0) {
                 return None;
@@ -146,10 +149,26 @@ fn invert(p: Matrix<'_>, n: usize, size: usize, inverse: &mut [f64]) -> Option<f
                 root.transpose(),
                 root.as_ref(),
             );
-            spread((0..n).map(|j| lower[(j, j)].powi(2)))
+            let inverse = block.as_ref().submatrix(0, 0, n, n);
+            let largest = (0..n).map(|i| data[i * (n + 1)]).fold(0.0, f64::max);
+            let condition = largest * largest_row_sum(n, |i, j| inverse[(i, j)]);
+            // NaN is too much.
+            if !(condition < CONDITION) {
+                return None;
+            }
+            spread((0..n).map(|j| lower[(j, j)].powi(2))).max(condition)
         }
     };
-    (pivots < PIVOT_SPREAD).then_some(pivots)
+    (condition < CONDITION).then_some(condition)
+}
+
+/// `‖M‖_∞`; NaN where an entry is.
+fn largest_row_sum(n: usize, entry: impl Fn(usize, usize) -> f64) -> f64 {
+    let sums = (0..n).map(|i| (0..n).map(|j| entry(i, j).abs()).sum());
+    sums.fold(0.0, |largest: f64, sum: f64| match sum <= largest {
+        true => largest,
+        false => sum,
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::active_set::pivot::{Outcome, Rows};
 use crate::active_set::reduced::Reduced;
 use crate::cut::Cut;
 use crate::dense::{vectorised, view};
+use crate::fixed::{Verdict, judge};
 use crate::problem::Problem;
 use crate::residual::{Evaluated, Measured, Point, margin, measure};
 use crate::settings::Settings;
@@ -40,6 +41,8 @@ pub(crate) struct Found {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkingRows {
     rows: Vec<u32>,
+    /// Whether the upper bound holds it, or both do: parallel to `rows`.
+    upper: Vec<bool>,
     root: Vec<f64>,
 }
 
@@ -49,6 +52,13 @@ impl WorkingRows {
             &self.rows[found.rows.clone()],
             &self.root[found.root.clone()],
         )
+    }
+
+    /// Each of a sample's rows, and whether its upper bound holds it.
+    fn sides(&self, found: &Found) -> impl Iterator<Item = (usize, bool)> {
+        let range = found.rows.clone();
+        let rows = self.rows[range.clone()].iter().map(|row| *row as usize);
+        rows.zip(self.upper[range].iter().copied())
     }
 }
 
@@ -177,9 +187,11 @@ fn pivot_all(
         upper,
         working,
         guess,
+        point,
         ..
     } = memory;
-    let count = memory.point.len() / (reduced.n + reduced.p);
+    let (n, size) = (reduced.n, reduced.n + reduced.p);
+    let count = point.len() / size;
     for i in 0..count {
         let b = problem
             .equalities
@@ -188,7 +200,7 @@ fn pivot_all(
             (part.l.sample(first + i, m), part.u.sample(first + i, m))
         });
         let values = &rows[i * m..(i + 1) * m];
-        let mut feasible = consistent(reduced, b, contradiction);
+        let (mut infeasible, mut unclear) = (!consistent(reduced, b, contradiction), false);
         for j in 0..m {
             let scale = reduced.scale[j];
             if scale > 0.0 {
@@ -196,14 +208,22 @@ fn pivot_all(
                 lower[j] = scale * l[j];
                 upper[j] = scale * u[j];
             } else {
-                // The equalities fix this row: it is satisfied or nothing can be done.
-                let slack = contradiction * (reduced.norms[j] + values[j].abs());
-                feasible &= values[j] >= l[j] - slack && values[j] <= u[j] + slack;
+                let x = &point[i * size..i * size + n];
+                match judge(&problem.sample(first + i), j, x, settings, |row| {
+                    reduced.combination_of(row)
+                }) {
+                    Verdict::Holds => {}
+                    Verdict::Contradicts { .. } => infeasible = true,
+                    Verdict::Unclear => unclear = true,
+                }
                 (start[j], lower[j], upper[j]) = (0.0, f64::NEG_INFINITY, f64::INFINITY);
             }
         }
-        if !feasible {
-            found.push(Found::plain(Some(Status::PrimalInfeasible), 0));
+        if infeasible || unclear {
+            found.push(Found::plain(
+                infeasible.then_some(Status::PrimalInfeasible),
+                0,
+            ));
             continue;
         }
         let rows = Rows {
@@ -230,6 +250,9 @@ fn pivot_all(
                 let basis = &pivots.basis;
                 let (row, entry) = (working.rows.len(), working.root.len());
                 working.rows.extend(basis.working.iter().map(|&w| w as u32));
+                working
+                    .upper
+                    .extend(pivots.side.iter().map(|side| *side >= 0.0));
                 basis.append_root(&mut working.root);
                 one.rows = row..working.rows.len();
                 one.root = entry..working.root.len();
@@ -364,6 +387,7 @@ fn refine(
         products,
         targets,
         before,
+        working,
         ..
     } = memory;
     for i in 0..found.len() {
@@ -374,16 +398,10 @@ fn refine(
         for j in 0..p {
             rhs[i * size + n + j] = sample.b[j] - products.ax[i * p + j];
         }
-        for j in 0..m {
-            let bound = if products.lambda[i * m + j] > 0.0 {
-                sample.u[j]
-            } else {
-                sample.l[j]
-            };
-            let miss = bound - products.gx[i * m + j];
-            // An equal-bounds row with a zero multiplier has both bounds; any other working row has
-            // the bound its multiplier points to.
-            targets[i * m + j] = if miss.is_finite() { miss } else { 0.0 };
+        // Not by the multiplier's sign, which rounding decides where there is no force.
+        for (j, upper) in working.sides(&found[i]) {
+            let bound = if upper { sample.u[j] } else { sample.l[j] };
+            targets[i * m + j] = bound - products.gx[i * m + j];
         }
     }
     before.0.copy_from_slice(point);

@@ -7,7 +7,7 @@
 
 use crate::active_set::basis::condition;
 use crate::active_set::explicit::Explicit;
-use crate::active_set::least_distance::{Builder, Layout};
+use crate::active_set::least_distance::Builder;
 use crate::active_set::memory::Memory;
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::solve_on_active;
@@ -15,6 +15,7 @@ use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Step, System};
 use crate::adjoint::types::{Cotangent, GradientQuality, GradientReport};
 use crate::dense::{axpy, max_abs, vectorised, zeros};
+use crate::nullspace::RANK_TOLERANCE;
 use crate::problem::{Matrix, Problem, Sample};
 use crate::residual::Point;
 use crate::settings::{AdjointSettings, Degenerate};
@@ -139,8 +140,8 @@ pub(crate) fn directions(
                 let memory = &mut Memory::new(problem, count);
                 by_factors(&factors.reduced(), 0, count, memory);
             }
-            Factors::PerSample(factors) => {
-                let layout = Layout::of(problem);
+            Factors::PerSample(layout, factors) => {
+                let layout = *layout;
                 let memory = &mut Memory::new(problem, 1);
                 // For factors that are made again, one sample's after the other's.
                 let mut again: Option<(Builder, Vec<f64>)> = None;
@@ -200,7 +201,8 @@ impl Pivoted<'_> {
     ) {
         let (problem, solution, reduced) = (self.problem, self.solution, self.reduced);
         let (first, count) = (self.first + from, done.len());
-        if !reduced.full_rank() {
+        // The factors are independent to a tolerance of their own, a stricter one is for each sample's system.
+        if !reduced.full_rank() || self.settings.rank_tolerance > RANK_TOLERANCE {
             return;
         }
         for (i, done) in done.iter_mut().enumerate() {
@@ -208,6 +210,7 @@ impl Pivoted<'_> {
             let rows = active.linear.len();
             *done = solution.status[first + i] == Status::Solved
                 && solution.margin[first + i] > self.settings.degenerate_margin
+                && active.identified
                 && active.root.len() == rows * rows
                 && active.dependent.is_empty();
         }

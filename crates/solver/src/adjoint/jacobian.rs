@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::adjoint::accumulate::{Parameter, Run, Sink, numbers};
-use crate::adjoint::check_solution;
+use crate::adjoint::check_solved;
 use crate::adjoint::direction::Directions;
 use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Factored, Step, System};
@@ -70,7 +70,7 @@ pub fn jacobian(
     settings: &AdjointSettings,
 ) -> Result<Jacobian, Error> {
     settings.validate()?;
-    check_solution(problem, solution)?;
+    check_solved(problem, solution)?;
     let problem = &solution.solved_problem(problem);
     let len = numbers(parameter, problem).map_or(0, |(_, len)| len);
     let samples: Vec<([Vec<f64>; 4], GradientReport)> = (0..problem.batch)

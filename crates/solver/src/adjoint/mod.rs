@@ -19,11 +19,12 @@ pub use types::{Cotangent, GradientQuality, GradientReport, Gradients, Wanted};
 
 use feasible_kernels::{longest_even_run, map_runs, run_length};
 
+use crate::active_set::least_distance::Layout;
 use crate::batch::Values;
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::settings::AdjointSettings;
-use crate::solution::Solution;
+use crate::solution::{Factors, Solution};
 use crate::validate::{self, Infinities};
 use crate::work::threads;
 use accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
@@ -59,8 +60,8 @@ const MOST_RUNS: usize = 32;
 ///
 /// # Errors
 /// [`Error::Shape`] and [`Error::NotFinite`] for the cotangent, [`Error::ForeignSolution`] when
-/// the solution has other sizes than the problem, [`Error::Setting`]. The problem must be the one
-/// that was solved; only its sizes are checked again.
+/// the solution has other sizes than the problem, or factors of a `P` in another form, [`Error::Setting`]. The problem
+/// must be the one that was solved; only that is checked again.
 ///
 /// # Cost
 /// Matrices that the active-set method factored: products with those factors, `O((n + p)(n + p + m))` per
@@ -74,7 +75,7 @@ pub fn adjoint(
     settings: &AdjointSettings,
 ) -> Result<Gradients, Error> {
     settings.validate()?;
-    check_solution(problem, solution)?;
+    check_solved(problem, solution)?;
     let batch = problem.batch;
     check(problem, batch, cotangent)?;
     // In the layout of the problem as given, about the bounds that were solved for.
@@ -216,6 +217,20 @@ pub(crate) fn check_solution(problem: &Problem<'_>, solution: &Solution) -> Resu
         }
     }
     Ok(())
+}
+
+/// Whether the solution has the problem's sizes, and its factors are of matrices of the problem's form.
+pub(crate) fn check_solved(problem: &Problem<'_>, solution: &Solution) -> Result<(), Error> {
+    check_solution(problem, solution)?;
+    let layout = Layout::of(problem);
+    match solution.factors {
+        Factors::PerSample(factored, _) if factored != layout => Err(Error::ForeignSolution {
+            what: "p",
+            got: factored.p_len(),
+            expected: layout.p_len(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Lengths and finiteness of the cotangent of some samples.

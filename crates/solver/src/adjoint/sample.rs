@@ -6,7 +6,7 @@ use crate::adjoint::force::{Force, Source};
 use crate::adjoint::system::{Factored, Step, System};
 use crate::adjoint::tangent::{SolutionTangent, Tangents};
 use crate::adjoint::types::{Cotangent, GradientReport, Gradients, Wanted};
-use crate::adjoint::{check, check_solution};
+use crate::adjoint::{check, check_solved};
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::settings::AdjointSettings;
@@ -44,7 +44,7 @@ pub fn differentiate<R>(
     work: impl FnOnce(&mut SampleDerivative<'_>) -> R,
 ) -> Result<Option<R>, Error> {
     settings.validate()?;
-    check_solution(problem, solution)?;
+    check_solved(problem, solution)?;
     Error::check_sample(sample, problem.batch)?;
     if !solution.status[sample].is_solved() {
         return Ok(None);

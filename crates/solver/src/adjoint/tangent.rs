@@ -6,7 +6,7 @@ use crate::adjoint::accumulate::{PARAMETERS, Parameter, numbers};
 use crate::adjoint::direction::directions;
 use crate::adjoint::force::Source;
 use crate::adjoint::types::GradientReport;
-use crate::adjoint::{check_solution, longest};
+use crate::adjoint::{check_solved, longest};
 use crate::batch::Values;
 use crate::error::Error;
 use crate::problem::Problem;
@@ -155,7 +155,7 @@ pub fn tangent(
     settings: &AdjointSettings,
 ) -> Result<SolutionTangent, Error> {
     settings.validate()?;
-    check_solution(problem, solution)?;
+    check_solved(problem, solution)?;
     tangents.check(problem)?;
     let problem = &solution.solved_problem(problem);
     let batch = problem.batch;

@@ -126,8 +126,10 @@ pub struct GradientReport {
     /// relative to `1 + ‖q‖∞`. `+inf` when there is no such row. Rows with `l = u` do not count:
     /// they are equalities.
     pub margin: f64,
-    /// Condition estimate of the adjoint system: squared ratio of the largest to the smallest
-    /// diagonal entry of the triangular factors used. A lower bound of the true 2-norm condition.
+    /// Estimated condition of the matrices that the adjoint system was factored in, the worst of them: the Hessian, and
+    /// the rows' Gram matrix. The larger of the squared ratio of the outermost diagonal entries of a triangular factor
+    /// and of a lower bound of the condition in the norm of row sums, which is seldom below a tenth of it, and up to the
+    /// number of variables times as large as the one in the 2-norm.
     pub condition: f64,
 }
 

@@ -11,7 +11,8 @@ use crate::active_set::pivot::{Outcome, Pivots, Rows};
 use crate::active_set::reduced::Reduced;
 use crate::conflict::{Certificate, Conflict, ConflictingRow, Farkas, NamedRow};
 use crate::crossed;
-use crate::dense::{axpy, dot, max_abs};
+use crate::dense::{axpy, dot, max_abs, norm};
+use crate::fixed::{Verdict, judge};
 use crate::interior_point::{falling_direction, relaxation};
 use crate::problem::{Matrix, Sample};
 use crate::settings::Settings;
@@ -181,18 +182,10 @@ fn linear(sample: &Sample<'_>, reduced: &Reduced<'_>, settings: &Settings) -> Op
                 (scale * value, scale * sample.l[j], scale * sample.u[j]);
             continue;
         }
-        let slack = settings.contradiction() * (reduced.norms[j] + value.abs());
-        let above = value > sample.u[j] + slack;
-        if above || value < sample.l[j] - slack {
-            let sign = if above { 1.0 } else { -1.0 };
+        let combination = |row: &[f64]| reduced.combination_of(row);
+        if let Verdict::Contradicts { sign, nu } = judge(sample, j, x, settings, combination) {
             found.lambda[j] = sign;
-            if let Some(split) = reduced.split {
-                found.nu = split
-                    .combination_of(row)
-                    .iter()
-                    .map(|v| -sign * v)
-                    .collect();
-            }
+            found.nu = nu.iter().map(|v| -sign * v).collect();
             return Some(found);
         }
     }
@@ -237,7 +230,6 @@ fn checked(sample: &Sample<'_>, found: Candidate, settings: &Settings) -> Option
 /// Every row with its multiplier times its norm.
 fn weights(sample: &Sample<'_>, found: &Candidate) -> Vec<ConflictingRow> {
     let n = sample.n;
-    let norm = |row: &[f64]| dot(row, row).sqrt();
     let mut rows: Vec<ConflictingRow> = Vec::new();
     let mut name = |row, weight: f64| rows.push(ConflictingRow { row, weight });
     // A row of zeros is contradicted by its own side alone.

@@ -74,7 +74,7 @@ pub(crate) struct Iterations<'m> {
     limit: usize,
     tolerance: f64,
     certificate: f64,
-    /// Complementarity below which the next pause is due.
+    /// The worst of primal and dual residual and gap at which the next pause is due.
     next_pause: f64,
     ratio: f64,
     short_steps: usize,

@@ -15,7 +15,7 @@ pub(crate) use recast::Owned;
 
 use std::cell::RefCell;
 
-use crate::dense::{max_abs, vectorised};
+use crate::dense::{max_abs, norm, vectorised};
 use crate::interior_point::iterations::{Iterations, Memory, Pause};
 use crate::interior_point::model::Model;
 use crate::interior_point::second::Known;
@@ -25,6 +25,7 @@ use crate::residual::{Measured, Point, Terms, margin, measure};
 use crate::settings::Settings;
 use crate::solution::ActiveRows;
 use crate::status::{Residuals, Status};
+use crate::work::keeps_memory;
 
 /// One sample's answer.
 #[derive(Clone, Debug)]
@@ -202,7 +203,7 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
             &scaled_sample
         }
     };
-    let Ok(model) = Model::new(inner, prepared, settings.contradiction()) else {
+    let Ok(model) = Model::new(inner, prepared, settings) else {
         return Answer::empty(sample, Status::PrimalInfeasible);
     };
     // One digit below what is asked for, so that unscaling does not eat the tolerance.
@@ -225,7 +226,9 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
         return Answer::empty(sample, Status::NumericalError);
     };
     let answer = until_decided(sample, &model, settings, &mut iterations);
-    MEMORY.replace(iterations.into_memory());
+    if keeps_memory(sample) {
+        MEMORY.replace(iterations.into_memory());
+    }
     answer
 }
 
@@ -334,7 +337,9 @@ fn measured(sample: &Sample<'_>, at: Point<'_>) -> Measured {
         || terms.evaluate(sample, at),
     );
     let measured = measure(sample, terms.evaluated(), at);
-    TERMS.replace(terms);
+    if keeps_memory(sample) {
+        TERMS.replace(terms);
+    }
     measured
 }
 
@@ -348,13 +353,11 @@ fn finish(sample: &Sample<'_>, mut answer: Answer) -> Answer {
         || terms.evaluate(sample, at),
     );
     let measured = measure(sample, terms.evaluated(), at);
-    let norms: Vec<f64> = sample
-        .g
-        .chunks_exact(n)
-        .map(|row| crate::dense::dot(row, row).sqrt())
-        .collect();
+    let norms: Vec<f64> = sample.g.chunks_exact(n).map(norm).collect();
     let margin = margin(sample, terms.evaluated(), at, &norms, &terms.jacobian);
-    TERMS.replace(terms);
+    if keeps_memory(sample) {
+        TERMS.replace(terms);
+    }
     answer.residuals = measured.absolute;
     answer.objective = measured.objective;
     answer.margin = margin;

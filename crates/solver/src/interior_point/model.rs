@@ -2,8 +2,10 @@
 //! row `c_j(x) ≤ 0` of its own.
 
 use crate::dense::{axpy, dot, max_abs, zeros};
+use crate::fixed::{Verdict, judge};
 use crate::interior_point::prepared::Prepared;
 use crate::problem::Sample;
+use crate::settings::Settings;
 
 /// One-sided rows: first those of `G`, then the quadratic ones.
 pub(crate) struct Model<'a> {
@@ -40,13 +42,13 @@ impl<'a> Model<'a> {
     pub(crate) fn new(
         sample: &'a Sample<'a>,
         prepared: &'a Prepared,
-        contradiction: f64,
+        settings: &Settings,
     ) -> Result<Model<'a>, Contradiction> {
         let n = sample.n;
         let mut origin = vec![0.0; n];
         if let Some(split) = &prepared.split {
             let (miss, size) = split.nullspace.inconsistency(sample.b);
-            if miss > contradiction * (1.0 + size) {
+            if miss > settings.contradiction() * (1.0 + size) {
                 return Err(Contradiction);
             }
             for (j, &row) in split.nullspace.kept.iter().enumerate() {
@@ -61,10 +63,12 @@ impl<'a> Model<'a> {
             let scale = prepared.row_scale[i];
             let (l, u) = (sample.l[i], sample.u[i]);
             if !prepared.movable[i] {
-                let value = dot(&sample.g[i * n..(i + 1) * n], &origin);
-                let norm = if scale > 0.0 { 1.0 / scale } else { 1.0 };
-                let slack = contradiction * (norm + value.abs());
-                if value < l - slack || value > u + slack {
+                let verdict = judge(sample, i, &origin, settings, |row| match &prepared.split {
+                    Some(split) => split.nullspace.combination_of(row),
+                    None => Vec::new(),
+                });
+                // What is unclear shows in the answer's residual.
+                if let Verdict::Contradicts { .. } = verdict {
                     return Err(Contradiction);
                 }
                 continue;

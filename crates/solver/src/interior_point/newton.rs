@@ -50,8 +50,10 @@ enum Form {
 
 #[derive(Default)]
 struct Dense {
-    /// `Zᵀ P Z`, when no quadratic row changes the Hessian.
-    constant: Option<Vec<f64>>,
+    /// Whether no quadratic row changes the Hessian.
+    is_constant: bool,
+    /// Then `Zᵀ P Z`.
+    constant: Vec<f64>,
     /// `[free, free]`
     matrix: Vec<f64>,
     /// Scratch of [`reduce`].
@@ -90,12 +92,13 @@ impl Newton {
             let scratch = cholesky_in_place_scratch::<f64>(d, Par::Seq, Default::default());
             dense.buffer = Some((d, MemBuffer::new(scratch)));
         }
-        dense.constant = model.quadratic.is_empty().then(|| {
-            let mut out = vec![0.0; d * d];
-            reduce(model, model.sample.p, &mut dense.product, &mut out);
+        dense.is_constant = model.quadratic.is_empty();
+        if dense.is_constant {
+            let out = &mut dense.constant;
+            zeros(out, d * d);
+            reduce(model, model.sample.p, &mut dense.product, out);
             out.iter_mut().for_each(|v| *v *= model.cost_scale);
-            out
-        });
+        }
     }
 
     /// Factors at a point. False when no regularisation makes the system positive definite.
@@ -160,9 +163,9 @@ impl Newton {
         let (d, count) = (model.prepared.free, self.weights.len());
         let dense = &mut self.dense;
         let matrix = &mut dense.matrix;
-        match &dense.constant {
-            Some(constant) => matrix.copy_from_slice(constant),
-            None => {
+        match dense.is_constant {
+            true => matrix.copy_from_slice(&dense.constant),
+            false => {
                 let hessian = &mut self.hessian;
                 let hessian =
                     match write_lagrangian_hessian(model.sample, &self.multipliers, hessian) {

@@ -2,7 +2,7 @@
 
 use faer::Mat;
 
-use crate::dense::{dot, max_abs, multiply, view, view_mut};
+use crate::dense::{dot, max_abs, multiply, norm, view, view_mut};
 use crate::interior_point::variables::Variables;
 use crate::nullspace::Nullspace;
 use crate::problem::{Matrix, Sample};
@@ -62,8 +62,12 @@ impl Prepared {
             .g
             .chunks_exact(n)
             .map(|row| {
-                let norm = dot(row, row).sqrt();
-                if norm > 0.0 { 1.0 / norm } else { 0.0 }
+                let norm = norm(row);
+                if norm > 0.0 {
+                    (1.0 / norm).min(f64::MAX)
+                } else {
+                    0.0
+                }
             })
             .collect();
         let mut rows = sample.g.to_vec();

@@ -27,7 +27,7 @@ pub(crate) struct ActiveKkt<'a> {
     form: Form,
     /// The rows are dependent or the reduced Hessian is singular.
     pub(crate) deficient: bool,
-    /// Squared diagonal spread of the triangular factors.
+    /// By the diagonals of the triangular factors and by an estimate of their inverses.
     pub(crate) condition: f64,
 }
 
@@ -78,7 +78,8 @@ impl<'a> ActiveKkt<'a> {
             let norm = dot(row, row).sqrt();
             if norm > 0.0 { norm } else { 1.0 }
         }));
-        let (form, deficient, condition) = match memory.range.factor(n, hessian, rows, norms) {
+        let range = memory.range.factor(n, hessian, rows, norms, rank_tolerance);
+        let (form, deficient, condition) = match range {
             Some(condition) => (Form::Range, false, condition),
             None => {
                 let (null, deficient, condition) =

@@ -3,7 +3,7 @@
 use faer::{Mat, Side};
 
 use crate::dense::{multiply, view, view_mut};
-use crate::nullspace::{Nullspace, spread};
+use crate::nullspace::{Nullspace, inverse_norm_of, spread};
 use crate::problem::Matrix;
 
 /// The null-space form.
@@ -131,7 +131,7 @@ pub(super) fn null_form(
     }
     let mut reduced = Mat::zeros(free, free);
     multiply(reduced.as_mut(), 1.0, split.null.transpose(), hz.as_ref());
-    let mut condition = split.spread().powi(2);
+    let mut condition = split.condition();
     let mut factored = None;
     let size = hessian.max_abs();
     if let Ok(factor) = reduced.llt(Side::Lower) {
@@ -139,8 +139,12 @@ pub(super) fn null_form(
         let smallest = (0..free)
             .map(|j| lower[(j, j)] * lower[(j, j)])
             .fold(f64::INFINITY, f64::min);
-        if smallest > rank_tolerance * size {
-            condition = condition.max(spread((0..free).map(|j| lower[(j, j)])).powi(2));
+        // No eigenvalue is below one over the inverse's norm; where that is an estimate, pivots and it are asked.
+        let inverse = inverse_norm_of(lower.transpose());
+        if smallest > rank_tolerance * size && rank_tolerance * size * inverse < 1.0 {
+            let largest = (0..free).map(|j| reduced[(j, j)]).fold(0.0, f64::max);
+            let pivots = spread((0..free).map(|j| lower[(j, j)])).powi(2);
+            condition = condition.max(pivots).max(largest * inverse);
             factored = Some(ReducedHessian::Cholesky(lower.to_owned()));
         }
     }

@@ -1,8 +1,8 @@
 //! The range-space form: `H` and `E H⁻¹Eᵀ` by their Cholesky factors.
 
-use feasible_kernels::Cholesky;
+use feasible_kernels::{Cholesky, inverse_norm_of_rows};
 
-use crate::dense::{axpy, copy, dot, vectorised};
+use crate::dense::{axpy, copy, dot, max_abs, vectorised, zeros};
 use crate::nullspace::spread;
 use crate::packed::{packed_cholesky, solve_packed};
 use crate::problem::Matrix;
@@ -14,6 +14,10 @@ const SCHUR_SPREAD: f64 = 1e10;
 /// Of either with a dense `H`, whose rounding is that of its largest entries: four digits are what refinement surely
 /// gives back.
 const DENSE_SPREAD: f64 = 1e4;
+/// Of either with a dense `H`, by an estimate of the inverse, which a diagonal without spread may hide.
+const DENSE_CONDITION: f64 = 1e6;
+/// Estimates are improved from this share of their limit on: below it they are not that far off.
+const DOUBTFUL: f64 = 1e-3;
 
 /// The range-space form.
 #[derive(Default)]
@@ -25,6 +29,8 @@ pub(super) struct Range {
     factor: Vec<f64>,
     /// The diagonal of what was factored.
     before: Vec<f64>,
+    /// What conditions are estimated in.
+    work: Vec<f64>,
 }
 
 /// What applies `H⁻¹`.
@@ -59,21 +65,33 @@ impl Range {
         }
     }
 
-    /// Factors; returns the condition, or `None` where the other form is safer.
+    /// Factors; returns the condition, or `None` where the other form is safer: also where by the rank tolerance an
+    /// eigenvalue may be zero or a row depend on others, which that form decides.
     pub(super) fn factor(
         &mut self,
         n: usize,
         hessian: Matrix<'_>,
         rows: &[f64],
         norms: &[f64],
+        rank_tolerance: f64,
     ) -> Option<f64> {
-        let spread = self.hessian.factor(n, hessian)?;
+        let of_hessian = self.hessian.factor(n, hessian, &mut self.work)?;
+        if !(rank_tolerance * of_hessian.largest * of_hessian.inverse < 1.0) {
+            return None;
+        }
         let factored = vectorised(
             #[inline(always)]
             || self.factor_rows(n, rows, norms),
         );
-        let schur = factored.then(|| self.condition(norms.len())).flatten()?;
-        Some(spread.max(schur))
+        if !factored {
+            return None;
+        }
+        let (of_rows, inverse) = self.condition(norms.len())?;
+        // A row's squared distance from the span of the others is at least the smallest eigenvalue of the rows' Gram
+        // matrix, and that at least the one of `Ẽ H⁻¹Ẽᵀ` times that of `H`.
+        let least = self.before.iter().copied().fold(f64::INFINITY, f64::min);
+        let apart = least / (inverse * of_hessian.inverse);
+        (rank_tolerance.powi(2) < apart).then_some(of_hessian.condition.max(of_rows))
     }
 
     #[inline(always)]
@@ -83,6 +101,7 @@ impl Range {
             hessian,
             factor,
             before,
+            ..
         } = self;
         let count = norms.len();
         copy(rows, weighted);
@@ -103,25 +122,44 @@ impl Range {
         packed_cholesky(factor, count)
     }
 
-    /// The condition of the rows' system; `None` where it is too large.
-    fn condition(&self, count: usize) -> Option<f64> {
+    /// The condition of the rows' system, and the norm of the inverse that it has with rows of length one in the metric
+    /// of `H⁻¹`; `None` where they are too large.
+    fn condition(&mut self, count: usize) -> Option<(f64, f64)> {
         let pivot = |i: usize| self.factor[i * (i + 3) / 2];
         // Each pivot against the diagonal it started from: their ratio is a squared sine.
         let weakest = (0..count)
             .map(|i| pivot(i).powi(2) / self.before[i])
             .fold(1.0f64, f64::min);
         let schur = spread((0..count).map(pivot)).powi(2);
-        let limit = match self.hessian.is_diagonal {
-            true => SCHUR_SPREAD,
-            false => DENSE_SPREAD,
+        let (limit, largest) = match self.hessian.is_diagonal {
+            true => (SCHUR_SPREAD, SCHUR_SPREAD),
+            false => (DENSE_SPREAD, DENSE_CONDITION),
         };
-        (weakest * limit > 1.0 && schur < limit).then_some(schur)
+        let row = |i: usize| &self.factor[i * (i + 1) / 2..=i * (i + 3) / 2];
+        zeros(&mut self.work, count);
+        let work = &mut self.work[..];
+        let inverse = vectorised(
+            #[inline(always)]
+            || inverse_norm_of_rows(row, work, DOUBTFUL * largest),
+        );
+        // NaN is too large.
+        (weakest * limit > 1.0 && schur < limit && inverse < largest)
+            .then_some((schur.max(inverse), inverse))
     }
 }
 
+/// What is known of a factored `H`.
+struct Known {
+    condition: f64,
+    /// Its largest entry.
+    largest: f64,
+    /// The norm of its inverse.
+    inverse: f64,
+}
+
 impl Inverse {
-    /// Factors; returns the spread of the pivots, or `None` where it is too large.
-    fn factor(&mut self, n: usize, hessian: Matrix<'_>) -> Option<f64> {
+    /// Factors; `None` where the condition is too large.
+    fn factor(&mut self, n: usize, hessian: Matrix<'_>, work: &mut Vec<f64>) -> Option<Known> {
         match hessian {
             Matrix::Diagonal(d) => {
                 self.is_diagonal = true;
@@ -131,7 +169,11 @@ impl Inverse {
                 }
                 self.diagonal.clear();
                 self.diagonal.extend(d.iter().map(|v| 1.0 / v));
-                Some(spread)
+                Some(Known {
+                    condition: spread,
+                    largest: hessian.max_abs(),
+                    inverse: max_abs(&self.diagonal),
+                })
             }
             Matrix::Dense(data) => {
                 self.is_diagonal = false;
@@ -145,7 +187,15 @@ impl Inverse {
                 }
                 let upper = cholesky.kept();
                 let spread = spread((0..n).map(|i| upper[i * (n + 1)].powi(2)));
-                (spread < DENSE_SPREAD).then_some(spread)
+                // No entry of a positive definite matrix is above those of its diagonal.
+                let largest = data.iter().step_by(n + 1).copied().fold(0.0, f64::max);
+                zeros(work, n);
+                let inverse = cholesky.inverse_norm(work, DOUBTFUL * DENSE_CONDITION / largest);
+                (spread < DENSE_SPREAD && largest * inverse < DENSE_CONDITION).then_some(Known {
+                    condition: spread.max(largest * inverse),
+                    largest,
+                    inverse,
+                })
             }
         }
     }
@@ -180,7 +230,7 @@ mod tests {
                 .chunks_exact(2)
                 .map(|row| dot(row, row).sqrt())
                 .collect();
-            Range::default().factor(2, Matrix::Dense(hessian), rows, &norms)
+            Range::default().factor(2, Matrix::Dense(hessian), rows, &norms, 1e-10)
         };
         // By the Hessian's pivots.
         let row = [1.0, 0.0];
@@ -195,7 +245,7 @@ mod tests {
             // A diagonal one is exact, and loses less.
             let norms = [1.0; 2];
             let diagonal = Matrix::Diagonal(&[1.0, 1.0]);
-            let found = Range::default().factor(2, diagonal, &rows, &norms);
+            let found = Range::default().factor(2, diagonal, &rows, &norms, 1e-10);
             assert_eq!(found.is_some(), sine > 0.0, "{sine}");
         }
     }

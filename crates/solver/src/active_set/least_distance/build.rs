@@ -1,20 +1,17 @@
 //! Builds the factors.
 
-use feasible_kernels::{CholeskyMemory, cholesky};
+use feasible_kernels::{CholeskyMemory, cholesky, inverse_norm, inverse_norm_of_rows};
 
 use super::{LARGE, Layout, Root};
-use crate::active_set::reduced::{Reduced, row_norms};
+use crate::active_set::reduced::{CONDITION, Reduced, SQUARED_SINE, row_norms};
 use crate::dense::{
     add_multiply, axpy, axpy_lines, dot, dots_of_rows, multiply, vectorised, view, view_mut,
 };
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Sample};
 
-/// Largest spread of `P`'s pivots, as for the range-space construction.
-const PIVOT_SPREAD: f64 = 1e6;
-
-/// Squared sine below which a row is too close to the span of those it is compared with.
-const SQUARED_SINE: f64 = 1e-8;
+/// Estimates of a condition are improved from this share of its limit on: below it they are not that far off.
+const DOUBTFUL: f64 = 1e-3;
 
 /// What Gram-Schmidt may take of a row's square before it is done twice.
 const ONCE_IS_ENOUGH: f64 = 1e-2;
@@ -31,6 +28,8 @@ pub(crate) struct Builder {
     squares: Vec<f64>,
     diagonal: Vec<f64>,
     cholesky: CholeskyMemory,
+    /// What conditions are estimated in.
+    work: Vec<f64>,
 }
 
 impl Builder {
@@ -43,6 +42,7 @@ impl Builder {
             squares: Vec::with_capacity(layout.m),
             diagonal: vec![0.0; dense],
             cholesky: CholeskyMemory::new(dense),
+            work: vec![0.0; dense.max(layout.p)],
         }
     }
 
@@ -71,7 +71,7 @@ impl Builder {
         let (n, p, m, width) = (layout.n, layout.p, layout.m, layout.width());
         self.norms.clear();
         row_norms(sample.g, n, &mut self.norms)?;
-        let pivots = self.append_root(sample.p, numbers)?;
+        let of_p = self.append_root(sample.p, numbers)?;
         let start = numbers.len();
         for row in sample.a.chunks_exact(n).chain(sample.g.chunks_exact(n)) {
             numbers.extend_from_slice(row);
@@ -85,12 +85,18 @@ impl Builder {
         let (v, scale) = rest.split_at_mut(m * p);
         let least = 1.0 / (n as f64 * sample.p.max_abs());
         let (norms, squares) = (&self.norms, &mut self.squares);
-        vectorised(
+        let work = &mut self.work[..p];
+        let of_rows = vectorised(
             #[inline(always)]
             || {
                 root.rows(lines, n, width);
                 let (q, rows) = lines.split_at_mut(p * width);
                 if !orthonormalise(q, t, width, p) {
+                    return None;
+                }
+                let row = |i: usize| &t[i * p..=i * (p + 1)];
+                let of_rows = inverse_norm_of_rows(row, work, DOUBTFUL / SQUARED_SINE);
+                if !(of_rows * SQUARED_SINE < 1.0) {
                     return None;
                 }
                 project(rows, q, v, width, squares);
@@ -110,17 +116,18 @@ impl Builder {
                         .iter_mut()
                         .for_each(|v| *v *= scale[i]);
                 }
-                Some(())
+                Some(of_rows)
             },
         )?;
         gram(&lines[p * width..], width, m, &mut self.k);
-        Some(pivots.max(spread((0..p).map(|j| t[j * (p + 1)])).powi(2)))
+        let spread = spread((0..p).map(|j| t[j * (p + 1)])).powi(2);
+        Some(of_p.max(spread).max(of_rows))
     }
 
-    /// Adds `L`; returns the spread of `P`'s pivots.
+    /// Adds `L`; returns the condition of `P`.
     fn append_root(&mut self, p: Matrix<'_>, numbers: &mut Vec<f64>) -> Option<f64> {
         let n = self.layout.n;
-        let pivots = match p {
+        let condition = match p {
             Matrix::Diagonal(d) => {
                 if !d.iter().all(|v| *v > 0.0) {
                     return None;
@@ -138,14 +145,25 @@ impl Builder {
                 if !cholesky(upper, &self.diagonal, n, &mut self.cholesky) {
                     return None;
                 }
+                let largest = self.diagonal.iter().copied().fold(0.0, f64::max);
                 for (i, diagonal) in self.diagonal.iter_mut().enumerate() {
                     *diagonal = upper[i * (n + 1)];
                 }
                 numbers.extend(self.diagonal.iter().map(|v| 1.0 / v));
-                spread(self.diagonal.iter().map(|v| v.powi(2)))
+                let (upper, inverses) = numbers[start..].split_at(n * n);
+                let work = &mut self.work[..n];
+                let inverse = vectorised(
+                    #[inline(always)]
+                    || inverse_norm(upper, |i| inverses[i], work, DOUBTFUL * CONDITION / largest),
+                );
+                // NaN is too much.
+                if !(largest * inverse < CONDITION) {
+                    return None;
+                }
+                spread(self.diagonal.iter().map(|v| v.powi(2))).max(largest * inverse)
             }
         };
-        (pivots < PIVOT_SPREAD).then_some(pivots)
+        (condition < CONDITION).then_some(condition)
     }
 }
 

@@ -28,7 +28,7 @@ const LARGE: usize = 1 << 15;
 
 /// Sizes of a sample's factors. Their numbers lie one after the other in one slice, because samples by the
 /// hundred have them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     n: usize,
     p: usize,
@@ -56,6 +56,15 @@ impl Layout {
             p: sample.a.len() / n,
             m: sample.g.len() / n,
             diagonal: matches!(sample.p, Matrix::Diagonal(_)),
+        }
+    }
+
+    /// How many numbers `P` has.
+    pub(crate) fn p_len(self) -> usize {
+        if self.diagonal {
+            self.n
+        } else {
+            self.n * self.n
         }
     }
 
