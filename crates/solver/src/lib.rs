@@ -82,6 +82,7 @@ mod problem;
 mod residual;
 mod semidefinite;
 mod settings;
+mod size;
 mod soft;
 mod solution;
 mod solve;

@@ -67,6 +67,10 @@ impl Range {
         rows: &[f64],
         norms: &[f64],
     ) -> Option<f64> {
+        // More rows than variables are dependent, and their system may be larger than any memory.
+        if norms.len() > n {
+            return None;
+        }
         let spread = self.hessian.factor(n, hessian)?;
         let factored = vectorised(
             #[inline(always)]
