@@ -155,8 +155,8 @@ impl ConeTensorSolution {
 ///
 /// # Errors
 ///
-/// Shapes and patterns that disagree, NaN, infinities, P not positive semidefinite, each with the
-/// argument's name. Infeasible and unbounded samples are a [`Status`];
+/// Shapes and patterns that disagree, NaN, infinities, P not symmetric or not positive semidefinite, each
+/// with the argument's name. Infeasible and unbounded samples are a [`Status`];
 /// [`ConeLayerSettings::on_failure`] says what happens then.
 ///
 /// # Cost
@@ -218,6 +218,9 @@ impl ConeLayer {
             rounding: self.settings.solver.rounding.max(tracked.rounding),
             ..self.settings.solver
         };
+        if let Some(p) = &problem.p {
+            p.check_symmetry("p", solver.rounding)?;
+        }
         let solution = solve_cones(&program.as_problem(), &solver)?;
         let (status, iterations, residuals) = (
             solution.status.clone(),

@@ -1,6 +1,6 @@
 use burn::tensor::{Int, Tensor};
 use feasible_core::host;
-use feasible_solver::{Sparse, Values};
+use feasible_solver::{NotSemidefinite, Sparse, Values, check_symmetric};
 
 use crate::Error;
 use crate::parameter::Parameter;
@@ -14,6 +14,8 @@ pub struct SparseMatrix {
     pub(crate) starts: Vec<usize>,
     pub(crate) indices: Vec<usize>,
     pub(crate) values: Parameter<2>,
+    /// The whole of the symmetric matrices whose upper triangle this is, `[1 or batch, n, n]`.
+    whole: Option<Tensor<3>>,
 }
 
 impl SparseMatrix {
@@ -33,6 +35,7 @@ impl SparseMatrix {
             starts,
             indices,
             values: values.into(),
+            whole: None,
         }
     }
 
@@ -48,7 +51,7 @@ impl SparseMatrix {
 
     /// The upper triangle of symmetric matrices, `[n, n]` or `[1 or batch, n, n]`, zeros included.
     /// Their gradients are symmetric: each of two mirrored entries gets half of what moving both
-    /// does. What is not symmetric is taken for its symmetric part.
+    /// does. A layer refuses matrices whose mirrored entries differ by more than rounding.
     pub fn upper_triangle(matrix: impl Into<Parameter<3>>) -> Self {
         let matrix = matrix.into();
         let [copies, rows, columns] = matrix.tensor().dims();
@@ -57,7 +60,7 @@ impl SparseMatrix {
             // The layer says what is wrong with it.
             return Self::dense(matrix);
         }
-        let symmetric = (full.clone() + full.swap_dims(1, 2)).mul_scalar(0.5);
+        let symmetric = (full.clone() + full.clone().swap_dims(1, 2)).mul_scalar(0.5);
         let mut starts = vec![0];
         let (mut indices, mut places) = (vec![], vec![]);
         for column in 0..columns {
@@ -67,7 +70,10 @@ impl SparseMatrix {
         }
         let places = Tensor::<1, Int>::from_data(&places[..], &symmetric.device());
         let values = flat(symmetric, copies).select(1, places);
-        Self::new([rows, columns], starts, indices, values)
+        Self {
+            whole: Some(full),
+            ..Self::new([rows, columns], starts, indices, values)
+        }
     }
 
     /// Number of entries.
@@ -82,6 +88,38 @@ impl SparseMatrix {
             &[self.entries()],
             "one number an entry of the pattern",
         )
+    }
+
+    /// Errors unless what [`SparseMatrix::upper_triangle`] was made of is symmetric up to rounding.
+    pub(crate) fn check_symmetry(
+        &self,
+        argument: &'static str,
+        rounding: f64,
+    ) -> Result<(), Error> {
+        let Some(whole) = &self.whole else {
+            return Ok(());
+        };
+        let [copies, n, _] = whole.dims();
+        let data = host::borrow(argument, whole)?;
+        for (copy, matrix) in data.chunks_exact(n * n).enumerate() {
+            let found = check_symmetric(matrix, n, rounding);
+            if let Err(NotSemidefinite::Asymmetric {
+                row,
+                column,
+                difference,
+            }) = found
+            {
+                return Err(Error::Solver(feasible_solver::Error::Asymmetric {
+                    argument,
+                    sample: (copies > 1).then_some(copy),
+                    index: 0,
+                    row,
+                    column,
+                    difference,
+                }));
+            }
+        }
+        Ok(())
     }
 
     /// An error that names a place among the entries, naming row and column instead, after the sample where

@@ -54,6 +54,10 @@ pub(crate) fn in_own_words(problem: &Problem, error: &Error) -> String {
             "`{}` must be positive semidefinite but has the eigenvalue {eigenvalue:e}",
             matrix(argument, *index)
         ),
+        Error::TooLarge { n, most } => format!(
+            "`q` has {n} numbers, for which the solver needs matrices of {n} × {n}, but those of a problem with so few \
+             numbers may hold {most}"
+        ),
         other => other.to_string(),
     }
 }

@@ -30,7 +30,7 @@ pub use feasible_solver::{AdjointSettings, ConeSettings, Degenerate, Infeasible,
 use blame::in_own_words;
 use cone::ConeProgram;
 use fields::{Fault, Fields};
-use qp::Qp;
+use qp::{MOST_PADDING, Qp};
 
 /// The text is not JSON at all.
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +165,26 @@ fn groups(read: &[Result<Problem, Fault>]) -> Vec<Vec<usize>> {
             Err(_) => {}
         }
     }
-    quadratic.into_values().chain(conic).collect()
+    let quadratic = quadratic.into_values().flat_map(|group| {
+        let mut padding = 0usize;
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for i in group {
+            let more = match &read[i] {
+                Ok(Problem::Qp(qp)) => qp.padding(),
+                _ => 0,
+            };
+            padding = padding.saturating_add(more);
+            match parts.last_mut() {
+                Some(part) if padding <= MOST_PADDING => part.push(i),
+                _ => {
+                    padding = more;
+                    parts.push(vec![i]);
+                }
+            }
+        }
+        parts
+    });
+    quadratic.chain(conic).collect()
 }
 
 /// Answers of problems that can be solved together.
@@ -191,4 +210,24 @@ fn together(
         })
         .collect();
     cone::answers(&conic, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_not_padded_without_limit() {
+        let n = 100;
+        let problem = |others: usize| {
+            let mut rows = vec![json!({"H": vec![1.0; n], "u": 1.0}); others];
+            rows.push(json!({"H": vec![vec![0.0; n]; n], "u": 1.0}));
+            let value = json!({"problem": "qp", "q": vec![1.0; n], "quadratic": rows});
+            read(&value, &Options::default())
+        };
+        let most = MOST_PADDING / (n * n);
+        assert!(problem(most).is_ok() && problem(most + 1).is_err());
+        let third: Vec<_> = (0..4).map(|_| problem(most / 3)).collect();
+        assert_eq!(groups(&third), [vec![0, 1, 2], vec![3]]);
+    }
 }

@@ -10,6 +10,10 @@ use crate::Options;
 use crate::answer;
 use crate::fields::{Fault, Fields, Matrix, Symmetric};
 
+/// Zeros that are written for numbers which are not there, in problems that are solved together: a quarter of a
+/// gigabyte.
+pub(crate) const MOST_PADDING: usize = 1 << 25;
+
 /// One problem as written.
 #[derive(Clone, Debug)]
 pub(crate) struct Qp {
@@ -96,7 +100,7 @@ impl Qp {
                 ));
             }
         };
-        Ok(Self {
+        let problem = Self {
             n,
             p: fields.symmetric("P", n)?,
             q,
@@ -104,7 +108,27 @@ impl Qp {
             inequalities,
             quadratic,
             cotangent: fields.vector_of("cotangent", n, "one a variable")?,
-        })
+        };
+        if problem.padding() > MOST_PADDING {
+            return Err(format!(
+                "`quadratic` has full matrices `H` beside rows without one, which would take {} zeros of those but \
+                 may take {MOST_PADDING}",
+                problem.padding()
+            ));
+        }
+        Ok(problem)
+    }
+
+    /// Zeros that the quadratic rows need to have all the same form.
+    pub(crate) fn padding(&self) -> usize {
+        let n = self.n;
+        let is_dense = |row: &&Row| matches!(row.h, Some(Symmetric::Dense(_)));
+        let full = self.quadratic.iter().filter(is_dense).count();
+        if full == 0 {
+            return 0;
+        }
+        n.saturating_mul(n)
+            .saturating_mul(self.quadratic.len() - full)
     }
 
     pub(crate) fn variables(&self) -> usize {
@@ -139,7 +163,11 @@ impl Row {
         let u = match fields.required("u")? {
             Value::Number(u) => u.as_f64().unwrap_or(f64::NAN),
             Value::String(word) if word == "Infinity" => f64::INFINITY,
-            other => return Err(format!("`{path}` is {other} but must be a number")),
+            other => {
+                return Err(format!(
+                    "`{path}` is {other} but must be a number or \"Infinity\""
+                ));
+            }
         };
         let row = Self {
             h: fields.symmetric("H", n)?,
@@ -147,6 +175,13 @@ impl Row {
             u,
         };
         fields.finish()?;
+        if row.h.is_none() && row.g.is_none() {
+            return Err(format!(
+                "`{}` and `{}` are both missing, and a row without them would bound nothing",
+                fields.path("H"),
+                fields.path("g")
+            ));
+        }
         Ok(row)
     }
 }

@@ -42,6 +42,54 @@ fn rows_without_numbers_are_refused_at_once() {
     assert!(error.contains("must have 3000000"), "{error}");
 }
 
+#[test]
+fn quadratic_rows_are_not_padded_without_limit() {
+    let n = 300;
+    let full = vec![vec![0.0; n]; n];
+    let problem = |others: usize| {
+        let mut rows = vec![json!({"g": vec![1.0; n], "u": 1.0}); others];
+        rows.push(json!({"H": full, "u": 1.0}));
+        json!({"problem": "qp", "P": vec![1.0; n], "q": vec![1.0; n], "quadratic": rows})
+    };
+    assert_eq!(
+        error(&problem(373)).unwrap(),
+        "`quadratic` has full matrices `H` beside rows without one, which would take 33570000 zeros of those but may \
+         take 33554432"
+    );
+}
+
+#[test]
+fn rows_that_bound_nothing_are_refused() {
+    let problem = |row: Value| json!({"problem": "qp", "P": [1.0], "q": [1.0], "quadratic": [row]});
+    assert_eq!(
+        error(&problem(json!({"u": 1.0}))).unwrap(),
+        "`quadratic[0].H` and `quadratic[0].g` are both missing, and a row without them would bound nothing"
+    );
+    assert_eq!(error(&problem(json!({"g": [0.0], "u": 1.0}))), None);
+    assert_eq!(
+        error(&problem(json!({"g": [0.0], "u": "-Infinity"}))).unwrap(),
+        "`quadratic[0].u` is \"-Infinity\" but must be a number or \"Infinity\""
+    );
+}
+
+/// A diagonal stays one where there are no rows; other matrices of so many variables are larger than memory.
+#[test]
+fn many_variables_are_solved_or_refused() {
+    let n = 100_000;
+    let mut problem = json!({
+        "problem": "qp", "P": vec![2.0; n], "q": vec![-4.0; n], "cotangent": vec![1.0; n],
+    });
+    let found = support::exact(&problem);
+    assert_eq!(found["x"][n - 1], 2.0);
+    assert_eq!(found["gradient"]["q"][n - 1], -0.5);
+    problem["P"][0] = json!(0.0);
+    assert_eq!(
+        error(&problem).unwrap(),
+        "`q` has 100000 numbers, for which the solver needs matrices of 100000 × 100000, but those of a problem with \
+         so few numbers may hold 134217728"
+    );
+}
+
 /// What only the solver sees is said in the names and places of the input.
 #[test]
 fn what_the_solver_refuses_is_named_as_written() {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Entries that an expression, and columns and rows that a problem may have: they are numbered in 32 bits.
+pub(crate) const MOST: usize = u32::MAX as usize;
+
 /// The shape of an expression: a scalar `[]`, a vector `[n]` or a matrix `[m, n]`.
 ///
 /// Entries are numbered row-major.
@@ -38,6 +41,12 @@ impl Shape {
     /// Whether it is `[]`.
     pub fn is_scalar(&self) -> bool {
         self.rank == 0
+    }
+
+    /// What is wrong with a shape of more entries than there can be.
+    pub(crate) fn excess(&self) -> Option<String> {
+        let what = || format!("its shape {self} has more than {MOST} entries");
+        (self.size() > MOST).then(what)
     }
 
     /// `n` of `[n, n]`.

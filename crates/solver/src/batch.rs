@@ -39,7 +39,11 @@ impl<'a> Values<'a> {
 
     /// How many numbers the parameter must hold: `len` when shared, `batch · len` otherwise.
     pub(crate) fn expected(&self, batch: usize, len: usize) -> usize {
-        if self.is_shared() { len } else { batch * len }
+        if self.is_shared() {
+            len
+        } else {
+            batch.saturating_mul(len)
+        }
     }
 }
 
@@ -67,7 +71,11 @@ impl<'a> Symmetric<'a> {
 
     /// Numbers stored for one matrix: `n` or `n²`.
     pub fn entries(&self, n: usize) -> usize {
-        if self.is_diagonal() { n } else { n * n }
+        if self.is_diagonal() {
+            n
+        } else {
+            n.saturating_mul(n)
+        }
     }
 }
 

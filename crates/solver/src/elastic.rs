@@ -11,12 +11,16 @@ use crate::polish::Guess;
 use crate::problem::{Matrix, Sample};
 use crate::residual::{Terms, measure};
 use crate::settings::Settings;
+use crate::size::most;
 use crate::status::{Residuals, Status};
 
-/// Solves the elastic problem with price `weight`; `None` when that fails. Of bounds that cross each
-/// has a shift of its own.
+/// Solves the elastic problem with price `weight`; `None` when that fails, or its matrices are out of proportion
+/// to the sample's. Of bounds that cross each has a shift of its own.
 pub(crate) fn relax(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Option<Answer> {
     let split = Split::of(sample);
+    if !fits(split.as_ref().map_or(*sample, |split| split.sample())) {
+        return None;
+    }
     let mut answer = match &split {
         None => solved(sample, weight, settings)?,
         Some(split) => solved(&split.sample(), weight, settings)?,
@@ -43,6 +47,18 @@ pub(crate) fn relax(sample: &Sample<'_>, weight: f64, settings: &Settings) -> Op
     };
     answer.objective = measured.objective;
     Some(answer)
+}
+
+/// Whether the elastic problem, one more variable a row, is of a size to be solved.
+fn fits(sample: Sample<'_>) -> bool {
+    let size = sample.n + sample.b.len() + sample.l.len() + sample.c.len();
+    let matrices = match sample.h {
+        Matrix::Dense(_) => sample.c.len().max(1),
+        Matrix::Diagonal(_) => 1,
+    };
+    let of_rows = sample.a.len() + sample.g.len() + sample.hg.len();
+    let given = sample.p.len() + of_rows + sample.h.len();
+    size.saturating_mul(size).saturating_mul(matrices) <= most(given)
 }
 
 /// The answer to the elastic problem of a sample whose bounds do not cross, its shifts behind `x`.

@@ -98,6 +98,17 @@ pub enum Error {
         /// What is wrong and what it must be.
         reason: String,
     },
+    /// Solving needs matrices out of all proportion to the problem.
+    #[error(
+        "`n` is {n}, for which the solver needs matrices of {n} × {n} numbers, but those of a problem with so few \
+         numbers may hold {most}; a cone program takes sparse matrices"
+    )]
+    TooLarge {
+        /// Number of variables.
+        n: usize,
+        /// Numbers that a matrix may hold: four times those of the problem's matrices, and at least 2²⁷.
+        most: usize,
+    },
     /// The problem has no variables.
     #[error("`n` is 0 but a problem needs at least one variable")]
     NoVariables,

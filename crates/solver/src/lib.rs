@@ -84,6 +84,7 @@ mod problem;
 mod residual;
 mod semidefinite;
 mod settings;
+mod size;
 mod soft;
 mod solution;
 mod solve;

@@ -160,6 +160,13 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// How many numbers it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Matrix::Dense(data) | Matrix::Diagonal(data) => data.len(),
+        }
+    }
+
     /// `y += factor · M x`.
     #[inline(always)]
     pub(crate) fn add_product(&self, factor: f64, x: &[f64], y: &mut [f64]) {

@@ -63,8 +63,9 @@ pub enum Infeasible {
     /// grows, its solution tends to the point that comes as close to the constraints as any, and
     /// among those has the smallest objective, with a distance in proportion to `1/weight`. Rows
     /// count as they are scaled. Feasible samples are not touched. A sample whose elastic problem
-    /// could not be solved either, because the objective is unbounded or the weight so high that
-    /// its multipliers drown everything else, stays infeasible.
+    /// could not be solved either, because the objective is unbounded, the weight so high that its
+    /// multipliers drown everything else, or the rows so many that a matrix with one variable a row
+    /// would be out of proportion to them (2²⁷ numbers are not), stays infeasible.
     Elastic {
         /// Price of a unit shift in units of the objective; above 0. See
         /// [`Infeasible::ELASTIC`].

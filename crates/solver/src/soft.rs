@@ -9,6 +9,7 @@
 use crate::adjoint::direction::Hessian;
 use crate::dense::{axpy, dot};
 use crate::kkt::{ActiveKkt, Memory, Solved};
+use crate::size::most;
 
 /// A system, not yet factored.
 pub(crate) struct SoftSystem {
@@ -20,6 +21,8 @@ pub(crate) struct SoftSystem {
     rows: Vec<f64>,
     /// How every row of the caller is represented, in its order.
     roles: Vec<Role>,
+    /// Whether the matrices, one more variable a stiff row, are in proportion to the rows.
+    fits: bool,
 }
 
 enum Role {
@@ -44,6 +47,7 @@ impl SoftSystem {
                 hessian,
                 rows,
                 roles: compliance.iter().map(|_| Role::Kept).collect(),
+                fits: true,
             };
         }
         let force = hessian.as_matrix().max_abs();
@@ -72,6 +76,17 @@ impl SoftSystem {
         };
         let stiff = kept().filter(|(_, d)| *d > 0.0).count();
         let size = n + stiff;
+        let lines = kept().count() + if hessian.is_diagonal() { 1 } else { size };
+        if lines.saturating_mul(size) > most(rows.len() + hessian.as_matrix().len()) {
+            return SoftSystem {
+                n,
+                size,
+                hessian,
+                rows: Vec::new(),
+                roles: Vec::new(),
+                fits: false,
+            };
+        }
         // The new variables cost as much as the others.
         let weight = if force > 0.0 { force } else { 1.0 };
         hessian.append(n, stiff, weight);
@@ -92,11 +107,15 @@ impl SoftSystem {
             hessian,
             rows: widened,
             roles,
+            fits: true,
         }
     }
 
-    /// Factors; `None` when the data leaves the finite numbers.
+    /// Factors; `None` when the data leaves the finite numbers, or the matrices would be too large.
     pub(crate) fn factor(&self, rank_tolerance: f64) -> Option<ActiveKkt<'_>> {
+        if !self.fits {
+            return None;
+        }
         let hessian = self.hessian.as_matrix();
         ActiveKkt::new(
             self.size,

@@ -33,7 +33,7 @@ use crate::validate::validate;
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`] unless
-/// [`Settings::crossed_bounds`] takes them, [`Error::Asymmetric`], [`Error::NotConvex`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
+/// [`Settings::crossed_bounds`] takes them, [`Error::Asymmetric`], [`Error::NotConvex`], [`Error::TooLarge`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
 /// samples are not errors: they have a [`Status`] and say why ([`Solution::conflict`],
 /// [`Solution::ray`]), and never change the other samples' answers.
 ///

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::problem::Problem;
 use crate::semidefinite::{NotSemidefinite, Semidefinite, check_semidefinite_diagonal};
 use crate::settings::Settings;
+use crate::size;
 
 /// Matrices one thread checks at a time.
 const RUN: usize = 64;
@@ -63,7 +64,7 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
             "equalities.a",
             part.a,
             batch,
-            rows * n,
+            rows.saturating_mul(n),
             "[p, n], per sample or shared",
             Infinities::None,
         )?;
@@ -82,7 +83,7 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
             "inequalities.g",
             part.g,
             batch,
-            rows * n,
+            rows.saturating_mul(n),
             "[m, n], per sample or shared",
             Infinities::None,
         )?;
@@ -127,7 +128,7 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
             "quadratics.h",
             part.h.values(),
             batch,
-            rows * part.h.entries(n),
+            rows.saturating_mul(part.h.entries(n)),
             symmetric_layout(part.h.is_diagonal(), true),
             Infinities::None,
         )?;
@@ -135,7 +136,7 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
             "quadratics.g",
             part.g,
             batch,
-            rows * n,
+            rows.saturating_mul(n),
             "[k, n], per sample or shared",
             Infinities::None,
         )?;
@@ -149,7 +150,7 @@ pub(crate) fn validate(problem: &Problem<'_>, settings: &Settings) -> Result<(),
         )?;
         convex("quadratics.h", part.h, batch, rows, n, rounding)?;
     }
-    Ok(())
+    size::check(problem)
 }
 
 /// Length and finiteness of one parameter.
@@ -423,6 +424,21 @@ mod tests {
         // Rounding-sized negativity is not a modelling mistake.
         let diagonal = Symmetric::Diagonal(Values::Shared(&[1.0, -1e-12]));
         assert!(checked(&problem(diagonal, ZERO)).is_ok());
+    }
+
+    #[test]
+    fn sizes_beyond_counting_are_refused() {
+        let mut with = problem(EYE, ZERO);
+        with.inequalities = Some(Inequalities {
+            rows: usize::MAX,
+            g: Values::Shared(&[]),
+            l: Values::PerSample(&[]),
+            u: Values::Shared(&[]),
+        });
+        assert!(matches!(checked(&with), Err(Error::Shape { .. })));
+        let mut with = problem(Symmetric::Dense(Values::PerSample(&[])), ZERO);
+        with.n = usize::MAX;
+        assert!(matches!(checked(&with), Err(Error::Shape { .. })));
     }
 
     #[test]

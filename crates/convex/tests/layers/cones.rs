@@ -235,6 +235,21 @@ fn bad_input_is_named() {
                 .quadratic(SparseMatrix::dense(tensor(&[1.0; 9], [3, 3]))),
         ),
         (
+            "`p` of the shared data is not symmetric: entries (1, 0) and (0, 1) of matrix 0 differ by 1e0",
+            ConeTensors::new(vector(2), a([2, 2]), vector(2), cones()).quadratic(
+                SparseMatrix::upper_triangle(tensor(&[2.0, 1.0, 0.0, 2.0], [2, 2])),
+            ),
+        ),
+        (
+            "`p` of sample 1 is not symmetric: entries (1, 0) and (0, 1) of matrix 0 differ by 5e-1",
+            ConeTensors::new(vector(2), a([2, 2]), vector(2), cones()).quadratic(
+                SparseMatrix::upper_triangle(tensor(
+                    &[2.0, 0.5, 0.5, 2.0, 2.0, 0.5, 0.0, 2.0],
+                    [2, 2, 2],
+                )),
+            ),
+        ),
+        (
             "`p` matrix 0 of the shared data must be positive semidefinite",
             ConeTensors::new(vector(1), a([2, 1]), vector(2), cones())
                 .quadratic(SparseMatrix::upper_triangle(tensor(&[-1.0], [1, 1]))),

@@ -9,6 +9,7 @@ mod lower;
 mod offset;
 mod quadratic;
 mod rows;
+mod size;
 mod spectral;
 
 use std::collections::BTreeMap;
@@ -129,8 +130,11 @@ struct Settled {
 
 pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error> {
     let mut builder = Builder::default();
-    for (at, expr) in postorder(formulation.roots()).into_iter().enumerate() {
+    let order = postorder(formulation.roots());
+    size::check_leaves(&order)?;
+    for (at, expr) in order.into_iter().enumerate() {
         builder.by = Some(at as u32);
+        builder.has_room_for(expr)?;
         builder.lower(expr);
         let lowered = &builder.lowered[&expr.key()];
         if let Some(term) = lowered.terms.iter().find(|term| !term.value.is_finite()) {
@@ -168,6 +172,7 @@ pub(crate) fn canonicalise(formulation: &Formulation) -> Result<Canonical, Error
         }
     }
     builder.lowered.clear();
+    builder.has_room_for_rows(formulation)?;
     builder.split();
     builder.eliminate(&objective.terms);
     builder.merge_equal();

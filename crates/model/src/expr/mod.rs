@@ -220,6 +220,9 @@ impl Expr {
         if node.poisoned {
             return Expr(Arc::new(node));
         }
+        if let Some(reason) = shape.excess() {
+            return Expr::misshapen(node.op.clone(), std::mem::take(&mut node.args), reason);
+        }
         if !variables && !parameters && node.args.iter().all(|arg| arg.0.folded.is_some()) {
             let args: Vec<&[f64]> = node
                 .args
@@ -286,6 +289,8 @@ impl Expr {
 fn leaf_fault(leaf: &Leaf) -> Option<Error> {
     let reason = if leaf.shape.size() == 0 {
         format!("its shape {} has no entries", leaf.shape)
+    } else if let Some(excess) = leaf.shape.excess() {
+        excess
     } else if leaf.domain.is_symmetric() && leaf.shape.square().is_none() {
         format!(
             "its shape is {} but a symmetric matrix must be square",

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::problem::{Matrix, Problem};
 use crate::semidefinite::{NotSemidefinite, Semidefinite, check_symmetric};
 use crate::settings::{Method, Settings};
+use crate::size::{given, has_factors};
 use crate::solution::{Factors, Own, Solution};
 use crate::status::Status;
 use crate::validate::not_convex;
@@ -29,7 +30,14 @@ const KEPT: usize = 1 << 25;
 
 /// Whether a problem is for this method.
 pub(crate) fn takes(problem: &Problem<'_>, settings: &Settings) -> bool {
-    problem.quadratic_rows() == 0 && settings.method == Method::Auto
+    let sizes = [
+        problem.n,
+        problem.equality_rows(),
+        problem.inequality_rows(),
+    ];
+    problem.quadratic_rows() == 0
+        && settings.method == Method::Auto
+        && (has_factors(sizes, given(problem)) || sizes[1..] == [0, 0])
 }
 
 /// Whether [`active_set`] is where symmetry and convexity of `P` are checked: a factor that each sample needs

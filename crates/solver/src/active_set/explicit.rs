@@ -34,16 +34,38 @@ impl Explicit {
         range::build(sample).or_else(|| Explicit::null_space(sample))
     }
 
+    /// The factors of a diagonal without rows, whose inverse is kept as one.
+    pub(crate) fn diagonal(inverse: Vec<f64>, condition: f64) -> Explicit {
+        Explicit {
+            n: inverse.len(),
+            p: 0,
+            m: 0,
+            inverse,
+            response: Vec::new(),
+            k: Vec::new(),
+            scale: Vec::new(),
+            norms: Vec::new(),
+            split: None,
+            condition,
+        }
+    }
+
     /// The factors to compute with.
     pub(crate) fn reduced(&self) -> Reduced<'_> {
+        let size = self.n + self.p;
+        let form = if self.inverse.len() < size * size {
+            Form::Diagonal(&self.inverse)
+        } else {
+            Form::Explicit {
+                inverse: &self.inverse,
+                response: &self.response,
+            }
+        };
         Reduced {
             n: self.n,
             p: self.p,
             m: self.m,
-            form: Form::Explicit {
-                inverse: &self.inverse,
-                response: &self.response,
-            },
+            form,
             k: &self.k,
             scale: &self.scale,
             norms: &self.norms,

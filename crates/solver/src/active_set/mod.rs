@@ -7,7 +7,7 @@ pub(crate) mod explicit;
 pub(crate) mod least_distance;
 pub(crate) mod memory;
 pub(crate) mod pivot;
-mod range;
+pub(crate) mod range;
 pub(crate) mod reduced;
 pub(crate) mod shared;
 mod violation;

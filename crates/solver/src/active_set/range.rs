@@ -17,6 +17,10 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Explicit> {
     let n = sample.n;
     let (p, m) = (sample.a.len() / n, sample.g.len() / n);
     let size = n + p;
+    if let (Matrix::Diagonal(d), 0, 0) = (sample.p, p, m) {
+        let (inverse, condition) = inverse_of(d)?;
+        return Some(Explicit::diagonal(inverse, condition));
+    }
     let (a, g) = (view(sample.a, p, n), view(sample.g, m, n));
     let mut inverse = vec![0.0; size * size];
     let mut condition = invert(sample.p, n, size, &mut inverse)?;
@@ -125,17 +129,22 @@ pub(crate) fn build(sample: &Sample<'_>) -> Option<Explicit> {
     })
 }
 
+/// The inverse of a diagonal and its condition, `None` where an entry is not positive or that is too large.
+pub(crate) fn inverse_of(diagonal: &[f64]) -> Option<(Vec<f64>, f64)> {
+    let condition = spread(diagonal.iter().copied());
+    let is_safe = diagonal.iter().all(|v| *v > 0.0) && condition < CONDITION;
+    is_safe.then(|| (diagonal.iter().map(|v| 1.0 / v).collect(), condition))
+}
+
 /// Writes `P⁻¹` into the upper left block; returns the condition.
 fn invert(p: Matrix<'_>, n: usize, size: usize, inverse: &mut [f64]) -> Option<f64> {
     let condition = match p {
         Matrix::Diagonal(d) => {
-            if !d.iter().all(|v| *v > 0.0) {
-                return None;
+            let (diagonal, condition) = inverse_of(d)?;
+            for (i, v) in diagonal.into_iter().enumerate() {
+                inverse[i * size + i] = v;
             }
-            for (i, v) in d.iter().enumerate() {
-                inverse[i * size + i] = 1.0 / v;
-            }
-            spread(d.iter().copied())
+            condition
         }
         Matrix::Dense(data) => {
             let factor = view(data, n, n).llt(Side::Lower).ok()?;

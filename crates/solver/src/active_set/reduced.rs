@@ -52,6 +52,8 @@ pub(crate) enum Form<'a> {
         /// `−∂(x, ν)/∂λ̃` with scaled multipliers, `[m, n+p]`.
         response: &'a [f64],
     },
+    /// The inverse of a diagonal `P` without rows, `[n]`.
+    Diagonal(&'a [f64]),
     /// Factors for a few.
     LeastDistance(LeastDistance<'a>),
 }
@@ -68,6 +70,13 @@ impl Reduced<'_> {
                 view(rhs, count, size),
                 view(inverse, size, size),
             ),
+            Form::Diagonal(inverse) => {
+                for (rhs, point) in rhs.chunks_exact(size).zip(point.chunks_exact_mut(size)) {
+                    for ((point, rhs), inverse) in point.iter_mut().zip(rhs).zip(*inverse) {
+                        *point = rhs * inverse;
+                    }
+                }
+            }
             Form::LeastDistance(factors) => {
                 for (rhs, point) in rhs.chunks_exact(size).zip(point.chunks_exact_mut(size)) {
                     factors.point(rhs, self.n, point, work);
@@ -90,6 +99,8 @@ impl Reduced<'_> {
                 view(multipliers, count, m),
                 view(response, m, size),
             ),
+            // Without rows there is nothing to respond to.
+            Form::Diagonal(_) => {}
             Form::LeastDistance(factors) => {
                 let lines = multipliers.chunks_exact(m);
                 for (multipliers, point) in lines.zip(point.chunks_exact_mut(size)) {

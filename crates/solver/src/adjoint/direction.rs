@@ -388,6 +388,10 @@ impl Hessian {
         }
     }
 
+    pub(crate) fn is_diagonal(&self) -> bool {
+        matches!(self, Hessian::Diagonal(_))
+    }
+
     /// The `n × n` numbers, stored dense from now on.
     pub(crate) fn make_dense(&mut self, n: usize) -> &mut Vec<f64> {
         if let Hessian::Diagonal(diagonal) = self {

@@ -16,11 +16,16 @@ use crate::fixed::{Verdict, judge};
 use crate::interior_point::{falling_direction, relaxation};
 use crate::problem::{Matrix, Sample};
 use crate::settings::Settings;
+use crate::size::has_factors;
 use crate::status::Status;
 
 /// Multipliers below one of these shares of the largest weight are rounding: the first is taken
 /// whose proof holds. A slight contradiction needs the small ones as well.
 const NEGLIGIBLE: [f64; 3] = [1e-6, 1e-9, 1e-13];
+
+/// Rows of a conflict that are tried one by one, each at the price of a solve, in problems without the factors
+/// that name only those that are needed.
+const MOST_TRIED: usize = 1000;
 
 /// The certificate of a status, where one can be written down and checked. Samples that share `A`
 /// and `G` can share [`least_norm`].
@@ -59,9 +64,15 @@ impl Candidate {
     }
 }
 
-/// The factors of the least-norm problem on a sample's equalities and linear rows.
+/// The factors of the least-norm problem on a sample's equalities and linear rows, `None` also where they are too
+/// large.
 pub(crate) fn least_norm(sample: &Sample<'_>) -> Option<Explicit> {
-    let ones = vec![1.0; sample.n];
+    let n = sample.n;
+    let (p, m) = (sample.b.len(), sample.l.len());
+    if !has_factors([n, p, m], sample.a.len() + sample.g.len()) {
+        return None;
+    }
+    let ones = vec![1.0; n];
     Explicit::new(&Sample {
         p: Matrix::Diagonal(&ones),
         ..*sample
@@ -92,6 +103,9 @@ fn relaxed(sample: &Sample<'_>, settings: &Settings) -> Option<Farkas> {
 /// Leaves out one row after another, the lightest first, as long as the rest still conflict
 /// (the deletion filter of Chinneck & Dravnieks 1991).
 fn thinned(sample: &Sample<'_>, mut found: Farkas, settings: &Settings) -> Farkas {
+    if found.conflict.rows.len() > MOST_TRIED {
+        return found;
+    }
     for candidate in found.conflict.rows.clone().iter().rev() {
         let named = |row| {
             let rows = &found.conflict.rows;

@@ -32,8 +32,9 @@ pub struct Farkas {
 
 /// Rows that contradict each other, the weightiest first.
 ///
-/// The set is irreducible unless the rows' numbers are too close to tell: without any one of them
-/// the others can be met. It need not be the only one, nor the smallest.
+/// The set is irreducible unless the rows' numbers are too close to tell, or a problem with quadratic
+/// rows or too many for factors names more than a thousand: without any one of them the others can be
+/// met. It need not be the only one, nor the smallest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conflict {
     /// The rows.

@@ -23,6 +23,7 @@ use crate::polish::{Guess, polish};
 use crate::problem::Sample;
 use crate::residual::{Measured, Point, Terms, margin, measure};
 use crate::settings::Settings;
+use crate::size::{has_square, is_separable};
 use crate::solution::ActiveRows;
 use crate::status::{Residuals, Status};
 use crate::work::keeps_memory;
@@ -114,6 +115,10 @@ fn run(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer 
         answer.status,
         Status::MaxIterations | Status::NumericalError
     ) {
+        return answer;
+    }
+    // It has a solution, which overflows: the auxiliary problems would say no more, and are dense.
+    if !has_square(sample.n, sample.p.len()) && is_separable(sample) {
         return answer;
     }
     let phase_one = recast::PhaseOne::of(sample);

@@ -253,13 +253,13 @@ impl Recession {
     pub(crate) fn of(sample: &Sample<'_>) -> Recession {
         let n = sample.n;
         let mut a = sample.a.to_vec();
+        // One row a variable, however many diagonals hold it.
+        let mut held = vec![0.0; n];
         let mut add_null = |matrix: Matrix<'_>| match matrix {
             Matrix::Dense(data) => a.extend_from_slice(data),
             Matrix::Diagonal(data) => {
-                for (i, v) in data.iter().enumerate().filter(|(_, v)| **v != 0.0) {
-                    let start = a.len();
-                    a.resize(start + n, 0.0);
-                    a[start + i] = *v;
+                for (held, v) in held.iter_mut().zip(data).filter(|(held, _)| **held == 0.0) {
+                    *held = *v;
                 }
             }
         };
@@ -268,6 +268,11 @@ impl Recession {
             if sample.c[i].is_finite() {
                 add_null(sample.h.row(i, n));
             }
+        }
+        for (i, v) in held.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+            let start = a.len();
+            a.resize(start + n, 0.0);
+            a[start + i] = *v;
         }
         let mut g = sample.g.to_vec();
         let recede = |v: &f64| if v.is_finite() { 0.0 } else { *v };

@@ -16,6 +16,7 @@ use crate::polish::{Guess, polish};
 use crate::problem::{Matrix, Sample};
 use crate::residual::Terms;
 use crate::settings::Settings;
+use crate::size::most;
 use crate::status::Status;
 
 /// The rows of a cone program, sparse by columns.
@@ -79,9 +80,13 @@ struct Quadratic {
 }
 
 impl Rows {
-    /// `None` when a quadratic row has no factor.
+    /// `None` when a quadratic row has no factor, or the factors of diagonals are out of proportion to them.
     fn of(sample: &Sample<'_>) -> Option<Rows> {
         let n = sample.n;
+        let factors = sample.hg.len().saturating_mul(n);
+        if factors > most(sample.hg.len().saturating_add(sample.h.len())) {
+            return None;
+        }
         let sides: Vec<(usize, f64)> = (0..sample.l.len())
             .flat_map(|row| [(row, 1.0, sample.u[row]), (row, -1.0, sample.l[row])])
             .filter(|(_, _, bound)| bound.is_finite())

@@ -75,6 +75,10 @@ impl Range {
         norms: &[f64],
         rank_tolerance: f64,
     ) -> Option<f64> {
+        // More rows than variables are dependent, and their system may be larger than any memory.
+        if norms.len() > n {
+            return None;
+        }
         let of_hessian = self.hessian.factor(n, hessian, &mut self.work)?;
         if !(rank_tolerance * of_hessian.largest * of_hessian.inverse < 1.0) {
             return None;

@@ -103,6 +103,9 @@ impl Expr {
         } else {
             [indices.len(), n].into()
         };
+        if let Some(excess) = shape.excess() {
+            return misfit(self, label, excess);
+        }
         let source: Vec<usize> = indices
             .iter()
             .flat_map(|i| (0..n).map(move |j| i * n + j))
@@ -155,6 +158,9 @@ pub fn diag(expr: &Expr) -> Expr {
     }
     match *expr.shape().dims() {
         [n] => {
+            if let Some(excess) = Shape::from([n, n]).excess() {
+                return misfit(expr, call("diag"), excess);
+            }
             let triples = (0..n).map(|i| (i, i * n + i, 1.0));
             let map = Linear::new(n, n * n, triples);
             linear(expr, map, [n, n].into(), call("diag"))

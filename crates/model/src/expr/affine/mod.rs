@@ -16,24 +16,29 @@ pub use shapes::{hstack, vstack};
 /// A constant of a shape, its numbers row-major.
 pub fn constant(shape: impl Into<Shape>, data: Vec<f64>) -> Expr {
     let shape = shape.into();
-    if data.len() == shape.size() && !data.is_empty() {
-        return Expr::numbers(shape, data);
-    }
     let reason = match shape.size() {
         0 => format!("its shape {shape} has no entries"),
-        size => format!(
+        size if data.len() != size => format!(
             "a constant of shape {shape} must hold {size} numbers but was given {}",
             data.len()
         ),
+        _ => match shape.excess() {
+            Some(excess) => excess,
+            None => return Expr::numbers(shape, data),
+        },
     };
     Expr::misshapen(Op::Constant(data.into()), Vec::new(), reason)
 }
 
 /// The identity matrix `[n, n]`.
 pub fn identity(n: usize) -> Expr {
+    let shape = Shape::from([n, n]);
+    if let Some(excess) = shape.excess() {
+        return Expr::misshapen(Op::Constant([].into()), Vec::new(), excess);
+    }
     let mut data = vec![0.0; n * n];
     (0..n).for_each(|i| data[i * n + i] = 1.0);
-    constant([n, n], data)
+    constant(shape, data)
 }
 
 /// A scalar in every entry.

@@ -2,7 +2,7 @@
 
 use super::super::{Expr, Label, Linear, Op};
 use super::{call, linear, misfit};
-use crate::shape::Shape;
+use crate::shape::{MOST, Shape};
 
 impl Expr {
     /// Sum of all entries, `[]`.
@@ -81,6 +81,15 @@ impl Expr {
             [m, n] => (m, n),
             _ => return self.clone(),
         };
+        // Every entry is added to all below it.
+        let terms = Shape::from([m.saturating_mul(m + 1) / 2, n]);
+        if terms.size() > MOST {
+            let reason = format!(
+                "the sums of its shape {} have more than {MOST} terms",
+                self.shape()
+            );
+            return misfit(self, call("cumsum"), reason);
+        }
         let triples = (0..m * n).flat_map(|input| {
             let (i, j) = (input / n, input % n);
             (i..m).map(move |k| (input, k * n + j, 1.0))
@@ -169,6 +178,10 @@ pub fn kron(left: &Expr, right: &Expr) -> Expr {
         );
         return Expr::misshapen(Op::Concat("kron"), args(), reason);
     };
+    let shape = Shape::from([m.saturating_mul(k), n.saturating_mul(l)]);
+    if let Some(excess) = shape.excess() {
+        return Expr::misshapen(Op::Concat("kron"), args(), excess);
+    }
     let triples = (0..m * n).flat_map(|a| {
         let v = data[a];
         (0..k * l)
@@ -177,5 +190,5 @@ pub fn kron(left: &Expr, right: &Expr) -> Expr {
     });
     let map = Linear::new(k * l, m * n * k * l, triples);
     let label = Label::Call("kron", left.to_string());
-    linear(right, map, [m * k, n * l].into(), label)
+    linear(right, map, shape, label)
 }

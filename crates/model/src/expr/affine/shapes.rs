@@ -7,6 +7,9 @@ use crate::shape::Shape;
 impl Expr {
     /// Transpose of a matrix; a vector is returned as it is.
     pub fn transpose(&self) -> Expr {
+        if self.0.poisoned {
+            return self.clone();
+        }
         let &[m, n] = self.shape().dims() else {
             return self.clone();
         };
@@ -49,6 +52,9 @@ impl Expr {
         if !self.shape().is_scalar() || shape.size() == 0 {
             let reason = format!("a scalar can be spread over {shape}, not {}", self.shape());
             return misfit(self, label, reason);
+        }
+        if let Some(excess) = shape.excess() {
+            return misfit(self, label, excess);
         }
         let source = vec![0; shape.size()];
         linear(self, Linear::gather(1, &source), shape, label)
@@ -98,7 +104,11 @@ pub fn hstack(parts: &[Expr]) -> Expr {
         let reason = format!("the parts have {m} and {} rows", height(part));
         return Expr::misshapen(Op::Concat("hstack"), parts.to_vec(), reason);
     }
-    let size: usize = parts.iter().map(Expr::size).sum();
+    let joined = joined(parts, "hstack");
+    if joined.0.poisoned {
+        return joined;
+    }
+    let size = joined.size();
     let n = size / m;
     let mut source = vec![0; size];
     let (mut first, mut left) = (0, 0);
@@ -113,7 +123,7 @@ pub fn hstack(parts: &[Expr]) -> Expr {
         left += w;
     }
     linear(
-        &joined(parts, "hstack"),
+        &joined,
         Linear::gather(size, &source),
         [m, n].into(),
         Label::Hidden,

@@ -366,7 +366,8 @@ pub fn matrix_frac(x: &Expr, p: &Expr) -> Expr {
 
 /// `(Π xᵢ)^(1/n)` over all entries, `x ≥ 0`, `[]`. Concave, rising.
 pub fn geo_mean(x: &Expr) -> Expr {
-    let n = x.size();
+    // What is poisoned may be of any size.
+    let n = if x.0.poisoned { 1 } else { x.size() };
     scalar(Atom::GeoMean(vec![1.0 / n as f64; n].into()), x)
 }
 
