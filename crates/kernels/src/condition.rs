@@ -76,7 +76,7 @@ fn away_from_zero(value: f64, by: f64) -> f64 {
 #[inline(always)]
 fn by_powers(x: &mut [f64], doubtful: f64, solve: impl Fn(&mut [f64])) -> f64 {
     let mut largest = max_abs(x);
-    if !(largest >= doubtful) || largest.is_infinite() {
+    if !largest.is_finite() || largest < doubtful {
         return largest;
     }
     for _ in 0..POWERS {
