@@ -1,9 +1,12 @@
-//! Small problems with awkward numbers: each is answered, alone as in a list, and what is called
-//! solved has finite numbers.
+//! Small problems with awkward numbers, under any settings: each is answered, alone as in a list, and what is
+//! called solved has finite numbers.
 #![no_main]
+
+mod options;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use options::Choice;
 use serde_json::{Value, json};
 
 const PALETTE: [f64; 20] = [
@@ -84,9 +87,14 @@ impl<'a> Arbitrary<'a> for Problem {
             if rows > 0 {
                 let mut list = vec![];
                 for _ in 0..rows {
-                    list.push(json!({
-                        "H": symmetric(u, n)?, "g": vector(u, n)?, "u": number(u)?
-                    }));
+                    let mut row = json!({ "u": number(u)? });
+                    if u.ratio(3, 4)? {
+                        row["H"] = symmetric(u, n)?;
+                    }
+                    if u.ratio(3, 4)? {
+                        row["g"] = vector(u, n)?;
+                    }
+                    list.push(row);
                 }
                 put("quadratic", json!(list));
             }
@@ -138,54 +146,67 @@ fn check(problem: &Value, answer: &Value) {
     if answer["error"].is_string() {
         return;
     }
-    let status = answer["status"].as_str().unwrap_or_else(|| panic!("{problem} {answer}"));
-    if status == "solved" {
+    let status = answer["status"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{problem} {answer}"));
+    if status == "solved" || status == "relaxed" {
         assert!(all_numbers(&answer["x"]), "{problem} {answer}");
         assert!(answer["objective"].is_number(), "{problem} {answer}");
     }
     if let Some(gradient) = answer["gradient"].as_object() {
         let verdict = gradient["status"].as_str().unwrap_or_default();
         assert!(
-            ["exact", "degenerate", "unavailable"].contains(&verdict),
+            ["exact", "degenerate", "smoothed", "unavailable"].contains(&verdict),
             "{problem} {answer}"
         );
         if let Some(q) = gradient.get("q") {
             assert!(all_numbers(q), "{problem} {answer}");
         }
         assert!(
-            verdict != "exact" || status == "solved",
+            verdict == "unavailable" || ["solved", "relaxed"].contains(&status),
             "{problem} {answer}"
         );
     }
 }
 
-fuzz_target!(|problems: Vec<Problem>| {
+fuzz_target!(|input: (Choice, Vec<Problem>)| {
+    let (Choice(options), problems) = input;
+    let is_strict = options.quadratic.tolerance <= 1e-9;
+    let answer = |text: &str| feasible_json::answer_with(text, &options).expect("it is JSON");
     let problems: Vec<Value> = problems.into_iter().take(3).map(|p| p.0).collect();
     let text = Value::Array(problems.clone()).to_string();
-    let answers = feasible_json::answer(&text).expect("it is JSON");
+    let answers = answer(&text);
     let together = answers.json.as_array().expect("a list in, a list out");
     assert_eq!(together.len(), problems.len());
-    for (problem, answer) in problems.iter().zip(together) {
-        check(problem, answer);
-        let alone = feasible_json::answer(&problem.to_string()).expect("it is JSON");
+    for (problem, found) in problems.iter().zip(together) {
+        check(problem, found);
+        let alone = answer(&problem.to_string());
         assert_eq!(
             alone.json["error"].is_string(),
-            answer["error"].is_string(),
-            "{problem}: {} alone, {answer} in a list",
+            found["error"].is_string(),
+            "{problem}: {} alone, {found} in a list",
             alone.json
         );
         // Clarabel is set up for the first of a list; the dense solver computes every sample by itself, though
         // with other sums where matrices are shared.
         // Of numbers that rounding decides over, either verdict may be right.
-        if problem["problem"] == "qp" && !answer["error"].is_string() && is_moderate(problem) {
-            let verdicts = [&alone.json["status"], &answer["status"]];
+        // So may any within a loose tolerance.
+        let is_qp = problem["problem"] == "qp" && !found["error"].is_string();
+        if is_qp && is_strict && is_moderate(problem) {
+            let verdicts = [&alone.json["status"], &found["status"]];
             let is_solved = verdicts.map(|verdict| verdict == "solved");
             let has_none = verdicts.map(|v| v == "primal_infeasible" || v == "dual_infeasible");
             let contradict = |i: usize| is_solved[i] && has_none[1 - i];
-            assert!(!contradict(0) && !contradict(1), "{problem} of {text}: {verdicts:?}");
-            let objectives = [&alone.json, answer].map(|a| a["objective"].as_f64());
+            assert!(
+                !contradict(0) && !contradict(1),
+                "{problem} of {text}: {verdicts:?}"
+            );
+            let objectives = [&alone.json, found].map(|a| a["objective"].as_f64());
             if let (true, [Some(a), Some(b)]) = (is_solved == [true; 2], objectives) {
-                assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{problem} of {text}: {a} and {b}");
+                assert!(
+                    (a - b).abs() <= 1e-6 * (1.0 + a.abs()),
+                    "{problem} of {text}: {a} and {b}"
+                );
             }
         }
     }

@@ -1,10 +1,14 @@
-//! Arbitrary text: an answer or an error, never a panic.
+//! Arbitrary text under any settings: an answer or an error, never a panic.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+mod options;
 
-fuzz_target!(|text: &str| {
-    if let Ok(answers) = feasible_json::answer(text) {
+use libfuzzer_sys::fuzz_target;
+use options::Choice;
+
+fuzz_target!(|input: (Choice, &str)| {
+    let (Choice(options), text) = input;
+    if let Ok(answers) = feasible_json::answer_with(text, &options) {
         assert!(!answers.json.is_null());
     }
 });

@@ -1,16 +1,20 @@
-//! Random models: a compiled one is solved and differentiated without a panic, to finite numbers where it is
-//! called solved; what does not compile has a message.
+//! Random models: a compiled one is solved and differentiated without a panic, by either route and under any
+//! settings, backwards and forwards, to finite numbers where it is called solved; what does not compile has a
+//! message.
 #![no_main]
+
+mod options;
 
 use arbitrary::{Result, Unstructured};
 use feasible_model::{
-    Domain, Expr, Model, SolveSettings, Values, abs, constant, diag, entropy, exp, geo_mean,
-    hstack, huber, identity, inv_pos, kl_div, kron, lambda_max, lambda_min, log, log_det,
-    log_sum_exp, logistic, matrix_frac, max, maximum, min, minimum, neg_part, norm_inf, norm1,
-    norm2, nuclear_norm, operator_norm, pos, power, quad_form, quad_over_lin, rel_entr, sqrt,
-    square, sum_largest, sum_smallest, sum_squares, vstack, weighted_geo_mean,
+    Constraint, Domain, Expr, Handle, Model, Route, SolveSettings, Values, abs, constant, diag,
+    entropy, exp, geo_mean, hstack, huber, identity, inv_pos, kl_div, kron, lambda_max, lambda_min,
+    log, log_det, log_sum_exp, logistic, matrix_frac, max, maximum, min, minimum, neg_part,
+    norm_inf, norm1, norm2, nuclear_norm, operator_norm, pos, power, quad_form, quad_over_lin,
+    rel_entr, sqrt, square, sum_largest, sum_smallest, sum_squares, vstack, weighted_geo_mean,
 };
 use libfuzzer_sys::fuzz_target;
+use options::Choice;
 
 const N: usize = 2;
 const NUMBERS: [f64; 10] = [0.0, 1.0, -1.0, 0.5, 2.0, -0.3, 3.0, 1e-6, 1e6, f64::NAN];
@@ -158,21 +162,24 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
     } else {
         model.maximize(objective)
     };
+    let mut constraints: Vec<Constraint> = vec![];
     if u.ratio(3, 4)? {
-        formulation = formulation
-            .subject_to(x.le(2.0))
-            .subject_to(x.ge(-1.0))
-            .subject_to(norm2(&y).le(3.0));
+        constraints.extend([x.le(2.0), x.ge(-1.0), norm2(&y).le(3.0)]);
     }
     for _ in 0..u.int_in_range(0..=2)? {
         let (a, b) = (u.choose(&pool)?.clone(), u.choose(&pool)?.clone());
-        formulation = formulation.subject_to(match u.int_in_range(0..=3)? {
+        constraints.push(match u.int_in_range(0..=3)? {
             0 => a.le(b),
             1 => a.ge(b),
             2 => a.eq(b),
             _ => a.succeeds(b),
         });
     }
+    formulation = formulation.subject_to_all(constraints.iter().cloned());
+    if u.ratio(1, 3)? {
+        formulation = formulation.route(Route::Cones);
+    }
+    let Choice(options) = u.arbitrary()?;
     let problem = match formulation.compile() {
         Ok(problem) => problem,
         Err(error) => {
@@ -188,7 +195,11 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
             _ => ("w", Values::Shared(&of_w)),
         });
     }
-    let Ok(solution) = problem.solve(&given, 2, &SolveSettings::default()) else {
+    let settings = SolveSettings {
+        dense: options.quadratic,
+        cones: options.cones,
+    };
+    let Ok(solution) = problem.solve(&given, 2, &settings) else {
         return Ok(());
     };
     for (name, _) in problem.variables() {
@@ -207,19 +218,56 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         .map(|(name, shape)| (name.to_owned(), vec![1.0; 2 * shape.size()]))
         .collect();
     let variables: Vec<(&str, &[f64])> = ones.iter().map(|(n, v)| (&n[..], &v[..])).collect();
+    // Every constraint once, however often it was given.
+    let mut weights: Vec<(&Constraint, Vec<f64>)> = vec![];
+    for constraint in &constraints {
+        if u.arbitrary()? {
+            let dual = solution
+                .dual(constraint)
+                .expect("a constraint of the problem");
+            weights.push((constraint, numbers(u, dual.len())?));
+        }
+    }
+    let duals: Vec<(Handle<'_>, &[f64])> = weights
+        .iter()
+        .map(|(constraint, weights)| ((*constraint).into(), &weights[..]))
+        .collect();
     let cotangent = feasible_model::Cotangent {
         variables: &variables,
-        duals: &[],
+        duals: &duals,
     };
     let wanted: Vec<&str> = problem.parameters().map(|(name, _)| name).collect();
-    let gradients = problem
-        .adjoint(&solution, &cotangent, &wanted, &Default::default())
-        .expect("the solution is this problem's");
+    // Settings out of range, and weights that are no numbers.
+    let Ok(gradients) = problem.adjoint(&solution, &cotangent, &wanted, &options.adjoint) else {
+        return Ok(());
+    };
     for (name, gradient) in gradients.parameters() {
         assert!(
             gradient.iter().all(|v| v.is_finite()),
             "{used}: gradient of {name} {gradient:?}"
         );
+    }
+    let tangent = problem
+        .tangent(&solution, &given, &options.adjoint)
+        .expect("the parameters were directions enough to be solved with");
+    let moves = problem
+        .variables()
+        .map(|(name, _)| tangent.variable(name))
+        .chain(
+            constraints
+                .iter()
+                .map(|constraint| tangent.dual(constraint)),
+        );
+    for values in moves {
+        let values = values.expect("of the problem");
+        assert!(values.iter().all(|v| v.is_finite()), "{used}: {values:?}");
+    }
+    for name in &wanted {
+        let jacobian = problem
+            .jacobian(&solution, "x", name, &options.adjoint)
+            .map(|jacobian| jacobian.values);
+        let finite = jacobian.iter().flatten().all(|v| v.is_finite());
+        assert!(finite, "{used}: {jacobian:?}");
     }
     Ok(())
 }
