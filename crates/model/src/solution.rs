@@ -293,13 +293,13 @@ mod tests {
         let shifted = || x - y + constant([3], vec![0.3, -1.0, 2.0]);
         vec![
             // Constants, parameters and their squares, under the identity, a matrix and a weight.
-            sum_squares(&shifted()) + 4.0 + y.sum() + weight,
-            2.5 * sum_squares(&shifted()) + sum_squares(&(2.0 * x + y)) - 3.0 * y.sum() + weight,
+            sum_squares(shifted()) + 4.0 + y.sum() + weight,
+            2.5 * sum_squares(shifted()) + sum_squares(&(2.0 * x + y)) - 3.0 * y.sum() + weight,
             quad_form(&shifted(), &matrix) - 7.0 - weight,
-            weight * sum_squares(&shifted()) + sum_squares(x),
-            abs(&shifted()).sum() + sum_squares(&shifted()) + weight * 2.0,
-            exp(&(0.4 * x)).sum() + sum_squares(&shifted()) + 1.0 + weight,
-            exp(&(0.4 * x)).sum() + weight * sum_squares(&shifted()) + y.sum(),
+            weight * sum_squares(shifted()) + sum_squares(x),
+            abs(&shifted()).sum() + sum_squares(shifted()) + weight * 2.0,
+            exp(&(0.4 * x)).sum() + sum_squares(shifted()) + 1.0 + weight,
+            exp(&(0.4 * x)).sum() + weight * sum_squares(shifted()) + y.sum(),
         ]
     }
 

@@ -222,7 +222,7 @@ fn touching_bounds_of_a_relaxed_sample() {
         let problem = bounded();
         let solved = |low: f64, high: f64| {
             let given = [
-                each("y", vec![y, 0.0, 0.0].repeat(3)),
+                each("y", [y, 0.0, 0.0].repeat(3)),
                 each("low", [low, 1.9, -1.0].repeat(3)),
                 shared("high", vec![high]),
             ];

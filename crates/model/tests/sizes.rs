@@ -40,7 +40,7 @@ fn expressions_have_at_most_so_many_entries() {
         leaf(Shape::SCALAR).broadcast([1 << 32]),
         leaf(Shape::SCALAR) + &vector,
         lines.select(&[0; 4096]),
-        tall.matmul(&leaf([1, 1 << 17].into())),
+        tall.matmul(leaf([1, 1 << 17].into())),
         hstack(&[wide.clone(), wide]),
     ];
     for expr in cases {

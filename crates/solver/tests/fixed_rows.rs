@@ -97,12 +97,12 @@ fn terms_of_single_precision_leave_its_rounding() {
         p: &[1.0; 3],
         q: &[0.0; 3],
         a: &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
-        b: &[1000.099_975_585_937_5, 1000.0],
+        b: &[1_000.099_975_585_937_5, 1000.0],
         g: &[1.0, -1.0, 0.0],
         l: bound,
         u: bound,
     };
-    assert_eq!(single(1000.1), 1000.099_975_585_937_5);
+    assert_eq!(single(1000.1), 1_000.099_975_585_937_5);
     for solution in case(&difference).solutions(f64::from(f32::EPSILON)) {
         assert_eq!(solution.status, [Status::Solved]);
     }
