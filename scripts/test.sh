@@ -143,12 +143,6 @@ check_scripts() {
     done
 }
 
-# A workspace of its own, with the versions of this one.
-check_fuzz_targets() {
-    cp Cargo.lock fuzz/Cargo.lock
-    cargo check --manifest-path fuzz/Cargo.toml
-}
-
 # Every cargo step has the same packages and features, so that each dependency
 # is compiled once a profile. The features are those of the packages that nothing
 # else depends on, and of the ones whose own code asks for a backend.
@@ -167,7 +161,6 @@ step "format" cargo fmt --all --check
 # Only the tests need it; a missing driver is said before the long wait.
 if [[ "$backends" == *wgpu* ]]; then step "Vulkan driver" prepare_vulkan; fi
 step "lints" cargo clippy "${build[@]}" --all-targets -- -D warnings
-step "fuzz targets" check_fuzz_targets
 # Else snapshots are looked for in the checkout that compiled the tests, where several share one
 # target folder.
 export INSTA_WORKSPACE_ROOT="$PWD"
