@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Device, DispatchTensor, Shape, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, DispatchTensor, Shape, Tensor, TensorData};
 use feasible_kernels::keep_freed_memory;
 
 use crate::Error;
@@ -193,6 +193,17 @@ pub fn expand<const D: usize>(tensor: Tensor<D>, shape: [usize; D]) -> Tensor<D>
         return write(vec![], shape, &tensor.device(), tensor.dtype());
     }
     tensor.expand(shape)
+}
+
+/// `tensor`, `[batch, n]`, with the rows of the marked samples from `by`.
+///
+/// # Panics
+/// If `marked` has another length than the batch.
+pub fn replace_samples(tensor: Tensor<2>, marked: &[bool], by: Tensor<2>) -> Tensor<2> {
+    let [batch, n] = tensor.dims();
+    let mask = TensorData::new(marked.to_vec(), [batch, 1]);
+    let mask = Tensor::<2, Bool>::from_data(mask, &tensor.device()).expand([batch, n]);
+    tensor.mask_where(mask, by)
 }
 
 /// Tensors one after the other along `axis`, of which some or all may have no entries.

@@ -170,12 +170,12 @@ impl Cholesky {
     ///
     /// # Panics
     /// If x has another length.
-    pub fn inverse_norm(&self, x: &mut [f64], doubtful: f64) -> f64 {
+    pub fn inverse_norm(&self, x: &mut [f64], limit: f64) -> f64 {
         assert_eq!(x.len(), self.size());
         let inverses = &self.memory.inverses[..self.size()];
         vectorised(
             #[inline(always)]
-            || inverse_norm(&self.upper, |i| inverses[i], x, doubtful),
+            || inverse_norm(&self.upper, |i| inverses[i], x, limit),
         )
     }
 

@@ -20,7 +20,7 @@ pub use cholesky::{
     Cholesky, CholeskyMemory, cholesky, gram_of_columns, gram_of_rows, pivot_is_rounding,
     solve_transposed, solve_upper,
 };
-pub use condition::{inverse_norm, inverse_norm_of_rows};
+pub use condition::{InverseNorm, inverse_norm, inverse_norm_of_rows};
 pub use memory::keep_freed_memory;
 pub use parallel::{longest_even_run, map_runs, run_length, threads};
 pub use pseudoinverse::Pseudoinverse;

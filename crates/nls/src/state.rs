@@ -1,6 +1,6 @@
 //! Where the samples of a batch stand during a solve, and how they move.
 
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::Tensor;
 use feasible_core::host::{self, Input};
 
 use crate::evaluation::{self, Evaluation, RowWeights, fixed};
@@ -69,18 +69,10 @@ impl Start {
             .slice_dim(0, good..good + 1)
             .expand(start.dims());
         Self {
-            point: replace(start.clone(), &lost, borrowed),
+            point: host::replace_samples(start.clone(), &lost, borrowed),
             lost: Some((lost, start)),
         }
     }
-}
-
-/// `tensor` with the rows of the marked samples from `by`.
-fn replace(tensor: Tensor<2>, which: &[bool], by: Tensor<2>) -> Tensor<2> {
-    let [batch, n] = tensor.dims();
-    let mask = TensorData::new(which.to_vec(), [batch, 1]);
-    let mask = Tensor::<2, Bool>::from_data(mask, &tensor.device()).expand([batch, n]);
-    tensor.mask_where(mask, by)
 }
 
 /// Where the batch stands.
@@ -185,7 +177,7 @@ impl State {
             self.status[b] = Some(Status::NonFinite);
             self.iterations[b] = self.iterations[b].saturating_sub(1);
         }
-        self.y = replace(self.y.clone(), &bad, self.previous.clone());
+        self.y = host::replace_samples(self.y.clone(), &bad, self.previous.clone());
         true
     }
 
@@ -370,7 +362,7 @@ impl State {
             Some(implicit) => (implicit.y, Some(implicit.quality)),
         };
         if let Some((lost, start)) = self.lost {
-            y = replace(y, &lost, start);
+            y = host::replace_samples(y, &lost, start);
         }
         Solution {
             y,

@@ -3,8 +3,8 @@
 //! A sample whose rows are not finite has infinite derivatives, and a cotangent of zero times one of them is
 //! NaN: in the gradient of every tensor that the batch shares.
 
-use burn::tensor::{Bool, Tensor, TensorData};
-use feasible_core::{Bounds, Constraints};
+use burn::tensor::Tensor;
+use feasible_core::{Bounds, Constraints, host};
 use feasible_nls::Status;
 
 use crate::start::{constant, measure};
@@ -32,7 +32,11 @@ pub(crate) fn isolating(
     } else if repaired.y.is_tracked() {
         for &lender in good.iter().take(LENDERS) {
             let lent = constant(&y0).slice_dim(0, lender..lender + 1);
-            let again = repair(replace(y0.clone(), &lost, lent.expand(y0.dims())))?;
+            let again = repair(host::replace_samples(
+                y0.clone(),
+                &lost,
+                lent.expand(y0.dims()),
+            ))?;
             let is_done = !is_lost(&again).any(|lost| lost);
             repaired.take(again, &good);
             if is_done {
@@ -40,7 +44,7 @@ pub(crate) fn isolating(
             }
         }
     }
-    repaired.y = replace(repaired.y, &lost, y0);
+    repaired.y = host::replace_samples(repaired.y, &lost, y0);
     let residual = measure(constraints, bounds, &repaired.y)?;
     for sample in (0..lost.len()).filter(|&sample| lost[sample]) {
         repaired.status[sample] = Status::NonFinite;
@@ -66,12 +70,4 @@ impl Repaired {
         }
         self.y = other.y;
     }
-}
-
-/// `tensor` with the rows of the marked samples from `by`.
-fn replace(tensor: Tensor<2>, which: &[bool], by: Tensor<2>) -> Tensor<2> {
-    let [batch, n] = tensor.dims();
-    let mask = TensorData::new(which.to_vec(), [batch, 1]);
-    let mask = Tensor::<2, Bool>::from_data(mask, &tensor.device()).expand([batch, n]);
-    tensor.mask_where(mask, by)
 }

@@ -32,10 +32,10 @@ use crate::validate::validate;
 /// As [`Problem`] and [`Solution`] say. A batch of 0 gives an empty solution.
 ///
 /// # Errors
-/// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`] unless
-/// [`Settings::crossed_bounds`] takes them, [`Error::Asymmetric`], [`Error::NotConvex`], [`Error::TooLarge`], [`Error::NoVariables`], [`Error::Setting`]. Infeasible or unbounded
-/// samples are not errors: they have a [`Status`] and say why ([`Solution::conflict`],
-/// [`Solution::ray`]), and never change the other samples' answers.
+/// [`Error::Shape`], [`Error::NotFinite`], [`Error::CrossedBounds`] unless [`Settings::crossed_bounds`] takes
+/// them, [`Error::Asymmetric`], [`Error::NotConvex`], [`Error::TooLarge`], [`Error::NoVariables`],
+/// [`Error::Setting`]. Infeasible or unbounded samples are not errors: they have a [`Status`] and say why
+/// ([`Solution::conflict`], [`Solution::ray`]), and never change the other samples' answers.
 ///
 /// # Cost
 /// With `P`, `A`, `G` shared: one factorisation, `O(n³)`, for the batch, then

@@ -123,6 +123,80 @@ fn hessians_whose_pivots_are_all_one() {
     }
 }
 
+/// How a problem is written down.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    shared: bool,
+    diagonal: bool,
+    equalities: bool,
+}
+
+impl Form {
+    fn all() -> impl Iterator<Item = Form> {
+        (0..8).map(|k| Form {
+            shared: k & 1 > 0,
+            diagonal: k & 2 > 0,
+            equalities: k & 4 > 0,
+        })
+    }
+}
+
+/// The identity in both forms, and bounds that are none.
+struct Identity {
+    diagonal: Vec<f64>,
+    dense: Vec<f64>,
+    free: Vec<f64>,
+}
+
+impl Identity {
+    fn new(n: usize) -> Identity {
+        let entry = |at: usize| f64::from(u8::from(at.is_multiple_of(n + 1)));
+        Identity {
+            diagonal: vec![1.0; n],
+            dense: (0..n * n).map(entry).collect(),
+            free: vec![INF; n],
+        }
+    }
+}
+
+/// `min ½‖x‖² + qᵀx` with as many rows as variables, at `b` or above it.
+struct Held<'a> {
+    rows: &'a [f64],
+    b: &'a [f64],
+    q: &'a [f64],
+}
+
+impl<'a> Held<'a> {
+    fn problem(&self, form: Form, identity: &'a Identity) -> Problem<'a> {
+        let values: fn(&'a [f64]) -> Values<'a> = match form.shared {
+            true => Values::Shared,
+            false => Values::PerSample,
+        };
+        let n = self.q.len();
+        Problem {
+            batch: 1,
+            n,
+            p: match form.diagonal {
+                true => Symmetric::Diagonal(values(&identity.diagonal)),
+                false => Symmetric::Dense(values(&identity.dense)),
+            },
+            q: Values::PerSample(self.q),
+            equalities: form.equalities.then(|| Equalities {
+                rows: n,
+                a: values(self.rows),
+                b: Values::PerSample(self.b),
+            }),
+            inequalities: (!form.equalities).then(|| Inequalities {
+                rows: n,
+                g: values(self.rows),
+                l: Values::PerSample(self.b),
+                u: Values::PerSample(&identity.free),
+            }),
+            quadratics: None,
+        }
+    }
+}
+
 /// `x = U⁻¹b` by equalities, and by rows that are all active.
 #[test]
 fn rows_whose_triangle_has_an_even_diagonal() {
@@ -144,44 +218,21 @@ fn rows_whose_triangle_has_an_even_diagonal() {
             .iter()
             .map(|v| v - 1.0)
             .collect();
-        let (ones, free) = (vec![1.0; n], vec![INF; n]);
-        let dense: Vec<f64> = (0..n * n)
-            .map(|at| f64::from(u8::from(at % (n + 1) == 0)))
-            .collect();
+        let memory = Identity::new(n);
         let cotangent = times(&transposed(&u, n), &v);
-        for (shared, diagonal, equalities) in (0..8).map(|k| (k & 1 > 0, k & 2 > 0, k & 4 > 0)) {
-            let values = |data| match shared {
-                true => Values::Shared(data),
-                false => Values::PerSample(data),
+        for form in Form::all() {
+            let held = Held {
+                rows: &u,
+                b: &b,
+                q: &q,
             };
-            let problem = Problem {
-                batch: 1,
-                n,
-                p: match diagonal {
-                    true => Symmetric::Diagonal(values(&ones)),
-                    false => Symmetric::Dense(values(&dense)),
-                },
-                q: Values::PerSample(&q),
-                equalities: equalities.then(|| Equalities {
-                    rows: n,
-                    a: values(&u),
-                    b: Values::PerSample(&b),
-                }),
-                inequalities: (!equalities).then(|| Inequalities {
-                    rows: n,
-                    g: values(&u),
-                    l: Values::PerSample(&b),
-                    u: Values::PerSample(&free),
-                }),
-                quadratics: None,
-            };
-            let what =
-                format!("{n}, shared {shared}, diagonal {diagonal}, equalities {equalities}");
+            let what = format!("{n}, {form:?}");
+            let problem = held.problem(form, &memory);
             let solution = solve(&problem, &Settings::default()).unwrap();
             assert_eq!(solution.status, [Status::Solved], "{what}");
             let wanted = Wanted {
-                b: equalities,
-                l: !equalities,
+                b: form.equalities,
+                l: !form.equalities,
                 ..Wanted::NONE
             };
             let settings = AdjointSettings::default();
@@ -197,36 +248,15 @@ fn rows_whose_triangle_has_an_even_diagonal() {
 #[test]
 fn rows_that_the_tolerance_calls_dependent_are() {
     let apart = 1e-4;
-    let (one, dense) = ([1.0, 1.0], [1.0, 0.0, 0.0, 1.0]);
-    let rows = [1.0, 0.0, 1.0, apart];
-    let (b, free, q) = ([1.0, 1.0 + apart], [INF; 2], [1.0, -1.0 + apart]);
-    for (shared, diagonal, equalities) in (0..8).map(|k| (k & 1 > 0, k & 2 > 0, k & 4 > 0)) {
-        let values = |data| match shared {
-            true => Values::Shared(data),
-            false => Values::PerSample(data),
-        };
-        let problem = Problem {
-            batch: 1,
-            n: 2,
-            p: match diagonal {
-                true => Symmetric::Diagonal(values(&one)),
-                false => Symmetric::Dense(values(&dense)),
-            },
-            q: Values::PerSample(&q),
-            equalities: equalities.then(|| Equalities {
-                rows: 2,
-                a: values(&rows),
-                b: Values::PerSample(&b),
-            }),
-            inequalities: (!equalities).then(|| Inequalities {
-                rows: 2,
-                g: values(&rows),
-                l: Values::PerSample(&b),
-                u: Values::PerSample(&free),
-            }),
-            quadratics: None,
-        };
-        let what = format!("shared {shared}, diagonal {diagonal}, equalities {equalities}");
+    let held = Held {
+        rows: &[1.0, 0.0, 1.0, apart],
+        b: &[1.0, 1.0 + apart],
+        q: &[1.0, -1.0 + apart],
+    };
+    let memory = Identity::new(2);
+    for form in Form::all() {
+        let problem = held.problem(form, &memory);
+        let what = format!("{form:?}");
         let solution = solve(&problem, &Settings::default()).unwrap();
         assert_eq!(solution.status, [Status::Solved], "{what}");
         for (rank_tolerance, expected) in [
@@ -238,7 +268,7 @@ fn rows_that_the_tolerance_calls_dependent_are() {
                 rank_tolerance,
                 ..AdjointSettings::default()
             };
-            let cotangent = Cotangent::of_x(&one);
+            let cotangent = Cotangent::of_x(&[1.0, 1.0]);
             let found = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap();
             assert_eq!(
                 found.reports[0].quality, expected,

@@ -89,43 +89,28 @@ fn matrices_out_of_proportion_are_refused() {
 /// The square of the rows is left to nothing: not to the pivots, the polish, the certificate or the derivative.
 #[test]
 fn many_rows_are_solved_without_their_square() {
-    let g = vec![1.0; MANY];
-    let (mut l, u) = (vec![f64::NEG_INFINITY; MANY], vec![1.0; MANY]);
-    let with = |p: &[f64], l: &[f64], settings: &Settings| {
-        let mut problem = without_rows(p, &[-3.0]);
-        problem.inequalities = Some(Inequalities {
+    let (g, below) = (vec![1.0; MANY], vec![f64::NEG_INFINITY; MANY]);
+    let above = vec![1.0; MANY];
+    let with = |l, u| Problem {
+        inequalities: Some(Inequalities {
             rows: MANY,
             g: Values::Shared(&g),
             l: Values::Shared(l),
-            u: Values::Shared(&u),
-        });
-        let solution = solve(&problem, settings).unwrap();
-        let cotangent = Cotangent::of_x(&[1.0]);
-        let adjoint_settings = AdjointSettings::default();
-        let gradients = adjoint(
-            &problem,
-            &solution,
-            &cotangent,
-            &Wanted::ALL,
-            &adjoint_settings,
-        );
-        assert_eq!(gradients.unwrap().q.unwrap(), [0.0]);
-        solution
+            u: Values::Shared(u),
+        }),
+        ..without_rows(&[1.0], &[-3.0])
     };
-    let solution = with(&[1.0], &l, &Settings::default());
+    let problem = with(&below, &above);
+    let solution = solve(&problem, &Settings::default()).unwrap();
     assert_eq!(solution.status, [Status::Solved]);
     assert!((solution.x[0] - 1.0).abs() < 1e-9);
-    l[7] = 1.5;
-    l[8] = f64::NEG_INFINITY;
-    let mut wide = u.clone();
-    wide[7] = 2.0;
-    let mut problem = without_rows(&[1.0], &[-3.0]);
-    problem.inequalities = Some(Inequalities {
-        rows: MANY,
-        g: Values::Shared(&g),
-        l: Values::Shared(&l),
-        u: Values::Shared(&wide),
-    });
+    let (cotangent, settings) = (Cotangent::of_x(&[1.0]), AdjointSettings::default());
+    let gradients = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings);
+    assert_eq!(gradients.unwrap().q.unwrap(), [0.0]);
+
+    let (mut below, mut wide) = (below.clone(), above.clone());
+    (below[7], wide[7]) = (1.5, 2.0);
+    let problem = with(&below, &wide);
     for infeasible in [Infeasible::Report, Infeasible::ELASTIC] {
         let settings = Settings {
             infeasible,

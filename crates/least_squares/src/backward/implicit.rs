@@ -8,7 +8,6 @@
 
 mod blocks;
 mod cg;
-mod condition;
 mod dense;
 mod remainder;
 mod sparse;

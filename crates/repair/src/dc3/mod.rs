@@ -140,7 +140,7 @@ impl Dc3 {
         let shared = shared_rows(constraints, &equalities)?;
         let partition = self.partition(&y0, constraints, &equalities, shared.as_ref())?;
         isolating(y0, constraints, &bounds, |y0| {
-            let shared = shared.clone();
+            let shared = shared.as_ref();
             self.repair(y0, constraints, &bounds, &equalities, shared, &partition)
         })
     }
@@ -152,7 +152,7 @@ impl Dc3 {
         constraints: &dyn Constraints,
         bounds: &Bounds,
         equalities: &[usize],
-        shared: Option<SharedRows>,
+        shared: Option<&SharedRows>,
         partition: &Partition,
     ) -> Result<Repaired, Error> {
         let batch = y0.dims()[0];
@@ -230,7 +230,7 @@ impl Dc3 {
         &self,
         y0: &Tensor<2>,
         newton: NewtonCompletion<'a>,
-        shared: Option<SharedRows>,
+        shared: Option<&SharedRows>,
         outcome: &mut Outcome,
     ) -> Result<Completer<'a>, Error> {
         if newton.rows.is_empty() {
@@ -241,9 +241,9 @@ impl Dc3 {
         };
         let (n, partition) = (y0.dims()[1], newton.partition);
         let make = || AffineCompletion::new(rows.clone(), n, partition);
-        let mut maps = self.affine.get(&blocks, || Ok::<_, Error>(make()))?;
+        let mut maps = self.affine.get(blocks, || Ok::<_, Error>(make()))?;
         // The same blocks may have had other bounds, and so other equality rows.
-        if !maps.is_of(&rows, partition) {
+        if !maps.is_of(rows, partition) {
             maps = Arc::new(make());
         }
         outcome.singular.fill(!maps.regular);

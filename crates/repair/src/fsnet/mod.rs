@@ -118,7 +118,7 @@ impl FsNet {
                 settings: &self.settings,
                 train_tolerance: self.settings.train_tolerance_at(self.epoch),
                 constraints,
-                bounds: bounds.clone(),
+                bounds: &bounds,
                 weight,
                 status: vec![None; batch],
                 iterations: vec![0; batch],
@@ -133,7 +133,7 @@ struct Search<'a> {
     settings: &'a FsNetSettings,
     train_tolerance: f64,
     constraints: &'a dyn Constraints,
-    bounds: Bounds,
+    bounds: &'a Bounds,
     weight: f64,
     /// `None` while a sample runs.
     status: Vec<Option<Status>>,
@@ -171,7 +171,7 @@ impl Search<'_> {
             None => point.y,
             Some(recorded) => recorded.clone() + (point.y - constant(&recorded)),
         };
-        let residual = measure(self.constraints, &self.bounds, &y)?;
+        let residual = measure(self.constraints, self.bounds, &y)?;
         let status = self.status.into_iter().zip(&residual).map(|(status, r)| {
             let ended = status.unwrap_or(Status::MaxIterations);
             if r.is_nan() { Status::NonFinite } else { ended }
@@ -187,14 +187,14 @@ impl Search<'_> {
 
     /// φ and ∇φ at `y`.
     fn at(&self, y: Tensor<2>) -> Result<Point, Error> {
-        let r = residual(&self.bounds, values(self.constraints, &y)?);
+        let r = residual(self.bounds, values(self.constraints, &y)?);
         let phi = squares(&r)?;
         let g = self.constraints.vjp(y.clone(), r) * (2.0 * self.weight);
         Ok(Point { y, g, phi })
     }
 
     fn phi(&self, y: &Tensor<2>) -> Result<Vec<f64>, Error> {
-        squares(&residual(&self.bounds, values(self.constraints, y)?))
+        squares(&residual(self.bounds, values(self.constraints, y)?))
     }
 
     /// Marks the samples that need no further step.

@@ -180,9 +180,7 @@ impl Rayen {
             y,
         })
     }
-}
 
-impl Rayen {
     /// Raises every sample's residual to how far outside a cone it is; NaN where that is not a number.
     fn measure_cones(&self, y: &Tensor<2>, residual: &mut [f64]) -> Result<(), Error> {
         if self.cones.is_empty() {
@@ -191,16 +189,12 @@ impl Rayen {
         let values = host::read("y", y)?;
         let samples = values.chunks_exact(y.dims()[1]);
         for (residual, z) in residual.iter_mut().zip(samples) {
-            for cone in &self.cones {
-                let outside = -cone.margin(z);
-                match outside.is_finite() {
-                    true => *residual = f64::max(*residual, outside),
-                    false => *residual = f64::NAN,
-                }
-                if residual.is_nan() {
-                    break;
-                }
-            }
+            let outside = self.cones.iter().map(|cone| -cone.margin(z));
+            let all: Vec<f64> = outside.chain([*residual]).collect();
+            *residual = match host::all_finite(&all) {
+                true => all.into_iter().fold(0.0, f64::max),
+                false => f64::NAN,
+            };
         }
         Ok(())
     }

@@ -16,8 +16,6 @@ const SCHUR_SPREAD: f64 = 1e10;
 const DENSE_SPREAD: f64 = 1e4;
 /// Of either with a dense `H`, by an estimate of the inverse, which a diagonal without spread may hide.
 const DENSE_CONDITION: f64 = 1e6;
-/// Estimates are improved from this share of their limit on: below it they are not that far off.
-const DOUBTFUL: f64 = 1e-3;
 
 /// The range-space form.
 #[derive(Default)]
@@ -144,7 +142,7 @@ impl Range {
         let work = &mut self.work[..];
         let inverse = vectorised(
             #[inline(always)]
-            || inverse_norm_of_rows(row, work, DOUBTFUL * largest),
+            || inverse_norm_of_rows(row, work, largest),
         );
         // NaN is too large.
         (weakest * limit > 1.0 && schur < limit && inverse < largest)
@@ -194,7 +192,7 @@ impl Inverse {
                 // No entry of a positive definite matrix is above those of its diagonal.
                 let largest = data.iter().step_by(n + 1).copied().fold(0.0, f64::max);
                 zeros(work, n);
-                let inverse = cholesky.inverse_norm(work, DOUBTFUL * DENSE_CONDITION / largest);
+                let inverse = cholesky.inverse_norm(work, DENSE_CONDITION / largest);
                 (spread < DENSE_SPREAD && largest * inverse < DENSE_CONDITION).then_some(Known {
                     condition: spread.max(largest * inverse),
                     largest,

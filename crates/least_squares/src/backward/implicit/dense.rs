@@ -3,7 +3,6 @@
 use faer::{Mat, Side};
 
 use super::blocks::Blocks;
-use super::condition::inverse_norm;
 use super::remainder::Remainder;
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
@@ -45,7 +44,7 @@ impl Dense {
         let (mut w, mut step) = (v.to_vec(), system.free_gradient());
         let cholesky = &mut self.cholesky;
         if cholesky.factor(&matrix, |_, _| 0.0) {
-            let inverse = inverse_norm(n, |x| cholesky.solve(x));
+            let inverse = cholesky.inverse_norm(&mut vec![0.0; n], 0.0);
             result.condition = largest * inverse;
             if inverse * floor < 1.0 {
                 for x in [&mut w, &mut step] {
@@ -105,7 +104,7 @@ fn solve_rows(system: &System<'_>, v: &[f64], result: &mut Adjoint) -> Option<Ve
     let mut cholesky = Cholesky::new(m);
     if cholesky.factor(&gram, |_, _| 0.0) {
         let largest: f64 = (0..m).map(|i| gram[i * m + i]).fold(0.0, f64::max);
-        result.condition = largest * inverse_norm(m, |x| cholesky.solve(x));
+        result.condition = largest * cholesky.inverse_norm(&mut vec![0.0; m], 0.0);
         cholesky.solve(&mut y);
         cholesky.solve(&mut y);
     } else {

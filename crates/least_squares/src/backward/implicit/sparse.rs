@@ -6,8 +6,8 @@ mod kept;
 mod tests;
 
 use faer::MatMut;
+use feasible_kernels::InverseNorm;
 
-use super::condition::{InverseNorm, inverse_norm};
 use super::{SINGULAR, System};
 use crate::backward::Adjoint;
 use crate::backward::hessian::Curvature;
@@ -102,7 +102,7 @@ impl<'a> SparseAdjoint<'a> {
                 let n = x.len();
                 lu.solve_in_place(MatMut::from_column_major_slice_mut(x, n, 1));
             };
-            result.condition = largest * inverse_norm(v.len(), solve);
+            result.condition = largest * InverseNorm::new(vec![0.0; v.len()]).by(solve);
             if result.condition < SINGULAR {
                 let mut w = v.to_vec();
                 solve(&mut w);
@@ -115,7 +115,7 @@ impl<'a> SparseAdjoint<'a> {
 
     fn estimate(&self, n: usize) -> Estimate {
         Estimate {
-            norm: InverseNorm::new(n),
+            norm: InverseNorm::new(vec![0.0; n]),
             roots: self.sparse.diagonal_roots(),
         }
     }
@@ -162,7 +162,7 @@ fn scale(x: &mut [f64], by: &[f64]) {
 
 /// Of the norm of the inverse of a matrix scaled to a unit diagonal.
 struct Estimate {
-    norm: InverseNorm,
+    norm: InverseNorm<Vec<f64>>,
     /// The square roots of the diagonal.
     roots: Vec<f64>,
 }

@@ -10,9 +10,6 @@ use crate::dense::{
 use crate::nullspace::spread;
 use crate::problem::{Matrix, Sample};
 
-/// Estimates of a condition are improved from this share of its limit on: below it they are not that far off.
-const DOUBTFUL: f64 = 1e-3;
-
 /// What Gram-Schmidt may take of a row's square before it is done twice.
 const ONCE_IS_ENOUGH: f64 = 1e-2;
 
@@ -95,7 +92,7 @@ impl Builder {
                     return None;
                 }
                 let row = |i: usize| &t[i * p..=i * (p + 1)];
-                let of_rows = inverse_norm_of_rows(row, work, DOUBTFUL / SQUARED_SINE);
+                let of_rows = inverse_norm_of_rows(row, work, 1.0 / SQUARED_SINE);
                 if !(of_rows * SQUARED_SINE < 1.0) {
                     return None;
                 }
@@ -154,7 +151,7 @@ impl Builder {
                 let work = &mut self.work[..n];
                 let inverse = vectorised(
                     #[inline(always)]
-                    || inverse_norm(upper, |i| inverses[i], work, DOUBTFUL * CONDITION / largest),
+                    || inverse_norm(upper, |i| inverses[i], work, CONDITION / largest),
                 );
                 // NaN is too much.
                 if !(largest * inverse < CONDITION) {
