@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         repaired.iterations, repaired.status
     );
 
-    // Through the repair, to the network: how the first angle's sum depends on the prediction.
+    // Through the repair, to the network: how the sum of the samples' first angles depends on the prediction.
     let gradients = repaired.y.narrow(1, 0, 1).sum().backward();
     if let Some(gradient) = raw.grad(&gradients) {
         println!("∂(first angle)/∂prediction:\n{gradient}");

@@ -1,4 +1,4 @@
-//! A QP layer inside a network: learn the prices that explain the purchases of a shopper.
+//! A QP layer inside a network: learn the utilities that explain the purchases of a shopper.
 //!
 //! The shopper sees features x, and buys y = argmin ½‖y‖² − uᵀy with Σy = 1, y ≥ 0, for utilities
 //! u = Wx that nobody observes. The network predicts u, the layer turns it into purchases, and
@@ -17,7 +17,7 @@ use feasible::nn::{Mlp, MlpConfig};
 const FEATURES: usize = 5;
 const GOODS: usize = 8;
 
-/// Utilities `[batch, GOODS]` to purchases `[batch, GOODS]`, and how many gradients are exact.
+/// The layer's solution, purchases `[batch, GOODS]`, for utilities `[batch, GOODS]`.
 fn purchases(utilities: Tensor<2>) -> anyhow::Result<feasible::convex::ConvexSolution> {
     let device = utilities.device();
     let problem = QpTensors::new(

@@ -287,7 +287,7 @@ pub(crate) struct SolveArguments {
     /// Let the rows of infeasible QPs and QCQPs give way, at a quadratic price of this weight: their
     /// answer is the closest point, with status `relaxed` and the `shift` of every bound. Cone programs
     /// refuse it: each gets an `error`.
-    #[arg(long, value_name = "WEIGHT", num_args = 0..=1, default_missing_value = "1e6")]
+    #[arg(long, value_name = "WEIGHT", num_args = 0..=1, require_equals = true, default_missing_value = "1e6")]
     pub(crate) elastic: Option<f64>,
     /// Which derivative to take where the solution has a kink: `least-norm`, the one-sided `held` and
     /// `released`, or `smoothed=MU`, that of the central path's point of complementarity MU.
@@ -329,7 +329,7 @@ A study file:
   seeds = [456, 789]
 
   [problem]
-  recipe = \"snare-qcqp\"      # dc3-simple, dc3-nonconvex, snare-noncvx, snare-qcqp
+  recipe = \"snare-qcqp\"      # also dc3-*, snare-noncvx, fsnet-*, hardnet-*
   inequalities = 10
 
   [training]
@@ -340,7 +340,7 @@ A study file:
   kind = \"soft\"
 
   [[method]]
-  kind = \"snarenet\"          # or projection
+  kind = \"snarenet\"          # or projection, dc3, pinet, fsnet, rayen ...
   relaxation = { schedule = \"linear\", decay_epochs = 2 }")]
 pub(crate) struct StudyArguments {
     /// The study file.

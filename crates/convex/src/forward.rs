@@ -13,7 +13,8 @@ use crate::cone::SolvedCones;
 use crate::quadratic::SolvedProgram;
 use crate::{ConeTensorSolution, ConvexSolution, Error};
 
-/// A direction in some parameters of a problem; those not named stay as they are.
+/// A direction in some parameters of a problem; those not named stay as they are. Starts as
+/// `Direction::default()`, which moves nothing.
 ///
 /// Directions are tensors of any rank, whose numbers are read row-major: one copy of the parameter,
 /// which moves every sample alike, or one a sample. Off the diagonal, entries of a symmetric matrix

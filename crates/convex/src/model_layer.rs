@@ -69,7 +69,8 @@ impl ConvexLayerSettings {
 /// # Errors
 ///
 /// Parameters that are missing, unknown, of the wrong shape, NaN or outside their declared domain,
-/// by name; [`Infeasible::Elastic`](crate::Infeasible::Elastic) for a model that is solved in cones.
+/// by name; parameters for different numbers of samples; none at all, which leaves device and precision unknown;
+/// [`Infeasible::Elastic`](crate::Infeasible::Elastic) for a model that is solved in cones.
 /// Samples without a solution follow [`ConvexLayerSettings::on_failure`]; of an infeasible one the error
 /// and [`ModelSolution::conflict`] name the constraints that contradict each other.
 ///

@@ -20,7 +20,7 @@ pub enum PenaltyForm {
 /// An equality contributes to the side on which it is broken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoftPenalty {
-    /// μ_u ≥ 0, the weight of exceeding u. Default 10, as in DC3 and SnareNet.
+    /// μ_u ≥ 0, the weight of exceeding u. Default 10, as in SnareNet.
     pub upper_weight: f64,
     /// μ_l ≥ 0, the weight of falling below l. Default 10.
     pub lower_weight: f64,

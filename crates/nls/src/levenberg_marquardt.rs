@@ -26,6 +26,10 @@ use crate::{
 /// In each iteration: r and J; the residual test; the step; with adaptive damping its acceptance;
 /// the step test; the callback.
 ///
+/// # Shapes
+///
+/// Start and solution `[batch, n]`, r `[batch, m]`, J `[batch, m, n]`.
+///
 /// # Adjoint
 ///
 /// As [`Backward`] says.

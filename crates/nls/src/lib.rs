@@ -2,7 +2,8 @@
 //!
 //! [`ObjectiveLayer`] minimises a sum of weighted, robust costs over named variables, vectors and
 //! poses: costs and their derivatives are computed on the host, exactly, by
-//! [`least_squares`], with sparse or dense linear algebra.
+//! [`least_squares`], with sparse or dense linear algebra, [`TensorCost`] being one over tensors. Its statuses and
+//! qualities of gradients are those of [`least_squares`].
 //!
 //! [`LevenbergMarquardt`] minimises one residual written over tensors, or the distance to
 //! [`Constraints`](feasible_core::Constraints): min ½‖W r(y)‖² per sample of a batch, by
@@ -13,7 +14,7 @@
 //!   by [`feasible_core::Dual`] numbers) and [`ConstraintResidual`] (g(y) − target).
 //! - [`LevenbergMarquardt`]: the iteration, with [`Settings`] and [`Weights`]; a callback at the end
 //!   of each iteration may change the residual.
-//! - [`Solution`]: the point with, per sample, how it ended ([`Status`]) and, for implicit
+//! - [`Solution`], of [`LevenbergMarquardt`]: the point with, per sample, how it ended ([`Status`]) and, for implicit
 //!   differentiation, how far its gradient can be trusted ([`GradientQuality`]).
 //!
 //! # Choosing a backward mode

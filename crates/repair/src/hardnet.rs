@@ -137,10 +137,10 @@ fn equations(
 
 /// HardNet-Cvx: the nearest point of a convex set, as [`Projection`] computes it.
 ///
-/// # Problem, adjoint, errors, cost
+/// # Problem, adjoint, shapes, errors, cost
 ///
-/// Those of [`Projection`]: rows that are affine or convex quadratic, derivatives of the optimality
-/// conditions. A sample without a solution is [`Status::Singular`] and keeps the solver's last point.
+/// Those of [`Projection`]: input and output `[batch, n]`, ε `[m]`, rows that are affine or convex quadratic,
+/// derivatives of the optimality conditions. A sample without a solution is [`Status::Singular`] and keeps the solver's last point.
 ///
 /// # Reference
 ///

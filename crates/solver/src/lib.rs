@@ -1,4 +1,4 @@
-//! Batched dense convex solvers and their adjoints, without Burn.
+//! Batched convex solvers, dense and conic, and their adjoints, without Burn.
 //!
 //! [`solve`] finds the minimisers of a batch of convex QPs or QCQPs, [`solve_from`] starting at those
 //! of another. [`adjoint`] differentiates them with respect to every parameter, [`tangent`] along a
@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `P` positive definite on the null space of `A`, no quadratic rows | dual active set, exact after finitely many pivots |
 //! | quadratic rows, semidefinite `P`, linear programs | interior point, then Newton on the active set |
+//! | cone programs, sparse ([`solve_cones`], [`cone_adjoint`]) | Clarabel, then Newton on the optimality conditions |
 //!
 //! # Example
 //! Projects two points onto the unit disc and differentiates the sum of the projections.

@@ -16,8 +16,8 @@ pub struct TrainingConfig {
     /// Use only the first so many training samples. Default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_samples: Option<usize>,
-    /// Floating-point type of network and problem: `f64` (default, as published) or `f32`. The
-    /// layers compute in f64 in either case.
+    /// Floating-point type of network and problem: `f64` (default, as published) or `f32`.
+    /// Layers on the host compute in f64 in either case; DC3, FSNet and the rays in this type.
     #[serde(default)]
     pub dtype: Precision,
     /// Where tensors live: `flex` (default), `ndarray`, `wgpu`, `vulkan` or `cuda`.
