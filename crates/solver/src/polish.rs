@@ -8,8 +8,8 @@ use std::cell::RefCell;
 
 use crate::adjoint::direction::write_lagrangian_hessian;
 use crate::cut::Cut;
-use crate::dense::{copy, dot, vectorised};
-use crate::interior_point::Answer;
+use crate::dense::{copy, dot, max_abs, norm, vectorised};
+use crate::interior_point::{Answer, largest_of_diagonal, natural_length};
 use crate::kkt::{self, ActiveKkt, Solved};
 use crate::nullspace::RANK_TOLERANCE;
 use crate::problem::{Matrix, Sample};
@@ -28,6 +28,17 @@ const STEPS: usize = 8;
 /// What a polished point must reach, relative. A right active set ends near 1e-15, a wrong one or
 /// a hopeless system stays orders above.
 const ACCEPT: f64 = 1e-11;
+
+/// Steps that may gain less than half before giving up: the first ones on a curved row, from a multiplier that is
+/// far off.
+const PATIENCE: usize = 2;
+
+/// The push of a row that is let go where the polish fails, relative to the objective's gradient.
+const WEAK: f64 = 1e-5;
+
+/// How far from the solution a polished point may be, relative to its size, as the last step tells: what a system
+/// of condition 1e10 leaves.
+const SETTLED: f64 = 1e-6;
 
 /// Where to start.
 #[derive(Debug, Default)]
@@ -137,6 +148,8 @@ struct Memory {
     rows: Vec<f64>,
     rest: Vec<f64>,
     stationarity: Vec<f64>,
+    /// Sizes of its terms.
+    forces: Vec<f64>,
     hessian: Vec<f64>,
     kkt: kkt::Memory,
     solved: Solved,
@@ -154,11 +167,37 @@ pub(crate) fn polish(
 ) -> (Option<Answer>, usize) {
     let mut memory = MEMORY.take();
     let mut steps = 0;
-    let answer = with_memory(sample, guess, tolerance, &mut memory, &mut steps);
+    let answer = with_memory(sample, guess, tolerance, &mut memory, &mut steps).or_else(|| {
+        let weaker = without_weak_rows(sample, guess, &mut memory.terms)?;
+        with_memory(sample, &weaker, tolerance, &mut memory, &mut steps)
+    });
     if keeps_memory(sample) {
         MEMORY.replace(memory);
     }
     (answer, steps)
+}
+
+/// The guess without rows that hardly push: one that a small set's inside is near of is no bound yet, and its
+/// curvature leads Newton's method astray. `None` where there are none.
+fn without_weak_rows(sample: &Sample<'_>, guess: &Guess, terms: &mut Terms) -> Option<Guess> {
+    let n = sample.n;
+    terms.evaluate(sample, guess.point());
+    let force = max_abs(sample.q).max(max_abs(&terms.px));
+    let mut weaker = guess.clone();
+    let mut let_go = false;
+    for row in guess.linear_rows() {
+        let push = guess.lambda[row].abs() * norm(&sample.g[row * n..(row + 1) * n]);
+        if push <= WEAK * force {
+            (weaker.linear[row], let_go) = (0.0, true);
+        }
+    }
+    for row in guess.quadratic_rows() {
+        let push = guess.mu[row] * norm(&terms.jacobian[row * n..(row + 1) * n]);
+        if push <= WEAK * force {
+            (weaker.quadratic[row], let_go) = (false, true);
+        }
+    }
+    let_go.then_some(weaker)
 }
 
 fn with_memory(
@@ -170,15 +209,22 @@ fn with_memory(
 ) -> Option<Answer> {
     let mut at = guess.clone();
     let accept = ACCEPT.min(tolerance);
+    let length = natural_length(sample, &mut memory.rest).min(1.0);
     for _ in 0..=CHANGES {
-        let measured = newton(sample, &mut at, memory, steps, accept)?;
+        let newton = newton(sample, &mut at, length, memory, steps, accept)?;
         vectorised(
             #[inline(always)]
             || memory.terms.evaluate(sample, at.point()),
         );
-        if !change_active_set(sample, &memory.terms, &mut at, accept) {
-            let solved = measured.relative() <= accept;
-            return solved.then(|| answer(at, measured.absolute));
+        // Where it ended is the best point.
+        let sizes = Sizes {
+            sample,
+            terms: &memory.terms,
+            at: memory.best.point(),
+            length,
+        };
+        if !change_active_set(sample, &memory.terms, &sizes, &mut at, accept) {
+            return (newton.solves(accept)).then(|| answer(at, newton.measured.absolute));
         }
     }
     None
@@ -203,15 +249,32 @@ fn answer(at: Guess, residuals: Residuals) -> Answer {
     }
 }
 
+/// Where Newton's method ended on an active set.
+struct Ended {
+    /// The largest residual relative to its terms, of the active rows as equalities and of stationarity.
+    defect: f64,
+    measured: Measured,
+    /// How far the point still is from the one that solves the equations, relative to its size.
+    distance: f64,
+}
+
+impl Ended {
+    /// Whether the point is clearly that of the active set.
+    fn solves(&self, accept: f64) -> bool {
+        self.defect <= accept && self.measured.relative() <= accept && self.distance <= SETTLED
+    }
+}
+
 /// Newton steps on the current active set; multipliers of the other rows are set to zero.
 /// `None` when the system cannot be solved or the iterates leave the finite numbers.
 fn newton(
     sample: &Sample<'_>,
     at: &mut Guess,
+    length: f64,
     memory: &mut Memory,
     steps: &mut usize,
     accept: f64,
-) -> Option<Measured> {
+) -> Option<Ended> {
     let n = sample.n;
     for (lambda, side) in at.lambda.iter_mut().zip(&at.linear) {
         if *side == 0.0 {
@@ -229,34 +292,53 @@ fn newton(
         rows,
         rest,
         stationarity,
+        forces,
         hessian,
         kkt: factors,
         solved,
     } = memory;
-    // The least error, and what was measured there.
-    let mut least: Option<(f64, Measured)> = None;
+    let mut least: Option<Ended> = None;
+    let mut misses = 0;
     for step in 0..=STEPS {
         vectorised(
             #[inline(always)]
             || terms.evaluate(sample, at.point()),
         );
-        let measured = measure(sample, terms.evaluated(), at.point());
-        let error = defect(sample, terms, at);
-        if !error.is_finite() {
+        let sizes = Sizes {
+            sample,
+            terms,
+            at: at.point(),
+            length,
+        };
+        let defect = defect(&sizes, at, forces);
+        if !defect.is_finite() {
             break;
         }
-        let (is_least, is_enough) = match least {
-            Some((least, _)) => (error < least, error > 0.5 * least),
-            None => (true, false),
+        // Of the step that led here: where it gained little, the one before is as far away.
+        let moved = match step {
+            0 => 0.0,
+            _ => max_abs(&solved.x) / (max_abs(&at.x) + length),
         };
-        if is_least {
-            least = Some((error, measured));
-            best.clone_from(at);
+        let halves = least
+            .as_ref()
+            .is_none_or(|least| defect <= 0.5 * least.defect);
+        let small = defect < 1e-3 * accept;
+        match &mut least {
+            Some(least) if defect >= least.defect => {
+                least.distance = least.distance.max(moved);
+            }
+            _ => {
+                least = Some(Ended {
+                    defect,
+                    measured: measure(sample, terms.evaluated(), at.point()),
+                    distance: if small { 0.0 } else { moved },
+                });
+                best.clone_from(at);
+            }
         }
-        if is_enough
-            || step == STEPS
-            || error < 1e-3 * accept * measured.scale.primal.min(measured.scale.dual)
-        {
+        misses += usize::from(!halves);
+        let solves = least.as_ref().is_some_and(|least| least.solves(accept));
+        if small || step == STEPS || misses > PATIENCE || (misses > 0 && solves) {
             break;
         }
         *steps += 1;
@@ -302,9 +384,8 @@ fn newton(
             }
         }
     }
-    let (_, measured) = least?;
     at.clone_from(best);
-    Some(measured)
+    least
 }
 
 fn bound(sample: &Sample<'_>, at: &Guess, row: usize) -> f64 {
@@ -315,65 +396,150 @@ fn bound(sample: &Sample<'_>, at: &Guess, row: usize) -> f64 {
     }
 }
 
-/// Largest residual of the active rows as equalities and of stationarity.
-fn defect(sample: &Sample<'_>, terms: &Terms, at: &Guess) -> f64 {
-    let mut worst = crate::dense::max_abs(&terms.stationarity);
-    let mut include = |v: f64| {
-        if v.abs() > worst || v.is_nan() {
-            worst = v.abs();
+/// Sizes of the terms that cancel in each condition, and at least those of a point of the natural length.
+struct Sizes<'a> {
+    sample: &'a Sample<'a>,
+    terms: &'a Terms,
+    at: Point<'a>,
+    length: f64,
+}
+
+impl Sizes<'_> {
+    /// Of the objective's gradient.
+    fn force(&self) -> f64 {
+        let floor = largest_of_diagonal(self.sample.p, self.sample.n) * self.length;
+        max_abs(self.sample.q)
+            .max(max_abs(&self.terms.px))
+            .max(floor)
+    }
+
+    /// Of every entry of the Lagrangian's gradient.
+    #[inline(always)]
+    fn stationarity(&self, sizes: &mut Vec<f64>) {
+        let (sample, at, n) = (self.sample, self.at, self.sample.n);
+        sizes.clear();
+        sizes.extend(sample.q.iter().map(|q| q.abs()));
+        for (i, size) in sizes.iter_mut().enumerate() {
+            *size += match sample.p {
+                Matrix::Diagonal(p) => p[i] * (at.x[i].abs() + self.length),
+                Matrix::Dense(p) => {
+                    let row = p[i * n..(i + 1) * n].iter().zip(at.x);
+                    row.map(|(p, x)| (p * x).abs()).sum::<f64>() + p[i * n + i] * self.length
+                }
+            };
+        }
+        for (rows, multipliers) in [
+            (sample.a, at.nu),
+            (sample.g, at.lambda),
+            (&self.terms.jacobian, at.mu),
+        ] {
+            for (row, multiplier) in rows.chunks_exact(n).zip(multipliers) {
+                if *multiplier != 0.0 {
+                    for (size, v) in sizes.iter_mut().zip(row) {
+                        *size += (multiplier * v).abs();
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn of_row(&self, row: &[f64], bound: f64) -> f64 {
+        let terms = row.iter().zip(self.at.x).map(|(a, x)| (a * x).abs());
+        bound.abs() + terms.sum::<f64>() + max_abs(row) * self.length
+    }
+
+    fn equality(&self, i: usize) -> f64 {
+        let n = self.sample.n;
+        self.of_row(&self.sample.a[i * n..(i + 1) * n], self.sample.b[i])
+    }
+
+    fn linear(&self, i: usize, bound: f64) -> f64 {
+        let n = self.sample.n;
+        self.of_row(&self.sample.g[i * n..(i + 1) * n], bound)
+    }
+
+    fn quadratic(&self, i: usize) -> f64 {
+        let (sample, n) = (self.sample, self.sample.n);
+        let row = &sample.hg[i * n..(i + 1) * n];
+        let gradient = &self.terms.jacobian[i * n..(i + 1) * n];
+        let square = gradient.iter().zip(row).zip(self.at.x);
+        // Hx is half of what the gradient has beyond g.
+        let square = square.map(|((d, g), x)| (0.5 * (d - g) * x).abs());
+        let floor = largest_of_diagonal(sample.h.row(i, n), n) * self.length * self.length;
+        self.of_row(row, sample.c[i]) + square.sum::<f64>() + floor
+    }
+}
+
+/// Largest residual of the active rows as equalities and of stationarity, relative to its terms; NaN where they
+/// are no numbers.
+#[inline(always)]
+fn defect(sizes: &Sizes<'_>, at: &Guess, forces: &mut Vec<f64>) -> f64 {
+    let (sample, terms) = (sizes.sample, sizes.terms);
+    let mut worst = 0.0;
+    let mut include = |v: f64, size: f64| {
+        let share = if v == 0.0 { 0.0 } else { v.abs() / size };
+        if share > worst || share.is_nan() || !size.is_finite() {
+            worst = if size.is_finite() { share } else { f64::NAN };
         }
     };
-    for (ax, b) in terms.ax.iter().zip(sample.b) {
-        include(ax - b);
+    sizes.stationarity(forces);
+    for (v, size) in terms.stationarity.iter().zip(forces.iter()) {
+        include(*v, *size);
     }
-    for row in 0..at.linear.len() {
-        if at.linear[row] != 0.0 {
-            include(terms.gx[row] - bound(sample, at, row));
-        }
+    for (i, (ax, b)) in terms.ax.iter().zip(sample.b).enumerate() {
+        include(ax - b, sizes.equality(i));
     }
-    for row in 0..at.quadratic.len() {
-        if at.quadratic[row] {
-            include(terms.quadratic[row] - sample.c[row]);
-        }
+    for row in at.linear_rows() {
+        let bound = bound(sample, at, row);
+        include(terms.gx[row] - bound, sizes.linear(row, bound));
+    }
+    for row in at.quadratic_rows() {
+        let slack = terms.quadratic[row] - sample.c[row];
+        include(slack, sizes.quadratic(row));
     }
     worst
 }
 
 /// Drops rows with a multiplier of the wrong sign, adds violated rows. True when anything changed.
-fn change_active_set(sample: &Sample<'_>, terms: &Terms, at: &mut Guess, accept: f64) -> bool {
+fn change_active_set(
+    sample: &Sample<'_>,
+    terms: &Terms,
+    sizes: &Sizes<'_>,
+    at: &mut Guess,
+    accept: f64,
+) -> bool {
     let n = sample.n;
     let mut changed = false;
-    let force = 1.0 + crate::dense::max_abs(sample.q);
+    let force = sizes.force();
     for row in 0..at.linear.len() {
         let (l, u) = (sample.l[row], sample.u[row]);
         if at.linear[row] != 0.0 {
-            let norm = dot(
-                &sample.g[row * n..(row + 1) * n],
-                &sample.g[row * n..(row + 1) * n],
-            );
-            if at.lambda[row] * at.linear[row] * norm.sqrt() < -accept * force {
+            let norm = norm(&sample.g[row * n..(row + 1) * n]);
+            if at.lambda[row] * at.linear[row] * norm < -accept * force {
                 at.linear[row] = 0.0;
                 changed = true;
             }
             continue;
         }
         let value = terms.gx[row];
-        if value > u + accept * (1.0 + u.abs()) {
+        if value > u && value > u + accept * sizes.linear(row, u) {
             at.linear[row] = 1.0;
             changed = true;
-        } else if value < l - accept * (1.0 + l.abs()) {
+        } else if value < l && value < l - accept * sizes.linear(row, l) {
             at.linear[row] = -1.0;
             changed = true;
         }
     }
     for row in 0..at.quadratic.len() {
         let c = sample.c[row];
+        let value = terms.quadratic[row];
         if at.quadratic[row] {
             if at.mu[row] < 0.0 {
                 at.quadratic[row] = false;
                 changed = true;
             }
-        } else if terms.quadratic[row] > c + accept * (1.0 + c.abs()) {
+        } else if value > c && value > c + accept * sizes.quadratic(row) {
             at.quadratic[row] = true;
             changed = true;
         }

@@ -160,11 +160,16 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The numbers it holds.
+    pub(crate) fn data(&self) -> &'a [f64] {
+        match self {
+            Matrix::Dense(data) | Matrix::Diagonal(data) => data,
+        }
+    }
+
     /// How many numbers it holds.
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Matrix::Dense(data) | Matrix::Diagonal(data) => data.len(),
-        }
+        self.data().len()
     }
 
     /// `y += factor · M x`.

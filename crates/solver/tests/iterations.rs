@@ -61,6 +61,6 @@ fn interior_point_steps_with_quadratic_rows() {
     insta::assert_snapshot!(counts(3, Method::Auto), @r"
     n = 5: [7, 7, 6, 6]
     n = 20: [8, 10, 7, 8]
-    n = 60: [8, 8, 9, 8]
+    n = 60: [8, 8, 8, 8]
     ");
 }

@@ -7,7 +7,8 @@ use crate::cone::linear::as_quadratic;
 use crate::cone::newton::{ConePoint, Polished, polish};
 use crate::cone::problem::{Cone, ConeSample};
 use crate::cone::solve::{ConeSettings, Second};
-use crate::dense::max_abs;
+use crate::cone::units::Units;
+use crate::dense::{dot, max_abs};
 use crate::status::{Residuals, Status};
 
 /// The largest [`price`](crate::cone::newton::price) of a solution. Residuals of 1e-8 at multipliers of the
@@ -16,6 +17,13 @@ const PRICE: f64 = 1e-4;
 
 /// Multipliers that are weak, relative to the largest.
 const WEAK: [f64; 2] = [1e-5, 1e-3];
+
+/// What must vanish in a certificate, relative to its terms. Clarabel's tolerance is absolute where the problem's
+/// numbers are large.
+const CERTIFIED: f64 = 1e-6;
+
+/// What it must gain, relative to its terms: less may come from what does not quite vanish.
+const GAIN: f64 = 1e-10;
 
 /// Where Clarabel stops first.
 pub(super) const EARLY: f64 = 1e-6;
@@ -33,6 +41,8 @@ pub(super) struct Answer {
     price: f64,
     pub(super) local: Local,
     pub(super) confirmed: bool,
+    /// Those that the cones around the point are in.
+    pub(super) units: Units,
 }
 
 /// Clarabel set up for this sample alone: early; to the end where the polish does not reach rounding from
@@ -51,11 +61,7 @@ pub(super) fn fresh(
     };
     let early = EARLY.max(settings.tolerance);
     let first = to(Ends::At(early));
-    let certified = matches!(
-        first.status,
-        Status::PrimalInfeasible | Status::DualInfeasible
-    );
-    if first.confirmed || certified || early <= settings.tolerance {
+    if first.confirmed || first.is_certified() || early <= settings.tolerance {
         return first;
     }
     // One digit more than is asked for: Clarabel's tolerance is relative to the norms of all rows.
@@ -74,10 +80,7 @@ pub(super) fn fresh(
         }
         answer.iterations = spent;
     }
-    let certified = matches!(
-        answer.status,
-        Status::PrimalInfeasible | Status::DualInfeasible
-    );
+    let certified = answer.is_certified();
     if !(answer.confirmed || certified)
         && let Some(better) = without_weak_rows(sample, &answer, layout)
     {
@@ -92,6 +95,29 @@ pub(super) fn fresh(
         answer.judge(settings);
     }
     answer
+}
+
+/// An answer in other units than those of `given`: polished from there, and solved anew where that does not
+/// reach rounding.
+pub(super) fn restated(
+    sample: &ConeSample<'_>,
+    given: Option<ConePoint>,
+    (settings, second): (&ConeSettings, Second),
+    layout: &Layout,
+) -> Answer {
+    let at_given = given.map(|point| {
+        let raw = Raw {
+            point,
+            status: Status::Solved,
+            almost: false,
+            iterations: 0,
+        };
+        finish(sample, raw, settings, layout)
+    });
+    match at_given {
+        Some(answer) if answer.confirmed => answer,
+        _ => fresh(sample, (settings, second), layout),
+    }
 }
 
 /// The polish from where linear rows with tiny multipliers are let go, if it ends at a solution. Rows whose
@@ -156,8 +182,13 @@ pub(super) fn finish(
         error: f64::INFINITY,
         price: f64::INFINITY,
         confirmed: false,
+        units: Units::GIVEN,
         point: raw.point,
     };
+    if !certifies(sample, &answer) {
+        answer.status = Status::NumericalError;
+        return answer;
+    }
     if !(raw.status.is_solved() || raw.almost) {
         return answer;
     }
@@ -166,7 +197,48 @@ pub(super) fn finish(
     answer
 }
 
+/// Whether a certificate is one, to [`CERTIFIED`] of its terms, on the numbers as they are; true where none is
+/// claimed.
+fn certifies(sample: &ConeSample<'_>, answer: &Answer) -> bool {
+    let ConePoint { x, s, z } = &answer.point;
+    let vanishes = |rest: &[f64], entries: &[f64], at: &[f64]| {
+        max_abs(rest) <= CERTIFIED * max_abs(entries) * max_abs(at)
+    };
+    let gains = |q: &[f64], at: &[f64]| -dot(q, at) > GAIN * max_abs(q) * max_abs(at);
+    match answer.status {
+        Status::PrimalInfeasible => {
+            let mut az = vec![0.0; sample.n];
+            sample.a.add_transposed_product(z, &mut az);
+            vanishes(&az, sample.a.entries, z) && gains(sample.b, z)
+        }
+        Status::DualInfeasible => {
+            let mut px = vec![0.0; sample.n];
+            if let Some(p) = sample.p {
+                p.add_symmetric_product(x, &mut px);
+            }
+            let of_p = sample.p.map_or(&[][..], |p| p.entries);
+            let mut rest = s.clone();
+            sample.a.add_product(x, &mut rest);
+            vanishes(&rest, sample.a.entries, x) && vanishes(&px, of_p, x) && gains(sample.q, x)
+        }
+        _ => true,
+    }
+}
+
 impl Answer {
+    /// Whether there is a solution or a proof that there is none.
+    pub(super) fn is_verdict(&self) -> bool {
+        self.status.is_solved() || self.is_certified()
+    }
+
+    /// Whether there is a proof that there is no solution.
+    pub(super) fn is_certified(&self) -> bool {
+        matches!(
+            self.status,
+            Status::PrimalInfeasible | Status::DualInfeasible
+        )
+    }
+
     /// Whether the point was taken for a solution and its residuals measured.
     pub(super) fn is_measured(&self) -> bool {
         self.error != f64::INFINITY

@@ -50,7 +50,7 @@ impl<'a> Linearised<'a> {
             return None;
         }
         let given = problem.sample(i);
-        let scaled = Scaled::of(&given);
+        let scaled = Scaled::of(&given, solution.units[i]);
         let sample = scaled.as_ref().map_or(given, |scaled| scaled.sample());
         let (n, m) = (sample.n, sample.m);
         let found = &solution.local[i];
@@ -68,16 +68,19 @@ impl<'a> Linearised<'a> {
                 None => point,
             }
         };
-        // The path is one and the same for scaled rows: `z ∘ s` does not change.
+        // The path is one and the same for scaled rows: `z ∘ s` is in units of the objective.
         let central = match settings.degenerate {
-            Degenerate::Smoothed { mu } => central(&sample, &point(), layout, mu),
+            Degenerate::Smoothed { mu } => {
+                let mu = scaled.as_ref().map_or(mu, |scaled| scaled.mu(mu));
+                central(&sample, &point(), layout, mu)
+            }
             _ => None,
         };
         let smoothed = central.is_some();
         let (local, x, z) = match central {
             Some(Central { mut point, local }) => {
                 if let Some(scaled) = &scaled {
-                    scaled.restore_multipliers(&mut point.z);
+                    scaled.unscale(&mut point.x, &mut point.z);
                 }
                 (Cow::Owned(local), Cow::Owned(point.x), Cow::Owned(point.z))
             }
@@ -120,13 +123,12 @@ impl<'a> Linearised<'a> {
         let residual = match &self.scaled {
             None => self.system.solve(&self.sample, &self.local, right, dx, dz),
             Some(scaled) => {
-                let mut of_rows = right.1.to_vec();
-                scaled.scale_rows(&mut of_rows);
-                let right = (right.0, &of_rows[..]);
+                let (of_x, of_s) = scaled.right(right);
+                let right = (&of_x[..], &of_s[..]);
                 let residual = self
                     .system
                     .solve(&scaled.sample(), &self.local, right, dx, dz);
-                scaled.restore_multipliers(dz);
+                scaled.unscale(dx, dz);
                 residual
             }
         };

@@ -28,6 +28,7 @@ mod system;
 mod tangent;
 mod three;
 mod three_rows;
+mod units;
 
 pub use adjoint::{ConeCotangent, ConeGradients, ConeWanted, cone_adjoint};
 pub use conflict::cone_conflict;

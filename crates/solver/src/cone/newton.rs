@@ -18,6 +18,10 @@ const ACCEPT: f64 = 1e-11;
 /// What its rows must reach where rounding allows no more.
 const ROUNDED: f64 = 1e-9;
 
+/// How far from the solution a confirmed point may be, relative to its size, as the last step tells. Farther off
+/// are those that rounding alone determines.
+const SETTLED: f64 = 1e-6;
+
 /// Eigenvalues below this times the largest are taken for zero.
 const RANK_TOLERANCE: f64 = 1e-11;
 
@@ -116,6 +120,8 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
     let mut at = start.clone();
     let mut local = localise(sample.cones, &w, &mut at.s, &mut at.z);
     let mut best: Option<(ConePoint, Local, Measured)> = None;
+    // Of the last step, relative to the point: where it gained nothing, that is how far the best point is off.
+    let mut distance = 0.0;
     let mut steps = 0;
     let mut system: Option<System> = None;
     let (mut dx, mut dz) = (vec![0.0; sample.n], vec![0.0; sample.m]);
@@ -127,6 +133,9 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
             .is_none_or(|(_, _, before)| error < before.relative());
         if improved && local.smooth {
             best = Some((at.clone(), local.clone(), measured));
+        }
+        if error <= 1e-15 {
+            distance = 0.0;
         }
         if steps == STEPS || !local.smooth || !(error > 1e-15) || !improved && steps > 3 {
             break;
@@ -149,6 +158,7 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
         axpy(1.0, &dz, &mut dw);
         axpy(1.0, &dx, &mut at.x);
         axpy(1.0, &dw, &mut w);
+        distance = max_abs(&dx) / (1.0 + max_abs(&at.x));
         if !(max_abs(&at.x).is_finite() && max_abs(&w).is_finite()) {
             break;
         }
@@ -161,7 +171,7 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
         {
             Polished {
                 price: price(sample, &point),
-                confirmed: reached(sample, &point),
+                confirmed: reached(sample, &point) && distance <= SETTLED,
                 point,
                 local,
                 measured,

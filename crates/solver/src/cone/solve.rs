@@ -7,13 +7,14 @@ use feasible_kernels::keep_freed_memory;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::cone::attempts::{Answer, EARLY, finish, fresh};
+use crate::cone::attempts::{Answer, EARLY, finish, fresh, restated};
 use crate::cone::clarabel::{Ends, Prepared};
 use crate::cone::convexity::convex;
 use crate::cone::geometry::Local;
 use crate::cone::layout::Layout;
 use crate::cone::problem::{ConeProblem, ConeSample};
 use crate::cone::scaled::Scaled;
+use crate::cone::units::Units;
 use crate::dense::max_abs;
 use crate::error::Error;
 use crate::settings::in_open_unit;
@@ -96,6 +97,8 @@ pub struct ConeSolution {
     pub(crate) local: Vec<Local>,
     /// Whether each sample's point was polished to rounding.
     pub(crate) confirmed: Vec<bool>,
+    /// The units of each sample's `local`.
+    pub(crate) units: Vec<Units>,
 }
 
 impl ConeSolution {
@@ -209,6 +212,7 @@ pub(crate) fn solve_asking(
         layout,
         local: Vec::with_capacity(problem.batch),
         confirmed: Vec::with_capacity(problem.batch),
+        units: Vec::with_capacity(problem.batch),
     };
     for answer in runs.into_iter().flatten() {
         solution.x.extend(answer.point.x);
@@ -220,6 +224,7 @@ pub(crate) fn solve_asking(
         solution.residuals.push(answer.residuals);
         solution.local.push(answer.local);
         solution.confirmed.push(answer.confirmed);
+        solution.units.push(answer.units);
     }
     Ok(solution)
 }
@@ -242,7 +247,7 @@ fn answers(
     let alone = samples == (0..1);
     let mut shared = if prepare_once(problem) && !alone {
         // Where A is shared its scaling is, too.
-        with_even_rows(problem.sample(0), |sample, _| {
+        with_even_rows(problem.sample(0), Units::GIVEN, |sample, _| {
             Prepared::new(sample, settings, Ends::At(early))
         })
     } else {
@@ -269,23 +274,56 @@ fn answers(
         answer
     };
     let restored = |i: usize| {
-        with_even_rows(problem.sample(i), |sample, scaled| {
+        let sample = problem.sample(i);
+        let given = with_even_rows(sample, Units::GIVEN, |sample, scaled| {
             let mut answer = one(sample);
             if let Some(scaled) = scaled {
                 scaled.restore(&mut answer);
             }
             answer
-        })
+        });
+        if given.is_certified() {
+            return given;
+        }
+        let solution = given.is_measured().then_some(&given.point);
+        match Units::of(&sample, solution, given.confirmed) {
+            None => given,
+            Some(units) => in_units(sample, units, given, (settings, second), layout),
+        }
     };
     samples.map(restored).collect()
 }
 
-/// What `work` makes of a sample, with its rows scaled where they are far from 1.
+/// The answer in a sample's own units, or the one given where that is the better.
+fn in_units(
+    sample: ConeSample<'_>,
+    units: Units,
+    mut given: Answer,
+    asked: (&ConeSettings, Second),
+    layout: &Layout,
+) -> Answer {
+    let Some(scaled) = Scaled::of(&sample, units) else {
+        return given;
+    };
+    let start = given.confirmed.then(|| scaled.point(given.point.clone()));
+    let mut own = restated(&scaled.sample(), start, asked, layout);
+    scaled.restore(&mut own);
+    let iterations = given.iterations + own.iterations;
+    let better = own.confirmed || own.is_certified() || !given.is_verdict();
+    // Confirmed by floors that are larger than the numbers.
+    given.confirmed &= !units.are_small();
+    let mut answer = if better { own } else { given };
+    answer.iterations = iterations;
+    answer
+}
+
+/// What `work` makes of a sample in these units, with its rows scaled where they are far from 1.
 fn with_even_rows<R>(
     sample: ConeSample<'_>,
+    units: Units,
     work: impl FnOnce(&ConeSample<'_>, Option<&Scaled<'_>>) -> R,
 ) -> R {
-    match Scaled::of(&sample) {
+    match Scaled::of(&sample, units) {
         None => work(&sample, None),
         Some(scaled) => work(&scaled.sample(), Some(&scaled)),
     }

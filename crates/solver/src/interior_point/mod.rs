@@ -4,12 +4,14 @@ mod certificate;
 mod iterate;
 mod iterations;
 mod model;
+mod natural;
 mod newton;
 mod prepared;
 mod recast;
 mod second;
 mod variables;
 
+pub(crate) use natural::{largest_of_diagonal, natural_length};
 pub(crate) use prepared::Prepared;
 pub(crate) use recast::Owned;
 
@@ -18,6 +20,7 @@ use std::cell::RefCell;
 use crate::dense::{max_abs, norm, vectorised};
 use crate::interior_point::iterations::{Iterations, Memory, Pause};
 use crate::interior_point::model::Model;
+use crate::interior_point::natural::Natural;
 use crate::interior_point::second::Known;
 use crate::polish::{Guess, polish};
 use crate::problem::Sample;
@@ -77,12 +80,34 @@ pub(crate) fn solve_sample(
 ) -> Answer {
     if let Some(recast) = recast::EqualRows::of(sample) {
         let inner = recast.sample();
-        let mut answer = run(&inner, &Prepared::new(&inner), settings);
+        let mut answer = in_some_units(&inner, &Prepared::new(&inner), settings);
         recast.restore(sample, &mut answer);
         return finish(sample, answer);
     }
-    let answer = run(sample, prepared, settings);
+    let answer = in_some_units(sample, prepared, settings);
     finish(sample, answer)
+}
+
+/// Solves in the units given; where that confirms no solution, in the sample's own.
+fn in_some_units(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Answer {
+    let given = run(sample, prepared, settings);
+    if given.active.identified {
+        return given;
+    }
+    let Some(natural) = Natural::of(sample) else {
+        return given;
+    };
+    let inner = natural.sample();
+    let mut own = run(&inner, &Prepared::new(&inner), settings);
+    natural.restore(&mut own);
+    let iterations = given.iterations + own.iterations;
+    let undecided = matches!(given.status, Status::MaxIterations | Status::NumericalError);
+    let mut answer = match own.active.identified || undecided {
+        true => own,
+        false => given,
+    };
+    answer.iterations = iterations;
+    answer
 }
 
 /// Newton steps from a guessed point on its guessed rows: the answer if they end at a confirmed
