@@ -58,6 +58,9 @@ pub(crate) fn in_own_words(problem: &Problem, error: &Error) -> String {
             "`q` has {n} numbers, for which the solver needs matrices of {n} × {n}, but those of a problem with so few \
              numbers may hold {most}"
         ),
+        Error::NoVariables => {
+            "`q` is empty but must have a number for every variable, at least one".to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -162,14 +162,15 @@ fn numbers(value: &Value, path: &str) -> Result<Vec<f64>, Fault> {
     let list = value
         .as_array()
         .ok_or_else(|| format!("`{path}` is {} but must be a list of numbers", kind(value)))?;
+    let must = match path.rsplit('.').next() {
+        Some("l") => "a number or \"-Infinity\"",
+        Some("u") => "a number or \"Infinity\"",
+        _ => "a number",
+    };
     list.iter()
         .enumerate()
         .map(|(i, value)| {
-            number(value).ok_or_else(|| {
-                format!(
-                    "`{path}[{i}]` is {value} but must be a number, \"Infinity\" or \"-Infinity\""
-                )
-            })
+            number(value).ok_or_else(|| format!("`{path}[{i}]` is {value} but must be {must}"))
         })
         .collect()
 }

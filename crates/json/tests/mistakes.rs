@@ -72,6 +72,28 @@ fn rows_that_bound_nothing_are_refused() {
     );
 }
 
+/// A word is offered where it would be taken.
+#[test]
+fn infinities_are_for_bounds() {
+    let problem = |q: Value, l: Value, u: Value| json!({"problem": "qp", "P": [1.0], "q": [q], "G": [[1.0]], "l": [l], "u": [u]});
+    for (problem, expected) in [
+        (
+            problem(json!("NaN"), json!(0.0), json!(1.0)),
+            "`q[0]` is \"NaN\" but must be a number",
+        ),
+        (
+            problem(json!(1.0), Value::Null, json!(1.0)),
+            "`l[0]` is null but must be a number or \"-Infinity\"",
+        ),
+        (
+            problem(json!(1.0), json!(0.0), Value::Null),
+            "`u[0]` is null but must be a number or \"Infinity\"",
+        ),
+    ] {
+        assert_eq!(error(&problem).unwrap(), expected);
+    }
+}
+
 /// A diagonal stays one where there are no rows; other matrices of so many variables are larger than memory.
 #[test]
 fn many_variables_are_solved_or_refused() {
@@ -116,6 +138,10 @@ fn what_the_solver_refuses_is_named_as_written() {
         (
             qp(json!({"q": [1.0, infinite]})),
             "`q[1]` is inf but must be finite",
+        ),
+        (
+            json!({"problem": "qp", "P": [], "q": []}),
+            "`q` is empty but must have a number for every variable, at least one",
         ),
         (
             qp(rows(

@@ -4,14 +4,17 @@
 //! (for QPs in one step). Rows whose multiplier comes out negative leave the set, violated rows
 //! enter it, a few times; a guess that does not settle is given up.
 
+mod sizes;
+
 use std::cell::RefCell;
 
 use crate::adjoint::direction::write_lagrangian_hessian;
 use crate::cut::Cut;
 use crate::dense::{copy, dot, max_abs, norm, vectorised};
-use crate::interior_point::{Answer, largest_of_diagonal, natural_length};
+use crate::interior_point::{Answer, natural_length};
 use crate::kkt::{self, ActiveKkt, Solved};
 use crate::nullspace::RANK_TOLERANCE;
+use crate::polish::sizes::Sizes;
 use crate::problem::{Matrix, Sample};
 use crate::residual::{Measured, Point, Terms, measure};
 use crate::solution::ActiveRows;
@@ -209,7 +212,11 @@ fn with_memory(
 ) -> Option<Answer> {
     let mut at = guess.clone();
     let accept = ACCEPT.min(tolerance);
-    let length = natural_length(sample, &mut memory.rest).min(1.0);
+    let length = vectorised(
+        #[inline(always)]
+        || natural_length(sample, &mut memory.rest),
+    );
+    let length = length.min(1.0);
     for _ in 0..=CHANGES {
         let newton = newton(sample, &mut at, length, memory, steps, accept)?;
         vectorised(
@@ -310,7 +317,10 @@ fn newton(
             at: at.point(),
             length,
         };
-        let defect = defect(&sizes, at, forces);
+        let defect = vectorised(
+            #[inline(always)]
+            || defect(&sizes, at, forces),
+        );
         if !defect.is_finite() {
             break;
         }
@@ -393,81 +403,6 @@ fn bound(sample: &Sample<'_>, at: &Guess, row: usize) -> f64 {
         sample.u[row]
     } else {
         sample.l[row]
-    }
-}
-
-/// Sizes of the terms that cancel in each condition, and at least those of a point of the natural length.
-struct Sizes<'a> {
-    sample: &'a Sample<'a>,
-    terms: &'a Terms,
-    at: Point<'a>,
-    length: f64,
-}
-
-impl Sizes<'_> {
-    /// Of the objective's gradient.
-    fn force(&self) -> f64 {
-        let floor = largest_of_diagonal(self.sample.p, self.sample.n) * self.length;
-        max_abs(self.sample.q)
-            .max(max_abs(&self.terms.px))
-            .max(floor)
-    }
-
-    /// Of every entry of the Lagrangian's gradient.
-    #[inline(always)]
-    fn stationarity(&self, sizes: &mut Vec<f64>) {
-        let (sample, at, n) = (self.sample, self.at, self.sample.n);
-        sizes.clear();
-        sizes.extend(sample.q.iter().map(|q| q.abs()));
-        for (i, size) in sizes.iter_mut().enumerate() {
-            *size += match sample.p {
-                Matrix::Diagonal(p) => p[i] * (at.x[i].abs() + self.length),
-                Matrix::Dense(p) => {
-                    let row = p[i * n..(i + 1) * n].iter().zip(at.x);
-                    row.map(|(p, x)| (p * x).abs()).sum::<f64>() + p[i * n + i] * self.length
-                }
-            };
-        }
-        for (rows, multipliers) in [
-            (sample.a, at.nu),
-            (sample.g, at.lambda),
-            (&self.terms.jacobian, at.mu),
-        ] {
-            for (row, multiplier) in rows.chunks_exact(n).zip(multipliers) {
-                if *multiplier != 0.0 {
-                    for (size, v) in sizes.iter_mut().zip(row) {
-                        *size += (multiplier * v).abs();
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn of_row(&self, row: &[f64], bound: f64) -> f64 {
-        let terms = row.iter().zip(self.at.x).map(|(a, x)| (a * x).abs());
-        bound.abs() + terms.sum::<f64>() + max_abs(row) * self.length
-    }
-
-    fn equality(&self, i: usize) -> f64 {
-        let n = self.sample.n;
-        self.of_row(&self.sample.a[i * n..(i + 1) * n], self.sample.b[i])
-    }
-
-    fn linear(&self, i: usize, bound: f64) -> f64 {
-        let n = self.sample.n;
-        self.of_row(&self.sample.g[i * n..(i + 1) * n], bound)
-    }
-
-    fn quadratic(&self, i: usize) -> f64 {
-        let (sample, n) = (self.sample, self.sample.n);
-        let row = &sample.hg[i * n..(i + 1) * n];
-        let gradient = &self.terms.jacobian[i * n..(i + 1) * n];
-        let square = gradient.iter().zip(row).zip(self.at.x);
-        // Hx is half of what the gradient has beyond g.
-        let square = square.map(|((d, g), x)| (0.5 * (d - g) * x).abs());
-        let floor = largest_of_diagonal(sample.h.row(i, n), n) * self.length * self.length;
-        self.of_row(row, sample.c[i]) + square.sum::<f64>() + floor
     }
 }
 

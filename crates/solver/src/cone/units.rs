@@ -5,13 +5,10 @@ use std::ops::Range;
 
 use crate::cone::newton::{ConePoint, measure};
 use crate::cone::problem::ConeSample;
-use crate::dense::max_abs;
+use crate::dense::{max_abs, median, power_of_two};
 
 /// Sizes that need no other units.
 const ORDINARY: Range<f64> = 1e-2..1e3;
-
-/// Powers of two that a unit may have; squares of it stay numbers.
-const MOST: f64 = 200.0;
 
 /// Within this factor of what a sample's numbers speak of, either way, a solution's size is credible.
 const CREDIBLE: f64 = 1e6;
@@ -73,14 +70,6 @@ fn natural(sample: &ConeSample<'_>) -> (f64, f64) {
         .chain([max_abs(sample.q) / square])
         .filter(|v| *v > 0.0 && v.is_finite())
         .collect();
-    let middle = lengths.len() / 2;
-    let length = match lengths.is_empty() {
-        true => 1.0,
-        false => *lengths.select_nth_unstable_by(middle, f64::total_cmp).1,
-    };
+    let length = median(&mut lengths).unwrap_or(1.0);
     (length, square)
-}
-
-fn power_of_two(size: f64) -> f64 {
-    size.log2().round().clamp(-MOST, MOST).exp2()
 }

@@ -3,15 +3,12 @@
 //!
 //! All factors are powers of two, so that nothing is rounded on the way there and back.
 
-use crate::dense::max_abs;
+use crate::dense::{max_abs, median, power_of_two};
 use crate::interior_point::{Answer, Owned};
 use crate::problem::{Matrix, Sample};
 
 /// Sizes that need no other units.
 const ORDINARY: std::ops::Range<f64> = 0.1..1e3;
-
-/// Powers of two that a factor may have; squares of it stay numbers.
-const MOST: f64 = 200.0;
 
 /// The length of `x` that a sample's numbers speak of: the median over the distances at which its rows and the
 /// minimum of its objective lie, one where there are none. `lengths` is what it computes in.
@@ -36,11 +33,7 @@ pub(crate) fn natural_length(sample: &Sample<'_>, lengths: &mut Vec<f64>) -> f64
         }
     }
     lengths.retain(|v| *v > 0.0 && v.is_finite());
-    let middle = lengths.len() / 2;
-    match lengths.is_empty() {
-        true => 1.0,
-        false => *lengths.select_nth_unstable_by(middle, f64::total_cmp).1,
-    }
+    median(lengths).unwrap_or(1.0)
 }
 
 /// The largest entry of a semidefinite matrix.
@@ -135,15 +128,6 @@ impl Natural {
                 *multiplier *= self.cost / size;
             }
         }
-    }
-}
-
-/// The nearest one; of zero, and what is no number, one.
-fn power_of_two(size: f64) -> f64 {
-    if size > 0.0 && size.is_finite() {
-        size.log2().round().clamp(-MOST, MOST).exp2()
-    } else {
-        1.0
     }
 }
 
