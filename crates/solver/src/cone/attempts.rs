@@ -9,11 +9,18 @@ use crate::cone::problem::{Cone, ConeSample};
 use crate::cone::solve::{ConeSettings, Second};
 use crate::cone::units::Units;
 use crate::dense::{dot, max_abs};
+use crate::residual::Measured;
 use crate::status::{Residuals, Status};
 
 /// The largest [`price`](crate::cone::newton::price) of a solution. Residuals of 1e-8 at multipliers of the
 /// size of the objective are worth 1e-8 of it; badly scaled rows may be four digits worse, but no more.
 const PRICE: f64 = 1e-4;
+
+/// Relative residual of a point that counts as solved whatever smaller tolerance was asked for.
+const SOLVED: f64 = 1e-8;
+
+/// That of a confirmed point, in the units given.
+const RESTATED: f64 = 1e-10;
 
 /// Multipliers that are weak, relative to the largest.
 const WEAK: [f64; 2] = [1e-5, 1e-3];
@@ -244,11 +251,25 @@ impl Answer {
         self.error != f64::INFINITY
     }
 
+    /// Takes what was measured, in these or other units.
+    pub(super) fn remeasure(&mut self, measured: Measured) {
+        self.residuals = measured.absolute;
+        self.objective = measured.objective;
+        self.error = measured.relative();
+    }
+
+    /// Takes back what the units given do not bear out: numbers that lie far apart in one cone have digits in some
+    /// units only.
+    pub(super) fn judge_again(&mut self, settings: &ConeSettings) {
+        if self.status.is_solved() && !(self.error <= settings.tolerance.max(SOLVED)) {
+            self.status = Status::NumericalError;
+        }
+        self.confirmed &= self.status.is_solved() && self.error <= RESTATED;
+    }
+
     fn take(&mut self, polished: Polished) {
         self.iterations += polished.steps;
-        self.residuals = polished.measured.absolute;
-        self.objective = polished.measured.objective;
-        self.error = polished.measured.relative();
+        self.remeasure(polished.measured);
         self.price = polished.price;
         self.confirmed = polished.confirmed;
         self.local = polished.local;
@@ -258,7 +279,7 @@ impl Answer {
     /// Clarabel's verdict is about its scaled problem; the residuals are about the one given. Rows that
     /// are small as a whole miss by little however wrong the point is, but at a price.
     fn judge(&mut self, settings: &ConeSettings) {
-        let reached = self.error <= settings.tolerance.max(1e-8) && self.price <= PRICE;
+        let reached = self.error <= settings.tolerance.max(SOLVED) && self.price <= PRICE;
         self.status = match (reached, self.status) {
             (true, _) => Status::Solved,
             (false, Status::Solved) => Status::NumericalError,

@@ -126,9 +126,7 @@ impl<'a> Scaled<'a> {
         self.unscale(x, z);
         answer.units = self.units;
         if answer.is_measured() {
-            let measured = measure(&self.base, &answer.point).2;
-            answer.residuals = measured.absolute;
-            answer.objective = measured.objective;
+            answer.remeasure(measure(&self.base, &answer.point).2);
         }
     }
 

@@ -308,6 +308,7 @@ fn in_units(
     let start = given.confirmed.then(|| scaled.point(given.point.clone()));
     let mut own = restated(&scaled.sample(), start, asked, layout);
     scaled.restore(&mut own);
+    own.judge_again(asked.0);
     let iterations = given.iterations + own.iterations;
     let better = own.confirmed || own.is_certified() || !given.is_verdict();
     // Confirmed by floors that are larger than the numbers.
