@@ -102,10 +102,9 @@ fn in_some_units(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) 
     natural.restore(&mut own);
     let iterations = given.iterations + own.iterations;
     let undecided = matches!(given.status, Status::MaxIterations | Status::NumericalError);
-    let mut answer = match own.active.identified || undecided {
-        true => own,
-        false => given,
-    };
+    // A verdict of infeasibility that only these units suggest is none.
+    let better = own.active.identified || undecided && own.status.is_solved();
+    let mut answer = if better { own } else { given };
     answer.iterations = iterations;
     answer
 }
