@@ -415,7 +415,10 @@ fn exact_gradients_are_exact() {
                 () if kink => &mut causes.kink,
                 () if report.margin <= limits.degenerate_margin => &mut causes.weak,
                 () if report.condition > limits.condition_limit => &mut causes.dependent,
-                () => &mut causes.none,
+                () => {
+                    println!("seed {seed}, for no reason: {report:?} for {}", case.f);
+                    &mut causes.none
+                }
             } += 1;
         }
     }

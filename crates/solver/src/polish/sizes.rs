@@ -5,6 +5,9 @@ use crate::interior_point::largest_of_diagonal;
 use crate::problem::{Matrix, Sample};
 use crate::residual::{Point, Terms};
 
+/// Share of the objective's gradient that counts in every entry: what it allows is a few roundings of the whole.
+const UNPUSHED: f64 = 1e-2;
+
 /// Sizes of the terms that cancel in each condition, and at least those of a point of the natural length.
 pub(super) struct Sizes<'a> {
     pub(super) sample: &'a Sample<'a>,
@@ -15,6 +18,7 @@ pub(super) struct Sizes<'a> {
 
 impl Sizes<'_> {
     /// Of the objective's gradient.
+    #[inline(always)]
     pub(super) fn force(&self) -> f64 {
         let floor = largest_of_diagonal(self.sample.p, self.sample.n) * self.length;
         max_abs(self.sample.q)
@@ -26,8 +30,11 @@ impl Sizes<'_> {
     #[inline(always)]
     pub(super) fn stationarity(&self, sizes: &mut Vec<f64>) {
         let (sample, at, n) = (self.sample, self.at, self.sample.n);
+        // Of a variable that nothing pushes there is only what rounding leaves of multipliers that are zero.
+        let force = self.force();
+        let floor = UNPUSHED * if force > 0.0 { force } else { 1.0 };
         sizes.clear();
-        sizes.extend(sample.q.iter().map(|q| q.abs()));
+        sizes.extend(sample.q.iter().map(|q| q.abs() + floor));
         for (i, size) in sizes.iter_mut().enumerate() {
             *size += match sample.p {
                 Matrix::Diagonal(p) => p[i] * (at.x[i].abs() + self.length),
