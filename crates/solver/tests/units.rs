@@ -5,8 +5,8 @@
 mod support;
 
 use feasible_solver::{
-    AdjointSettings, Cotangent, GradientQuality, Gradients, Problem, Quadratics, Settings, Status,
-    Symmetric, Values, Wanted, adjoint, solve,
+    AdjointSettings, Cotangent, Equalities, GradientQuality, Gradients, Problem, Quadratics,
+    Settings, Status, Symmetric, Values, Wanted, adjoint, solve,
 };
 use support::cones::{self, KINDS, MATRICES};
 use support::{Owned, Shape, normal, random, rng};
@@ -307,4 +307,24 @@ fn verdicts_are_about_the_numbers_given() {
     // −1e-10 x with x ≥ 0 falls forever.
     let (status, _) = solved(1, &[-1e-10], &[-1.0], &[0.0], &[Cone::Nonnegative(1)]);
     assert_eq!(status, Status::DualInfeasible);
+}
+
+/// A solution is none where its objective is no number in the units given.
+#[test]
+fn what_overflows_on_the_way_back_is_not_solved() {
+    let problem = Problem {
+        batch: 1,
+        n: 2,
+        p: Symmetric::Diagonal(Values::Shared(&[0.0, 0.0])),
+        q: Values::Shared(&[1e300, -1e300]),
+        equalities: Some(Equalities {
+            rows: 2,
+            a: Values::Shared(&[2.0, 1e-8, -0.5, 1e-16]),
+            b: Values::Shared(&[1e-8, -1.0]),
+        }),
+        inequalities: None,
+        quadratics: None,
+    };
+    let solution = solve(&problem, &Settings::default()).unwrap();
+    assert!(!solution.status[0].is_solved() || solution.objective[0].is_finite());
 }

@@ -102,8 +102,11 @@ fn in_some_units(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) 
     natural.restore(&mut own);
     let iterations = given.iterations + own.iterations;
     let undecided = matches!(given.status, Status::MaxIterations | Status::NumericalError);
-    // A verdict of infeasibility that only these units suggest is none.
-    let better = own.active.identified || undecided && own.status.is_solved();
+    // Multipliers or the objective may be no numbers in the units given. A verdict of infeasibility that only
+    // these units suggest is none.
+    let solves = own.status.is_solved()
+        && measured(sample, own.point()).relative() <= settings.reachable_tolerance();
+    let better = solves && (own.active.identified || undecided);
     let mut answer = if better { own } else { given };
     answer.iterations = iterations;
     answer
