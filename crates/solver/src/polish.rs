@@ -231,7 +231,8 @@ fn with_memory(
             length,
         };
         if !change_active_set(sample, &memory.terms, &sizes, &mut at, accept) {
-            return (newton.solves(accept)).then(|| answer(at, newton.measured.absolute));
+            let solved = newton.solves(accept);
+            return solved.then(|| answer(at, newton.measured.absolute));
         }
     }
     None

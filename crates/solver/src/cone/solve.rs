@@ -310,9 +310,10 @@ fn in_units(
     scaled.restore(&mut own);
     own.judge_again(asked.0);
     let iterations = given.iterations + own.iterations;
-    let better = own.confirmed || own.is_certified() || !given.is_verdict();
-    // Confirmed by floors that are larger than the numbers.
+    // Small numbers are confirmed by floors that are larger than they.
     given.confirmed &= !units.are_small();
+    let certified = own.is_certified() && !given.confirmed;
+    let better = own.confirmed || certified || !given.is_verdict();
     let mut answer = if better { own } else { given };
     answer.iterations = iterations;
     answer
