@@ -140,7 +140,8 @@ fn equations(
 /// # Problem, adjoint, shapes, errors, cost
 ///
 /// Those of [`Projection`]: input and output `[batch, n]`, ε `[m]`, rows that are affine or convex quadratic,
-/// derivatives of the optimality conditions. A sample without a solution is [`Status::Singular`] and keeps the solver's last point.
+/// derivatives of the optimality conditions. A sample without a solution is [`Status::Singular`] and keeps the
+/// solver's last point.
 ///
 /// # Reference
 ///
