@@ -128,7 +128,10 @@ pub fn read_finite<const D: usize>(
 
 /// Whether every number is finite, without a branch a number.
 pub fn all_finite(values: &[f64]) -> bool {
-    feasible_kernels::all_finite(values)
+    feasible_kernels::vectorised(
+        #[inline(always)]
+        || feasible_kernels::all_finite(values),
+    )
 }
 
 /// Errors at the first number that is not finite, with its index in `dims`.

@@ -7,7 +7,7 @@
 //! keeps the system as well scaled as the problem for compliances of every size.
 
 use crate::adjoint::direction::Hessian;
-use crate::dense::{axpy, dot};
+use crate::dense::{axpy, dot, vectorised};
 use crate::kkt::{ActiveKkt, Memory, Solved};
 use crate::size::most;
 
@@ -19,7 +19,7 @@ pub(crate) struct SoftSystem {
     hessian: Hessian,
     /// Rigid and stiff rows, `[·, size]`.
     rows: Vec<f64>,
-    /// How every row of the caller is represented, in its order.
+    /// How every row of the caller is represented, in its order; empty where all are rigid.
     roles: Vec<Role>,
     /// Whether the matrices, one more variable a stiff row, are in proportion to the rows.
     fits: bool,
@@ -33,7 +33,7 @@ enum Role {
 }
 
 impl SoftSystem {
-    /// Sets up `rows`, `[a, n]` row-major, with their compliances, `[a]`.
+    /// Sets up `rows`, `[a, n]` row-major, with their compliances, `[a]`, or none where all are rigid.
     pub(crate) fn new(
         n: usize,
         mut hessian: Hessian,
@@ -46,7 +46,7 @@ impl SoftSystem {
                 size: n,
                 hessian,
                 rows,
-                roles: compliance.iter().map(|_| Role::Kept).collect(),
+                roles: Vec::new(),
                 fits: true,
             };
         }
@@ -112,28 +112,27 @@ impl SoftSystem {
     }
 
     /// Factors; `None` when the data leaves the finite numbers, or the matrices would be too large.
-    pub(crate) fn factor(&self, rank_tolerance: f64) -> Option<ActiveKkt<'_>> {
+    pub(crate) fn factor(&self, rank_tolerance: f64, memory: Memory) -> Option<ActiveKkt<'_>> {
         if !self.fits {
             return None;
         }
         let hessian = self.hessian.as_matrix();
-        ActiveKkt::new(
-            self.size,
-            hessian,
-            &self.rows,
-            rank_tolerance,
-            Memory::default(),
-        )
+        ActiveKkt::new(self.size, hessian, &self.rows, rank_tolerance, memory)
     }
 
-    /// Solves with the system's own factors: `x`, `η` in the caller's order, and the relative
-    /// residual left.
-    pub(crate) fn solve(
-        &self,
-        kkt: &ActiveKkt<'_>,
-        r: &[f64],
-        s: &[f64],
-    ) -> (Vec<f64>, Vec<f64>, f64) {
+    /// The memory of the Hessian and of the rows.
+    pub(crate) fn into_numbers(self) -> (Vec<f64>, Vec<f64>) {
+        (self.hessian.into_numbers(), self.rows)
+    }
+
+    /// Solves with the system's own factors, `η` in the caller's order; returns the relative residual left.
+    pub(crate) fn solve(&self, kkt: &ActiveKkt<'_>, r: &[f64], s: &[f64], out: &mut Solved) -> f64 {
+        if self.roles.is_empty() {
+            return vectorised(
+                #[inline(always)]
+                || kkt.solve(r, s, out),
+            );
+        }
         let mut r = r.to_vec();
         let mut kept = Vec::with_capacity(s.len());
         for (role, s) in self.roles.iter().zip(s) {
@@ -143,21 +142,20 @@ impl SoftSystem {
             }
         }
         r.resize(self.size, 0.0);
-        let mut out = Solved::default();
-        let residual = kkt.solve(&r, &kept, &mut out);
-        let Solved { mut x, eta, .. } = out;
-        x.truncate(self.n);
-        let mut found = eta.into_iter();
+        let residual = kkt.solve(&r, &kept, out);
+        out.x.truncate(self.n);
+        let mut found = out.eta.iter().copied();
         let eta = self
             .roles
             .iter()
             .zip(s)
             .map(|(role, s)| match role {
                 Role::Kept => found.next().unwrap_or_default(),
-                Role::Condensed(row, d) => (dot(row, &x) - s) / d,
+                Role::Condensed(row, d) => (dot(row, &out.x) - s) / d,
             })
             .collect();
-        (x, eta, residual)
+        out.eta = eta;
+        residual
     }
 }
 
@@ -181,9 +179,11 @@ mod tests {
                     Matrix::Diagonal(data) => Hessian::Diagonal(data.to_vec()),
                 };
                 let system = SoftSystem::new(n, owned, rows.to_vec(), &d);
-                let kkt = system.factor(1e-10).unwrap();
+                let kkt = system.factor(1e-10, Memory::default()).unwrap();
                 assert!(!kkt.deficient);
-                let (x, eta, _) = system.solve(&kkt, &r, &s);
+                let mut solved = Solved::default();
+                system.solve(&kkt, &r, &s, &mut solved);
+                let Solved { x, eta, .. } = solved;
                 let mut left = r.to_vec();
                 hessian.add_product(-1.0, &x, &mut left);
                 for (i, row) in rows.chunks_exact(n).enumerate() {
@@ -201,9 +201,11 @@ mod tests {
     fn stiff_duplicates_share_the_load() {
         let rows = vec![1.0, 0.0, 1.0, 0.0];
         let system = SoftSystem::new(2, Hessian::Diagonal(vec![1.0, 1.0]), rows, &[1e-6, 1e-6]);
-        let kkt = system.factor(1e-10).unwrap();
+        let kkt = system.factor(1e-10, Memory::default()).unwrap();
         assert!(!kkt.deficient);
-        let (x, eta, _) = system.solve(&kkt, &[0.0, 1.0], &[1.0, 1.0]);
+        let mut solved = Solved::default();
+        system.solve(&kkt, &[0.0, 1.0], &[1.0, 1.0], &mut solved);
+        let Solved { x, eta, .. } = solved;
         // x₀ = −(η₀ + η₁), x₀ − 1e-6·η = 1.
         assert!((eta[0] - eta[1]).abs() < 1e-9);
         assert!((x[0] - 1.0 / (1.0 + 5e-7)).abs() < 1e-12 && (x[1] - 1.0).abs() < 1e-14);

@@ -5,7 +5,7 @@ use feasible_kernels::{map_runs, run_length, threads};
 use crate::active_set::batch::checks_convexity;
 use crate::batch::{Symmetric, Values};
 use crate::bounds::{bounds_touch, copies};
-use crate::dense::all_finite;
+use crate::dense::{all_finite, vectorised};
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::semidefinite::{NotSemidefinite, Semidefinite, check_semidefinite_diagonal};
@@ -174,7 +174,10 @@ pub(crate) fn check(
     }
     // One pass without a branch clears the common case; a NaN is on no side of anything.
     let clear = match infinities {
-        Infinities::None => all_finite(data),
+        Infinities::None => vectorised(
+            #[inline(always)]
+            || all_finite(data),
+        ),
         Infinities::Lower => data.iter().fold(true, |all, v| all & (*v < f64::INFINITY)),
         Infinities::Upper => data
             .iter()

@@ -24,9 +24,6 @@ const PER_RUN: usize = 32;
 /// many iterations that takes.
 const PER_QUADRATIC_SAMPLE: usize = 16;
 
-/// Of the system of its active rows, in the backward pass.
-const PER_SYSTEM: usize = 40;
-
 /// Vectors of every sample's own, and with `matrices` P, A and G too.
 fn shape(batch: usize, matrices: bool) -> Shape {
     Shape {
@@ -107,5 +104,5 @@ fn samples_allocate_nothing_of_their_own() {
     }
     let [forward, backward] = beyond(quadratic);
     assert!(forward <= samples * PER_QUADRATIC_SAMPLE);
-    assert!(backward <= samples * PER_SYSTEM);
+    assert!(backward <= samples / RUN * PER_RUN);
 }

@@ -8,7 +8,7 @@ use feasible_kernels::{map_runs, run_length};
 
 use crate::active_set::explicit::Explicit;
 use crate::active_set::least_distance::{Builder, Kept, Layout};
-use crate::active_set::memory::Memory;
+use crate::active_set::memory::Lent;
 use crate::active_set::shared::{Finished, Found, Slots, Task, solve_together};
 use crate::cut::Cut;
 use crate::error::Error;
@@ -70,16 +70,14 @@ pub(crate) fn active_set(
             return Ok((0..problem.batch).collect());
         };
         let reduced = explicit.reduced();
-        let solve = |memory: &mut Memory, r: usize, mut slots: Slots<'_>| {
+        let solve = |memory: &mut Lent, r: usize, mut slots: Slots<'_>| {
             let count = slots.x.len() / problem.n;
-            if count < run {
-                *memory = Memory::new(problem, count);
-            }
+            memory.resize(problem, count);
             let mut found = Vec::with_capacity(count);
             solve_together(task, &reduced, r * run, memory, &mut slots, &mut found);
             Finished::new(found, memory)
         };
-        let finished = map_runs(slots, threads, || Memory::new(problem, run), solve);
+        let finished = map_runs(slots, threads, || Lent::new(problem, run), solve);
         (finished, Factors::Shared(Arc::new(explicit)))
     } else {
         let budget = &Budget::new(KEPT);
@@ -131,7 +129,7 @@ fn slots<'s>(problem: &Problem<'_>, run: usize, solution: &'s mut Solution) -> V
 /// Working memory for samples with factors of their own.
 struct OwnMemory {
     builder: Builder,
-    memory: Memory,
+    memory: Lent,
     convexity: Semidefinite,
 }
 
@@ -139,7 +137,7 @@ impl OwnMemory {
     fn new(problem: &Problem<'_>, checks_convexity: bool) -> OwnMemory {
         OwnMemory {
             builder: Builder::new(Layout::of(problem)),
-            memory: Memory::new(problem, 1),
+            memory: Lent::new(problem, 1),
             convexity: Semidefinite::new(if checks_convexity { problem.n } else { 0 }),
         }
     }

@@ -1,12 +1,26 @@
 //! Working memory of a run of samples, and the matrix products over the run that fill it.
 
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
 use crate::active_set::pivot::Pivots;
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::WorkingRows;
 use crate::dense::{add_multiply, multiply, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
 
-/// Working memory of a run, reused by runs of the same sizes.
+/// Numbers in the memory that a thread keeps for its next batch: a mebibyte.
+const KEPT_BY_THREAD: usize = 1 << 17;
+
+thread_local! {
+    static KEPT: RefCell<Option<Memory>> = const { RefCell::new(None) };
+}
+
+/// The memory of the thread that asks for it, which it gets back: to fill a small batch's with zeros anew takes a
+/// tenth of the time of its solution.
+pub(crate) struct Lent(Memory);
+
+/// Working memory of a run. Before it is written, what it holds is of whatever run was before.
 pub(crate) struct Memory {
     /// `(x, ν)`, `[count, n+p]`.
     pub(crate) point: Vec<f64>,
@@ -18,6 +32,8 @@ pub(crate) struct Memory {
     pub(crate) multipliers: Vec<f64>,
     pub(crate) products: Products,
     pub(super) pivots: Pivots,
+    /// The rows and variables that the pivots are for.
+    pivots_for: [usize; 2],
     pub(super) start: Vec<f64>,
     pub(super) lower: Vec<f64>,
     pub(super) upper: Vec<f64>,
@@ -33,41 +49,111 @@ pub(crate) struct Memory {
     pub(super) work: Vec<f64>,
 }
 
-impl Memory {
+impl Lent {
     /// Memory for `count` samples of a problem.
-    pub(crate) fn new(problem: &Problem<'_>, count: usize) -> Memory {
-        let (n, p, m) = (
-            problem.n,
-            problem.equality_rows(),
-            problem.inequality_rows(),
-        );
-        let zeros = |len: usize| vec![0.0; len];
+    pub(crate) fn new(problem: &Problem<'_>, count: usize) -> Lent {
+        let mut memory = KEPT.take().unwrap_or_else(Memory::new);
+        memory.resize(problem, count);
+        Lent(memory)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut memory = std::mem::replace(&mut self.0, Memory::new());
+        if memory.len() <= KEPT_BY_THREAD {
+            // A thread that ends has no more runs.
+            let _ = KEPT.try_with(|kept| kept.replace(Some(memory)));
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = Memory;
+
+    fn deref(&self) -> &Memory {
+        &self.0
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Memory {
+        &mut self.0
+    }
+}
+
+impl Memory {
+    fn new() -> Memory {
         Memory {
-            point: zeros(count * (n + p)),
-            rhs: zeros(count * (n + p)),
-            rows: zeros(count * m),
-            multipliers: zeros(count * m),
-            products: Products {
-                gradient: zeros(count * n),
-                px: zeros(count * n),
-                ax: zeros(count * p),
-                gx: zeros(count * m),
-                lambda: zeros(count * m),
-            },
-            pivots: Pivots::new(m, n),
-            start: zeros(m),
-            lower: zeros(m),
-            upper: zeros(m),
-            targets: zeros(count * m),
-            before: (zeros(count * (n + p)), zeros(count * m)),
+            point: Vec::new(),
+            rhs: Vec::new(),
+            rows: Vec::new(),
+            multipliers: Vec::new(),
+            products: Products::default(),
+            pivots: Pivots::new(0, 0),
+            pivots_for: [0, 0],
+            start: Vec::new(),
+            lower: Vec::new(),
+            upper: Vec::new(),
+            targets: Vec::new(),
+            before: (Vec::new(), Vec::new()),
             working: WorkingRows::default(),
             guess: Vec::new(),
             work: Vec::new(),
         }
     }
+
+    /// Makes it that of `count` samples of a problem.
+    pub(crate) fn resize(&mut self, problem: &Problem<'_>, count: usize) {
+        let [n, p, m] = [
+            problem.n,
+            problem.equality_rows(),
+            problem.inequality_rows(),
+        ];
+        if self.pivots_for != [m, n] {
+            self.pivots = Pivots::new(m, n);
+            self.pivots_for = [m, n];
+        }
+        for (numbers, len) in self.numbers([n, p, m], count) {
+            numbers.resize(len, 0.0);
+        }
+    }
+
+    /// Its numbers, and how many of them a run has.
+    fn numbers(&mut self, [n, p, m]: [usize; 3], count: usize) -> [(&mut Vec<f64>, usize); 15] {
+        let products = &mut self.products;
+        [
+            (&mut self.point, count * (n + p)),
+            (&mut self.rhs, count * (n + p)),
+            (&mut self.before.0, count * (n + p)),
+            (&mut products.gradient, count * n),
+            (&mut products.px, count * n),
+            (&mut products.ax, count * p),
+            (&mut products.gx, count * m),
+            (&mut products.lambda, count * m),
+            (&mut self.rows, count * m),
+            (&mut self.multipliers, count * m),
+            (&mut self.targets, count * m),
+            (&mut self.before.1, count * m),
+            (&mut self.start, m),
+            (&mut self.lower, m),
+            (&mut self.upper, m),
+        ]
+    }
+
+    /// How many numbers there is memory for.
+    fn len(&mut self) -> usize {
+        let [m, n] = self.pivots_for;
+        let of_pivots = m.saturating_mul(2 * m.min(n));
+        let numbers = self.numbers([0; 3], 0);
+        numbers.iter().fold(of_pivots, |sum, (numbers, _)| {
+            sum.saturating_add(numbers.capacity())
+        })
+    }
 }
 
 /// Products of the optimality system with a run of points.
+#[derive(Default)]
 pub(crate) struct Products {
     /// `P x + Aᵀν + Gᵀλ`, `[count, n]`.
     pub(crate) gradient: Vec<f64>,

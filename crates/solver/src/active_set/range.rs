@@ -223,7 +223,7 @@ mod tests {
                 let multipliers: Vec<f64> = (0..6).map(|i| (i as f64 * 0.7).cos()).collect();
                 let answer = |one: &Reduced<'_>| {
                     let mut point = vec![0.0; 2 * size];
-                    one.point(&rhs, &mut point, &mut vec![]);
+                    one.point(&rhs, size, &mut point, &mut vec![]);
                     one.respond(&multipliers, &mut point, &mut vec![]);
                     (
                         point,

@@ -59,16 +59,17 @@ pub(crate) enum Form<'a> {
 }
 
 impl Reduced<'_> {
-    /// `(x, ν)` for right-hand sides without multipliers, `[count, n+p]` both.
-    pub(crate) fn point(&self, rhs: &[f64], point: &mut [f64], work: &mut Vec<f64>) {
+    /// `(x, ν)` for right-hand sides without multipliers, `[count, n+p]` both; numbers of a right-hand side from the
+    /// `used`th on are zero.
+    pub(crate) fn point(&self, rhs: &[f64], used: usize, point: &mut [f64], work: &mut Vec<f64>) {
         let size = self.n + self.p;
         let count = rhs.len() / size;
         match &self.form {
             Form::Explicit { inverse, .. } => multiply(
                 view_mut(point, count, size),
                 1.0,
-                view(rhs, count, size),
-                view(inverse, size, size),
+                view(rhs, count, size).subcols(0, used),
+                view(inverse, size, size).subrows(0, used),
             ),
             Form::Diagonal(inverse) => {
                 for (rhs, point) in rhs.chunks_exact(size).zip(point.chunks_exact_mut(size)) {

@@ -125,7 +125,7 @@ pub(crate) fn solve_together(
             line[n..].copy_from_slice(part.b.sample(first + i, p));
         }
     }
-    reduced.point(&memory.rhs, &mut memory.point, &mut memory.work);
+    reduced.point(&memory.rhs, size, &mut memory.point, &mut memory.work);
     let g = view(problem.sample(first).g, m, n);
     row_values(&memory.point, size, g, count, &mut memory.rows);
 
@@ -408,7 +408,7 @@ fn refine(
     before.1.copy_from_slice(multipliers);
     let working = std::mem::take(&mut memory.working);
     let active = |i: usize| working.of(&found[i]);
-    solve_on_active(reduced, problem.sample(first).g, active, memory);
+    solve_on_active(reduced, problem.sample(first).g, size, active, memory);
     memory.working = working;
     crate::dense::axpy(1.0, &memory.before.0, &mut memory.point);
     crate::dense::axpy(1.0, &memory.before.1, &mut memory.multipliers);
@@ -420,20 +420,22 @@ fn refine(
 }
 
 /// Solves `[P Aᵀ Eᵀ; A 0 0; E 0 0] (x, ν, λ̃) = (rhs, targets)` for every sample of a run, `E` its active rows with
-/// their root and `rhs` and `targets` those of `memory`, where `(x, ν)` and the scaled `λ̃` are left.
+/// their root and `rhs` and `targets` those of `memory`, where `(x, ν)` and the scaled `λ̃` are left. Numbers of a
+/// right-hand side from the `used`th on are zero.
 ///
 /// Cost: two products of `count × (n+p)` by `(n+p) × (n+p)` and `m` rows, and two products with
 /// triangles per sample on its active rows.
 pub(crate) fn solve_on_active<'a>(
     reduced: &Reduced<'_>,
     g: &[f64],
+    used: usize,
     active: impl Fn(usize) -> (&'a [u32], &'a [f64]),
     memory: &mut Memory,
 ) {
     let (n, p, m) = (reduced.n, reduced.p, reduced.m);
     let size = n + p;
     let count = memory.point.len() / size;
-    reduced.point(&memory.rhs, &mut memory.point, &mut memory.work);
+    reduced.point(&memory.rhs, used, &mut memory.point, &mut memory.work);
     memory.multipliers.fill(0.0);
     if m == 0 {
         return;

@@ -8,6 +8,7 @@
 use crate::adjoint::direction::lagrangian_hessian;
 use crate::adjoint::force::is_between;
 use crate::dense::{dot, max_abs};
+use crate::kkt::Solved;
 use crate::nullspace::RANK_TOLERANCE;
 use crate::problem::Sample;
 use crate::residual::{Point, Terms};
@@ -265,10 +266,10 @@ impl Central {
         target: f64,
         compliance: f64,
     ) -> Option<Central> {
-        let hessian = lagrangian_hessian(sample, &self.mu);
+        let hessian = lagrangian_hessian(sample, &self.mu, Vec::new());
         let (rows, softness) = self.rows(sample, &defect.terms.jacobian, compliance);
         let system = SoftSystem::new(sample.n, hessian, rows, &softness);
-        let kkt = system.factor(RANK_TOLERANCE)?;
+        let kkt = system.factor(RANK_TOLERANCE, Default::default())?;
         let r: Vec<f64> = defect.terms.stationarity.iter().map(|v| -v).collect();
         let mut s: Vec<f64> = defect
             .equality
@@ -280,7 +281,9 @@ impl Central {
             let push = primal + (target - bound.slack * bound.dual) / bound.dual;
             s.push(-bound.sign() * push);
         }
-        let (x, eta, _) = system.solve(&kkt, &r, &s);
+        let mut solved = Solved::default();
+        system.solve(&kkt, &r, &s, &mut solved);
+        let Solved { x, eta, .. } = solved;
         let p = sample.b.len();
         let bounds = self
             .bounds

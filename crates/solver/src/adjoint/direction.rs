@@ -8,11 +8,11 @@
 use crate::active_set::basis::condition;
 use crate::active_set::explicit::Explicit;
 use crate::active_set::least_distance::Builder;
-use crate::active_set::memory::Memory;
+use crate::active_set::memory::{Lent, Memory};
 use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::solve_on_active;
 use crate::adjoint::force::{Force, Source};
-use crate::adjoint::system::{Step, System};
+use crate::adjoint::system::{Memory as SystemMemory, Step, System};
 use crate::adjoint::types::{Cotangent, GradientQuality, GradientReport};
 use crate::dense::{axpy, max_abs, vectorised, zeros};
 use crate::nullspace::RANK_TOLERANCE;
@@ -120,8 +120,8 @@ pub(crate) fn directions(
 ) -> Directions {
     let mut out = Directions::none(problem, count, settings);
     let mut batched = vec![false; count];
+    let mut force = Force::zero(problem);
     if out.smoothed.is_none() {
-        let mut force = Force::zero(problem);
         let mut by_factors =
             |reduced: &Reduced<'_>, from: usize, to: usize, memory: &mut Memory| {
                 let run = Pivoted {
@@ -137,12 +137,12 @@ pub(crate) fn directions(
         match &solution.factors {
             Factors::None => {}
             Factors::Shared(factors) => {
-                let memory = &mut Memory::new(problem, count);
+                let memory = &mut Lent::new(problem, count);
                 by_factors(&factors.reduced(), 0, count, memory);
             }
             Factors::PerSample(layout, factors) => {
                 let layout = *layout;
-                let memory = &mut Memory::new(problem, 1);
+                let memory = &mut Lent::new(problem, 1);
                 // For factors that are made again, one sample's after the other's.
                 let mut again: Option<(Builder, Vec<f64>)> = None;
                 for i in 0..count {
@@ -169,10 +169,15 @@ pub(crate) fn directions(
             }
         }
     }
+    let mut memory = SystemMemory::default();
     for i in 0..count {
-        if !batched[i] && solution.status[first + i].is_solved() {
-            single(problem, solution, source, settings, first + i, i, &mut out);
+        if batched[i] || !solution.status[first + i].is_solved() {
+            continue;
         }
+        let system = System::new(problem, solution, settings, first + i, &mut memory);
+        source.write(problem, first + i, system.point(), &mut force);
+        single(&system, &force, settings, &mut memory, i, &mut out);
+        system.keep(&mut memory);
     }
     out
 }
@@ -249,7 +254,12 @@ impl Pivoted<'_> {
             }
             false => none,
         };
-        solve_on_active(reduced, sample.g, active, memory);
+        // A loss of the minimisers alone pushes on stationarity alone.
+        let used = match self.source {
+            Source::Cotangent(cotangent) if cotangent.equality_dual.is_none() => n,
+            _ => size,
+        };
+        solve_on_active(reduced, sample.g, used, active, memory);
         let Memory {
             point,
             rhs,
@@ -347,30 +357,22 @@ fn push_back(
 
 /// One sample by its own factorisation: quadratic rows, degeneracy, or a solution of the interior point.
 fn single(
-    problem: &Problem<'_>,
-    solution: &Solution,
-    source: Source<'_>,
+    system: &System<'_>,
+    force: &Force,
     settings: &AdjointSettings,
-    index: usize,
+    memory: &mut SystemMemory,
     slot: usize,
     out: &mut Directions,
 ) {
-    let system = System::new(problem, solution, settings, index);
-    let Some(factored) = system.factor(settings) else {
-        return;
-    };
-    let mut force = Force::zero(problem);
-    source.write(problem, index, system.point(), &mut force);
-    let Some(step) = factored.solve(&force) else {
+    let Some(factored) = system.factor(settings, memory) else {
         return;
     };
     // Numbers that have overflowed are no derivative.
-    let parts = [&step.x, &step.nu, &step.lambda, &step.mu];
-    if !parts.iter().all(|part| max_abs(part).is_finite()) {
-        return;
+    if factored.solve(force, &mut memory.step) {
+        out.put(slot, &memory.step, system.point());
+        out.reports[slot] = factored.report(memory.step.residual, settings);
     }
-    out.put(slot, &step, system.point());
-    out.reports[slot] = factored.report(step.residual, settings);
+    factored.keep(memory);
 }
 
 /// `P + Σ 2μ_iH_i`, diagonal when everything is.
@@ -390,6 +392,13 @@ impl Hessian {
 
     pub(crate) fn is_diagonal(&self) -> bool {
         matches!(self, Hessian::Diagonal(_))
+    }
+
+    /// Its numbers.
+    pub(crate) fn into_numbers(self) -> Vec<f64> {
+        match self {
+            Hessian::Dense(data) | Hessian::Diagonal(data) => data,
+        }
     }
 
     /// The `n × n` numbers, stored dense from now on.
@@ -423,9 +432,8 @@ impl Hessian {
     }
 }
 
-/// The Hessian of the Lagrangian.
-pub(crate) fn lagrangian_hessian(sample: &Sample<'_>, mu: &[f64]) -> Hessian {
-    let mut sum = Vec::new();
+/// The Hessian of the Lagrangian, in memory that is there.
+pub(crate) fn lagrangian_hessian(sample: &Sample<'_>, mu: &[f64], mut sum: Vec<f64>) -> Hessian {
     match write_lagrangian_hessian(sample, mu, &mut sum) {
         true => Hessian::Diagonal(sum),
         false => Hessian::Dense(sum),

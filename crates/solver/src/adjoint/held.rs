@@ -10,6 +10,7 @@ use crate::solution::ActiveRows;
 type Rows = (Vec<usize>, Vec<usize>);
 
 /// The rows that count as equations.
+#[derive(Debug, Default)]
 pub(crate) struct Held {
     pub(crate) linear: Vec<usize>,
     pub(crate) quadratic: Vec<usize>,
@@ -27,43 +28,43 @@ pub(crate) struct Known<'a> {
     pub(crate) rigid: bool,
 }
 
-/// The active rows. For a degenerate sample, those that the settings choose among all rows that
+/// Makes `out` the active rows. For a degenerate sample, those that the settings choose among all rows that
 /// touch their bound.
-pub(crate) fn held(
+pub(crate) fn hold(
     sample: &Sample<'_>,
     terms: &Terms,
     at: Point<'_>,
     known: Known<'_>,
     settings: &AdjointSettings,
-) -> Held {
+    out: &mut Held,
+) {
     let Known { active, weak, .. } = known;
-    let rows = |rows: &[u32]| -> Vec<usize> { rows.iter().map(|&row| row as usize).collect() };
-    let mut linear = rows(&active.linear);
-    linear.extend(rows(&active.dependent));
-    let mut quadratic = rows(&active.quadratic);
+    let Held {
+        linear,
+        quadratic,
+        chosen,
+    } = out;
+    linear.clear();
+    let rows = active.linear.iter().chain(&active.dependent);
+    linear.extend(rows.map(|&row| row as usize));
+    quadratic.clear();
+    quadratic.extend(active.quadratic.iter().map(|&row| row as usize));
+    *chosen = false;
     let one_sided = matches!(settings.degenerate, Degenerate::Held | Degenerate::Released);
     if weak {
         let touching = touching(sample, terms, at, settings.degenerate_margin);
         linear.extend(touching.0);
         quadratic.extend(touching.1);
     }
-    for rows in [&mut linear, &mut quadratic] {
+    for rows in [&mut *linear, quadratic] {
         rows.sort_unstable();
         rows.dedup();
     }
-    if !one_sided {
-        return Held {
-            linear,
-            quadratic,
-            chosen: false,
-        };
-    }
-    let count = linear.len() + quadratic.len();
-    let (linear, quadratic) = independent(sample, terms, at, (linear, quadratic), known, settings);
-    Held {
-        chosen: linear.len() + quadratic.len() < count,
-        linear,
-        quadratic,
+    if one_sided {
+        let all = (std::mem::take(linear), std::mem::take(quadratic));
+        let count = all.0.len() + all.1.len();
+        (*linear, *quadratic) = independent(sample, terms, at, all, known, settings);
+        *chosen = linear.len() + quadratic.len() < count;
     }
 }
 

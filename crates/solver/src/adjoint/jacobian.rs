@@ -7,7 +7,7 @@ use crate::adjoint::accumulate::{Parameter, Run, Sink, numbers};
 use crate::adjoint::check_solved;
 use crate::adjoint::direction::Directions;
 use crate::adjoint::force::{Force, Source};
-use crate::adjoint::system::{Factored, Step, System};
+use crate::adjoint::system::{Factored, Memory, Step, System};
 use crate::adjoint::tangent::Tangents;
 use crate::adjoint::types::GradientReport;
 use crate::batch::Values;
@@ -135,13 +135,16 @@ struct Task<'a> {
 impl Task<'_> {
     /// `None` when a solve leaves the finite numbers.
     fn run(&self, settings: &AdjointSettings) -> Option<([Vec<f64>; 4], GradientReport)> {
-        let system = System::new(self.problem, self.solution, settings, self.index);
-        let factored = system.factor(settings)?;
+        let mut memory = Memory::default();
+        let (problem, solution) = (self.problem, self.solution);
+        let system = System::new(problem, solution, settings, self.index, &mut memory);
+        let factored = system.factor(settings, &mut memory)?;
+        let step = &mut memory.step;
         let outputs: usize = self.sizes.iter().sum();
         let (parts, residual) = if self.len < outputs {
-            self.forward(&system, &factored)?
+            self.forward(&system, &factored, step)?
         } else {
-            self.backward(&system, &factored, settings)?
+            self.backward(&system, &factored, settings, step)?
         };
         Some((parts, factored.report(residual, settings)))
     }
@@ -151,6 +154,7 @@ impl Task<'_> {
         &self,
         system: &System<'_>,
         factored: &Factored<'_>,
+        step: &mut Step,
     ) -> Option<([Vec<f64>; 4], f64)> {
         let mut parts = self.sizes.map(|rows| vec![0.0; rows * self.len]);
         let mut worst = 0.0f64;
@@ -161,12 +165,14 @@ impl Task<'_> {
             let tangents = Tangents::only(self.parameter, Values::Shared(&unit));
             let source = Source::Tangents(&tangents);
             source.write(self.problem, self.index, system.point(), &mut force);
-            let step = factored.solve(&force)?;
+            if !factored.solve(&force, step) {
+                return None;
+            }
             unit[column] = 0.0;
             worst = worst.max(step.residual);
             let Step {
                 x, nu, lambda, mu, ..
-            } = &step;
+            } = &*step;
             for (part, values) in parts.iter_mut().zip([x, nu, lambda, mu]) {
                 // Parts that are not wanted have no lines.
                 for (line, v) in part.chunks_exact_mut(self.len).zip(values) {
@@ -183,6 +189,7 @@ impl Task<'_> {
         system: &System<'_>,
         factored: &Factored<'_>,
         settings: &AdjointSettings,
+        step: &mut Step,
     ) -> Option<([Vec<f64>; 4], f64)> {
         let mut parts = self.sizes.map(|rows| vec![0.0; rows * self.len]);
         let mut worst = 0.0f64;
@@ -198,10 +205,12 @@ impl Task<'_> {
                     2 => (force.upper[row], force.lower[row]) = (1.0, 1.0),
                     _ => force.mu[row] = 1.0,
                 }
-                let step = factored.solve(&force)?;
+                if !factored.solve(&force, step) {
+                    return None;
+                }
                 worst = worst.max(step.residual);
                 let mut directions = Directions::none(self.problem, 1, settings);
-                directions.put(0, &step, system.point());
+                directions.put(0, step, system.point());
                 Run::new(self.problem, self.solution, &directions, self.index, 1)
                     .fill(self.parameter, &mut Sink::Slot(line));
             }

@@ -3,7 +3,7 @@
 use crate::adjoint::accumulate::{COUNT, PARAMETERS, Run, Sink, layout};
 use crate::adjoint::direction::Directions;
 use crate::adjoint::force::{Force, Source};
-use crate::adjoint::system::{Factored, Step, System};
+use crate::adjoint::system::{Factored, Memory, Step, System};
 use crate::adjoint::tangent::{SolutionTangent, Tangents};
 use crate::adjoint::types::{Cotangent, GradientReport, Gradients, Wanted};
 use crate::adjoint::{check, check_solved};
@@ -21,6 +21,7 @@ pub struct SampleDerivative<'a> {
     system: &'a System<'a>,
     factored: Factored<'a>,
     force: Force,
+    step: Step,
     worst: f64,
 }
 
@@ -50,8 +51,9 @@ pub fn differentiate<R>(
         return Ok(None);
     }
     let problem = &solution.solved_problem(problem);
-    let system = System::new(problem, solution, settings, sample);
-    let Some(factored) = system.factor(settings) else {
+    let mut memory = Memory::default();
+    let system = System::new(problem, solution, settings, sample, &mut memory);
+    let Some(factored) = system.factor(settings, &mut memory) else {
         return Ok(None);
     };
     Ok(Some(work(&mut SampleDerivative {
@@ -62,6 +64,7 @@ pub fn differentiate<R>(
         system: &system,
         factored,
         force: Force::zero(problem),
+        step: Step::default(),
         worst: 0.0,
     })))
 }
@@ -73,22 +76,25 @@ impl SampleDerivative<'_> {
     /// As [`crate::tangent`].
     pub fn tangent(&mut self, tangents: &Tangents<'_>) -> Result<SolutionTangent, Error> {
         tangents.check(self.problem)?;
-        let step = self.solve(Source::Tangents(tangents));
-        Ok(match step {
-            Some(step) => SolutionTangent {
-                x: step.x,
-                equality_dual: step.nu,
-                inequality_dual: step.lambda,
-                quadratic_dual: step.mu,
+        Ok(if self.solve(Source::Tangents(tangents)) {
+            let Step {
+                x, nu, lambda, mu, ..
+            } = std::mem::take(&mut self.step);
+            SolutionTangent {
+                x,
+                equality_dual: nu,
+                inequality_dual: lambda,
+                quadratic_dual: mu,
                 reports: vec![self.report()],
-            },
-            None => SolutionTangent {
+            }
+        } else {
+            SolutionTangent {
                 x: vec![0.0; self.problem.n],
                 equality_dual: vec![0.0; self.problem.equality_rows()],
                 inequality_dual: vec![0.0; self.problem.inequality_rows()],
                 quadratic_dual: vec![0.0; self.problem.quadratic_rows()],
                 reports: vec![GradientReport::UNAVAILABLE],
-            },
+            }
         })
     }
 
@@ -104,8 +110,8 @@ impl SampleDerivative<'_> {
     ) -> Result<Gradients, Error> {
         check(self.problem, 1, cotangent)?;
         let mut directions = Directions::none(self.problem, 1, self.settings);
-        if let Some(step) = self.solve(Source::Cotangent(cotangent)) {
-            directions.put(0, &step, self.system.point());
+        if self.solve(Source::Cotangent(cotangent)) {
+            directions.put(0, &self.step, self.system.point());
             directions.reports[0] = self.report();
         }
         let run = Run::new(self.problem, self.solution, &directions, self.index, 1);
@@ -142,21 +148,22 @@ impl SampleDerivative<'_> {
         }
     }
 
-    /// `None` when a solve leaves the finite numbers.
-    fn solve(&mut self, source: Source<'_>) -> Option<Step> {
+    /// False when a solve leaves the finite numbers.
+    fn solve(&mut self, source: Source<'_>) -> bool {
         // A cotangent is a batch of one; tangents are those of the batch.
         let index = match source {
             Source::Cotangent(_) => 0,
             Source::Tangents(_) => self.index,
         };
         source.write(self.problem, index, self.system.point(), &mut self.force);
-        let step = self.factored.solve(&self.force);
-        match &step {
-            // A NaN must not pass for a good residual.
-            Some(step) if step.residual <= self.worst => {}
-            Some(step) if step.residual.is_finite() => self.worst = step.residual,
-            _ => self.worst = f64::INFINITY,
+        let finite = self.factored.solve(&self.force, &mut self.step);
+        let residual = self.step.residual;
+        // A NaN must not pass for a good residual.
+        if !(finite && residual.is_finite()) {
+            self.worst = f64::INFINITY;
+        } else if residual > self.worst {
+            self.worst = residual;
         }
-        step
+        finite
     }
 }

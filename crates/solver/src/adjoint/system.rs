@@ -4,10 +4,10 @@
 use crate::adjoint::central::{Central, Place};
 use crate::adjoint::direction::lagrangian_hessian;
 use crate::adjoint::force::{Force, is_between, upper_share};
-use crate::adjoint::held::{Held, Known, held};
+use crate::adjoint::held::{Held, Known, hold};
 use crate::adjoint::types::{GradientQuality, GradientReport};
-use crate::dense::max_abs;
-use crate::kkt::ActiveKkt;
+use crate::dense::{copy, max_abs, vectorised, zeros};
+use crate::kkt::{self, ActiveKkt, Solved};
 use crate::problem::{Problem, Sample};
 use crate::residual::{Point, Terms};
 use crate::settings::{AdjointSettings, Degenerate};
@@ -20,11 +20,29 @@ pub(crate) struct System<'a> {
     solved: Point<'a>,
     /// The point that is differentiated, when it is not the solution.
     central: Option<Central>,
-    /// What the rows after the equalities are.
-    rows: Vec<Row>,
     equations: SoftSystem,
+    parts: Parts,
     margin: f64,
     best: GradientQuality,
+}
+
+/// What systems are set up, factored and solved in, kept from one sample to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    parts: Parts,
+    hessian: Vec<f64>,
+    gradients: Vec<f64>,
+    factors: kkt::Memory,
+    pub(crate) step: Step,
+}
+
+/// What a system is set up from.
+#[derive(Default)]
+struct Parts {
+    terms: Terms,
+    held: Held,
+    /// What the rows after the equalities are.
+    rows: Vec<Row>,
 }
 
 /// One row of a system.
@@ -37,7 +55,7 @@ enum Row {
 }
 
 /// What the system answers to a push: a direction in the solution, or an adjoint one.
-#[derive(Clone, Debug)]
+#[derive(Default)]
 pub(crate) struct Step {
     /// `[n]`
     pub(crate) x: Vec<f64>,
@@ -51,6 +69,9 @@ pub(crate) struct Step {
     pub(crate) mu: Vec<f64>,
     /// Relative residual of the linear system.
     pub(crate) residual: f64,
+    /// What it is computed in: the right-hand sides of the system and its solution.
+    right: (Vec<f64>, Vec<f64>),
+    solved: Solved,
 }
 
 /// A factored [`System`].
@@ -66,8 +87,9 @@ impl<'a> System<'a> {
         solution: &'a Solution,
         settings: &AdjointSettings,
         index: usize,
+        memory: &mut Memory,
     ) -> System<'a> {
-        let at_solution = System::at_solution(problem, solution, settings, index);
+        let mut at_solution = System::at_solution(problem, solution, settings, index, memory);
         let Degenerate::Smoothed { mu } = settings.degenerate else {
             return at_solution;
         };
@@ -80,17 +102,21 @@ impl<'a> System<'a> {
             };
         };
         // Whether the solution has a kink is the solution's own matter.
-        let regular = at_solution.factor(settings).is_some_and(|factored| {
-            factored.report(0.0, settings).quality == GradientQuality::Exact
-        });
-        let mut terms = Terms::default();
+        let regular = at_solution
+            .factor(settings, memory)
+            .is_some_and(|factored| {
+                let exact = factored.report(0.0, settings).quality == GradientQuality::Exact;
+                factored.keep(memory);
+                exact
+            });
+        let Parts { terms, rows, .. } = &mut at_solution.parts;
         terms.evaluate(&sample, central.point());
         let (gradients, softness) = central.rows(&sample, &terms.jacobian, compliance);
-        let fixed = central.fixed.iter().map(|&row| Row::Held(row));
-        let bounds = central.bounds.iter().map(|bound| Row::Bound(bound.place));
-        let hessian = lagrangian_hessian(&sample, &central.mu);
+        rows.clear();
+        rows.extend(central.fixed.iter().map(|&row| Row::Held(row)));
+        rows.extend(central.bounds.iter().map(|bound| Row::Bound(bound.place)));
+        let hessian = lagrangian_hessian(&sample, &central.mu, Vec::new());
         System {
-            rows: fixed.chain(bounds).collect(),
             equations: SoftSystem::new(sample.n, hessian, gradients, &softness),
             best: if regular {
                 GradientQuality::Smoothed
@@ -107,61 +133,79 @@ impl<'a> System<'a> {
         solution: &'a Solution,
         settings: &AdjointSettings,
         index: usize,
+        memory: &mut Memory,
     ) -> System<'a> {
         let sample = problem.sample(index);
         let at = solution.point(problem, index);
-        let mut terms = Terms::default();
-        terms.evaluate(&sample, at);
+        let mut parts = std::mem::take(&mut memory.parts);
+        let Parts { terms, held, rows } = &mut parts;
+        vectorised(
+            #[inline(always)]
+            || terms.evaluate(&sample, at),
+        );
         let margin = solution.margin[index];
         let weak = margin <= settings.degenerate_margin;
         let active = &solution.active[index];
+        let compliance = solution.compliance(index);
+        let known = Known {
+            active,
+            weak,
+            rigid: compliance == 0.0,
+        };
+        hold(&sample, terms, at, known, settings, held);
         let Held {
             linear,
             quadratic,
             chosen,
-        } = {
-            let known = Known {
-                active,
-                weak,
-                rigid: solution.compliance(index) == 0.0,
-            };
-            held(&sample, &terms, at, known, settings)
-        };
+        } = &*held;
         let n = sample.n;
-        let mut gradients = sample.a.to_vec();
-        for &row in &linear {
+        let mut gradients = std::mem::take(&mut memory.gradients);
+        copy(sample.a, &mut gradients);
+        for &row in linear {
             gradients.extend_from_slice(&sample.g[row * n..(row + 1) * n]);
         }
-        for &row in &quadratic {
+        for &row in quadratic {
             gradients.extend_from_slice(&terms.jacobian[row * n..(row + 1) * n]);
         }
-        let mut softness = vec![solution.compliance(index); gradients.len() / n];
-        let held = &mut softness[sample.b.len()..];
-        for (softness, &row) in held.iter_mut().zip(&linear) {
-            // Two springs side by side.
-            if is_between(&sample, row, at.x) {
-                *softness *= 0.5;
+        let mut softness = Vec::new();
+        if compliance > 0.0 {
+            softness.resize(gradients.len() / n, compliance);
+            let held = &mut softness[sample.b.len()..];
+            for (softness, &row) in held.iter_mut().zip(linear) {
+                // Two springs side by side.
+                if is_between(&sample, row, at.x) {
+                    *softness *= 0.5;
+                }
             }
         }
-        let hessian = lagrangian_hessian(&sample, at.mu);
-        let quadratic = quadratic.into_iter().map(Place::Quadratic);
+        rows.clear();
+        rows.extend(linear.iter().map(|&row| Row::Held(row)));
+        rows.extend(
+            quadratic
+                .iter()
+                .map(|&row| Row::Bound(Place::Quadratic(row))),
+        );
+        let best = if !weak && !chosen && active.identified {
+            GradientQuality::Exact
+        } else {
+            GradientQuality::Degenerate
+        };
+        let hessian = lagrangian_hessian(&sample, at.mu, std::mem::take(&mut memory.hessian));
         System {
             sample,
             solved: at,
             central: None,
-            rows: linear
-                .into_iter()
-                .map(Row::Held)
-                .chain(quadratic.map(Row::Bound))
-                .collect(),
             equations: SoftSystem::new(n, hessian, gradients, &softness),
+            parts,
             margin,
-            best: if !weak && !chosen && active.identified {
-                GradientQuality::Exact
-            } else {
-                GradientQuality::Degenerate
-            },
+            best,
         }
+    }
+
+    /// Gives back what it was set up in.
+    pub(crate) fn keep(self, memory: &mut Memory) {
+        memory.parts = self.parts;
+        (memory.hessian, memory.gradients) = self.equations.into_numbers();
     }
 
     /// The point the system is linearised about.
@@ -173,8 +217,13 @@ impl<'a> System<'a> {
     }
 
     /// Factors; `None` when the data leaves the finite numbers.
-    pub(crate) fn factor(&self, settings: &AdjointSettings) -> Option<Factored<'_>> {
-        let kkt = self.equations.factor(settings.rank_tolerance)?;
+    pub(crate) fn factor(
+        &self,
+        settings: &AdjointSettings,
+        memory: &mut Memory,
+    ) -> Option<Factored<'_>> {
+        let memory = std::mem::take(&mut memory.factors);
+        let kkt = self.equations.factor(settings.rank_tolerance, memory)?;
         Some(Factored { system: self, kkt })
     }
 
@@ -186,33 +235,34 @@ impl<'a> System<'a> {
 }
 
 impl Factored<'_> {
-    /// Solves `M step = −force`; `None` when the answer is not finite.
-    pub(crate) fn solve(&self, force: &Force) -> Option<Step> {
+    /// Solves `M step = −force`; false when the answer is not finite.
+    pub(crate) fn solve(&self, force: &Force, step: &mut Step) -> bool {
         let system = self.system;
+        let rows = &system.parts.rows;
         let at = system.point();
-        let r: Vec<f64> = force.x.iter().map(|v| -v).collect();
-        let mut s: Vec<f64> = force.nu.iter().map(|v| -v).collect();
-        s.extend(system.rows.iter().map(|row| match *row {
+        let (r, s) = &mut step.right;
+        r.clear();
+        r.extend(force.x.iter().map(|v| -v));
+        s.clear();
+        s.extend(force.nu.iter().map(|v| -v));
+        s.extend(rows.iter().map(|row| match *row {
             Row::Held(row) => -force.row(&system.sample, row, at.lambda[row], at.x),
             Row::Bound(Place::Upper(row)) => -force.upper[row],
             Row::Bound(Place::Lower(row)) => -force.lower[row],
             Row::Bound(Place::Quadratic(row)) => -force.mu[row],
         }));
-        let (x, eta, residual) = system.equations.solve(&self.kkt, &r, &s);
-        if !(max_abs(&x).is_finite() && max_abs(&eta).is_finite()) {
-            return None;
+        step.residual = system.equations.solve(&self.kkt, r, s, &mut step.solved);
+        let Solved { x, eta, .. } = &step.solved;
+        if !(max_abs(x).is_finite() && max_abs(eta).is_finite()) {
+            return false;
         }
         let (nu, rest) = eta.split_at(force.nu.len());
-        let rows = force.upper.len();
-        let mut step = Step {
-            x,
-            nu: nu.to_vec(),
-            lambda: vec![0.0; rows],
-            upper: vec![0.0; rows],
-            mu: vec![0.0; force.mu.len()],
-            residual,
-        };
-        for (row, v) in system.rows.iter().zip(rest) {
+        copy(x, &mut step.x);
+        copy(nu, &mut step.nu);
+        zeros(&mut step.lambda, force.upper.len());
+        zeros(&mut step.upper, force.upper.len());
+        zeros(&mut step.mu, force.mu.len());
+        for (row, v) in rows.iter().zip(rest) {
             match *row {
                 Row::Held(row) => {
                     step.lambda[row] = *v;
@@ -226,7 +276,13 @@ impl Factored<'_> {
                 Row::Bound(Place::Quadratic(row)) => step.mu[row] = *v,
             }
         }
-        Some(step)
+        // Sums of two bounds' shares may have overflowed.
+        max_abs(&step.lambda).is_finite()
+    }
+
+    /// Gives back what it was factored in.
+    pub(crate) fn keep(self, memory: &mut Memory) {
+        memory.factors = self.kkt.into_memory();
     }
 
     /// The verdict on answers of this system whose largest residual is given.

@@ -180,7 +180,7 @@ fn linear(sample: &Sample<'_>, reduced: &Reduced<'_>, settings: &Settings) -> Op
     let mut rhs = vec![0.0; size];
     rhs[n..].copy_from_slice(sample.b);
     let mut point = vec![0.0; size];
-    reduced.point(&rhs, &mut point, &mut Vec::new());
+    reduced.point(&rhs, rhs.len(), &mut point, &mut Vec::new());
     let x = &point[..n];
     let m = reduced.m;
     let (mut start, mut lower, mut upper) = (
