@@ -18,9 +18,15 @@ const ACCEPT: f64 = 1e-11;
 /// What its rows must reach where rounding allows no more.
 const ROUNDED: f64 = 1e-9;
 
+/// Relative residual of points near enough to tell how the solution moves.
+const NEAR: f64 = 1e-6;
+
 /// How far from the solution a confirmed point may be, relative to its size, as the last step tells. Farther off
 /// are those that rounding alone determines.
 const SETTLED: f64 = 1e-6;
+
+/// How far a confirmed point may move, relative to its size, when the last digits of the conditions change.
+const STEADY: f64 = 1e-9;
 
 /// Eigenvalues below this times the largest are taken for zero.
 const RANK_TOLERANCE: f64 = 1e-11;
@@ -113,6 +119,55 @@ fn reached(sample: &ConeSample<'_>, at: &ConePoint) -> bool {
     measured.relative() <= ACCEPT
 }
 
+/// How far the point moves, relative to its size, when the terms of the conditions change in their last digits, up or
+/// down. A minimum that is not attained is moved by as much as it is away: there the multipliers that hold the point
+/// are rounding themselves.
+fn rounding_moves(
+    sample: &ConeSample<'_>,
+    at: &ConePoint,
+    local: &Local,
+    system: &mut System,
+) -> f64 {
+    // The last digits of a curved cone's numbers are those of its largest.
+    let mut largest = [&at.s, &at.z].map(|part| part.iter().map(|v| v.abs()).collect::<Vec<_>>());
+    let mut first = 0;
+    for cone in sample.cones {
+        let rows = first..first + cone.rows();
+        if !matches!(cone, Cone::Zero(_) | Cone::Nonnegative(_)) {
+            for part in &mut largest {
+                let size = max_abs(&part[rows.clone()]);
+                part[rows.clone()].fill(size);
+            }
+        }
+        first = rows.end;
+    }
+    let [mut primal, multipliers] = largest;
+    let mut dual = vec![0.0; sample.n];
+    if let Some(p) = sample.p {
+        p.add_symmetric_product(&at.x, &mut dual);
+    }
+    for (term, q) in dual.iter_mut().zip(sample.q) {
+        *term = term.abs() + q.abs();
+    }
+    for (term, b) in primal.iter_mut().zip(sample.b) {
+        *term += b.abs();
+    }
+    for (row, column, v) in sample.a.iter() {
+        dual[column] += v.abs() * multipliers[row];
+        primal[row] += v.abs() * at.x[column].abs();
+    }
+    for terms in [&mut dual, &mut primal] {
+        for (i, term) in terms.iter_mut().enumerate() {
+            // Thue and Morse's signs, which no regular pattern of rows cancels.
+            let sign = if i.count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+            *term *= sign * f64::EPSILON;
+        }
+    }
+    let (mut dx, mut dz) = (vec![0.0; sample.n], vec![0.0; sample.m]);
+    system.solve(sample, local, (&dual, &primal), &mut dx, &mut dz);
+    max_abs(&dx) / (1.0 + max_abs(&at.x))
+}
+
 /// Improves a point; never returns a worse one.
 pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout) -> Polished {
     let given = measure(sample, start).2;
@@ -122,6 +177,7 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
     let mut best: Option<(ConePoint, Local, Measured)> = None;
     // Of the last step, relative to the point: where it gained nothing, that is how far the best point is off.
     let mut distance = 0.0;
+    let mut moves = None;
     let mut steps = 0;
     let mut system: Option<System> = None;
     let (mut dx, mut dz) = (vec![0.0; sample.n], vec![0.0; sample.m]);
@@ -152,6 +208,9 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
         let rhs: Vec<f64> = dual.iter().map(|v| -v).collect();
         let missing: Vec<f64> = primal.iter().map(|v| -v).collect();
         system.solve(sample, &local, (&rhs, &missing), &mut dx, &mut dz);
+        if error <= NEAR {
+            moves = Some(rounding_moves(sample, &at, &local, system));
+        }
         // dw = dz + A dx − r₂.
         let mut dw: Vec<f64> = missing.iter().map(|v| -v).collect();
         sample.a.add_product(&dx, &mut dw);
@@ -169,9 +228,16 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
         Some((point, local, measured))
             if measured.relative() <= ACCEPT || measured.relative() < given.relative() =>
         {
+            let settled = || {
+                let moves = moves.or_else(|| {
+                    let mut system = System::new(sample, &local, layout, RANK_TOLERANCE)?;
+                    Some(rounding_moves(sample, &point, &local, &mut system))
+                });
+                distance <= SETTLED && moves.is_some_and(|moves| moves <= STEADY)
+            };
             Polished {
                 price: price(sample, &point),
-                confirmed: reached(sample, &point) && distance <= SETTLED,
+                confirmed: reached(sample, &point) && settled(),
                 point,
                 local,
                 measured,
