@@ -1,1 +1,3 @@
-//! See the targets of this package.
+//! What several benchmarks of this package share; see its targets.
+
+pub mod dc3;

@@ -18,9 +18,6 @@ const ACCEPT: f64 = 1e-11;
 /// What its rows must reach where rounding allows no more.
 const ROUNDED: f64 = 1e-9;
 
-/// Relative residual of points near enough to tell how the solution moves.
-const NEAR: f64 = 1e-6;
-
 /// How far from the solution a confirmed point may be, relative to its size, as the last step tells. Farther off
 /// are those that rounding alone determines.
 const SETTLED: f64 = 1e-6;
@@ -177,9 +174,10 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
     let mut best: Option<(ConePoint, Local, Measured)> = None;
     // Of the last step, relative to the point: where it gained nothing, that is how far the best point is off.
     let mut distance = 0.0;
-    let mut moves = None;
     let mut steps = 0;
     let mut system: Option<System> = None;
+    // What the system is of, from the first step on.
+    let mut factored: Option<Local> = None;
     let (mut dx, mut dz) = (vec![0.0; sample.n], vec![0.0; sample.m]);
     loop {
         let (dual, primal, measured) = measure(sample, &at);
@@ -208,9 +206,6 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
         let rhs: Vec<f64> = dual.iter().map(|v| -v).collect();
         let missing: Vec<f64> = primal.iter().map(|v| -v).collect();
         system.solve(sample, &local, (&rhs, &missing), &mut dx, &mut dz);
-        if error <= NEAR {
-            moves = Some(rounding_moves(sample, &at, &local, system));
-        }
         // dw = dz + A dx − r₂.
         let mut dw: Vec<f64> = missing.iter().map(|v| -v).collect();
         sample.a.add_product(&dx, &mut dw);
@@ -219,25 +214,31 @@ pub(crate) fn polish(sample: &ConeSample<'_>, start: &ConePoint, layout: &Layout
         axpy(1.0, &dw, &mut w);
         distance = max_abs(&dx) / (1.0 + max_abs(&at.x));
         if !(max_abs(&at.x).is_finite() && max_abs(&w).is_finite()) {
+            factored = None;
             break;
         }
-        local = localise(sample.cones, &w, &mut at.s, &mut at.z);
+        let next = localise(sample.cones, &w, &mut at.s, &mut at.z);
+        factored = Some(std::mem::replace(&mut local, next));
         steps += 1;
     }
     match best {
         Some((point, local, measured))
             if measured.relative() <= ACCEPT || measured.relative() < given.relative() =>
         {
-            let settled = || {
-                let moves = moves.or_else(|| {
-                    let mut system = System::new(sample, &local, layout, RANK_TOLERANCE)?;
-                    Some(rounding_moves(sample, &point, &local, &mut system))
-                });
-                distance <= SETTLED && moves.is_some_and(|moves| moves <= STEADY)
+            // By the last step's system, as the point is no farther from that step's start.
+            let mut steady = || {
+                let moves = match (&mut system, &factored) {
+                    (Some(system), Some(near)) => rounding_moves(sample, &point, near, system),
+                    _ => match System::new(sample, &local, layout, RANK_TOLERANCE) {
+                        Some(mut system) => rounding_moves(sample, &point, &local, &mut system),
+                        None => return false,
+                    },
+                };
+                moves <= STEADY
             };
             Polished {
                 price: price(sample, &point),
-                confirmed: reached(sample, &point) && settled(),
+                confirmed: reached(sample, &point) && distance <= SETTLED && steady(),
                 point,
                 local,
                 measured,
