@@ -24,6 +24,8 @@ pub(crate) struct Boundary {
     pub(crate) bend: Option<([f64; 3], f64)>,
     /// Relative distance to where the boundary stops being smooth.
     pub(crate) distance: f64,
+    /// What the point leaves of the projection's equations, relative to the point that is projected.
+    pub(crate) error: f64,
 }
 
 /// Newton steps of the projection. Quadratic convergence from a solver's iterate takes five.
@@ -122,9 +124,10 @@ impl Three {
         s: &mut [f64; 3],
         z: &mut [f64; 3],
     ) -> Option<Boundary> {
-        let mut kappa = z[2].abs();
+        let mut kappa = multiplier(&self.value(s)?.gradient, z);
         let size = 1.0 + max_abs(w);
         let mut last = f64::INFINITY;
+        let mut before = (*s, kappa);
         for _ in 0..STEPS {
             let value = self.value(s)?;
             let mut rest = [0.0; 4];
@@ -134,12 +137,15 @@ impl Three {
             rest[3] = -value.f;
             let error = max_abs(&rest);
             if !(error < last) {
+                // The step has led away: rounding, or no step at all.
+                (*s, kappa) = before;
                 break;
             }
             last = error;
             if error == 0.0 {
                 break;
             }
+            before = (*s, kappa);
             let mut matrix = [[0.0; 4]; 4];
             for i in 0..3 {
                 for j in 0..3 {
@@ -194,6 +200,7 @@ impl Three {
             normal,
             bend,
             distance,
+            error: last / size,
         })
     }
 }
@@ -202,6 +209,15 @@ impl Three {
 /// it pass for whatever it is compared with.
 fn positive(depth: f64) -> f64 {
     if depth > 0.0 { depth } else { 0.0 }
+}
+
+/// `κ` of `z = −κ∇f`, by the largest of the gradient's entries: where the boundary is steep the others are nothing but
+/// rounding in `z`.
+fn multiplier(gradient: &[f64; 3], z: &[f64; 3]) -> f64 {
+    let size = |&at: &usize| gradient[at].abs();
+    let steepest = (0..3).max_by(|a, b| size(a).total_cmp(&size(b)));
+    let kappa = steepest.map_or(0.0, |at| -z[at] / gradient[at]);
+    if kappa > 0.0 { kappa } else { z[2].abs() }
 }
 
 fn length(v: &[f64; 3]) -> f64 {

@@ -4,6 +4,9 @@ use crate::cone::geometry::{Direction, Local};
 use crate::cone::three::{Boundary, Three};
 use crate::dense::max_abs;
 
+/// What a projection may leave of its equations, relative to the point, before it is made again from no guess.
+const ROUNDING: f64 = 64.0 * f64::EPSILON;
+
 /// Which part of its cone, and of the dual one, the three rows from `first` on are at: `s` and `z` come in as
 /// guesses and go out exact.
 #[allow(clippy::too_many_arguments)]
@@ -62,6 +65,18 @@ pub(super) fn three_rows(
         (guess_s, guess_z) = (nearest, rest);
         found = kind.project(&target, &mut guess_s, &mut guess_z);
     }
+    // A guess on the wrong side of a sharp bend leaves Newton's method where it started.
+    if found.as_ref().is_some_and(|found| found.error > ROUNDING)
+        && let Some(nearest) = kind.nearest(&opposite)
+    {
+        let mut again_s = nearest;
+        let mut again_z = std::array::from_fn(|i| target[i] + nearest[i]);
+        let again = kind.project(&target, &mut again_s, &mut again_z);
+        let error = |found: &Option<Boundary>| found.as_ref().map_or(f64::INFINITY, |at| at.error);
+        if error(&again) < error(&found) {
+            (found, guess_s, guess_z) = (again, again_s, again_z);
+        }
+    }
     let Some(boundary) = found else {
         local.smooth = false;
         local.distance(0.0);
@@ -75,6 +90,7 @@ pub(super) fn three_rows(
         normal,
         bend,
         distance,
+        ..
     } = boundary;
     local.distance(distance);
     local.directions.push(Direction {
