@@ -37,7 +37,7 @@ impl Dense {
         local: &Local,
         rank_tolerance: f64,
     ) -> Option<Dense> {
-        let directions = local.explicit();
+        let directions: Vec<Direction> = local.explicit().into_iter().map(in_proportion).collect();
         let matrix = assemble(sample, &directions);
         if !matrix.norm_max().is_finite() {
             return None;
@@ -135,6 +135,21 @@ impl Dense {
                 out
             }
         }
+    }
+}
+
+/// The direction by `1/√(1 + γ)`, with a curvature of `γ/(1 + γ)`: the same system with numbers that are in proportion. A
+/// cone that is next to flat, as the exponential one is far out, has curvatures of 1e20, beside which every other
+/// number of the system would count for zero.
+fn in_proportion(direction: Direction) -> Direction {
+    let curvature = direction.curvature;
+    let factor = (1.0 + curvature).sqrt().recip();
+    let Direction { first, entries, .. } = direction;
+    Direction {
+        first,
+        entries: entries.into_iter().map(|v| factor * v).collect(),
+        // An infinite one is 1.
+        curvature: (1.0 + curvature.recip()).recip(),
     }
 }
 
