@@ -15,6 +15,9 @@ const REFINEMENTS: usize = 3;
 /// system from a badly scaled one.
 const PIVOT_SPREAD: f64 = 1e12;
 
+/// Curvature above which a cone is next to flat.
+const FLAT: f64 = 1e12;
+
 /// A factored dense system.
 pub(crate) struct Dense {
     n: usize,
@@ -138,11 +141,14 @@ impl Dense {
     }
 }
 
-/// The direction by `1/√(1 + γ)`, with a curvature of `γ/(1 + γ)`: the same system with numbers that are in proportion. A
-/// cone that is next to flat, as the exponential one is far out, has curvatures of 1e20, beside which every other
-/// number of the system would count for zero.
+/// The direction as it is or, where its curvature γ would make every other number of the system count for zero, by
+/// `1/√(1 + γ)` with a curvature of `γ/(1 + γ)`: the same system. Cones that are next to flat, as the exponential one is far
+/// out, have curvatures of 1e20. Others are left alone: near a kink the least-norm step is in the directions' own lengths.
 fn in_proportion(direction: Direction) -> Direction {
     let curvature = direction.curvature;
+    if curvature < FLAT {
+        return direction;
+    }
     let factor = (1.0 + curvature).sqrt().recip();
     let Direction { first, entries, .. } = direction;
     Direction {
