@@ -2,8 +2,9 @@
 
 use crate::problem::{Problem, Sample};
 
-/// Numbers in the largest matrix of a sample whose memory a thread keeps for the next: a few MiB in all.
-const KEPT_BY_THREAD: usize = 1 << 17;
+/// Numbers in the largest matrix of a sample whose memory a thread keeps for the next, a few MiB in all, and in what it
+/// keeps of a run's memory.
+pub(crate) const KEPT_BY_THREAD: usize = 1 << 17;
 
 /// Whether a thread keeps what it solved this sample in.
 pub(crate) fn keeps_memory(sample: &Sample<'_>) -> bool {

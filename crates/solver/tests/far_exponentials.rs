@@ -3,11 +3,8 @@
 
 mod support;
 
-use feasible_solver::{
-    AdjointSettings, Cone, ConeCotangent, ConeProblem, ConeSettings, ConeWanted, GradientQuality,
-    Values, cone_adjoint, solve_cones,
-};
-use support::cones::Pattern;
+use feasible_solver::{Cone, ConeProblem, GradientQuality, Values};
+use support::cones::{Pattern, differentiated};
 use support::{inner, normal, rng, uniform};
 
 /// `min cᵀx + Σ x log x` on the simplex, a softmax whose smallest shares are far below rounding beside the others: every
@@ -43,7 +40,9 @@ fn shares_far_below_rounding() {
                 b: Values::Shared(&right),
                 cones: &[Cone::Zero(1), Cone::Exponential(n)],
             };
-            let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+            let weights = normal(&mut rng, n);
+            let of_x: Vec<f64> = weights.iter().copied().chain(vec![0.0; n]).collect();
+            let (solution, gradients) = differentiated(&problem, &of_x);
             let sum: f64 = costs.iter().map(|c| (-c).exp()).sum();
             let shares: Vec<f64> = costs.iter().map(|c| (-c).exp() / sum).collect();
             for (x, share) in solution.x.iter().zip(&shares) {
@@ -52,16 +51,6 @@ fn shares_far_below_rounding() {
                     "{costs:?}: {x:e} for {share:e}"
                 );
             }
-            let weights = normal(&mut rng, n);
-            let of_x: Vec<f64> = weights.iter().copied().chain(vec![0.0; n]).collect();
-            let gradients = cone_adjoint(
-                &problem,
-                &solution,
-                &ConeCotangent::of_x(&of_x),
-                &ConeWanted::ALL,
-                &AdjointSettings::default(),
-            )
-            .unwrap();
             let mean = inner(&shares, &weights);
             let smallest = shares.iter().copied().fold(1.0, f64::min);
             let quality = gradients.reports[0].quality;
@@ -120,7 +109,9 @@ fn cones_that_are_next_to_flat() {
                 b: Values::Shared(&right),
                 cones: &[Cone::Nonnegative(1), Cone::Exponential(terms)],
             };
-            let solution = solve_cones(&problem, &ConeSettings::default()).unwrap();
+            let mut of_x = vec![0.0; n];
+            of_x[0] = 1.0;
+            let (solution, gradients) = differentiated(&problem, &of_x);
             let y = solution.x[0];
             let powers = slopes.iter().zip(&shifts).map(|(m, d)| m * y + d);
             let largest = powers.clone().fold(f64::NEG_INFINITY, f64::max);
@@ -130,16 +121,6 @@ fn cones_that_are_next_to_flat() {
             let mean = inner(&shares, &slopes);
             let what = format!("{ridge:e}, {slopes:?}, {shifts:?}: {y}");
             assert!((mean + ridge * y).abs() < 1e-9, "{what}");
-            let mut of_x = vec![0.0; n];
-            of_x[0] = 1.0;
-            let gradients = cone_adjoint(
-                &problem,
-                &solution,
-                &ConeCotangent::of_x(&of_x),
-                &ConeWanted::ALL,
-                &AdjointSettings::default(),
-            )
-            .unwrap();
             let report = gradients.reports[0];
             assert_eq!(report.quality, GradientQuality::Exact, "{what}: {report:?}");
             let squares = shares

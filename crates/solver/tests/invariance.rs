@@ -4,7 +4,10 @@
 
 mod support;
 
-use feasible_solver::{Method, Settings, Solution, Status, Symmetric, Values, solve};
+use feasible_solver::{
+    AdjointSettings, Cotangent, Method, Settings, Solution, Status, Symmetric, Values, Wanted,
+    adjoint, solve,
+};
 use proptest::prelude::*;
 use support::{Owned, Part, random, random_shape};
 
@@ -171,5 +174,61 @@ proptest! {
         prop_assert!(b.status.iter().all(|s| *s == Status::Solved));
         same(&a.x, &b.x)?;
         same(&a.inequality_dual, &b.inequality_dual)?;
+    }
+}
+
+/// Every number of a solution and of its gradients, to the last bit.
+fn bits(owned: &Owned) -> Vec<u64> {
+    let problem = owned.problem();
+    let solution = solve(&problem, &Settings::default()).unwrap();
+    let of_x = vec![1.0; solution.x.len()];
+    let (cotangent, settings) = (Cotangent::of_x(&of_x), AdjointSettings::default());
+    let gradients = adjoint(&problem, &solution, &cotangent, &Wanted::ALL, &settings).unwrap();
+    let parts = [
+        &solution.x,
+        &solution.equality_dual,
+        &solution.inequality_dual,
+        &solution.quadratic_dual,
+    ];
+    let gradients = [
+        &gradients.p,
+        &gradients.q,
+        &gradients.a,
+        &gradients.b,
+        &gradients.g,
+        &gradients.u,
+        &gradients.quadratic_h,
+    ];
+    let gradients = gradients.into_iter().flatten();
+    (parts.into_iter().chain(gradients).flatten())
+        .map(|v| v.to_bits())
+        .collect()
+}
+
+/// A thread keeps the memory of what it solved last: what that was, and how large, changes nothing.
+#[test]
+fn what_a_thread_solved_before() {
+    let on_a_new_thread = |problems: Vec<Owned>| {
+        std::thread::spawn(move || problems.iter().map(bits).next_back().unwrap())
+            .join()
+            .unwrap()
+    };
+    for seed in 0..60 {
+        let quadratics = seed % 3 == 0;
+        let of = |seed: u64| {
+            let mut shape = random_shape(seed, 5, 16, quadratics);
+            shape.m = shape.m.max(2);
+            // Matrices in common, or every sample's own.
+            shape.per_sample = if seed % 2 == 0 {
+                0b10_0110_1010
+            } else {
+                0b11_1111_1111
+            };
+            random(shape, seed)
+        };
+        let owned = of(seed);
+        let others = [of(seed + 1), of(seed + 2), of(seed + 1000), owned.clone()];
+        let alone = on_a_new_thread(vec![owned]);
+        assert_eq!(on_a_new_thread(others.into()), alone, "{seed}");
     }
 }

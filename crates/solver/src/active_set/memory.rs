@@ -8,16 +8,14 @@ use crate::active_set::reduced::Reduced;
 use crate::active_set::shared::WorkingRows;
 use crate::dense::{add_multiply, multiply, view, view_mut};
 use crate::problem::{Matrix, Problem, Sample};
-
-/// Numbers in the memory that a thread keeps for its next batch: a mebibyte.
-const KEPT_BY_THREAD: usize = 1 << 17;
+use crate::work::KEPT_BY_THREAD;
 
 thread_local! {
     static KEPT: RefCell<Option<Memory>> = const { RefCell::new(None) };
 }
 
-/// The memory of the thread that asks for it, which it gets back: to fill a small batch's with zeros anew takes a
-/// tenth of the time of its solution.
+/// The memory of the thread that asks for it, which gets it back: to fill a small batch's with zeros anew takes a
+/// twentieth of the time of what is then done in it.
 pub(crate) struct Lent(Memory);
 
 /// Working memory of a run. Before it is written, what it holds is of whatever run was before.

@@ -137,15 +137,12 @@ impl Three {
             rest[3] = -value.f;
             let error = max_abs(&rest);
             if !(error < last) {
-                // The step has led away: rounding, or no step at all.
-                (*s, kappa) = before;
                 break;
             }
-            last = error;
+            (last, before) = (error, (*s, kappa));
             if error == 0.0 {
                 break;
             }
-            before = (*s, kappa);
             let mut matrix = [[0.0; 4]; 4];
             for i in 0..3 {
                 for j in 0..3 {
@@ -175,6 +172,8 @@ impl Three {
                 last = f64::INFINITY;
             }
         }
+        // The last step may have led away: rounding, or no step at all.
+        (*s, kappa) = before;
         let value = self.value(s)?;
         if !(last <= 1e-12 * size && kappa > 0.0) {
             return None;

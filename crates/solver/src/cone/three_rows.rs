@@ -44,35 +44,29 @@ pub(super) fn three_rows(
     let mut guess_s = [s[0], s[1], s[2]];
     let mut guess_z = [z[0], z[1], z[2]];
     let mut found = kind.project(&target, &mut guess_s, &mut guess_z);
-    if found.is_none()
+    let error = |found: &Option<Boundary>| found.as_ref().map_or(f64::INFINITY, |at| at.error);
+    // A guess on the wrong side of a sharp bend leaves Newton's method where it started.
+    if error(&found) > ROUNDING
         && let Some(nearest) = kind.nearest(&opposite)
     {
         let rest: [f64; 3] = std::array::from_fn(|i| target[i] + nearest[i]);
         let rounding = 16.0 * f64::EPSILON * max_abs(&target);
-        if max_abs(&rest) <= rounding {
+        if found.is_none() && max_abs(&rest) <= rounding {
             z.fill(0.0);
             s.copy_from_slice(&opposite);
             local.distance(0.0);
             return;
         }
-        if max_abs(&nearest) <= rounding && inside_z >= -1e-8 * max_abs(&target) {
+        if found.is_none() && max_abs(&nearest) <= rounding && inside_z >= -1e-8 * max_abs(&target)
+        {
             s.fill(0.0);
             z.copy_from_slice(w);
             (first..first + 3).for_each(|row| local.unit(row));
             local.distance(0.0);
             return;
         }
-        (guess_s, guess_z) = (nearest, rest);
-        found = kind.project(&target, &mut guess_s, &mut guess_z);
-    }
-    // A guess on the wrong side of a sharp bend leaves Newton's method where it started.
-    if found.as_ref().is_some_and(|found| found.error > ROUNDING)
-        && let Some(nearest) = kind.nearest(&opposite)
-    {
-        let mut again_s = nearest;
-        let mut again_z = std::array::from_fn(|i| target[i] + nearest[i]);
+        let (mut again_s, mut again_z) = (nearest, rest);
         let again = kind.project(&target, &mut again_s, &mut again_z);
-        let error = |found: &Option<Boundary>| found.as_ref().map_or(f64::INFINITY, |at| at.error);
         if error(&again) < error(&found) {
             (found, guess_s, guess_z) = (again, again_s, again_z);
         }

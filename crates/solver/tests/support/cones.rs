@@ -424,17 +424,22 @@ pub fn nearest<'a>(
     }
 }
 
-pub fn quality(problem: &ConeProblem<'_>) -> (Status, GradientQuality, ConeGradients) {
+/// The solution, and every gradient of a loss with this gradient with respect to it.
+pub fn differentiated(problem: &ConeProblem<'_>, of_x: &[f64]) -> (ConeSolution, ConeGradients) {
     let solution = solve_cones(problem, &ConeSettings::default()).unwrap();
-    let x = vec![1.0; problem.n];
     let gradients = cone_adjoint(
         problem,
         &solution,
-        &ConeCotangent::of_x(&x),
+        &ConeCotangent::of_x(of_x),
         &ConeWanted::ALL,
         &AdjointSettings::default(),
     )
     .unwrap();
+    (solution, gradients)
+}
+
+pub fn quality(problem: &ConeProblem<'_>) -> (Status, GradientQuality, ConeGradients) {
+    let (solution, gradients) = differentiated(problem, &vec![1.0; problem.n]);
     for part in [&gradients.p, &gradients.q, &gradients.a, &gradients.b] {
         assert!(part.iter().flatten().all(|v| v.is_finite()));
     }
