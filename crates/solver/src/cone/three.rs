@@ -24,8 +24,6 @@ pub(crate) struct Boundary {
     pub(crate) bend: Option<([f64; 3], f64)>,
     /// Relative distance to where the boundary stops being smooth.
     pub(crate) distance: f64,
-    /// What the point leaves of the projection's equations, relative to the point that is projected.
-    pub(crate) error: f64,
 }
 
 /// Newton steps of the projection. Quadratic convergence from a solver's iterate takes five.
@@ -199,7 +197,6 @@ impl Three {
             normal,
             bend,
             distance,
-            error: last / size,
         })
     }
 }

@@ -4,9 +4,6 @@ use crate::cone::geometry::{Direction, Local};
 use crate::cone::three::{Boundary, Three};
 use crate::dense::max_abs;
 
-/// What a projection may leave of its equations, relative to the point, before it is made again from no guess.
-const ROUNDING: f64 = 64.0 * f64::EPSILON;
-
 /// Which part of its cone, and of the dual one, the three rows from `first` on are at: `s` and `z` come in as
 /// guesses and go out exact.
 #[allow(clippy::too_many_arguments)]
@@ -44,32 +41,26 @@ pub(super) fn three_rows(
     let mut guess_s = [s[0], s[1], s[2]];
     let mut guess_z = [z[0], z[1], z[2]];
     let mut found = kind.project(&target, &mut guess_s, &mut guess_z);
-    let error = |found: &Option<Boundary>| found.as_ref().map_or(f64::INFINITY, |at| at.error);
-    // A guess on the wrong side of a sharp bend leaves Newton's method where it started.
-    if error(&found) > ROUNDING
+    if found.is_none()
         && let Some(nearest) = kind.nearest(&opposite)
     {
         let rest: [f64; 3] = std::array::from_fn(|i| target[i] + nearest[i]);
         let rounding = 16.0 * f64::EPSILON * max_abs(&target);
-        if found.is_none() && max_abs(&rest) <= rounding {
+        if max_abs(&rest) <= rounding {
             z.fill(0.0);
             s.copy_from_slice(&opposite);
             local.distance(0.0);
             return;
         }
-        if found.is_none() && max_abs(&nearest) <= rounding && inside_z >= -1e-8 * max_abs(&target)
-        {
+        if max_abs(&nearest) <= rounding && inside_z >= -1e-8 * max_abs(&target) {
             s.fill(0.0);
             z.copy_from_slice(w);
             (first..first + 3).for_each(|row| local.unit(row));
             local.distance(0.0);
             return;
         }
-        let (mut again_s, mut again_z) = (nearest, rest);
-        let again = kind.project(&target, &mut again_s, &mut again_z);
-        if error(&again) < error(&found) {
-            (found, guess_s, guess_z) = (again, again_s, again_z);
-        }
+        (guess_s, guess_z) = (nearest, rest);
+        found = kind.project(&target, &mut guess_s, &mut guess_z);
     }
     let Some(boundary) = found else {
         local.smooth = false;
@@ -84,7 +75,6 @@ pub(super) fn three_rows(
         normal,
         bend,
         distance,
-        ..
     } = boundary;
     local.distance(distance);
     local.directions.push(Direction {
