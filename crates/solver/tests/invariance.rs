@@ -221,7 +221,7 @@ fn what_a_thread_solved_before() {
             let mut shape = random_shape(seed, 5, 16, quadratics);
             shape.m = shape.m.max(2);
             // Matrices in common, or every sample's own.
-            shape.per_sample = if seed % 2 == 0 {
+            shape.per_sample = if seed.is_multiple_of(2) {
                 0b10_0110_1010
             } else {
                 0b11_1111_1111
