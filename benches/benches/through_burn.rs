@@ -86,7 +86,10 @@ fn measure(name: &str, qp: &Qp) {
         .map(|values| host::write(values.to_vec(), [values.len()], &device, DType::F64))
         .map(Tensor::require_grad)
         .collect();
-    let ways: [&dyn Fn(); 7] = [
+    let size = [qp.batch, qp.size.0];
+    let x: Tensor<2> = host::write(vec![1.0; size[0] * size[1]], size, &device, DType::F64);
+    let x = x.require_grad();
+    let ways: [&dyn Fn(); 8] = [
         &|| {
             black_box(solve(&qp.problem(), &Settings::default()).expect("valid"));
         },
@@ -101,7 +104,10 @@ fn measure(name: &str, qp: &Qp) {
         &|| {
             black_box(layer.forward(&predicted).expect("valid").x.sum().backward());
         },
-        &|| graph_alone(&inputs, [qp.batch, qp.size.0]),
+        &|| graph_alone(&inputs, size),
+        &|| {
+            black_box(x.clone().sum().backward());
+        },
     ];
     let times = rounds(&ways);
     let of = |way: usize| median(times[way].iter().copied());
@@ -109,7 +115,7 @@ fn measure(name: &str, qp: &Qp) {
         median((times[way].iter().zip(&times[base])).map(|(time, base)| time / base))
     };
     println!(
-        "{name:34} {:12} {:9.0} {:9.0}  {:7.2} {:7.2} {:7.2} {:7.2}",
+        "{name:34} {:12} {:9.0} {:9.0}  {:7.2} {:7.2} {:7.2} {:7.2} {:7.2}",
         qp.name(),
         of(0),
         of(2),
@@ -117,13 +123,14 @@ fn measure(name: &str, qp: &Qp) {
         over(3, 2),
         over(5, 4),
         over(6, 2),
+        over(7, 2),
     );
 }
 
 fn main() {
     println!(
-        "batch 128; microseconds of the bare solver, and what a layer takes over them\n{:34} {:12} {:>9} {:>9}  {:>7} {:>7} {:>7} {:>7}",
-        "", "", "forward", "both", "forward", "both", "of q", "graph"
+        "batch 128; microseconds of the bare solver, and what a layer takes over them\n{:34} {:12} {:>9} {:>9}  {:>7} {:>7} {:>7} {:>7} {:>7}",
+        "", "", "forward", "both", "forward", "both", "of q", "graph", "loss"
     );
     let sizes = [(20, 5, 10), (100, 50, 50)];
     for (name, matrices) in [

@@ -213,7 +213,7 @@ impl ConeLayer {
     /// # Errors
     /// As the type says.
     pub fn forward(&self, problem: &ConeTensors) -> Result<ConeTensorSolution, Error> {
-        let (program, tracked) = read(problem)?;
+        let (program, mut tracked) = read(problem)?;
         let solver = ConeSettings {
             rounding: self.settings.solver.rounding.max(tracked.rounding),
             ..self.settings.solver
@@ -232,7 +232,7 @@ impl ConeLayer {
             solution,
             settings: self.settings.adjoint,
             solver,
-            roles: tracked.roles.clone(),
+            roles: std::mem::take(&mut tracked.roles),
         };
         let batch = SolvedBatch::new(solved, tracked, self.settings.on_failure)?;
         Ok(ConeTensorSolution {

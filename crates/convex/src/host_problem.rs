@@ -41,11 +41,6 @@ impl Role {
         }
     }
 
-    /// Infinite bounds mean something; the solver refuses NaN and the wrong infinity in them.
-    fn may_be_infinite(self) -> bool {
-        matches!(self, Self::L | Self::U | Self::RowC)
-    }
-
     /// Takes this parameter's gradient out of the solver's answer.
     pub(crate) fn take(self, gradients: &mut Gradients) -> Option<Vec<f64>> {
         match self {
@@ -146,11 +141,7 @@ impl Tracked<Role> {
         role: Role,
         parameter: &Parameter<D>,
     ) -> Result<Numbers, Error> {
-        if role.may_be_infinite() {
-            self.read_unchecked(role, role.name(), parameter)
-        } else {
-            self.read(role, role.name(), parameter)
-        }
+        self.read_unchecked(role, role.name(), parameter)
     }
 
     /// Square matrices of size `n`, symmetric to the last bit where they are up to the rounding of
@@ -210,7 +201,8 @@ fn mend_symmetry(matrix: &mut [f64], n: usize, tolerance: f64) {
     }
 }
 
-/// Checks all shapes, then reads all tensors; refuses NaN, and infinities outside bounds.
+/// Checks all shapes, then reads all tensors. What is not finite is for the solver to find, so that a
+/// batch of many numbers is gone through once.
 pub(crate) fn read(
     qp: &QpTensors,
     quadratics: Option<&QuadraticTensors>,
@@ -264,4 +256,36 @@ pub(crate) fn read(
         },
         tracked,
     ))
+}
+
+/// Errors at the first number outside the bounds that is not finite, with its index in its tensor; the
+/// solver, which found it, does not know the tensors.
+pub(crate) fn refuse_non_finite(
+    qp: &QpTensors,
+    quadratics: Option<&QuadraticTensors>,
+) -> Result<(), Error> {
+    fn check<const D: usize>(role: Role, parameter: &Parameter<D>) -> Result<(), Error> {
+        host::read_finite(role.name(), parameter.tensor())?;
+        Ok(())
+    }
+    match &qp.p {
+        Hessian::Dense(p) => check(Role::P, p)?,
+        Hessian::Diagonal(p) => check(Role::P, p)?,
+    }
+    check(Role::Q, &qp.q)?;
+    if let Some(part) = &qp.equalities {
+        check(Role::A, &part.a)?;
+        check(Role::B, &part.b)?;
+    }
+    if let Some(part) = &qp.inequalities {
+        check(Role::G, &part.g)?;
+    }
+    if let Some(part) = quadratics {
+        match &part.h {
+            RowHessians::Dense(h) => check(Role::RowH, h)?,
+            RowHessians::Diagonal(h) => check(Role::RowH, h)?,
+        }
+        check(Role::RowG, &part.g)?;
+    }
+    Ok(())
 }

@@ -244,7 +244,7 @@ impl ConvexLayer {
             duals,
             names: names.clone(),
             settings: self.settings.adjoint,
-            wanted: tracked.roles.clone(),
+            wanted: std::mem::take(&mut tracked.roles),
         };
         let batch = SolvedBatch::new(solved, tracked, self.settings.on_failure)?;
         Ok(ModelSolution {

@@ -8,7 +8,7 @@ use feasible_solver::{
 };
 
 use crate::adjoint::{Answer, Part, Solved};
-use crate::host_problem::{HostProblem, Role, read};
+use crate::host_problem::{HostProblem, Role, read, refuse_non_finite};
 use crate::layer::SolvedBatch;
 use crate::problem::{QpTensors, QuadraticTensors};
 use crate::{ConvexSettings, ConvexSolution, Error};
@@ -39,7 +39,7 @@ pub(crate) fn forward(
     quadratics: Option<&QuadraticTensors>,
     origin: Origin<'_>,
 ) -> Result<ConvexSolution, Error> {
-    let (problem, tracked) = read(qp, quadratics)?;
+    let (problem, mut tracked) = read(qp, quadratics)?;
     let solver = Settings {
         rounding: settings.solver.rounding.max(tracked.rounding),
         ..settings.solver
@@ -47,9 +47,16 @@ pub(crate) fn forward(
     let found = match origin.previous {
         Some(previous) => {
             let previous = &previous.batch.solved.solution;
-            solve_from(&problem.as_problem(), previous, &solver)?
+            solve_from(&problem.as_problem(), previous, &solver)
         }
-        None => solve(&problem.as_problem(), &solver)?,
+        None => solve(&problem.as_problem(), &solver),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            refuse_non_finite(qp, quadratics)?;
+            return Err(error.into());
+        }
     };
     let (status, iterations, residuals) = (
         found.status.clone(),
@@ -60,7 +67,7 @@ pub(crate) fn forward(
         problem,
         solution: found,
         settings: settings.adjoint,
-        roles: tracked.roles.clone(),
+        roles: std::mem::take(&mut tracked.roles),
         rows: origin.rows,
     };
     let batch = SolvedBatch::new(solved, tracked, settings.on_failure)?;

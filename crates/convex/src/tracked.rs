@@ -44,9 +44,10 @@ impl<R> Tracked<R> {
     /// Nothing yet; the output takes device and precision from `like`.
     pub(crate) fn new<const D: usize>(like: &Tensor<D>) -> Self {
         Self {
-            roles: vec![],
-            lengths: vec![],
-            inputs: vec![],
+            // For all parameters of most problems.
+            roles: Vec::with_capacity(10),
+            lengths: Vec::with_capacity(10),
+            inputs: Vec::with_capacity(10),
             device: like.device(),
             dtype: like.dtype(),
             rounding: 0.0,
@@ -60,9 +61,9 @@ impl<R> Tracked<R> {
         name: &'static str,
         parameter: &Parameter<D>,
     ) -> Result<Numbers, Error> {
-        let data = host::borrow(name, parameter.tensor())?;
-        host::check_finite(name, &data, &parameter.tensor().dims())?;
-        Ok(self.note(role, parameter, data))
+        let numbers = self.read_unchecked(role, name, parameter)?;
+        host::check_finite(name, &numbers.data, &parameter.tensor().dims())?;
+        Ok(numbers)
     }
 
     /// Reads a parameter that the solver checks: infinite bounds mean something.
@@ -72,29 +73,20 @@ impl<R> Tracked<R> {
         name: &'static str,
         parameter: &Parameter<D>,
     ) -> Result<Numbers, Error> {
-        let data = host::borrow(name, parameter.tensor())?;
-        Ok(self.note(role, parameter, data))
-    }
-
-    fn note<const D: usize>(
-        &mut self,
-        role: R,
-        parameter: &Parameter<D>,
-        data: host::Numbers,
-    ) -> Numbers {
         let tensor = parameter.tensor();
+        let (data, input) = host::borrow_input(name, tensor)?;
         self.rounding = self.rounding.max(host::rounding(tensor.dtype()));
-        if tensor.is_tracked() {
+        if input.is_tracked() {
             if self.inputs.is_empty() {
                 self.device = tensor.device();
             }
             self.roles.push(role);
             self.lengths.push(data.len());
-            self.inputs.push(Input::new(tensor.clone()));
+            self.inputs.push(input);
         }
-        Numbers {
+        Ok(Numbers {
             data,
             shared: parameter.is_shared(),
-        }
+        })
     }
 }

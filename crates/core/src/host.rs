@@ -14,7 +14,7 @@ use burn::tensor::{Bool, DType, Device, DispatchTensor, Shape, Tensor, TensorDat
 use feasible_kernels::keep_freed_memory;
 
 use crate::Error;
-use crate::backend::{HostOps, InPlace, Link, SLOTS, SharedAdjoint, Slot};
+use crate::backend::{HostOps, INPUTS, InPlace, Inputs, Link, SharedAdjoint, Slot};
 
 /// The vector-Jacobian product of a computation on the host.
 pub trait HostAdjoint: Send + Sync + Debug {
@@ -108,12 +108,20 @@ pub fn borrow<const D: usize>(
     argument: &'static str,
     tensor: &Tensor<D>,
 ) -> Result<Numbers, Error> {
-    if tensor.dtype() == DType::F64
-        && let Some(tensor) = InPlace::of(tensor.clone().into_dispatch())
-    {
-        return Ok(Numbers(Storage::InPlace(tensor)));
-    }
-    Ok(Numbers(Storage::Copied(read(argument, tensor)?)))
+    Ok(borrow_input(argument, tensor)?.0)
+}
+
+/// As [`borrow`], with the tensor as an input of the computation.
+pub fn borrow_input<const D: usize>(
+    argument: &'static str,
+    tensor: &Tensor<D>,
+) -> Result<(Numbers, Input), Error> {
+    let input = Input::new(tensor.clone());
+    let storage = match InPlace::of(&input.tensor) {
+        Some(tensor) => Storage::InPlace(tensor),
+        None => Storage::Copied(read(argument, tensor)?),
+    };
+    Ok((Numbers(storage), input))
 }
 
 /// As [`read`], and every number must be finite.
@@ -237,33 +245,33 @@ pub fn record<const D: usize>(
 ) -> Tensor<D> {
     keep_freed_memory();
     let tensor = write(output, shape, device, dtype);
-    let mut inputs = inputs.into_iter().enumerate();
-    let mut next = || inputs.find(|(_, input)| input.tracked);
-    let Some(mut ahead) = next().map(Some) else {
+    let mut left = inputs.iter().filter(|input| input.tracked).count();
+    if left == 0 {
         return tensor;
-    };
+    }
     let shared = SharedAdjoint::new(adjoint);
-    let constant = tensor.clone().into_dispatch();
     let mut output = tensor.into_dispatch();
-    while ahead.is_some() {
-        let mut slots = [const { None }; SLOTS];
-        let [first, second, third, fourth] = slots.each_mut().map(|slot| {
-            let Some((index, input)) = std::mem::replace(&mut ahead, next()) else {
-                return constant.clone();
-            };
-            *slot = Some(Slot {
-                input: index,
-                shape: input.shape,
-                dtype: input.dtype,
-            });
-            input.tensor
-        });
+    let inputs = inputs.into_iter().enumerate();
+    let mut inputs = inputs.filter(|(_, input)| input.tracked);
+    while left > 0 {
+        let count = left.min(INPUTS);
+        left -= count;
+        let (slots, tensors) = (inputs.by_ref().take(count))
+            .map(|(index, input)| {
+                let slot = Slot {
+                    input: index,
+                    shape: input.shape,
+                    dtype: input.dtype,
+                };
+                (slot, input.tensor)
+            })
+            .unzip();
         let link = Link {
             shared: shared.clone(),
-            outermost: ahead.is_none(),
+            outermost: left == 0,
             slots,
         };
-        output = <Dispatch as HostOps>::attach(output, first, second, third, fourth, link);
+        output = <Dispatch as HostOps>::attach(output, Inputs(tensors), link);
     }
     Tensor::from_dispatch(output)
 }
@@ -345,7 +353,7 @@ mod tests {
     fn any_number_of_inputs_have_their_own_gradients() {
         let device = Device::flex().autodiff();
         for dtype in [DType::F32, DType::F64] {
-            for (count, every) in [1, 4, 5, 8, 9]
+            for (count, every) in [1, 2, 5, 9, 10, 11, 20, 21]
                 .into_iter()
                 .flat_map(|c| [(c, 1), (c, 2), (c, 3)])
             {
