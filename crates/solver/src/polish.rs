@@ -145,6 +145,8 @@ impl Guess {
 #[derive(Default)]
 struct Memory {
     terms: Terms,
+    /// Where it is.
+    at: Guess,
     /// The best point so far.
     best: Guess,
     /// Gradients of the active rows, `[a, n]`, and right-hand sides.
@@ -210,7 +212,21 @@ fn with_memory(
     memory: &mut Memory,
     steps: &mut usize,
 ) -> Option<Answer> {
-    let mut at = guess.clone();
+    let mut at = std::mem::take(&mut memory.at);
+    at.clone_from(guess);
+    let answer = settle(sample, &mut at, tolerance, memory, steps);
+    memory.at = at;
+    answer
+}
+
+/// Newton's method on active sets that change, until one holds the solution.
+fn settle(
+    sample: &Sample<'_>,
+    at: &mut Guess,
+    tolerance: f64,
+    memory: &mut Memory,
+    steps: &mut usize,
+) -> Option<Answer> {
     let accept = ACCEPT.min(tolerance);
     let length = vectorised(
         #[inline(always)]
@@ -218,7 +234,7 @@ fn with_memory(
     );
     let length = length.min(1.0);
     for _ in 0..=CHANGES {
-        let newton = newton(sample, &mut at, length, memory, steps, accept)?;
+        let newton = newton(sample, at, length, memory, steps, accept)?;
         vectorised(
             #[inline(always)]
             || memory.terms.evaluate(sample, at.point()),
@@ -230,7 +246,7 @@ fn with_memory(
             at: memory.best.point(),
             length,
         };
-        if !change_active_set(sample, &memory.terms, &sizes, &mut at, accept) {
+        if !change_active_set(sample, &memory.terms, &sizes, at, accept) {
             let solved = newton.solves(accept);
             return solved.then(|| answer(at, newton.measured.absolute));
         }
@@ -238,16 +254,16 @@ fn with_memory(
     None
 }
 
-fn answer(at: Guess, residuals: Residuals) -> Answer {
+fn answer(at: &Guess, residuals: Residuals) -> Answer {
     let active = ActiveRows {
         identified: true,
         ..at.active()
     };
     Answer {
-        x: at.x,
-        nu: at.nu,
-        lambda: at.lambda,
-        mu: at.mu,
+        x: at.x.clone(),
+        nu: at.nu.clone(),
+        lambda: at.lambda.clone(),
+        mu: at.mu.clone(),
         status: Status::Solved,
         iterations: 0,
         residuals,
@@ -304,6 +320,7 @@ fn newton(
         hessian,
         kkt: factors,
         solved,
+        ..
     } = memory;
     let mut least: Option<Ended> = None;
     let mut misses = 0;

@@ -20,9 +20,8 @@ const RUN: usize = 64;
 /// Allocations that a run may make: its results, its factors and a few products' scratch.
 const PER_RUN: usize = 32;
 
-/// Allocations of one sample with quadratic rows: its scaled rows, guesses of the solution and what it comes to, however
-/// many iterations that takes.
-const PER_QUADRATIC_SAMPLE: usize = 16;
+/// Allocations of one sample with quadratic rows: its minimiser, its multipliers, its active rows.
+const PER_QUADRATIC_SAMPLE: usize = 3;
 
 /// Vectors of every sample's own, and with `matrices` P, A and G too.
 fn shape(batch: usize, matrices: bool) -> Shape {

@@ -17,8 +17,8 @@ pub(crate) use recast::Owned;
 
 use std::cell::RefCell;
 
-use crate::dense::{max_abs, norm, vectorised};
-use crate::interior_point::iterations::{Iterations, Memory, Pause};
+use crate::dense::{max_abs, norm, vectorised, zeros};
+use crate::interior_point::iterations::{Iterations, Pause};
 use crate::interior_point::model::Model;
 use crate::interior_point::natural::Natural;
 use crate::interior_point::second::Known;
@@ -215,6 +215,14 @@ pub(crate) fn falling_direction(sample: &Sample<'_>, settings: &Settings) -> Opt
         .then(|| found.x.iter().map(|v| v / size).collect())
 }
 
+/// What a sample is solved in, kept from one to the next.
+#[derive(Default)]
+struct Memory {
+    model: model::Memory,
+    iterations: iterations::Memory,
+    guess: Guess,
+}
+
 thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
 }
@@ -235,19 +243,19 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
             &scaled_sample
         }
     };
-    let Ok(model) = Model::new(inner, prepared, settings) else {
+    let memory = MEMORY.take();
+    let Ok(model) = Model::new(inner, prepared, settings, memory.model) else {
         return Answer::empty(sample, Status::PrimalInfeasible);
     };
     // One digit below what is asked for, so that unscaling does not eat the tolerance.
     let tolerance = 0.1 * settings.reachable_tolerance();
-    let memory = MEMORY.take();
     let started = vectorised(
         #[inline(always)]
         || {
             let certificate = settings.infeasibility_tolerance;
             Iterations::start(
                 &model,
-                memory,
+                memory.iterations,
                 settings.max_iterations,
                 tolerance,
                 certificate,
@@ -257,9 +265,14 @@ fn iterate(sample: &Sample<'_>, prepared: &Prepared, settings: &Settings) -> Ans
     let Some(mut iterations) = started else {
         return Answer::empty(sample, Status::NumericalError);
     };
-    let answer = until_decided(sample, &model, settings, &mut iterations);
+    let mut guess = memory.guess;
+    let answer = until_decided(sample, &model, settings, &mut iterations, &mut guess);
     if keeps_memory(sample) {
-        MEMORY.replace(iterations.into_memory());
+        MEMORY.replace(Memory {
+            iterations: iterations.into_memory(),
+            model: model.into_memory(),
+            guess,
+        });
     }
     answer
 }
@@ -270,6 +283,7 @@ fn until_decided(
     model: &Model<'_>,
     settings: &Settings,
     iterations: &mut Iterations<'_>,
+    guess: &mut Guess,
 ) -> Answer {
     let mut polishing = 0;
     loop {
@@ -277,13 +291,13 @@ fn until_decided(
             #[inline(always)]
             || iterations.run(),
         );
-        let guess = unscale(model, iterations);
+        unscale(model, iterations, guess);
         let finite = max_abs(&guess.x).is_finite()
             && max_abs(&guess.lambda).is_finite()
             && max_abs(&guess.mu).is_finite();
         let status = match pause {
             Pause::Close | Pause::Converged | Pause::Limit | Pause::Stalled if finite => {
-                let (polished, steps) = polish(sample, &guess, settings.reachable_tolerance());
+                let (polished, steps) = polish(sample, guess, settings.reachable_tolerance());
                 polishing += steps;
                 if let Some(mut answer) = polished {
                     answer.iterations = iterations.count + polishing;
@@ -308,6 +322,7 @@ fn until_decided(
         let mut answer = Answer::empty(sample, status);
         if finite {
             answer.active = guess.active();
+            let guess = std::mem::take(guess);
             (answer.x, answer.nu) = (guess.x, guess.nu);
             (answer.lambda, answer.mu) = (guess.lambda, guess.mu);
         }
@@ -317,23 +332,21 @@ fn until_decided(
 }
 
 /// The iterate in the original scaling, with the active rows it suggests.
-fn unscale(model: &Model<'_>, iterations: &Iterations<'_>) -> Guess {
+fn unscale(model: &Model<'_>, iterations: &Iterations<'_>, guess: &mut Guess) {
     let sample = model.sample;
     let at = &iterations.at;
-    let mut x = at.values.x.clone();
+    guess.x.clone_from(&at.values.x);
     if let Some(variables) = &model.prepared.variables {
-        for (x, scale) in x.iter_mut().zip(&variables.scale) {
+        for (x, scale) in guess.x.iter_mut().zip(&variables.scale) {
             *x *= scale;
         }
     }
-    let mut guess = Guess {
-        x,
-        nu: vec![0.0; sample.b.len()],
-        lambda: vec![0.0; sample.l.len()],
-        mu: vec![0.0; sample.c.len()],
-        linear: vec![0.0; sample.l.len()],
-        quadratic: vec![false; sample.c.len()],
-    };
+    zeros(&mut guess.nu, sample.b.len());
+    zeros(&mut guess.lambda, sample.l.len());
+    zeros(&mut guess.mu, sample.c.len());
+    zeros(&mut guess.linear, sample.l.len());
+    guess.quadratic.clear();
+    guess.quadratic.resize(sample.c.len(), false);
     for (j, side) in model.sides.iter().enumerate() {
         let row = model.linear[side.position];
         let scale = model.prepared.row_scale[row] / model.cost_scale;
@@ -355,7 +368,6 @@ fn unscale(model: &Model<'_>, iterations: &Iterations<'_>) -> Guess {
             guess.nu[row] = -force / model.cost_scale;
         }
     }
-    guess
 }
 
 thread_local! {

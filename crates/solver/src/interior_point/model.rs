@@ -34,6 +34,16 @@ pub(crate) struct Side {
     pub(crate) bound: f64,
 }
 
+/// The lists of a [`Model`], kept from one sample to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    origin: Vec<f64>,
+    linear: Vec<usize>,
+    sides: Vec<Side>,
+    quadratic: Vec<usize>,
+    row_size: Vec<f64>,
+}
+
 /// The constraints contradict each other before anything is iterated.
 pub(crate) struct Contradiction;
 
@@ -43,9 +53,20 @@ impl<'a> Model<'a> {
         sample: &'a Sample<'a>,
         prepared: &'a Prepared,
         settings: &Settings,
+        memory: Memory,
     ) -> Result<Model<'a>, Contradiction> {
-        let n = sample.n;
-        let mut origin = vec![0.0; n];
+        let Memory {
+            mut origin,
+            mut linear,
+            mut sides,
+            mut quadratic,
+            mut row_size,
+        } = memory;
+        zeros(&mut origin, sample.n);
+        linear.clear();
+        sides.clear();
+        quadratic.clear();
+        row_size.clear();
         if let Some(split) = &prepared.split {
             let (miss, size) = split.nullspace.inconsistency(sample.b);
             if miss > settings.contradiction() * (1.0 + size) {
@@ -57,8 +78,6 @@ impl<'a> Model<'a> {
                 }
             }
         }
-        let (mut linear, mut sides) = (Vec::new(), Vec::new());
-        let mut row_size = Vec::new();
         for i in 0..sample.l.len() {
             let scale = prepared.row_scale[i];
             let (l, u) = (sample.l[i], sample.u[i]);
@@ -88,7 +107,6 @@ impl<'a> Model<'a> {
                 linear.push(i);
             }
         }
-        let mut quadratic = Vec::new();
         for i in 0..sample.c.len() {
             let scale = prepared.quadratic_scale[i];
             if scale == 0.0 {
@@ -112,6 +130,17 @@ impl<'a> Model<'a> {
             quadratic,
             row_size,
         })
+    }
+
+    /// What it was made in.
+    pub(crate) fn into_memory(self) -> Memory {
+        Memory {
+            origin: self.origin,
+            linear: self.linear,
+            sides: self.sides,
+            quadratic: self.quadratic,
+            row_size: self.row_size,
+        }
     }
 
     /// The largest of the rows' residuals, each relative to its bound; NaN when one is.
