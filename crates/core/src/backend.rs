@@ -91,7 +91,7 @@ pub struct Link {
     pub(crate) slots: Vec<Slot>,
 }
 
-/// Between 1 and [`INPUTS`] tensors.
+/// Between one and ten tensors.
 #[derive(Debug)]
 pub struct Inputs<B: Backend>(pub(crate) Vec<FloatTensor<B>>);
 
