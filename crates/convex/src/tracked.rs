@@ -66,7 +66,7 @@ impl<R> Tracked<R> {
         Ok(numbers)
     }
 
-    /// Reads a parameter that the solver checks: infinite bounds mean something.
+    /// Reads a parameter whose numbers the solver checks.
     pub(crate) fn read_unchecked<const D: usize>(
         &mut self,
         role: R,
